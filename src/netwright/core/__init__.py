@@ -1,0 +1,1 @@
+"""Small tools every other package stands on; nothing here reaches torch."""

@@ -1,0 +1,125 @@
+"""Atomic files: after a crash a reader finds the old content or the new, never a part of either.
+
+A file is written beside its place, forced to the disk, and renamed over it. A folder is
+written beside its place, forced to the disk file by file, and renamed into it. Every operation
+on the disk goes through `disk`, so that a test can make the N-th one fail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from netwright.core.errors import ExhaustedError
+
+
+class Disk:
+    """The operations that change the disk, one method each; tests replace it to enumerate faults."""
+
+    def write(self, path: Path, data: bytes) -> None:
+        with open(path, "wb") as file:
+            file.write(data)
+
+    def append(self, path: Path, data: bytes) -> None:
+        with open(path, "ab") as file:
+            file.write(data)
+
+    def sync(self, path: Path) -> None:
+        """Force a file, or the entries of a folder, to the disk."""
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def rename(self, source: Path, target: Path) -> None:
+        os.replace(source, target)
+
+    def link(self, source: Path, target: Path) -> None:
+        os.link(source, target)
+
+    def make_folder(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+
+    def remove(self, path: Path) -> None:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    def truncate(self, path: Path, size: int) -> None:
+        os.truncate(path, size)
+
+
+disk = Disk()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace the content of `path` by `data`, whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with explained(path, needed=len(data)):
+        try:
+            disk.write(beside, data)
+            disk.sync(beside)
+            disk.rename(beside, path)
+            disk.sync(path.parent)
+        except OSError:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """JSON, two spaces deep; NaN is refused, for no standard JSON reader takes it."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def explained(path: Path, *, needed: int = 0) -> Iterator[None]:
+    """Turn a full or unwritable disk under `path` into an `ExhaustedError` that says the numbers."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL or error.errno in _SEALED:
+            _explain(path, error, needed)
+        raise
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_SEALED = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def _explain(path: Path, error: OSError, needed: int) -> NoReturn:
+    if error.errno in _FULL:
+        raise ExhaustedError(
+            "The disk under {path} is full: {needed} bytes needed, {free} free.",
+            hint="Free some space, or choose another place with --run-dir; "
+            "what was saved before is kept.",
+            path=str(path.parent),
+            needed=needed or "more",
+            free=free_bytes(path.parent),
+        ) from error
+    raise ExhaustedError(
+        "Cannot write {path}: {reason}.",
+        hint="Choose a writable place with --run-dir or NETWRIGHT_RUNS.",
+        path=str(path),
+        reason=os.strerror(error.errno or 0).lower(),
+    ) from error
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes a user may still write on the disk that holds `path` (or its nearest parent)."""
+    place = path
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return shutil.disk_usage(place).free

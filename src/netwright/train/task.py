@@ -1,0 +1,125 @@
+"""The `Task` contract: what the trainer calls, and all it knows about what is being trained.
+
+A task says how one step is done, what a batch is, how it evaluates and what it shows. The
+trainer knows steps, events, checkpoints and time, and never looks into a batch. The contract
+was walked through with a GAN, a DQN, a detector and a style transfer before it was fixed:
+see `docs/decisions/0001-task-contract.md`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from netwright.core.events import Request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rhythm:
+    """When things are due, in steps.
+
+    `steps`: where the run ends. `steps_per_epoch`: None for a task without epochs (a game, an
+    image that is optimised). `evaluate_every`: steps between two evaluations, which are also
+    the moments a line goes into `metrics.jsonl`.
+    """
+
+    steps: int
+    steps_per_epoch: int | None
+    evaluate_every: int
+
+    def epoch(self, step: int) -> int:
+        """The number of the epoch, counted from 1, that the step before `step` belonged to."""
+        if self.steps_per_epoch is None:
+            return 0
+        return max(0, -(-step // self.steps_per_epoch))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """What selection and early stopping look at: one metric of `Task.evaluate`."""
+
+    metric: str
+    mode: Literal["max", "min"]
+
+    def better(self, value: float, best: float | None) -> bool:
+        if best is None:
+            return True
+        return value > best if self.mode == "max" else value < best
+
+
+class Task(ABC):
+    """One training problem. Every random choice in it is a function of (seed, step), so that
+    step k is the same step whether the run came there in one go or through ten resumes."""
+
+    rhythm: Rhythm
+    goal: Goal | None
+    """None where nothing tells a better state from a worse one (a GAN): the newest is kept."""
+
+    @abstractmethod
+    def feed(self, step: int) -> Iterator[Any]:
+        """Batches from the one of step `step` on, to the end of the run.
+
+        A batch is whatever `step` takes. A task that makes its own data (a DQN plays, a style
+        transfer needs none) yields what it needs, and keeps what it must remember in `state`.
+        """
+
+    @abstractmethod
+    def step(self, batch: Any, step: int) -> Mapping[str, Tensor]:
+        """Take step number `step` (counted from 0) whole: forward, backward and every update.
+
+        Returns scalars as detached tensors, still on the device; `loss` is among them. Raises
+        `NonFiniteError` before any weight is changed by a loss or gradient that is not a number.
+        """
+
+    @abstractmethod
+    def evaluate(self, step: int) -> Mapping[str, float]:
+        """Metrics of the present state, on data that selection may see."""
+
+    @abstractmethod
+    def weights(self) -> dict[str, Tensor]:
+        """The tensors that are evaluated, kept as the best, and shipped: not copies."""
+
+    @abstractmethod
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over what `weights` gave."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Everything else that changes and is not a function of the step: optimizers, scalers,
+        raw weights beside averaged ones, a replay memory. Tensors, numbers, strings, lists and
+        dicts only. One key each, among them those of `reliability`: optimizer, schedule,
+        scaler, average."""
+
+    @abstractmethod
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` gave."""
+
+    @abstractmethod
+    def facts(self) -> Mapping[str, Any]:
+        """What a checkpoint must agree with at resume: `order` (how batches are keyed) and
+        `data` (fingerprint of what they are drawn from)."""
+
+    def identify(self, batch: Any) -> Mapping[str, Any]:
+        """What is needed to find `batch` again, for the bundle of a non-finite step."""
+        return {}
+
+    def allows(self, request: Request) -> bool:
+        """Whether a listener's request can be carried out between two steps."""
+        return True
+
+    def show(self, folder: Path) -> None:  # noqa: B027  # a task without pictures shows none
+        """Write the arrays behind the report's pictures into the run folder."""
+
+
+class NonFiniteError(ArithmeticError):
+    """The loss or a gradient of this step is NaN or infinite; no weight was changed."""
+
+    def __init__(self, what: str, value: float) -> None:
+        super().__init__(f"{what} is {value}")
+        self.what = what
+        self.value = value
