@@ -1,0 +1,1 @@
+"""Frozen facts, and the reading of a run folder; nothing here reaches torch."""
