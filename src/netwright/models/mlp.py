@@ -1,0 +1,77 @@
+"""A multi-layer perceptron: the image as one long vector, through layers that see all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import nn
+
+from netwright.core.config import config, setting
+from netwright.core.errors import SettingError
+from netwright.models import MODELS
+from netwright.nn.activations import ActivationName, activation
+from netwright.nn.initialisation import initialise
+
+
+@config
+class MLPOptions:
+    """Width of each hidden layer, and what follows it."""
+
+    hidden: tuple[int, ...] = setting((256, 128), help="units of each hidden layer")
+    act: ActivationName = setting("relu", help="activation after each hidden layer")
+    norm: Literal["none", "batch", "layer"] | None = setting(
+        "none", help="normalisation before each activation"
+    )
+    dropout: float = setting(
+        0.0, ge=0, lt=1, help="share of the hidden units left out in a step", search=(0.0, 0.6)
+    )
+
+
+@MODELS.register(
+    "mlp",
+    options=MLPOptions,
+    input=(1, 28, 28),
+    classes=10,
+    params=235_146,
+    paper="Rumelhart, Hinton & Williams 1986, Learning representations by back-propagating errors",
+)
+def mlp(
+    *,
+    num_classes: int = 10,
+    in_channels: int = 1,
+    input_size: tuple[int, int] = (28, 28),
+    hidden: Sequence[int] = (256, 128),
+    act: ActivationName = "relu",
+    norm: Literal["none", "batch", "layer"] | None = "none",
+    dropout: float = 0.0,
+) -> nn.Module:
+    """Fully connected layers over the flattened image.
+
+    For images (N, C, H, W) the first weight is (hidden[0], C*H*W); each hidden layer is
+    linear, norm, activation, dropout; the head gives logits (N, num_classes). No hidden layer
+    at all (`hidden=()`) is softmax regression. Raises `SettingError` for a width below 1.
+
+    >>> sum(p.numel() for p in mlp(input_size=(2, 2), hidden=(3,), num_classes=2).parameters())
+    23
+    """
+    if any(width < 1 for width in hidden):
+        raise SettingError(
+            "model.hidden: {widths} is not allowed: each layer needs at least one unit.",
+            widths=list(hidden),
+        )
+    norms = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+    layers: list[nn.Module] = [nn.Flatten()]
+    width = in_channels * input_size[0] * input_size[1]
+    for next_width in hidden:
+        layers.append(nn.Linear(width, next_width))
+        if norm in norms:
+            layers.append(norms[norm](next_width))
+        layers.append(activation(act))
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+        width = next_width
+    layers.append(nn.Linear(width, num_classes))
+    model = nn.Sequential(*layers)
+    initialise(model, act, head=model[-1])
+    return model

@@ -1,0 +1,156 @@
+"""The residual networks of CIFAR size: 6n + 2 layers, three stages of 16, 32 and 64 maps.
+
+He, Zhang, Ren & Sun 2015, "Deep residual learning for image recognition", section 4.2. They are
+not ResNet-18 and its like, made for 224x224: these keep the full 32x32 through the first stage
+and have 40 times fewer parameters.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from netwright.core.config import config, setting
+from netwright.models import MODELS, Builder
+from netwright.nn.activations import ActivationName, activation
+from netwright.nn.initialisation import initialise
+
+
+@config
+class ResNetOptions:
+    """The pieces of a residual block."""
+
+    act: ActivationName = setting("relu", help="activation")
+    norm: Literal["batch", "group"] = setting("batch", help="normalisation after convolutions")
+    shortcut: Literal["pad", "projection"] = setting(
+        "pad", help="where the width changes: zero-padded maps (option A) or 1x1 convolution (B)"
+    )
+    dropout: float = setting(
+        0.0, ge=0, lt=1, help="share of the 64 features left out before the head", search=(0.0, 0.5)
+    )
+
+
+class ResNet(nn.Module):
+    """Stem, three stages of `depth` blocks, the mean over each map, a linear head."""
+
+    def __init__(
+        self, blocks: int, num_classes: int, in_channels: int, options: ResNetOptions
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, 16, kernel_size=3, padding=1, bias=False)
+        self.bn1 = _norm(options, 16)
+        self.act1 = activation(options.act)
+        self.layer1 = _stage(blocks, 16, 16, 1, options)
+        self.layer2 = _stage(blocks, 16, 32, 2, options)
+        self.layer3 = _stage(blocks, 32, 64, 2, options)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Dropout(options.dropout) if options.dropout else nn.Identity()
+        self.linear = nn.Linear(64, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:  # sizes for 32x32
+        x = self.act1(self.bn1(self.conv1(x)))  # (N, 16, 32, 32)
+        x = self.layer3(self.layer2(self.layer1(x)))  # (N, 64, 8, 8)
+        return self.linear(self.dropout(self.pool(x).flatten(1)))
+
+
+class Block(nn.Module):
+    """y = act(F(x) + shortcut(x)), F two 3x3 convolutions with a norm behind each (fig. 2)."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, options: ResNetOptions
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(
+            in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False
+        )
+        self.bn1 = _norm(options, out_channels)
+        self.act1 = activation(options.act)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1, bias=False)
+        self.bn2 = _norm(options, out_channels)
+        self.act2 = activation(options.act)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or in_channels != out_channels:
+            if options.shortcut == "pad":
+                self.shortcut = PadShortcut(out_channels - in_channels, stride)
+            else:
+                self.shortcut = nn.Sequential(
+                    nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False),
+                    _norm(options, out_channels),
+                )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.act1(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        return self.act2(out + self.shortcut(x))
+
+
+class PadShortcut(nn.Module):
+    """Option A: every `stride`-th pixel, and maps of zeros, half of them on each side.
+
+    (N, C, H, W) -> (N, C + extra, ceil(H / stride), ceil(W / stride)), without a parameter.
+    """
+
+    def __init__(self, extra: int, stride: int) -> None:
+        super().__init__()
+        self.extra = extra
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        below = self.extra // 2
+        x = x[:, :, :: self.stride, :: self.stride]
+        return F.pad(x, (0, 0, 0, 0, below, self.extra - below))
+
+    def extra_repr(self) -> str:
+        return f"extra={self.extra}, stride={self.stride}"
+
+
+def _stage(
+    blocks: int, in_channels: int, out_channels: int, stride: int, options: ResNetOptions
+) -> nn.Sequential:
+    first = Block(in_channels, out_channels, stride, options)
+    rest = (Block(out_channels, out_channels, 1, options) for _ in range(blocks - 1))
+    return nn.Sequential(first, *rest)
+
+
+def _norm(options: ResNetOptions, channels: int) -> nn.Module:
+    # Eight groups of 2, 4 and 8 maps: independent of the batch, where that is small.
+    return nn.BatchNorm2d(channels) if options.norm == "batch" else nn.GroupNorm(8, channels)
+
+
+def _register(depth: int, params: int) -> Builder:
+    def build(
+        *,
+        num_classes: int = 10,
+        in_channels: int = 3,
+        input_size: tuple[int, int] = (32, 32),
+        act: ActivationName = "relu",
+        norm: Literal["batch", "group"] = "batch",
+        shortcut: Literal["pad", "projection"] = "pad",
+        dropout: float = 0.0,
+    ) -> nn.Module:
+        options = ResNetOptions(act=act, norm=norm, shortcut=shortcut, dropout=dropout)
+        model = ResNet((depth - 2) // 6, num_classes, in_channels, options)
+        initialise(model, act, head=model.linear)
+        return model
+
+    build.__name__ = build.__qualname__ = f"resnet{depth}"
+    build.__doc__ = (
+        f"ResNet-{depth} for CIFAR: {depth} layers with weights, any image size.\n\n"
+        f"{params:,} parameters for 3 channels and 10 classes."
+    )
+    return MODELS.register(
+        f"resnet{depth}",
+        options=ResNetOptions,
+        input=(3, 32, 32),
+        classes=10,
+        params=params,
+        paper="He, Zhang, Ren & Sun 2015, Deep residual learning for image recognition, sec. 4.2",
+    )(build)
+
+
+resnet20 = _register(20, 269_722)
+resnet32 = _register(32, 464_154)
+resnet44 = _register(44, 658_586)
+resnet56 = _register(56, 853_018)

@@ -1,0 +1,1 @@
+"""Parts of networks that torch lacks, or that ours share: activations, initialisation, losses."""

@@ -1,0 +1,1 @@
+"""How weights move: optimizers, parameter groups, schedules of the rate, averages of weights."""
