@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, dataclass_transform
 
@@ -21,6 +21,7 @@ import pydantic
 from pydantic.fields import FieldInfo
 
 from netwright.core.errors import SettingError, nearest
+from netwright.core.languages import Phrase, Series
 
 T = TypeVar("T")
 
@@ -68,23 +69,18 @@ def build(cls: type[T], values: Mapping[str, Any], *, prefix: str = "") -> T:
     given, what was expected and, for an unknown name, the nearest known one. Text is taken for
     a number when it reads as one (YAML 1.1 loads `1e-3` as text; the reader says so).
     """
-    known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    faults = []
-    for name in values:
-        if name not in known:
-            near = nearest(name, known)
-            faults.append(
-                f"{prefix}{name}: no such setting. "
-                + (f"Did you mean {' or '.join(repr(each) for each in near)}?" if near
-                   else f"Known: {', '.join(sorted(known)) or 'none'}.")
-            )
+    known = sorted(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]
+    faults = [_unknown(prefix, name, known) for name in values if name not in known]
     sane = {name: value for name, value in values.items() if name in known}
+    # pydantic takes true for 1.0; in a recipe that is YAML's reading of a word like "on".
+    truths = [f for f in settings_of(cls) if isinstance(sane.get(f.name), bool) and not f.truth]
+    faults += [_not_allowed(prefix, field, sane.pop(field.name)) for field in truths]
     try:
         made = cls(**sane)
     except pydantic.ValidationError as error:
-        faults += [_fault(cls, prefix, each) for each in error.errors(include_url=False)]
+        faults += _faults(cls, prefix, error)
     if faults:
-        raise SettingError("{faults}", faults="\n".join(dict.fromkeys(faults)))
+        raise SettingError("{faults}", faults=Series(faults))
     return made
 
 
@@ -104,10 +100,37 @@ class Setting:
     @property
     def range(self) -> str:
         """The range in words: "above 0, at most 1", "one of relu, tanh", "" if free."""
+        return ", ".join(str(each) for each in self._range())
+
+    @property
+    def truth(self) -> bool:
+        """Whether true and false are among its values."""
+        kinds = {self.annotation, *typing.get_args(self.annotation)}
+        return bool in kinds or Any in kinds or True in self.choices
+
+    @property
+    def expected(self) -> Phrase | Series:
+        """The type and the range, to be spoken: "a number above 0, at most 1 or none"."""
+        kinds = [each for each in _kind(self.annotation) if each.template != _NONE]
+        words: list[object] = [Series(kinds, between=" or ")]
+        if self.bounds:
+            bounds = Series(self._range(), between=", ")
+            words = [Phrase("{kind} {range}", kind=words[0], range=bounds)]
+        if len(kinds) < len(_kind(self.annotation)):
+            words.append(Phrase(_NONE))
+        return Series(words, between=" or ")
+
+    def _range(self) -> list[Phrase]:
         if self.choices:
-            return "one of " + ", ".join(show(each) for each in self.choices)
-        words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-        return ", ".join(f"{words[name]} {show(b)}" for name, b in self.bounds.items())
+            choices = ", ".join(show(each) for each in self.choices)
+            return [Phrase("one of {choices}", choices=choices)]
+        words = {
+            "gt": "above {bound}",
+            "ge": "at least {bound}",
+            "lt": "below {bound}",
+            "le": "at most {bound}",
+        }
+        return [Phrase(words[name], bound=show(each)) for name, each in self.bounds.items()]
 
     def bad_values(self) -> list[Any]:
         """Values just outside the range, for tests."""
@@ -199,49 +222,98 @@ def _choices(annotation: Any) -> Iterable[Any]:
     if origin is Literal:
         return typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
-        parts = [each for each in typing.get_args(annotation)]
+        parts = typing.get_args(annotation)
         found = [choice for each in parts for choice in _choices(each)]
         free = [each for each in parts if each is not type(None) and not list(_choices(each))]
         return [] if free else found
     return ()
 
 
-def _fault(cls: type, prefix: str, error: Any) -> str:
-    """One pydantic error as `optim.lr: 5.0 is not allowed: expected a number above 0`."""
-    name = str(error["loc"][0]) if error["loc"] else ""
+def _unknown(prefix: str, name: str, known: Sequence[str]) -> Phrase:
+    near = nearest(name, known)
+    if near:
+        return Phrase(
+            "{name}: no such setting. Did you mean {near}?",
+            name=f"{prefix}{name}",
+            near=Series((f"{prefix}{each}" for each in near), between=" or "),
+        )
+    return Phrase(
+        "{name}: no such setting. Known: {known}.",
+        name=f"{prefix}{name}",
+        known=", ".join(known) or "-",
+    )
+
+
+def _faults(cls: type, prefix: str, error: pydantic.ValidationError) -> list[Phrase]:
+    """pydantic's own words carry its address and its type names, so the faults are worded here:
+    `optim.lr: 0 is not allowed: expected a number above 0.` One for each field: a field of
+    several types has an error for each of them."""
     known = {each.name: each for each in settings_of(cls)}
-    if not name or name not in known:
-        message = str(error["msg"]).removeprefix("Value error, ")
-        return f"{prefix}{name}: {message}" if name else f"{prefix.rstrip('.')}: {message}".lstrip(": ")
-    field = known[name]
-    value = error.get("input")
-    expected = ", ".join(each for each in (_kind(field.annotation), field.range) if each)
-    text = f"{prefix}{name}: {show(value)!s} is not allowed: expected {expected}."
-    if isinstance(value, str) and field.choices:
-        near = nearest(value, [str(choice) for choice in field.choices])
-        text += f" Did you mean {near[0]!r}?" if near else ""
-    if isinstance(value, bool) and not _kind(field.annotation).startswith("true"):
-        text += " (YAML reads yes, no, on and off as true and false: put quotes around a word.)"
-    return text
+    worded: dict[str, Phrase] = {}
+    for each in error.errors(include_url=False, include_context=False):
+        name = str(each["loc"][0]) if each["loc"] else ""
+        if name in known and each["type"] != "value_error":
+            worded.setdefault(name, _not_allowed(prefix, known[name], each["input"]))
+        else:  # a rule of the class itself, which words what it wants
+            reason = str(each["msg"]).removeprefix("Value error, ")
+            whole = f"{prefix}{name}" if name else prefix.rstrip(".")
+            phrase = Phrase("{name}: {reason}", name=whole, reason=reason)
+            worded.setdefault(name, phrase if whole else Phrase("{reason}", reason=reason))
+    return list(worded.values())
 
 
-def _kind(annotation: Any) -> str:
-    """The type of a field in words."""
-    words: dict[Any, str] = {
-        bool: "true or false", int: "a whole number", float: "a number", str: "text",
-        type(None): "none",
+def _not_allowed(prefix: str, field: Setting, value: Any) -> Phrase:
+    near = (
+        nearest(value, [str(choice) for choice in field.choices]) if isinstance(value, str) else []
+    )
+    words: dict[str, Any] = {
+        "name": f"{prefix}{field.name}",
+        "value": _short(show(value)),
+        "expected": field.expected,
     }
-    if annotation in words:
-        return words[annotation]
+    if near:
+        return Phrase(
+            "{name}: {value} is not allowed: expected {expected}. Did you mean {near}?",
+            **words,
+            near=Series(near, between=" or "),
+        )
+    if isinstance(value, bool):
+        return Phrase(
+            "{name}: {value} is not allowed: expected {expected}. (YAML reads yes, no, on and "
+            "off as true and false: put quotes around a word.)",
+            **words,
+        )
+    return Phrase("{name}: {value} is not allowed: expected {expected}.", **words)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _kind(annotation: Any) -> list[Phrase]:
+    """The types a field takes, in words."""
+    if annotation in _WORDS:
+        return [Phrase(_WORDS[annotation])]
     origin = typing.get_origin(annotation)
     if origin is Literal:
-        return ""
+        choices = ", ".join(show(each) for each in typing.get_args(annotation))
+        return [Phrase("one of {choices}", choices=choices)]
     if origin in (typing.Union, types.UnionType):
-        parts = [_kind(each) for each in typing.get_args(annotation)]
-        return " or ".join(dict.fromkeys(each for each in parts if each))
+        return [kind for each in typing.get_args(annotation) for kind in _kind(each)]
     if origin in (list, tuple):
         inner = _kind(typing.get_args(annotation)[0])
-        return f"a list, each {inner}"
-    return getattr(annotation, "__name__", str(annotation))
+        return [Phrase("a list, each {inner}", inner=Series(inner, between=" or "))]
+    if origin is not None:
+        return _kind(origin)
+    return [Phrase(_WORDS.get(annotation, getattr(annotation, "__name__", str(annotation))))]
 
 
+_NONE = "none"
+_WORDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    dict: "a group of settings",
+    type(None): _NONE,
+}

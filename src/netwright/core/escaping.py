@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import unicodedata
 from typing import Any
 
@@ -27,14 +28,22 @@ def script_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def csv_cell(text: object) -> str:
-    """For a cell of a CSV file: a spreadsheet takes a cell that begins so for a formula.
+def csv_cell(value: object) -> str:
+    """For a cell of a CSV file: a spreadsheet takes text that begins with `=`, `+`, `-` or `@`,
+    a tab or a line break for a formula, so an apostrophe is put before it. Numbers stay numbers.
 
-    >>> csv_cell("=1+1")
-    "'=1+1"
+    >>> csv_cell("=1+1"), csv_cell("-0.5"), csv_cell(-1e-07)
+    ("'=1+1", '-0.5', '-1e-07')
     """
-    plain = str(text)
-    return "'" + plain if plain.lstrip()[:1] in {"=", "+", "-", "@"} or plain[:1] in "\t\r\n" and plain else plain
+    text = str(value)
+    if _NUMBER.fullmatch(text):
+        return text
+    formula = text.lstrip()[:1] in _FORMULA or text[:1] in {"\t", "\r", "\n"}
+    return "'" + text if text and formula else text
+
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_FORMULA = set("=+-@＝＋－＠")  # the wide ones too: some spreadsheets read them alike
 
 
 def terminal(text: object) -> str:
@@ -43,7 +52,8 @@ def terminal(text: object) -> str:
     >>> terminal("a\x1b[2Jb")
     'a\\x1b[2Jb'
     """
-    return "".join(_visible(char) for char in str(text))
+    plain = str(text)
+    return plain if plain.isprintable() else "".join(_visible(char) for char in plain)
 
 
 def _visible(char: str) -> str:

@@ -1,0 +1,78 @@
+"""Telling a failure: words on standard error, a document under `--json`, and the exit status."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+from netwright.cli.screen import Call, print_document
+from netwright.core.errors import ExhaustedError, NetwrightError
+from netwright.core.escaping import terminal
+from netwright.core.languages import say
+
+
+def told(error: BaseException, call: Call) -> int:
+    """Tell the user of `error` and return the exit status it ends the command with.
+
+    Only a fault of ours (status 1) leaves a traceback: in the `log.txt` of the run, or in a
+    temporary file that the message names.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        text, status = say("Interrupted."), 130
+    elif isinstance(error, NetwrightError):
+        text, status = error.localized(escape=terminal), error.exit_code
+    elif exhausted := _memory(error):
+        text, status = exhausted.localized(escape=terminal), exhausted.exit_code
+    else:
+        text, status = _confession(error, call), 1
+    print(text, file=sys.stderr)
+    if call.json:
+        print_document({"error": text, "kind": type(error).__name__, "exit": status})
+    return status
+
+
+def _memory(error: BaseException) -> NetwrightError | None:
+    """Out of memory, as Python, the CPU allocator or an accelerator say it. torch is not
+    imported to ask: who can raise its errors has imported it."""
+    reason = str(error).partition("\n")[0]
+    if (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in reason)
+    ):
+        return ExhaustedError(
+            "Memory is exhausted: {reason}",
+            hint="Take a smaller batch=, a smaller data.size= or a smaller model.",
+            reason=reason or "MemoryError",
+        )
+    return None
+
+
+def _confession(error: BaseException, call: Call) -> str:
+    trace = "".join(traceback.format_exception(error))
+    place = _written(trace, call.run_folder)
+    return say(
+        "A fault in Netwright itself: {error}. The traceback is in {place}",
+        error=terminal(f"{type(error).__name__}: {error}".partition("\n")[0]),
+        place=terminal(place),
+    )
+
+
+def _written(trace: str, run_folder: Path | None) -> str:
+    if run_folder is not None:
+        try:
+            with open(run_folder / "log.txt", "a", encoding="utf-8") as log:
+                log.write(trace)
+            return log.name
+        except OSError:
+            pass  # the run folder went away or is full: the temporary folder may not be
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="netwright-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(trace)
+        return file.name
+    except OSError:
+        return "-"

@@ -1,0 +1,90 @@
+"""The grammar of a command line: `netwright VERB THING [MORE] [key=value ...] [--flag]`.
+
+Settings and the flags every command knows may stand anywhere, so they are cut out here, before
+the rest is parsed. A token is a setting when it begins with `name=` or `name.name=`; a path
+that looks so is written `./a=b`. After `--` every token is a thing, whatever it looks like.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netwright.core.errors import SettingError, nearest
+from netwright.core.languages import LANGUAGES
+
+SETTING = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*=")
+
+EVERYWHERE = ("--json", "--quiet", "-q", "--verbose", "-v", "--lang", "--help", "-h", "--version")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """A command line, cut: `rest` is the verb, its things and its own options, in order."""
+
+    rest: tuple[str, ...]
+    settings: tuple[str, ...]
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    help: bool = False
+    version: bool = False
+    language: str | None = None
+
+
+def cut(argv: Sequence[str]) -> Words:
+    """Take the settings and the flags every command knows out of `argv`.
+
+    Raises `SettingError` for a `--lang` that is missing or not spoken.
+
+    >>> words = cut(["--json", "train", "epochs=3", "digits", "optim.lr=0.1", "./a=b"])
+    >>> words.rest, words.settings, words.json
+    (('train', 'digits', './a=b'), ('epochs=3', 'optim.lr=0.1'), True)
+    """
+    rest: list[str] = []
+    settings: list[str] = []
+    flags: set[str] = set()
+    language: str | None = None
+    tokens = iter(argv)
+    for token in tokens:
+        if token == "--":
+            rest += [token, *tokens]
+        elif token == "--lang" or token.startswith("--lang="):
+            language = token[7:] if "=" in token else next(tokens, "")
+        elif token in EVERYWHERE:
+            flags.add(token.lstrip("-")[0] if token != "--version" else "version")
+        elif SETTING.match(token):
+            settings.append(token)
+        else:
+            rest.append(token)
+    return Words(
+        rest=tuple(rest),
+        settings=tuple(settings),
+        json="j" in flags,
+        quiet="q" in flags,
+        verbose="v" in flags,
+        help="h" in flags,
+        version="version" in flags,
+        language=None if language is None else _spoken(language),
+    )
+
+
+def wants_json(argv: Sequence[str]) -> bool:
+    """Whether `--json` stands among the flags, for an error met before the line was cut."""
+    flags = argv[: list(argv).index("--")] if "--" in argv else argv
+    return "--json" in flags
+
+
+def _spoken(language: str) -> str:
+    if language in LANGUAGES:
+        return language
+    near = nearest(language, LANGUAGES)
+    raise SettingError(
+        '"{value}" is not allowed for {name}: expected one of {choices}.',
+        hint="Did you mean {near}?" if near else "",
+        value=language,
+        name="--lang",
+        choices=", ".join(LANGUAGES),
+        near=", ".join(near),
+    )
