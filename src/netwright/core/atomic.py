@@ -2,7 +2,7 @@
 
 A file is written beside its place, forced to the disk, and renamed over it. A folder is
 written beside its place, forced to the disk file by file, and renamed into it. Every operation
-on the disk goes through `disk`, so that a test can make the N-th one fail.
+that changes the disk goes through `disk`, so that a test can make the N-th one fail.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from netwright.core.errors import ExhaustedError
 
 
 class Disk:
-    """The operations that change the disk, one method each; tests replace it to enumerate faults."""
+    """The operations that change the disk, one method each; tests make the N-th one fail."""
 
-    def write(self, path: Path, data: bytes) -> None:
+    def write(self, path: Path, *parts: bytes | memoryview) -> None:
+        """Write a new file, its content given in one part or several."""
         with open(path, "wb") as file:
-            file.write(data)
+            for part in parts:
+                file.write(part)
 
     def append(self, path: Path, data: bytes) -> None:
         with open(path, "ab") as file:
@@ -44,6 +46,10 @@ class Disk:
     def link(self, source: Path, target: Path) -> None:
         os.link(source, target)
 
+    def point(self, link: Path, target: str) -> None:
+        """Make the symbolic link `link`, which leads to `target`."""
+        os.symlink(target, link)
+
     def make_folder(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
@@ -55,6 +61,10 @@ class Disk:
 
     def truncate(self, path: Path, size: int) -> None:
         os.truncate(path, size)
+
+    def free(self, path: Path) -> int:
+        """Bytes a user may still write under the existing folder `path`."""
+        return shutil.disk_usage(path).free
 
 
 disk = Disk()
@@ -86,35 +96,40 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextlib.contextmanager
 def explained(path: Path, *, needed: int = 0) -> Iterator[None]:
-    """Turn a full or unwritable disk under `path` into an `ExhaustedError` that says the numbers."""
+    """Turn any refusal of the disk under `path` into an `ExhaustedError` that says the numbers.
+
+    `needed` is the number of bytes that were to be written, where it is known.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL or error.errno in _SEALED:
-            _explain(path, error, needed)
-        raise
+        _explain(path, error, needed)
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_SEALED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def _explain(path: Path, error: OSError, needed: int) -> NoReturn:
     if error.errno in _FULL:
-        raise ExhaustedError(
-            "The disk under {path} is full: {needed} bytes needed, {free} free.",
-            hint="Free some space, or choose another place with --run-dir; "
-            "what was saved before is kept.",
-            path=str(path.parent),
-            needed=needed or "more",
-            free=free_bytes(path.parent),
-        ) from error
+        raise full(path, needed) from error
     raise ExhaustedError(
         "Cannot write {path}: {reason}.",
         hint="Choose a writable place with --run-dir or NETWRIGHT_RUNS.",
         path=str(path),
-        reason=os.strerror(error.errno or 0).lower(),
+        reason=os.strerror(error.errno or errno.EIO).lower(),
     ) from error
+
+
+def full(path: Path, needed: int) -> ExhaustedError:
+    """The error of a disk that has no room for `needed` bytes at `path`."""
+    return ExhaustedError(
+        "The disk under {path} is full: {needed} bytes needed, {free} free.",
+        hint="Free some space, or choose another place with --run-dir; "
+        "what was saved before is kept.",
+        path=str(path.parent),
+        needed=needed or "more",
+        free=free_bytes(path.parent),
+    )
 
 
 def free_bytes(path: Path) -> int:
@@ -122,4 +137,4 @@ def free_bytes(path: Path) -> int:
     place = path
     while not place.exists() and place != place.parent:
         place = place.parent
-    return shutil.disk_usage(place).free
+    return disk.free(place)

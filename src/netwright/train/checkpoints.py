@@ -1,0 +1,535 @@
+"""Checkpoints: one folder each with a hashed manifest; the newest that verifies wins.
+
+    ckpt/step-000000123/{weights.safetensors, state.pt, manifest.json}
+
+A folder is written beside its place, forced to the disk file by file, the manifest last, and
+renamed: two files replaced one after the other can be torn apart, one folder renamed cannot.
+The loop pays for a copy of the tensors only; a thread of its own hashes and writes them.
+
+Kept are the newest three and, for each of them, the best checkpoint of its time, so that going
+back to any of them brings back its best too. `best.safetensors` beside `ckpt/` is a hard link
+to the weights of the best. A damaged checkpoint is moved to `ckpt/damaged/`, never deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import pickle
+import re
+import stat
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netwright.core import atomic
+from netwright.core.errors import CheckpointError, ExhaustedError
+from netwright.core.languages import say
+from netwright.train.weights import UnreadableWeightsError, pack, read_weights, step_of, unpack
+
+WEIGHTS = "weights.safetensors"
+STATE = "state.pt"
+MANIFEST = "manifest.json"
+BEST = "best.safetensors"
+
+_FOLDER = re.compile(r"step-(\d{9,15})", re.ASCII)
+_ROOM = 1.1  # of the bytes of the tensors: file headers, and what others write meanwhile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """One checkpoint that was verified: its hashes were right and its files could be read.
+
+    `best` is the step of the best weights when it was saved, None before the first best (or
+    when the best was lost to damage, so that the next evaluation is the best again).
+    """
+
+    step: int
+    weights: dict[str, Tensor]
+    state: dict[str, Any]
+    best: int | None
+    path: Path
+
+
+class Checkpoints:
+    """The checkpoints of one run. The caller holds the lock of the run folder.
+
+    What a killed process left half done is tidied up when the folder is opened.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as run:
+    ...     saves = Checkpoints(Path(run) / "ckpt")
+    ...     _ = saves.save(5, {"w": torch.ones(2)}, {"progress": {"step": 5}}, best=True)
+    ...     saves.wait()
+    ...     newest = saves.newest()
+    ...     newest.step, newest.best, newest.state
+    (5, 5, {'progress': {'step': 5}})
+    """
+
+    def __init__(self, folder: Path, *, keep: int = 3) -> None:
+        assert keep >= 1
+        self.folder = folder
+        self.keep = keep
+        self.damaged: list[tuple[str, str]] = []
+        """(name, reason) of what was found damaged and moved to `ckpt/damaged/`."""
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._pending: Future[None] | None = None
+        with atomic.explained(folder):
+            atomic.disk.make_folder(folder)
+            self._tidy()
+        self._best = step_of(self._best_path)
+
+    def save(
+        self,
+        step: int,
+        weights: Mapping[str, Tensor],
+        state: Mapping[str, Any],
+        *,
+        best: bool = False,
+    ) -> Path:
+        """Copy `weights` and `state` now and write them in the background.
+
+        `state` holds tensors, numbers, strings, lists and dicts; `best` says that these are
+        the best weights so far. A save still under way is awaited first, and its failure is
+        raised here: `ExhaustedError` when the disk is full or cannot be written. Returns the
+        folder that will be there after `wait`.
+        """
+        self.wait()
+        needed = int(_ROOM * (_bytes(weights) + _bytes(state)))
+        with atomic.explained(self.folder, needed=needed):
+            if atomic.free_bytes(self.folder) < needed:
+                raise atomic.full(self.folder, needed)
+        with _memory_explained(needed):
+            copies = {name: _copy_weight(tensor) for name, tensor in weights.items()}
+            copied_state = _copy(state, "state")
+        ties = _ties(weights)
+        if best:
+            self._best = step
+        self._pending = self._writer.submit(
+            self._write, step, copies, ties, copied_state, self._best
+        )
+        return self._path(step)
+
+    def wait(self) -> None:
+        """Wait for the save under way; raises what went wrong with it."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def close(self) -> None:
+        """Wait for the save under way and end the thread; raises what went wrong."""
+        try:
+            self.wait()
+        finally:
+            self._writer.shutdown()
+
+    def steps(self) -> list[int]:
+        """The steps that have a checkpoint, oldest first, verified or not."""
+        found = (_FOLDER.fullmatch(entry) for entry in os.listdir(self.folder))
+        return sorted(int(match[1]) for match in found if match)
+
+    def newest(self, at_most: int | None = None) -> Checkpoint | None:
+        """The newest checkpoint that verifies (at or before step `at_most`), or None.
+
+        Damaged ones on the way are set aside and named in `damaged`. Without `at_most`,
+        `best.safetensors` is the best of the checkpoint's time afterwards, also when the
+        process was killed between the checkpoint and the link, or a later best is damaged.
+        """
+        self.wait()
+        for step in reversed(self.steps()):
+            if at_most is not None and step > at_most:
+                continue
+            try:
+                checkpoint = read_checkpoint(self._path(step))
+            except CheckpointError as error:
+                self._set_aside(self._path(step), error)
+                continue
+            return self._settle_best(checkpoint) if at_most is None else checkpoint
+        return None
+
+    def forget_after(self, step: int) -> None:
+        """Go back for good: remove every later checkpoint, and return to the best of that time."""
+        self.wait()
+        with atomic.explained(self.folder):
+            for later in self.steps():
+                if later > step:
+                    self._remove(self._path(later))
+        self.newest()
+
+    @property
+    def _best_path(self) -> Path:
+        return self.folder.parent / BEST
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:09d}"
+
+    # --- writing: in the background thread ---------------------------------------------------
+
+    def _write(
+        self,
+        step: int,
+        weights: dict[str, Tensor],
+        ties: dict[str, str],
+        state: dict[str, Any],
+        best: int | None,
+    ) -> None:
+        target = self._path(step)
+        beside = _hidden(target, "writing")
+        with _memory_explained(_bytes(weights) + _bytes(state)):
+            contents = {
+                WEIGHTS: pack(weights, ties=ties, step=step, best=best),
+                STATE: (_dump(state),),
+            }
+        needed = sum(len(part) for parts in contents.values() for part in parts)
+        with atomic.explained(target, needed=needed):
+            try:
+                _write_folder(beside, step, contents)
+                if target.exists():  # saved before at this step: the later save counts
+                    atomic.disk.rename(target, _hidden(target, "removing"))
+                atomic.disk.rename(beside, target)
+                atomic.disk.sync(self.folder)
+                if best == step:
+                    self._point_best(step)
+                self._retire()
+            except OSError:
+                if target.exists():
+                    with contextlib.suppress(OSError):
+                        atomic.disk.remove(beside)
+                raise
+
+    def _point_best(self, step: int) -> None:
+        """Make `best.safetensors` the weights of `step`: by a hard link, else by a copy."""
+        source, target = self._path(step) / WEIGHTS, self._best_path
+        beside = _hidden(target, "writing")
+        atomic.disk.remove(beside)
+        try:
+            atomic.disk.link(source, beside)
+        except OSError:  # a file system without hard links; a full one fails again at the copy
+            atomic.write_bytes(target, source.read_bytes())
+            return
+        atomic.disk.rename(beside, target)
+        # Between two names of one file a rename does nothing, and leaves both.
+        atomic.disk.remove(beside)
+        atomic.disk.sync(target.parent)
+
+    def _retire(self) -> None:
+        steps = self.steps()
+        kept = set(steps[-self.keep :])
+        kept |= {best for step in kept if (best := _best_of(self._path(step))) is not None}
+        for step in steps:
+            if step not in kept:
+                self._remove(self._path(step))
+        for entry in self.folder.glob(".step-*.removing"):
+            atomic.disk.remove(entry)
+
+    def _remove(self, path: Path) -> None:
+        """Take a checkpoint away at once, so that a kill never leaves a part of one."""
+        hidden = _hidden(path, "removing")
+        atomic.disk.rename(path, hidden)
+        atomic.disk.remove(hidden)
+
+    # --- mending: when the folder is opened --------------------------------------------------
+
+    def _tidy(self) -> None:
+        """Finish or undo what a killed process left: complete folders get their name."""
+        for entry in sorted(self.folder.glob(".step-*.writing")):
+            target = self.folder / entry.name.removeprefix(".").removesuffix(".writing")
+            if not target.exists() and _verifies(entry, target.name):
+                atomic.disk.rename(entry, target)
+                atomic.disk.sync(self.folder)
+            else:
+                atomic.disk.remove(entry)
+        for entry in sorted(self.folder.glob(".step-*.removing")):
+            atomic.disk.remove(entry)
+
+    def _settle_best(self, checkpoint: Checkpoint) -> Checkpoint:
+        best = checkpoint.best
+        if best is not None and not _holds(self._best_path, best):
+            path = self._path(best)
+            try:
+                if best != checkpoint.step:
+                    read_checkpoint(path)
+                with atomic.explained(self._best_path):
+                    self._point_best(best)
+            except CheckpointError as error:
+                best = None
+                for lost in (path, self._best_path):
+                    if os.path.lexists(lost):
+                        self._set_aside(lost, error)
+        self._best = best
+        return replace(checkpoint, best=best)
+
+    def _set_aside(self, path: Path, error: CheckpointError) -> None:
+        damaged = self.folder / "damaged"
+        target, count = damaged / path.name, 1
+        while os.path.lexists(target):
+            count += 1
+            target = damaged / f"{path.name}-{count}"
+        with atomic.explained(target):
+            atomic.disk.make_folder(damaged)
+            atomic.disk.rename(path, target)
+            atomic.disk.sync(self.folder)
+        self.damaged.append((path.name, str(error.values["reason"])))
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read the checkpoint in `path`, every hash compared.
+
+    Nothing in it is executed: weights are safetensors, the state is read as tensors and plain
+    values only. Raises `CheckpointError`, whose `reason` says what is damaged.
+    """
+    return _read(path, path.name)
+
+
+def _read(path: Path, name: str) -> Checkpoint:
+    contents = _verified(path, name)
+    try:
+        weights, facts = unpack(contents[WEIGHTS])
+        state = torch.load(io.BytesIO(contents[STATE]), map_location="cpu", weights_only=True)
+    except UnreadableWeightsError as error:
+        raise _damaged(name, f"{WEIGHTS}: {error}") from error
+    except _UNREADABLE as error:
+        raise _damaged(name, f"{STATE}: {type(error).__name__}") from error
+    if not isinstance(state, dict):
+        raise _damaged(name, say("{file} holds no state", file=STATE))
+    return Checkpoint(step=facts.step, weights=weights, state=state, best=facts.best, path=path)
+
+
+# What `torch.load` raises for bytes that it did not write itself.
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    OSError,
+)
+
+
+def _verified(path: Path, name: str) -> dict[str, bytes]:
+    """The bytes of each file of the checkpoint in `path`, after their hashes were compared."""
+    match = _FOLDER.fullmatch(name)
+    assert match is not None
+    try:
+        manifest = _parsed(_read_regular(path / MANIFEST, at_most=_LARGEST_MANIFEST))
+        if manifest["step"] != int(match[1]):
+            raise ValueError(say("{file} belongs to another step", file=MANIFEST))
+        return {
+            file: _matching(path / file, facts["bytes"], facts["sha256"])
+            for file, facts in manifest["files"].items()
+        }
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise _damaged(name, f"{Path(error.filename or '').name} {reason.lower()}") from error
+    except ValueError as error:
+        raise _damaged(name, str(error)) from error
+
+
+def _damaged(name: str, reason: str) -> CheckpointError:
+    return CheckpointError(
+        "The checkpoint {name} is damaged: {reason}.", name=name, reason=reason.strip()
+    )
+
+
+_LARGEST_MANIFEST = 2**20
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    """The manifest in `data`; raises `ValueError` for anything that we did not write."""
+    try:
+        manifest = json.loads(data)
+        # Only the very bytes we would write are accepted: so a flipped bit in a space shows.
+        ours = isinstance(manifest, dict) and _manifest_bytes(manifest) == data
+        files = manifest["files"] if ours else None
+        ours = (
+            isinstance(files, dict)
+            and manifest.get("format") == 1
+            and _whole(manifest.get("step"))
+            and {WEIGHTS, STATE} <= set(files)
+            and all(_plain(file) and _sized(facts) for file, facts in files.items())
+        )
+    except (ValueError, RecursionError, LookupError, UnicodeError):
+        ours = False
+    if not ours:
+        raise ValueError(say("{file} is not a manifest", file=MANIFEST))
+    return manifest
+
+
+def _manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
+    return (json.dumps(manifest, indent=2) + "\n").encode("ascii")
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _plain(file: str) -> bool:
+    """Whether `file` names a file in the folder itself."""
+    return file not in ("", ".", "..", MANIFEST) and "/" not in file and "\0" not in file
+
+
+def _sized(facts: object) -> bool:
+    return (
+        isinstance(facts, dict)
+        and _whole(facts.get("bytes"))
+        and isinstance(facts.get("sha256"), str)
+        and _DIGEST.fullmatch(facts["sha256"]) is not None
+    )
+
+
+def _matching(path: Path, size: int, digest: str) -> bytes:
+    data = _read_regular(path, at_most=size)
+    if len(data) != size:
+        raise ValueError(
+            say("{file} has {found} bytes, not {size}", file=path.name, found=len(data), size=size)
+        )
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise ValueError(say("{file} does not match its hash", file=path.name))
+    return data
+
+
+def _read_regular(path: Path, *, at_most: int) -> bytes:
+    """The bytes of a regular file: no link is followed, no pipe or device waited for."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(handle, "rb") as file:
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode):
+            raise ValueError(say("{file} is not a regular file", file=path.name))
+        if facts.st_size > at_most:
+            raise ValueError(say("{file} is larger than it should be", file=path.name))
+        return file.read()
+
+
+def _verifies(path: Path, name: str) -> bool:
+    try:
+        _read(path, name)
+    except CheckpointError:
+        return False
+    return True
+
+
+def _holds(path: Path, step: int) -> bool:
+    """Whether the weights file at `path` verifies and is of `step`."""
+    if step_of(path) != step:
+        return False
+    try:
+        read_weights(path)
+    except CheckpointError:
+        return False
+    return True
+
+
+def _best_of(path: Path) -> int | None:
+    return step_of(path / WEIGHTS, fact="best")
+
+
+def _hidden(path: Path, why: str) -> Path:
+    """A name beside `path` that no reader takes for a checkpoint."""
+    return path.with_name(f".{path.name}.{why}")
+
+
+def _write_folder(
+    folder: Path, step: int, contents: Mapping[str, tuple[bytes | memoryview, ...]]
+) -> None:
+    """Write every file and, last, the manifest, each forced to the disk, then the folder."""
+    atomic.disk.remove(folder)
+    atomic.disk.make_folder(folder)
+    files = {}
+    for file, parts in contents.items():
+        atomic.disk.write(folder / file, *parts)
+        atomic.disk.sync(folder / file)
+        digest = hashlib.sha256()
+        for part in parts:
+            digest.update(part)
+        files[file] = {"bytes": sum(map(len, parts)), "sha256": digest.hexdigest()}
+    manifest = {"format": 1, "step": step, "files": files}
+    atomic.disk.write(folder / MANIFEST, _manifest_bytes(manifest))
+    atomic.disk.sync(folder / MANIFEST)
+    atomic.disk.sync(folder)
+
+
+def _dump(state: dict[str, Any]) -> bytes:
+    # Into memory: torch that writes to a full disk itself says "unexpected pos 64 vs 0".
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+# --- copying: on the loop's thread -----------------------------------------------------------
+
+
+def _copy_weight(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach()
+    if tensor.device.type != "cpu":
+        tensor = tensor.to("cpu")
+        return tensor.contiguous()
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def _copy(value: Any, where: str) -> Any:
+    """A copy of a state that shares no memory with it, of plain types only."""
+    if isinstance(value, Tensor):
+        value = value.detach()
+        return value.to("cpu") if value.device.type != "cpu" else value.clone()
+    if value is None or isinstance(value, bool):
+        return value
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, Mapping):
+        assert all(isinstance(key, (str, int)) for key in value), where
+        return {key: _copy(each, f"{where}.{key}") for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_copy(each, f"{where}.{index}") for index, each in enumerate(value)]
+    raise AssertionError(f"{where} is a {type(value).__name__}; a state is of plain types")
+
+
+def _bytes(value: Any) -> int:
+    """Bytes of the tensors in a state."""
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, Mapping):
+        return sum(map(_bytes, value.values()))
+    return sum(map(_bytes, value)) if isinstance(value, (list, tuple)) else 0
+
+
+def _ties(weights: Mapping[str, Tensor]) -> dict[str, str]:
+    """Names whose tensor is the very tensor of an earlier name: {later: earlier}."""
+    first: dict[tuple[Any, ...], str] = {}
+    ties = {}
+    for name, tensor in weights.items():
+        if tensor.numel() == 0:
+            continue
+        place = (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        earlier = first.setdefault(place, name)
+        if earlier != name:
+            ties[name] = earlier
+    return ties
+
+
+@contextlib.contextmanager
+def _memory_explained(needed: int) -> Any:
+    """Turn what torch and Python raise when memory is used up into an `ExhaustedError`."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        raise ExhaustedError(
+            "No memory left to copy a checkpoint of {needed} bytes.",
+            hint="Use a smaller model or batch; the last checkpoint is kept.",
+            needed=needed,
+        ) from error

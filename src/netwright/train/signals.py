@@ -1,0 +1,75 @@
+"""Signals that ask a run to stop: the handler only sets a flag, the loop acts between two steps.
+
+A save inside a handler would run in the middle of whatever the signal interrupted: a half
+updated optimizer, or a lock that this very thread already holds.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+_ASKED_TO_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # SIGUSR1: Slurm's early warning
+
+
+class SignalFlag:
+    """While the block lasts, SIGINT, SIGTERM and SIGUSR1 set `pending` and do nothing else.
+
+    A second Ctrl-C leaves at once with status 130. The handlers of before come back at the end.
+    Python lets only the main thread handle signals, so in any other thread the block is inert.
+
+    >>> with SignalFlag() as stop:
+    ...     signal.raise_signal(signal.SIGTERM)
+    ...     stop.pending, stop.exit_code
+    (15, 143)
+    """
+
+    def __init__(self) -> None:
+        self.pending: int | None = None
+        """The number of the first signal that came, or None."""
+        self._interrupts = 0
+        self._owner = os.getpid()
+        self._before: dict[int, Any] = {}
+
+    @property
+    def exit_code(self) -> int:
+        """What the process should end with: 130 after Ctrl-C, 143 after the others."""
+        return 130 if self.pending == signal.SIGINT else 143
+
+    def __enter__(self) -> SignalFlag:
+        if threading.current_thread() is threading.main_thread():
+            for number in _ASKED_TO_STOP:
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            # None: a handler that was not set from Python, which Python cannot put back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._before.clear()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._owner:
+            _in_a_forked_child(number)
+            return
+        if self.pending is None:
+            self.pending = number
+        if number == signal.SIGINT:
+            self._interrupts += 1
+            if self._interrupts > 1:
+                os._exit(130)
+
+
+def _in_a_forked_child(number: int) -> None:
+    """A worker process inherits the handler: Ctrl-C is its parent's to act on, the rest end it."""
+    if number != signal.SIGINT:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
