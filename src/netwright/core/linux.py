@@ -1,6 +1,6 @@
 """What Netwright needs of Linux alone: locks that die with their process, and parent-death signals.
 
-On another system `lock` raises `SettingError` saying so, and `die_with_parent` does nothing.
+On another system `Lock` raises `SettingError` saying so, and `die_with_parent` does nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import ctypes
 import os
 import signal
 import sys
+import weakref
 from pathlib import Path
 
 from netwright.core.errors import RunBusyError, SettingError
@@ -21,7 +22,8 @@ class Lock:
     """An exclusive lock on a file, held until `release` or the end of the process.
 
     It is the kernel's (`flock`), not a file with a process id in it: a killed process leaves
-    no lock behind, and a recycled id cannot be mistaken for it.
+    no lock behind, and a recycled id cannot be mistaken for it. Raises `RunBusyError` at once
+    when another process, or another `Lock` of this one, holds it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,23 +35,50 @@ class Lock:
         import fcntl
 
         self.path = path
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(self._handle)
+            self.release()
             raise RunBusyError(
                 "The run folder {path} is in use by another process.",
                 hint="Wait for it to end, or start another run without --run-dir and --resume.",
                 path=str(path.parent),
             ) from None
+        except OSError:
+            self.release()
+            raise
+        _held.add(self)
 
     def release(self) -> None:
-        with contextlib.suppress(OSError):
-            os.close(self._handle)
+        """Give the lock free; a second time does nothing."""
+        _held.discard(self)
+        handle, self._handle = self._handle, -1
+        if handle >= 0:
+            with contextlib.suppress(OSError):
+                os.close(handle)
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends, however that happens."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+_held: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+def _let_go_after_fork() -> None:
+    """A forked worker shares the lock, and would hold it on after its parent was killed."""
+    for lock in list(_held):
+        lock.release()
+
+
+os.register_at_fork(after_in_child=_let_go_after_fork)
+
+
+def die_with_parent(parent: int | None = None) -> None:
+    """Ask the kernel to kill this process when its parent ends, however that happens.
+
+    `parent` is the process id the parent had before it started this process: when it ended
+    before the kernel was asked, this process has another parent by now and ends here.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent is not None and os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -86,6 +86,7 @@ class Checkpoints:
             atomic.disk.make_folder(folder)
             self._tidy()
         self._best = step_of(self._best_path)
+        self._spare = _Spare()
 
     def save(
         self,
@@ -108,8 +109,8 @@ class Checkpoints:
             if atomic.free_bytes(self.folder) < needed:
                 raise atomic.full(self.folder, needed)
         with _memory_explained(needed):
-            copies = {name: _copy_weight(tensor) for name, tensor in weights.items()}
-            copied_state = _copy(state, "state")
+            copies = {name: self._spare.weight(tensor, name) for name, tensor in weights.items()}
+            copied_state = self._spare.state(state)
         ties = _ties(weights)
         if best:
             self._best = step
@@ -471,30 +472,51 @@ def _dump(state: dict[str, Any]) -> bytes:
 # --- copying: on the loop's thread -----------------------------------------------------------
 
 
-def _copy_weight(tensor: Tensor) -> Tensor:
-    tensor = tensor.detach()
-    if tensor.device.type != "cpu":
-        tensor = tensor.to("cpu")
-        return tensor.contiguous()
-    return tensor.clone(memory_format=torch.contiguous_format)
+class _Spare:
+    """Copies of tensors, in the memory of the copies of the save before.
+
+    Fresh memory costs more than the copy: the kernel clears each page first. The save before
+    was written when the next one begins, so its memory is free, and the peak is the same.
+    """
+
+    def __init__(self) -> None:
+        self._tensors: dict[str, Tensor] = {}
+
+    def weight(self, tensor: Tensor, name: str) -> Tensor:
+        """A contiguous copy on the CPU, as safetensors wants it."""
+        return self._copied(tensor, f"weights[{name!r}]", torch.contiguous_format)
+
+    def state(self, value: Any, where: str = "state") -> Any:
+        """A copy of a state that shares no memory with it, of plain types only.
+
+        Tensors keep their layout: a fused optimizer pairs the memory of its state and the
+        weights element by element.
+        """
+        if isinstance(value, Tensor):
+            return self._copied(value, where, torch.preserve_format)
+        if value is None or isinstance(value, bool):
+            return value
+        for kind in (int, float, str):
+            if isinstance(value, kind):
+                return kind(value)
+        if isinstance(value, Mapping):
+            assert all(isinstance(key, (str, int)) for key in value), where
+            return {key: self.state(each, f"{where}[{key!r}]") for key, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.state(each, f"{where}[{index}]") for index, each in enumerate(value)]
+        raise AssertionError(f"{where} is a {type(value).__name__}; a state is of plain types")
+
+    def _copied(self, tensor: Tensor, name: str, layout: torch.memory_format) -> Tensor:
+        tensor = tensor.detach()
+        fresh = torch.empty_like(tensor, device="cpu", memory_format=layout)
+        copy = self._tensors.get(name)
+        if copy is None or _shape(copy) != _shape(fresh):
+            copy = self._tensors[name] = fresh
+        return copy.copy_(tensor)
 
 
-def _copy(value: Any, where: str) -> Any:
-    """A copy of a state that shares no memory with it, of plain types only."""
-    if isinstance(value, Tensor):
-        value = value.detach()
-        return value.to("cpu") if value.device.type != "cpu" else value.clone()
-    if value is None or isinstance(value, bool):
-        return value
-    for kind in (int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    if isinstance(value, Mapping):
-        assert all(isinstance(key, (str, int)) for key in value), where
-        return {key: _copy(each, f"{where}.{key}") for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_copy(each, f"{where}.{index}") for index, each in enumerate(value)]
-    raise AssertionError(f"{where} is a {type(value).__name__}; a state is of plain types")
+def _shape(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.shape, tensor.stride(), tensor.dtype
 
 
 def _bytes(value: Any) -> int:

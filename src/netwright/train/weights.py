@@ -23,6 +23,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from netwright.core.errors import CheckpointError
+from netwright.core.languages import say
 
 FORMAT = "netwright/1"
 _LARGEST_HEADER = 100 * 2**20  # the limit of safetensors itself
@@ -112,17 +113,27 @@ def unpack(data: bytes) -> tuple[dict[str, Tensor], WeightFacts]:
         digest = facts.pop("sha256")
         weights = load(data)
         if digest != _digest(weights, facts) or facts["format"] != FORMAT:
-            raise UnreadableWeightsError("the hash inside does not match")
+            raise UnreadableWeightsError(say("the hash inside does not match"))
         for name, earlier in json.loads(facts["ties"]).items():
             weights[name] = weights[earlier]
         best = int(facts["best"]) if facts["best"] else None
         return weights, WeightFacts(step=int(facts["step"]), best=best)
     except UnreadableWeightsError:
         raise
-    except (SafetensorError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UnreadableWeightsError(f"not weights of {FORMAT}") from error
-    except (RuntimeError, RecursionError, OverflowError) as error:
-        raise UnreadableWeightsError(f"not weights of {FORMAT}") from error
+    except _UNREADABLE as error:
+        raise UnreadableWeightsError(say("not weights of {format}", format=FORMAT)) from error
+
+
+# What safetensors, json and torch raise for bytes that they did not write themselves.
+_UNREADABLE = (
+    SafetensorError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+)
 
 
 def _digest(weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
