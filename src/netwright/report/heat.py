@@ -1,0 +1,200 @@
+"""The confusion matrix as a picture: what is right in one colour, mistakes in another.
+
+Few classes show their counts, more only their colour; a matrix of many classes is one small
+picture in which a cell may stand for several classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from netwright.core.escaping import html_text
+from netwright.core.languages import say
+from netwright.records.arrays import Array
+from netwright.report.axes import counting_ticks
+from netwright.report.pictures import data_uri
+from netwright.report.svg import drawing, element, fitted, text, text_width
+from netwright.report.words import short
+
+_WIDTH = 520.0
+_SIZE = 11.5
+
+# Up to here each class has its name, and up to there its counts are written into the cells.
+MOST_NAMED = 40
+MOST_COUNTED = 16
+
+# Sides of the picture of a large matrix, in cells.
+_MOST_CELLS = 250
+
+
+def confusion_matrix(confusion: Array, names: Sequence[str], *, title: str, about: str) -> str:
+    """SVG of (C, C) counts, rows true and columns predicted, with C names."""
+    if len(confusion) > MOST_NAMED:
+        return _picture(confusion, title=title, about=about)
+    return _cells(confusion, names, title=title, about=about)
+
+
+def strengths(confusion: Array) -> Array:
+    """How strongly each cell is coloured, 0 to 1.
+
+    A cell is its share of the row. The root lets a mistake in a hundred still be seen.
+    """
+    rows = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    share: Array = np.sqrt(confusion / rows)
+    return share
+
+
+def _cells(confusion: Array, names: Sequence[str], *, title: str, about: str) -> str:
+    num_classes = len(confusion)
+    longest = max(text_width(short(name), _SIZE) for name in names)
+    left = 24 + min(longest, 120.0)
+    cell = (_WIDTH - left - 2) / num_classes
+    cell = min(cell, 96.0)
+    upright = longest > cell - 4
+    top = 30 + (min(longest, 96.0) if upright else _SIZE)
+    width, height = left + cell * num_classes + 2, top + cell * num_classes + 2
+    label = min(_SIZE, max(6.0, cell * 0.8))
+    parts = [_axis_names(left, top, cell * num_classes)]
+    for i, name in enumerate(names):
+        middle = top + (i + 0.5) * cell
+        said = fitted(name, left - 26, label)
+        parts.append(text(said, x=left - 7, y=middle + 4, class_="tick end", font_size=label))
+        x = left + (i + 0.5) * cell
+        if upright:
+            said = fitted(name, top - 32, label)
+            turn = f"rotate(-90 {x + 4:.1f} {top - 7:.1f})"
+            parts.append(
+                text(said, x=x + 4, y=top - 7, class_="tick", transform=turn, font_size=label)
+            )
+        else:
+            parts.append(text(name, x=x, y=top - 8, class_="tick middle", font_size=label))
+    strength = strengths(confusion)
+    for row in range(num_classes):
+        for column in range(num_classes):
+            value = int(confusion[row, column])
+            x, y = left + column * cell, top + row * cell
+            kind = "right" if row == column else "wrong"
+            parts.append(
+                element(
+                    "rect",
+                    x=x + 0.75,
+                    y=y + 0.75,
+                    width=cell - 1.5,
+                    height=cell - 1.5,
+                    class_="empty",
+                    rx=2.0,
+                )
+            )
+            if not value:
+                continue
+            shade = float(0.1 + 0.9 * strength[row, column])
+            parts.append(
+                f"<g>{_tip(names, row, column, value, confusion) if num_classes <= 20 else ''}"
+                + element(
+                    "rect",
+                    x=x + 0.75,
+                    y=y + 0.75,
+                    width=cell - 1.5,
+                    height=cell - 1.5,
+                    class_=kind,
+                    fill_opacity=shade,
+                    rx=2.0,
+                )
+                + (
+                    _value(value, x + cell / 2, y + cell / 2, cell, shade)
+                    if num_classes <= MOST_COUNTED
+                    else ""
+                )
+                + "</g>"
+            )
+    return drawing(width, height, "".join(parts), title=title, about=about)
+
+
+def _axis_names(left: float, top: float, side: float) -> str:
+    return text(say("predicted"), x=left + side / 2, y=12, class_="label middle") + text(
+        say("true"),
+        x=12,
+        y=top + side / 2,
+        class_="label middle",
+        transform=f"rotate(-90 12 {top + side / 2:.1f})",
+    )
+
+
+def _value(value: int, x: float, y: float, cell: float, shade: float) -> str:
+    written = f"{value:,}"
+    size = min(13.0, 0.86 * cell / max(0.62 * len(written), 1.2))
+    tone = "over" if shade > 0.62 else "on"
+    return text(written, x=x, y=y + size * 0.36, class_=f"middle {tone}", font_size=size)
+
+
+def _tip(names: Sequence[str], row: int, column: int, value: int, confusion: Array) -> str:
+    """What a cell says when the pointer rests on it."""
+    told = say(
+        "{true} read as {pred}: {value} of {total}",
+        true=short(names[row], 24),
+        pred=short(names[column], 24),
+        value=f"{value:,}",
+        total=f"{int(confusion[row].sum()):,}",
+    )
+    return f"<title>{html_text(told)}</title>"
+
+
+def _picture(confusion: Array, *, title: str, about: str) -> str:
+    num_classes = len(confusion)
+    together = -(-num_classes // _MOST_CELLS)
+    grouped = _grouped(confusion, together)
+    left, top = 52.0, 40.0
+    side = _WIDTH - left - 4
+    parts = [
+        _axis_names(left, top, side),
+        element("rect", x=left, y=top, width=side, height=side, class_="empty"),
+        element(
+            "image",
+            href=data_uri(_colours(grouped)),
+            x=left,
+            y=top,
+            width=side,
+            height=side,
+            class_="pixels",
+            preserveAspectRatio="none",
+        ),
+    ]
+    for tick in counting_ticks(0, num_classes - 1):
+        place = (tick + 0.5) / (len(grouped) * together) * side
+        parts.append(text(tick, x=left - 7, y=top + place + 4, class_="tick end"))
+        parts.append(text(tick, x=left + place, y=top - 7, class_="tick middle"))
+    return drawing(_WIDTH, top + side + 4, "".join(parts), title=title, about=about)
+
+
+def _grouped(confusion: Array, together: int) -> Array:
+    """Sums over squares of so many classes; what lacks to a whole square is empty.
+
+    >>> _grouped(np.eye(3, dtype=np.int64), 2)
+    array([[2, 0],
+           [0, 1]])
+    """
+    lacking = -len(confusion) % together
+    padded = np.pad(confusion, ((0, lacking), (0, lacking)))
+    cells = len(padded) // together
+    summed: Array = padded.reshape(cells, together, cells, together).sum(axis=(1, 3))
+    return summed
+
+
+# The two colours of the style sheet in the middle between light and dark: this picture is one
+# for both.
+_RIGHT, _WRONG = (0x2A, 0x86, 0xC8), (0xE0, 0x6A, 0x12)
+
+
+def _colours(confusion: Array) -> Array:
+    """(C, C, 4) uint8: the colour says right or wrong, the opacity how often."""
+    image = np.zeros((*confusion.shape, 4), dtype=np.uint8)
+    image[:, :, :3] = _WRONG
+    diagonal = np.arange(len(confusion))
+    image[diagonal, diagonal, :3] = _RIGHT
+    shown = np.where(confusion > 0, 0.15 + 0.85 * strengths(confusion), 0.0)
+    image[:, :, 3] = np.rint(255 * shown).astype(np.uint8)
+    # A colour under no opacity is still bytes in the file.
+    image[image[:, :, 3] == 0] = 0
+    return image

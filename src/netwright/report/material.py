@@ -1,0 +1,294 @@
+"""What a run folder offers to the report, checked: every value of the kind it claims to be.
+
+A run folder may be torn, old, or made by someone else. Here, and only here, its content is
+looked at with doubt; the sections behind take what they get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+
+from netwright.core.config import flatten
+from netwright.core.errors import DataError
+from netwright.records.arrays import Array
+from netwright.records.run import Run
+from netwright.report.words import number, short, spoken, whole
+
+T = TypeVar("T")
+
+SPLITS = ("test", "val")
+MOST_CLASSES = 5000
+MOST_PICTURES = 36
+LONGEST_SIDE = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """One image that the network got wrong: (h, w, 3) uint8 and what was said about it."""
+
+    image: Array
+    target: int
+    pred: int
+    probability: float | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What was measured on one split with the best weights."""
+
+    split: str
+    confusion: Array | None  # (C, C) counts, rows true, columns predicted
+    loss: float | None
+    accuracy: float | None
+    worst: tuple[Mistake, ...]
+    pairs: tuple[Mistake, ...]
+
+    @property
+    def count(self) -> int:
+        """Images measured."""
+        return 0 if self.confusion is None else int(self.confusion.sum())
+
+    @property
+    def correct(self) -> int:
+        return 0 if self.confusion is None else int(np.trace(self.confusion))
+
+    @property
+    def majority(self) -> float | None:
+        """The share of the most frequent class: what saying it always would get."""
+        if self.confusion is None or not self.count:
+            return None
+        return float(self.confusion.sum(axis=1).max() / self.count)
+
+
+class Material:
+    """A run folder as the report sees it."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.faults: list[str] = []
+        self.info: dict[str, Any] = self._read(lambda: run.info, {})
+        self.model: dict[str, Any] = self._read(lambda: run.model, {})
+        self.config: dict[str, Any] = self._read(lambda: _flat(run.config), {})
+        self.config_text = self._read(lambda: run.config_text, "")
+        self.metrics: list[dict[str, Any]] = self._read(lambda: run.metrics, [])
+        self.evidence = [
+            each for each in (self._evidence(split) for split in SPLITS) if each is not None
+        ]
+        self.first_batch = self._first_batch()
+
+    @cached_property
+    def classes(self) -> list[str]:
+        named = self.model.get("classes")
+        return [str(each) for each in named[:MOST_CLASSES]] if isinstance(named, list) else []
+
+    def class_name(self, index: int) -> str:
+        """The name of an output of the network, its number when it has none."""
+        return self.classes[index] if 0 <= index < len(self.classes) else str(index)
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """The part of `model.json` about the data."""
+        return mapping(self.model.get("data"))
+
+    @property
+    def data_name(self) -> str:
+        return str(self.data.get("name") or self.config.get("data.name") or "?")
+
+    @property
+    def model_name(self) -> str:
+        architecture = mapping(self.model.get("architecture"))
+        return str(
+            architecture.get("name")
+            or architecture.get("factory")
+            or self.config.get("model.name")
+            or "?"
+        )
+
+    @property
+    def status(self) -> str:
+        return str(self.info.get("status") or "unknown")
+
+    @property
+    def why(self) -> str:
+        """Why the run ended, in words; "" when it does not say."""
+        return spoken(self.info.get("why"))
+
+    @property
+    def goal(self) -> str:
+        """The metric that chose the best epoch."""
+        return str(mapping(self.info.get("best")).get("metric") or "val/acc1")
+
+    @property
+    def best_epoch(self) -> int | None:
+        return whole(mapping(self.info.get("best")).get("epoch"))
+
+    @property
+    def best_value(self) -> float | None:
+        return number(mapping(self.info.get("best")).get("value"))
+
+    @property
+    def epochs_done(self) -> int:
+        """The last epoch that was measured, 0 before the first."""
+        return max((whole(line.get("epoch")) or 0 for line in self.metrics), default=0)
+
+    @property
+    def epochs_planned(self) -> int | None:
+        return whole(self.config.get("epochs"))
+
+    def at_best(self, name: str) -> float | None:
+        """The value of a metric at the best epoch."""
+        for line in self.metrics:
+            if self.best_epoch is not None and whole(line.get("epoch")) == self.best_epoch:
+                return number(line.get(name))
+        return None
+
+    def curve(self, name: str) -> list[tuple[float, float | None]]:
+        """(epoch, value) of a metric; None where it was not a finite number.
+
+        The step takes the place of the epoch where a run has no epochs or measures more often.
+        """
+        points = []
+        for line in self.metrics:
+            place = number(line.get(self.axis))
+            if place is not None and name in line:
+                points.append((place, number(line[name])))
+        known = any(value is not None for _, value in points)
+        return sorted(points, key=lambda point: point[0]) if known else []
+
+    @cached_property
+    def axis(self) -> str:
+        """What the curves run along: "epoch" or "step"."""
+        epochs = [whole(line.get("epoch")) for line in self.metrics]
+        every = all(epoch for epoch in epochs) and len(set(epochs)) == len(epochs)
+        return "epoch" if every else "step"
+
+    def _read(self, read: Callable[[], T], nothing: T) -> T:
+        try:
+            return read()
+        except DataError as error:
+            self.faults.append(error.localized().partition("\n")[0])
+            return nothing
+
+    def _evidence(self, split: str) -> Evidence | None:
+        arrays = self._read(lambda: self.run.evidence(split), None)
+        if arrays is None:
+            return None
+        confusion = _confusion(arrays.get("confusion"))
+        found = Evidence(
+            split=split,
+            confusion=confusion,
+            loss=_scalar(arrays.get("loss")),
+            accuracy=_scalar(arrays.get("acc1")),
+            worst=_mistakes(arrays, "worst_images", "worst_target", "worst_pred"),
+            pairs=_mistakes(arrays, "pair_images", "pair_true", "pair_pred"),
+        )
+        if found.accuracy is None and found.count:
+            found = Evidence(**{**vars(found), "accuracy": found.correct / found.count})
+        return found
+
+    def _first_batch(self) -> list[tuple[Array, int | None]]:
+        arrays = self._read(self.run.first_batch, None) or {}
+        images = _images(arrays.get("images"))
+        target = _integers(arrays.get("target"))
+        return [(image, target[i] if i < len(target) else None) for i, image in enumerate(images)]
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """`value` if it is a mapping, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def sequence(value: Any) -> Sequence[Any]:
+    """`value` if it is a list, else an empty one."""
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _flat(config: Mapping[Any, Any]) -> dict[str, Any]:
+    # Aliases make a small YAML file a tree without end, so the depth is bounded first.
+    top = {str(name): value for name, value in list(config.items())[:500]}
+    groups = {
+        name: {str(inner): each for inner, each in list(value.items())[:500]}
+        if isinstance(value, Mapping)
+        else value
+        for name, value in top.items()
+    }
+    plain = {
+        name: {inner: each for inner, each in value.items() if not isinstance(each, Mapping)}
+        if isinstance(value, Mapping)
+        else value
+        for name, value in groups.items()
+    }
+    return flatten(plain)
+
+
+def _confusion(array: Array | None) -> Array | None:
+    """(C, C) counts, or None when it is not that."""
+    if array is None or array.ndim != 2 or array.dtype.kind not in "iu":
+        return None
+    rows, columns = array.shape
+    if rows != columns or not 0 < rows <= MOST_CLASSES or array.min() < 0:
+        return None
+    # More than 2**31 images in one cell is nothing anyone measured, and their sum could overflow.
+    return array.astype(np.int64) if array.max() < 2**31 else None
+
+
+def _scalar(array: Array | None) -> float | None:
+    if array is None or array.size != 1 or array.dtype.kind not in "fiu":
+        return None
+    return number(array.reshape(()).item())
+
+
+def _images(array: Array | None) -> Array:
+    """(N, h, w, 3) uint8; no picture at all when the array is anything else."""
+    nothing = np.zeros((0, 1, 1, 3), dtype=np.uint8)
+    if array is None or array.ndim != 4 or array.dtype != np.uint8:
+        return nothing
+    if array.shape[-1] not in (1, 3) or not all(
+        0 < side <= LONGEST_SIDE for side in array.shape[1:3]
+    ):
+        return nothing
+    return np.broadcast_to(array[:MOST_PICTURES], (*array[:MOST_PICTURES].shape[:3], 3))
+
+
+def _integers(array: Array | None) -> list[int]:
+    if array is None or array.ndim != 1 or array.dtype.kind not in "iu":
+        return []
+    return [int(each) for each in array[:MOST_PICTURES]]
+
+
+def _mistakes(
+    arrays: Mapping[str, Array], images: str, target: str, pred: str
+) -> tuple[Mistake, ...]:
+    """The mistakes of which picture, label and prediction are all there."""
+    rows = zip(
+        _images(arrays.get(images)),
+        _integers(arrays.get(target)),
+        _integers(arrays.get(pred)),
+        strict=False,
+    )
+    kind = images.partition("_")[0]
+    chances = _column(arrays.get(f"{kind}_probability"), "f")
+    names = _column(arrays.get(f"{kind}_name"), "U")
+    return tuple(
+        Mistake(
+            image=image,
+            target=true,
+            pred=said,
+            probability=number(float(chances[i])) if i < len(chances) else None,
+            name=short(names[i], 200) if i < len(names) else "",
+        )
+        for i, (image, true, said) in enumerate(rows)
+    )
+
+
+def _column(array: Array | None, kind: str) -> Array:
+    """A column of numbers ("f") or text ("U"); empty when the array is anything else."""
+    if array is None or array.ndim != 1 or array.dtype.kind != kind:
+        return np.empty(0)
+    return array[:MOST_PICTURES]

@@ -1,0 +1,132 @@
+"""The report of a run: one HTML file that opens anywhere, without network and without script.
+
+write_report(find_run("latest"))          # -> runs/.../report.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from netwright.core import languages
+from netwright.core.atomic import write_text
+from netwright.core.escaping import html_attribute, html_text
+from netwright.core.languages import say
+from netwright.records.run import Run
+from netwright.report.material import Material
+from netwright.report.pictures import Pictures
+from netwright.report.sections import SECTIONS, Part
+from netwright.report.style import STYLE
+from netwright.report.tables import note
+from netwright.report.words import short
+
+# A page is under 1 MB: small enough for a letter, and it opens at once.
+LARGEST_PAGE = 1_000_000
+
+# What pictures may take, tried in turn until the page is small enough.
+_BUDGETS = (640_000, 320_000, 120_000, 0)
+
+
+def write_report(run: Run, *, language: str | None = None) -> Path:
+    """Write `report.html` into the run folder, whole or not at all, and return its path.
+
+    `language` is "en" or "zh" for this page; None takes the language messages are in.
+    Whatever the folder lacks is left out and said. Raises `ExhaustedError` when the disk is
+    full or cannot be written.
+    """
+    path = run.path / "report.html"
+    write_text(path, render(run, language=language))
+    return path
+
+
+def render(run: Run, *, language: str | None = None) -> str:
+    """The page as HTML, under `LARGEST_PAGE` bytes."""
+    with _speaking(language):
+        material = Material(run)
+        for budget in _BUDGETS:
+            page = _page(material, Pictures(budget))
+            if len(page.encode("utf-8", "backslashreplace")) < LARGEST_PAGE:
+                break
+    return page
+
+
+@contextmanager
+def _speaking(language: str | None) -> Iterator[None]:
+    before = languages.current()
+    if language is not None:
+        languages.use(language)
+    try:
+        yield
+    finally:
+        if language is not None:
+            languages.use(before)
+
+
+def _page(material: Material, pictures: Pictures) -> str:
+    parts: list[tuple[str, Part, bool]] = []
+    for entry in sorted(SECTIONS, key=lambda each: each.facts["order"]):
+        part = entry.target(material, pictures)
+        if part is not None:
+            parts.append((entry.name, part, bool(entry.facts.get("wide", True))))
+    wide = _placed([each[2] for each in parts])
+    (head, *rest), (_, *places) = parts, wide
+    body = f'<section class="verdict" id="{head[0]}">{head[1].body}{_contents(rest)}</section>'
+    body += "".join(
+        _section(name, part, placed) for (name, part, _), placed in zip(rest, places, strict=True)
+    )
+    title = f"{short(material.data_name)} · {short(material.model_name)}"
+    return (
+        f'<!doctype html>\n<html lang="{"zh-CN" if languages.current() == "zh" else "en"}">\n'
+        '<head>\n<meta charset="utf-8">\n'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\">\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        '<link rel="icon" href="data:,">\n'
+        f"<title>{html_text(title)} · Netwright</title>\n<style>{STYLE}</style>\n</head>\n"
+        f"<body>\n<main>\n{body}\n{_foot(material, pictures)}</main>\n</body>\n</html>\n"
+    )
+
+
+def _placed(wide: list[bool]) -> list[bool]:
+    """Which sections take the whole width: a half one whose neighbour is missing does too.
+
+    >>> _placed([True, False, False, False, True])
+    [True, False, False, True, True]
+    """
+    result, i = [], 0
+    while i < len(wide):
+        if not wide[i] and i + 1 < len(wide) and not wide[i + 1]:
+            result += [False, False]
+            i += 2
+        else:
+            result.append(True)
+            i += 1
+    return result
+
+
+def _contents(rest: list[tuple[str, Part, bool]]) -> str:
+    links = "".join(f'<a href="#{name}">{html_text(part.title)}</a>' for name, part, _ in rest)
+    return f'<nav aria-label="{html_attribute(say("Contents"))}">{links}</nav>'
+
+
+def _section(name: str, part: Part, wide: bool) -> str:
+    kind = "" if wide else ' class="half"'
+    lead = f'<p class="lead">{html_text(part.lead)}</p>' if part.lead else ""
+    return (
+        f'<section id="{name}"{kind}><h2>{html_text(part.title)}</h2>{lead}{part.body}</section>\n'
+    )
+
+
+def _foot(material: Material, pictures: Pictures) -> str:
+    left_out = ""
+    if pictures.dropped:
+        left_out = note(
+            say(
+                "To keep this page under 1 MB, pictures were left out: {count}. They are in the "
+                "folders evidence and samples of the run.",
+                count=f"{pictures.dropped:,}",
+            )
+        )
+    return f"<footer>{html_text(short(material.run.name, 120))} · Netwright{left_out}</footer>"

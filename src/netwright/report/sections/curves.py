@@ -1,0 +1,121 @@
+"""Curves: loss, accuracy, learning rate and gradient norm over the epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from netwright.core.escaping import html_text
+from netwright.core.languages import say
+from netwright.report.axes import Axis, linear, logarithmic, shares
+from netwright.report.lines import Line, line_chart
+from netwright.report.material import Material
+from netwright.report.pictures import Pictures
+from netwright.report.sections import SECTIONS, Part
+from netwright.report.words import digits, percent
+
+# Beyond this a value says that the run broke, and would flatten everything else.
+_OUTSIDE = 1e9
+
+# A curve that falls by this factor is read on a logarithmic axis.
+_LOG_FROM = 20.0
+
+
+@SECTIONS.register("curves", order=30)
+def curves(material: Material, pictures: Pictures) -> Part | None:
+    """Up to four charts, two beside each other."""
+    train, val = say("train"), say("val")
+    charts = [
+        _chart(
+            material,
+            say("Loss"),
+            [("train/loss", train, "train"), ("val/loss", val, "val")],
+            _loss_axis,
+            digits,
+        ),
+        _chart(
+            material,
+            say("Accuracy"),
+            [("train/acc1", train, "train"), ("val/acc1", val, "val")],
+            shares,
+            lambda value: percent(value),
+        ),
+        _chart(
+            material,
+            say("Learning rate"),
+            [("lr/g0", "", "other")],
+            lambda values: linear(values, zero=True),
+            digits,
+        ),
+        _chart(material, say("Gradient norm"), [("grad/norm", "", "other")], _loss_axis, digits),
+    ]
+    shown = "".join(each for each in charts if each)
+    if not shown:
+        return None
+    return Part(
+        title=say("Curves"), lead=_lead(material), body=f'<div class="charts">{shown}</div>'
+    )
+
+
+def _lead(material: Material) -> str:
+    if material.best_epoch is None:
+        return ""
+    return say(
+        "The dotted line marks the best epoch by {metric}; its weights are the ones kept.",
+        metric=material.goal[:40],
+    )
+
+
+def _chart(
+    material: Material,
+    title: str,
+    wanted: Sequence[tuple[str, str, str]],
+    make_axis: Callable[[Sequence[float]], Axis],
+    show: Callable[[float], str],
+) -> str:
+    lines = []
+    for metric, name, tone in wanted:
+        points = [(x, _inside(value)) for x, value in material.curve(metric)]
+        if any(value is not None for _, value in points):
+            lines.append(Line(name=name, tone=tone, points=points))
+    values = [value for line in lines for _, value in line.points if value is not None]
+    if not values:
+        return ""
+    axis = make_axis(values)
+    best = material.best_epoch if material.axis == "epoch" else None
+    drawn = line_chart(
+        lines,
+        axis,
+        title=title,
+        about=_about(lines, show),
+        below=say("epoch") if material.axis == "epoch" else say("step"),
+        show=show,
+        pin=(best, say("best: epoch {best}", best=best)) if best else None,
+    )
+    kind = {"log": say("logarithmic"), "stretched": say("stretched towards 100 %")}.get(axis.note)
+    aside = f" <small>{html_text(kind)}</small>" if kind else ""
+    return f"<figure><figcaption>{html_text(title)}{aside}</figcaption>{drawn}</figure>"
+
+
+def _about(lines: Sequence[Line], show: Callable[[float], str]) -> str:
+    """The chart in words, for who cannot see it: where each line begins and ends."""
+    told = []
+    for line in lines:
+        known = [value for _, value in line.points if value is not None]
+        told.append(
+            say(
+                "{name} from {first} to {last}",
+                name=line.name,
+                first=show(known[0]),
+                last=show(known[-1]),
+            ).strip()
+        )
+    return "; ".join(told)
+
+
+def _loss_axis(values: Sequence[float]) -> Axis:
+    low, high = min(values), max(values)
+    return logarithmic(values) if low > 0 and high > _LOG_FROM * low else linear(values, zero=True)
+
+
+def _inside(value: float | None) -> float | None:
+    return value if value is not None and abs(value) < _OUTSIDE else None

@@ -1,0 +1,48 @@
+"""The worst mistakes as images: what it is, what the network said, how sure it was."""
+
+from __future__ import annotations
+
+from netwright.core.escaping import html_attribute, html_text
+from netwright.core.languages import say
+from netwright.report.material import Evidence, Material, Mistake
+from netwright.report.pictures import Pictures
+from netwright.report.sections import SECTIONS, Part
+from netwright.report.tables import fold
+from netwright.report.words import named, percent, short
+
+
+@SECTIONS.register("mistakes", order=70)
+def mistakes(material: Material, pictures: Pictures) -> Part | None:
+    """A gallery, the costliest mistake first; that of a second split folded below."""
+    shown = [each for each in material.evidence if each.worst]
+    if not shown:
+        return None
+    body = _gallery(material, shown[0], pictures)
+    for other in shown[1:]:
+        title = say("The same for {count} validation images", count=f"{other.count:,}")
+        body += fold(title, _gallery(material, other, pictures))
+    return Part(
+        title=say("Worst mistakes"),
+        lead=say("The images with the highest loss. When a label looks wrong here, it often is."),
+        body=body,
+    )
+
+
+def _gallery(material: Material, evidence: Evidence, pictures: Pictures) -> str:
+    cards = "".join(_card(material, each, pictures) for each in evidence.worst)
+    return f'<div class="gallery">{cards}</div>'
+
+
+def _card(material: Material, mistake: Mistake, pictures: Pictures) -> str:
+    is_a, said = material.class_name(mistake.target), material.class_name(mistake.pred)
+    alt = say("{true} taken for {pred}", true=short(is_a), pred=short(said))
+    image = pictures.image(mistake.image, alt=alt)
+    if not image:
+        return ""
+    sure = f" {percent(mistake.probability, 0)}" if mistake.probability is not None else ""
+    hover = f' title="{html_attribute(mistake.name)}"' if mistake.name else ""
+    return (
+        f"<figure{hover}>{image}<figcaption>"
+        f'<span class="said">{named(said, 18)}<small>{html_text(sure)}</small></span>'
+        f"<small>{html_text(say('is'))} {named(is_a, 18)}</small></figcaption></figure>"
+    )

@@ -1,0 +1,64 @@
+"""Notes: what Netwright guessed, set aside or warned about, in the run and in the data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netwright.core.escaping import html_text
+from netwright.core.languages import say
+from netwright.report.material import Material, mapping, sequence
+from netwright.report.pictures import Pictures
+from netwright.report.sections import SECTIONS, Part
+from netwright.report.tables import fold, note, table
+from netwright.report.words import named, spoken
+
+_MOST_NOTES = 60
+_MOST_NAMES = 200
+_WORDS = ("OK", "NOTE", "WARN", "STOP")
+
+
+@SECTIONS.register("notes", order=20)
+def notes(material: Material, pictures: Pictures) -> Part | None:
+    """Remarks worst first, then the list of what could not be read."""
+    rows = [("WARN", fault) for fault in material.faults]
+    rows += [_note(each) for each in sequence(material.info.get("notes"))]
+    rows += [_note(each) for each in sequence(material.data.get("notes"))]
+    rows += [("NOTE", _resumed(each)) for each in sequence(material.info.get("resumed"))]
+    known = [row for row in dict.fromkeys(rows) if row[1]]
+    known.sort(key=lambda row: -_WORDS.index(row[0]))
+    body = "".join(
+        f'<li><b class="word {word.lower()}">{word}</b><span>{html_text(text)}</span></li>'
+        for word, text in known[:_MOST_NOTES]
+    )
+    body = f'<ul class="notes">{body}</ul>' if body else ""
+    body += _quarantine(material)
+    return Part(title=say("Notes"), body=body) if body else None
+
+
+def _note(message: Any) -> tuple[str, str]:
+    word = str(mapping(message).get("word") or "NOTE").upper()
+    return (word if word in _WORDS else "NOTE", spoken(message))
+
+
+def _resumed(entry: Any) -> str:
+    step, how = mapping(entry).get("step"), mapping(entry).get("how")
+    if not isinstance(step, int) or not how:
+        return ""
+    return say("Resumed at step {step}: {how}.", step=f"{step:,}", how=spoken(how).rstrip("."))
+
+
+def _quarantine(material: Material) -> str:
+    """Images that were set aside, by name and reason."""
+    found = [
+        (str(each[0]), spoken(each[1]))
+        for each in sequence(material.data.get("quarantined"))
+        if isinstance(each, list | tuple) and len(each) == 2
+    ]
+    if not found:
+        return ""
+    rows = [[named(name, 60), html_text(reason)] for name, reason in found[:_MOST_NAMES]]
+    inner = table([say("file"), say("reason")], rows, kinds="tt")
+    if len(found) > _MOST_NAMES:
+        inner += note(say("{more} more are listed in model.json.", more=len(found) - _MOST_NAMES))
+    title = say("Set aside because they could not be read: {count}", count=f"{len(found):,}")
+    return fold(title, inner, opened=len(found) <= 5)

@@ -1,0 +1,94 @@
+"""How to do it again: the command, the settings with their origins, versions, what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from netwright.core.escaping import html_text
+from netwright.core.languages import say
+from netwright.report.material import Material, mapping
+from netwright.report.pictures import Pictures
+from netwright.report.sections import SECTIONS, Part
+from netwright.report.tables import fold
+from netwright.report.words import named, short
+
+_MOST_LINES = 400
+
+
+@SECTIONS.register("reproduce", order=110)
+def reproduce(material: Material, pictures: Pictures) -> Part:
+    """Commands to copy, then the settings and the environment."""
+    place = shlex.quote(short(_place(material), 300))
+    again = [material.info.get("command")] if isinstance(material.info.get("command"), str) else []
+    body = _commands(say("The command of this run"), again)
+    body += _commands(
+        say("The same again, with every setting as it was resolved"),
+        [f"netwright train --config {place}/config.yaml"] if material.config_text else [],
+    )
+    use = [f"netwright evaluate {place}", f"netwright predict {place} image.png"]
+    if material.status in ("interrupted", "running"):
+        use.insert(0, f"netwright train --resume {place}")
+    body += _commands(say("Use it"), use)
+    body += _settings(material.config_text) + _environment(material)
+    return Part(title=say("Do it again"), body=body)
+
+
+def _place(material: Material) -> str:
+    """The run folder as it was reached, short where it can be."""
+    return str(material.run.path)
+
+
+def _commands(title: str, lines: list[Any]) -> str:
+    if not lines:
+        return ""
+    written = "\n".join(html_text(short(line, 600)) for line in lines)
+    return f'<h3>{html_text(title)}</h3><pre class="wrap"><code>{written}</code></pre>'
+
+
+def _settings(text: str) -> str:
+    """`config.yaml` as it is written; the comments, which say where a value came from, paler."""
+    lines = text.splitlines()
+    if not lines:
+        return ""
+    shown = []
+    for line in lines[:_MOST_LINES]:
+        value, mark, origin = short(line.rstrip(), 240).partition(" #")
+        comment = f"<i> #{html_text(origin)}</i>" if mark else ""
+        if value.startswith("#"):
+            value, comment = "", f"<i>{html_text(value)}{html_text(mark + origin)}</i>"
+        shown.append(html_text(value) + comment)
+    if len(lines) > _MOST_LINES:
+        shown.append("<i># ...</i>")
+    written = "\n".join(shown)
+    title = say("Settings, each with its origin")
+    return fold(title, f"<pre><code>{written}</code></pre>")
+
+
+def _environment(material: Material) -> str:
+    """Versions, seed, device, code state, times."""
+    info = material.info
+    rows = [
+        (say("seed"), info.get("seed")),
+        (say("device"), _plain(info.get("device"))),
+        (say("code"), _plain(info.get("git"))),
+        (say("started"), info.get("started")),
+        (say("ended"), info.get("ended")),
+    ]
+    rows += [
+        (str(name), version) for name, version in list(mapping(info.get("versions")).items())[:24]
+    ]
+    written = "".join(
+        f"<div><dt>{html_text(short(name, 40))}</dt><dd>{named(value, 60)}</dd></div>"
+        for name, value in rows
+        if value not in (None, "", {}, [])
+    )
+    title = say("Versions, seed and device")
+    return fold(title, f'<dl class="pairs-list">{written}</dl>') if written else ""
+
+
+def _plain(value: Any) -> Any:
+    """A small mapping as one line: `commit 3f2a, dirty true`."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in list(value.items())[:6])
+    return value

@@ -1,0 +1,122 @@
+"""The verdict: what was trained, how good it is in one number and a few sentences, at what cost."""
+
+from __future__ import annotations
+
+from netwright.core.escaping import html_text
+from netwright.core.languages import say
+from netwright.report.judgement import interval, judge
+from netwright.report.material import Evidence, Material, mapping
+from netwright.report.pictures import Pictures
+from netwright.report.sections import SECTIONS, Part
+from netwright.report.tables import facts
+from netwright.report.words import (
+    count,
+    digits,
+    duration,
+    magnitude,
+    named,
+    number,
+    percent,
+    size,
+    whole,
+)
+
+
+@SECTIONS.register("verdict", order=10)
+def verdict(material: Material, pictures: Pictures) -> Part:
+    """The head of the page."""
+    sentences = judge(material)
+    lead = f'<p class="lead">{html_text(sentences[0])}</p>' if sentences else ""
+    rest = f"<p>{html_text(' '.join(sentences[1:]))}</p>" if len(sentences) > 1 else ""
+    body = (
+        f'<header class="mast"><div><p class="over">{html_text(say("Training report"))}</p>'
+        f"<h1>{named(material.data_name, 40)} <span>·</span> {named(material.model_name, 48)}</h1>"
+        f"{_state(material)}{lead}{rest}</div>{_score(material)}</header>{facts(_costs(material))}"
+    )
+    return Part(title=say("Verdict"), body=body)
+
+
+def _state(material: Material) -> str:
+    """What a reader must know first when the run did not simply end."""
+    status = material.status
+    if status == "done":
+        return ""
+    done, planned = material.epochs_done, material.epochs_planned
+    where = (
+        say("after {done} of {planned} epochs", done=done, planned=planned)
+        if planned
+        else say("after {done} epochs", done=done)
+    )
+    word, told = _STATES.get(status, _STATES["unknown"])()
+    why = f" {html_text(material.why)}" if material.why else ""
+    tone = "stop" if status in ("failed", "diverged") else "warn"
+    return f'<p class="state {tone}"><b>{word}</b> {html_text(f"{told}, {where}.")}{why}</p>'
+
+
+_STATES = {
+    "running": lambda: ("NOTE", say("The run was still going when this page was written")),
+    "interrupted": lambda: ("WARN", say("The run was interrupted and can be resumed")),
+    "failed": lambda: ("STOP", say("The run failed")),
+    "diverged": lambda: ("STOP", say("Training diverged")),
+    "unknown": lambda: ("WARN", say("The run folder does not say how the run ended")),
+}
+
+
+def _score(material: Material) -> str:
+    """The number everything was for, large."""
+    shown = [each for each in material.evidence if each.accuracy is not None]
+    if not shown:
+        if material.best_value is None:
+            return ""
+        value = (
+            percent(material.best_value) if "acc" in material.goal else digits(material.best_value)
+        )
+        return (
+            f'<div class="score"><p class="big">{html_text(value)}</p>'
+            f"<p>{named(material.goal)}</p></div>"
+        )
+    first = shown[0]
+    under = [_range(first)] if first.count else []
+    under += [
+        f"{html_text(_metric(each))} <b>{percent(each.accuracy, 2)}</b>" for each in shown[1:]
+    ]
+    lines = "".join(f'<p class="under">{line}</p>' for line in under)
+    return (
+        f'<div class="score"><p class="big">{percent(first.accuracy, 2)}</p>'
+        f"<p>{html_text(_metric(first))}</p>{lines}</div>"
+    )
+
+
+def _metric(evidence: Evidence) -> str:
+    return say("test accuracy") if evidence.split == "test" else say("validation accuracy")
+
+
+def _range(evidence: Evidence) -> str:
+    low, high = interval(evidence.correct, evidence.count)
+    return html_text(say("95 % interval {low} to {high}", low=percent(low), high=percent(high)))
+
+
+def _costs(material: Material) -> list[tuple[str, str]]:
+    """What the run took, for the strip under the verdict."""
+    info = material.info
+    done, planned = material.epochs_done, material.epochs_planned
+    epochs = f"{done} / {planned}" if planned and planned != done else str(done)
+    rows = [(say("epochs"), epochs), (say("steps"), count(whole(info.get("steps"))))]
+    seconds = number(info.get("seconds"))
+    if seconds is not None:
+        rows.append((say("time"), duration(seconds)))
+    waiting = number(info.get("data_wait_share"))
+    if waiting is not None:
+        rows.append((say("waiting for data"), percent(waiting, 0 if waiting >= 0.1 else 1)))
+    peak = number(info.get("peak_memory_bytes"))
+    if peak is not None:
+        rows.append((say("peak memory"), size(peak)))
+    device = info.get("device")
+    if isinstance(device, dict):
+        device = mapping(device).get("name") or mapping(device).get("kind")
+    if device:
+        rows.append((say("device"), named(device, 28)))
+    params = number(material.model.get("params"))
+    if params is not None:
+        rows.append((say("parameters"), magnitude(params)))
+    return rows
