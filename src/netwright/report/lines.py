@@ -78,12 +78,7 @@ def _grid(axis: Axis, up: Callable[[float], float], left: float, right: float) -
 
 
 def _below(
-    first: float,
-    last: float,
-    across: Callable[[float], float],
-    name: str,
-    left: float,
-    right: float,
+    first: float, last: float, across: Callable[[float], float], name: str, right: float
 ) -> str:
     y = HEIGHT - _BOTTOM + 17
     ticks = [tick for tick in counting_ticks(int(first), int(last)) if first <= tick <= last]
