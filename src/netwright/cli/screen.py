@@ -39,7 +39,7 @@ class Call:
         """A line for the person at the screen; `--quiet` drops it."""
         if not self.quiet:
             safe = {name: terminal(value) for name, value in values.items()}
-            print(f"{word:<5}{say(template, **safe)}", file=sys.stderr)
+            print(f"{word:<6}{say(template, **safe)}", file=sys.stderr)
 
 
 def print_document(document: Mapping[str, Any]) -> None:

@@ -41,15 +41,13 @@ def setting(
 
     `search` is the part of the range a tuner should look at; `unit` is printed behind values.
     """
-    extra = {"unit": unit, "search": list(search) if search else None}
+    extra: dict[str, Any] = {"unit": unit, "search": list(search) if search else None}
+    bounds: dict[str, Any] = {"gt": gt, "ge": ge, "lt": lt, "le": le}
     return pydantic.Field(
         default=default,
         description=help,
-        gt=gt,
-        ge=ge,
-        lt=lt,
-        le=le,
-        allow_inf_nan=False if (gt, ge, lt, le) != (None,) * 4 else None,
+        **bounds,
+        allow_inf_nan=None if set(bounds.values()) == {None} else False,
         json_schema_extra={name: value for name, value in extra.items() if value},
     )
 

@@ -18,7 +18,7 @@ import difflib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from netwright.core.languages import Phrase, escape_values, say
+from netwright.core.languages import Phrase, Series
 
 
 class NetwrightError(Exception):
@@ -40,13 +40,17 @@ class NetwrightError(Exception):
         self.template = template
         self.hint = hint
         self.values = values
-        super().__init__("\n".join(part.format(**values) for part in (template, hint) if part))
+        super().__init__(str(self.phrase))
+
+    @property
+    def phrase(self) -> Series:
+        """The message to be spoken inside another one."""
+        return Series(Phrase(part, **self.values) for part in (self.template, self.hint) if part)
 
     def localized(self, *, escape: Callable[[object], str] = str) -> str:
         """The message in the language of the user, each value passed through `escape`
         (`escaping.terminal` for the screen, `escaping.html_text` for a page)."""
-        values = escape_values(self.values, escape)
-        return "\n".join(say(part, **values) for part in (self.template, self.hint) if part)
+        return self.phrase.escaped(escape).localized()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Worker processes hand errors over by pickle, which would call the class again with

@@ -61,7 +61,7 @@ def say(template: str, /, **values: Any) -> str:
     if current() == "zh":
         text = _catalogue().get(template, template)
         values = {name: _localized(value) for name, value in values.items()}
-    return text.format(**values) if values else text.replace("{{", "{").replace("}}", "}")
+    return _fill(text, values)
 
 
 class Phrase:
@@ -77,7 +77,7 @@ class Phrase:
 
     def __str__(self) -> str:
         """In English, whatever the user speaks: for logs, files and Python."""
-        return self.template.format(**self.values)
+        return _fill(self.template, self.values)
 
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)
@@ -118,25 +118,6 @@ class Series:
         return Series((_escaped(each, escape) for each in self.parts), between=self.between)
 
 
-def escaped(self, escape: Callable[[object], str]) -> Phrase:
-    """The same with every value that is no phrase itself escaped."""
-    return Phrase(self.template, **escaped(self.values, escape))
-
-
-class Lines(tuple[Any, ...]):
-    """Several phrases or texts, one below the other.
-
-    >>> str(Lines(["a", "b"]))
-    'a\\nb'
-    """
-
-    def __str__(self) -> str:
-        return "\n".join(str(each) for each in self)
-
-    def __format__(self, spec: str) -> str:
-        return format(str(self), spec)
-
-
 def escape_values(values: Mapping[str, Any], escape: Callable[[object], str]) -> dict[str, Any]:
     """`values` made safe for where they are shown; the words of templates stay as they are."""
     return {name: _escaped(value, escape) for name, value in values.items()}
@@ -152,6 +133,13 @@ def _escaped(value: Any, escape: Callable[[object], str]) -> Any:
 
 def _localized(value: Any) -> Any:
     return value.localized() if isinstance(value, Phrase | Series) else value
+
+
+def _fill(template: str, values: Mapping[str, Any]) -> str:
+    """Text without values is often a title or a path and may hold a brace of its own."""
+    if values:
+        return template.format(**values)
+    return template.replace("{{", "{").replace("}}", "}")
 
 
 def _code(name: str) -> str:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from netwright.cli.commands import COMMANDS
+from netwright.cli.commands.report import show
+from netwright.cli.progress import Progress
 from netwright.cli.screen import Call
 from netwright.core.errors import SettingError
+from netwright.core.escaping import terminal
+from netwright.core.languages import say
+
+if TYPE_CHECKING:  # at run time it brings torch, which --help must not
+    from netwright.tasks.settings import Resolved
+    from netwright.tasks.training import Trained
 
 
 @COMMANDS.register(
@@ -58,4 +68,108 @@ def train(
             "netwright train needs DATA, --config or --resume.",
             hint="Try: netwright train digits",
         )
+    from netwright.tasks.training import train as run_training
+
+    shorthands = {
+        name: value for name, value in (("seed", seed), ("device", device)) if value is not None
+    }
+    folder = Path(run_dir) if run_dir is not None else None
+    resolved, asked = _wanted(data, model, config, resume, folder, call.settings, shorthands)
+    progress = Progress(call)
+    try:
+        trained = run_training(
+            resolved,
+            run_dir=folder,
+            resume=resume,
+            asked=asked,
+            listeners=[progress],
+            dry_run=dry_run,
+            command=call.line,
+            trust_code=trust_code,
+        )
+    finally:
+        progress.close()
+    if dry_run:
+        call.result(trained.to_json(), [say("OK    two steps of everything went well")])
+        return 0
+    page = _report(trained)
+    call.result({**trained.to_json(), "report": str(page)}, _lines(trained, page))
+    if not call.quiet and not call.json:
+        call.note("Next", "netwright report {run} --open", run=trained.run.path)
+        call.note("", "netwright predict {run} IMAGES", run=trained.run.path)
+    if open:
+        show(page)
     return 0
+
+
+def _wanted(
+    data: str | None,
+    model: str | None,
+    config: str | None,
+    resume: str | None,
+    folder: Path | None,
+    settings: tuple[str, ...],
+    shorthands: dict[str, Any],
+) -> tuple[Resolved | None, dict[str, Any]]:
+    """The recipe, and the settings that were asked for by name: a run that goes on compares them
+    with its own, and takes what nobody asked for from itself."""
+    from netwright.records.run import find_run, is_run
+    from netwright.tasks.settings import resolve, tokens
+
+    asked = {**tokens(settings), **shorthands}
+    old = None
+    if resume == "auto":
+        old = folder if folder is not None and is_run(folder) else None
+    elif resume is not None:
+        old = find_run(resume).path
+    if old is None:
+        resolved = resolve(
+            data=data, model=model, config=config, settings=settings, shorthands=shorthands
+        )
+        return resolved, asked
+    for name, value in (("data.name", data), ("model.name", model)):
+        if value is not None:
+            asked[name] = _as_recorded(value)
+    if not asked and config is None:
+        return None, {}
+    resolved = resolve(
+        data=asked.get("data.name"),
+        model=asked.get("model.name"),
+        config=config or str(old / "config.yaml"),
+        settings=settings,
+        shorthands=shorthands,
+    )
+    if config is not None:
+        asked = {
+            name: value
+            for name, value in resolved.values.items()
+            if resolved.origins[name] != "default"
+        }
+    return resolved, asked
+
+
+def _as_recorded(name: str) -> str:
+    """A run keeps paths absolute, so that it does not depend on where it was started."""
+    path, colon, rest = name.partition(":")
+    return f"{Path(path).resolve()}{colon}{rest}" if Path(path).exists() else name
+
+
+def _report(trained: Trained) -> Path:
+    """The page of the run; a run that was done before has one already."""
+    from netwright.report.page import write_report
+
+    page = trained.run.path / "report.html"
+    return page if page.exists() else write_report(trained.run)
+
+
+def _lines(trained: Trained, page: Path) -> Iterator[str]:
+    best = trained.best
+    if best:
+        yield say(
+            "best   {metric} {value:.4g} at epoch {epoch}",
+            metric=best["metric"],
+            value=best["value"],
+            epoch=best["epoch"],
+        )
+    yield say("weights  {path}", path=terminal(trained.run.path / "best.safetensors"))
+    yield say("report   {path}", path=terminal(page))

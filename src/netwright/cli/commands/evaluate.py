@@ -1,0 +1,51 @@
+"""`netwright evaluate RUN [DATA]`: how good a run is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from netwright.cli.commands import COMMANDS
+from netwright.cli.screen import Call
+from netwright.core.escaping import terminal
+from netwright.core.languages import say
+
+
+@COMMANDS.register(
+    "evaluate",
+    group="Use a run",
+    usage="RUN [DATA] [--split NAME]",
+    about="Without DATA the run is measured on its own data: on the test split where there is "
+    "one, else on validation. It needs nothing but the run.",
+    examples=("netwright evaluate latest", "netwright evaluate latest --split val --json"),
+)
+def evaluate(
+    run: Annotated[str, Parameter(help="a path, latest, or a name under runs/")],
+    data: Annotated[str | None, Parameter(help="other data with the same classes")] = None,
+    /,
+    *,
+    split: Annotated[
+        Literal["train", "val", "test"] | None,
+        Parameter(metavar="NAME", help="train, val or test"),
+    ] = None,
+    device: Annotated[str, Parameter(metavar="NAME", help="auto, cpu or cuda")] = "auto",
+    trust_code: Annotated[
+        bool, Parameter(help="run the copy of a model file that a run carries")
+    ] = False,
+    call: Annotated[Call, Parameter(parse=False)],
+) -> int:
+    """Measure how good a run is."""
+    from netwright.tasks.using import evaluate as measure
+
+    found = measure(run, data=data, split=split, device=device, trust_code=trust_code)
+    metrics = "   ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
+    line = say(
+        "{data} {split}   {count} images   {metrics}",
+        data=terminal(found.data),
+        split=found.split,
+        count=found.count,
+        metrics=metrics,
+    )
+    call.result(found.to_json(), [line])
+    return 0
