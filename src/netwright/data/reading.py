@@ -1,0 +1,198 @@
+"""Reading one image file, whoever made it: header first, then pixels in the form asked for.
+
+A file is opened only if it is a regular one, with the Pillow formats named here, and its size is
+taken from the header and refused if too large before any pixel is decoded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from netwright.data.dataset import UnreadableImageError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm")
+)
+MAX_PIXELS = 50_000_000
+
+# What Pillow's decoders are known to raise on damaged input; the list is theirs, not a net.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError,
+    ArithmeticError, NotImplementedError, RuntimeError, MemoryError, struct.error, zlib.error,
+    Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip
+_TURNED = {5, 6, 7, 8}  # EXIF orientations that lay an image on its side
+_GREY = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What a file says of itself: `size` (H, W) as it is shown, whether it is grey, and the
+    oddities that reading it will even out (`alpha`, `16-bit`, `CMYK`, `animated`)."""
+
+    size: tuple[int, int]
+    grey: bool
+    oddities: tuple[str, ...] = ()
+
+
+def read_header(path: str, *, name: str = "") -> Header:
+    """The header of the file at `path`; `UnreadableImageError` when it is none we read."""
+    with _opened(path, name or path) as image:
+        width, height = image.size
+        if image.getexif().get(ExifTags.Base.Orientation) in _TURNED:
+            width, height = height, width
+        return Header(size=(height, width), grey=_is_grey(image), oddities=_oddities(image))
+
+
+def read_image(
+    path: str, *, channels: int, size: tuple[int, int] | None = None, name: str = ""
+) -> Tensor:
+    """The image at `path` as uint8 (channels, H, W), brought to `size` as by `cover`.
+
+    The first frame is taken, EXIF orientation obeyed, transparency laid on white, 16-bit grey
+    scaled to 8. Raises `UnreadableImageError` with the reason.
+    """
+    with _opened(path, name or path) as image:
+        if size is not None and image.format == "JPEG":
+            # The decoder itself can halve an image several times: a large photo is read in a
+            # fraction of the time. Never below the size, so the resize still has all it needs.
+            image.draft(None, (size[1], size[0]) if not _lies(image) else size)
+        shown = ImageOps.exif_transpose(image)
+        return to_tensor(cover(plain(shown, channels), size))
+
+
+def plain(image: Image.Image, channels: int) -> Image.Image:
+    """`image` in mode `L` (1 channel) or `RGB` (3), whatever mode it has."""
+    wanted = "L" if channels == 1 else "RGB"
+    if image.mode.startswith("I"):
+        image = _from_wide(image)
+    elif image.mode == "F":
+        raise ValueError("32-bit float pixels have no known range")
+    if image.has_transparency_data:
+        above = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
+    return image.convert(wanted)
+
+
+def cover(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
+    """`image` scaled until it just covers `size` (H, W), its centre cut out, in one filtering.
+
+    For a square size this is "short side to size, then centre crop". Pillow's bilinear filter
+    widens with the scale, so shrinking does not alias.
+    """
+    if size is None or image.size == (size[1], size[0]):
+        return image
+    height, width = size
+    scale = max(width / image.width, height / image.height)
+    across, down = width / scale, height / scale
+    left, top = (image.width - across) / 2, (image.height - down) / 2
+    box = (
+        max(left, 0),
+        max(top, 0),
+        min(left + across, image.width),
+        min(top + down, image.height),
+    )
+    return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """A picture of mode `L` or `RGB` as uint8 (C, H, W)."""
+    pixels = torch.from_numpy(np.array(image, np.uint8))
+    return pixels.unsqueeze(0) if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()
+
+
+def to_picture(pixels: Tensor) -> Image.Image:
+    """uint8 (C, H, W) as a picture, the inverse of `to_tensor`."""
+    array = pixels.permute(1, 2, 0).contiguous().numpy()
+    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Pillow's warnings about odd files off the screen: what matters becomes an error.
+
+    Warning filters belong to the whole process, so threads are started inside, not outside.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+@contextlib.contextmanager
+def _opened(path: str, name: str) -> Iterator[Image.Image]:
+    """The file at `path` as a Pillow image whose pixels are not decoded yet."""
+    try:
+        with _regular(path) as file, Image.open(file, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(
+                    f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}"
+                )
+            yield image
+    except _DAMAGE as error:
+        raise UnreadableImageError(
+            "Cannot read the image {name}: {reason}.", name=name, reason=_reason(error)
+        ) from error
+
+
+def _regular(path: str) -> IO[bytes]:
+    # Without O_NONBLOCK opening a fifo waits for a writer that may never come. The check is on
+    # what was opened, not on the name, which could be something else a moment later.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError("not a regular file")
+    return os.fdopen(handle, "rb")
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"more than {MAX_PIXELS:,} pixels"
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image of a known format"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error).rstrip(".") or type(error).__name__
+
+
+def _lies(image: Image.Image) -> bool:
+    return image.getexif().get(ExifTags.Base.Orientation) in _TURNED
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode != "P":
+        return image.mode in _GREY
+    colours = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    return bool((colours == colours[:, :1]).all())
+
+
+def _oddities(image: Image.Image) -> tuple[str, ...]:
+    found = {
+        "alpha": image.has_transparency_data,
+        "16-bit": image.mode.startswith("I"),
+        "CMYK": image.mode == "CMYK",
+        "animated": getattr(image, "is_animated", False),
+    }
+    return tuple(name for name, is_so in found.items() if is_so)
+
+
+def _from_wide(image: Image.Image) -> Image.Image:
+    """16-bit grey as 8-bit: 65535 becomes 255."""
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("32-bit pixels have no known range")
+    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))

@@ -1,0 +1,58 @@
+"""The sources of data: each leaf of this folder reads one named set or one layout.
+
+A leaf is a function `(request, options) -> Found`. Leaves of layouts publish `recognises`, a
+function of a path that tells whether the leaf can read it, and `order`, which is asked first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from netwright.core.events import Noted
+from netwright.core.registry import Registry
+from netwright.data.dataset import Images
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the opener asks of a source.
+
+    `place` is the path or `file.py:factory` as the user wrote it ("" for a named set), `size`
+    the side the user wants or None for the source's own choice.
+    """
+
+    place: str = ""
+    size: int | None = None
+    seed: int = 0
+    val_share: float = 0.1
+
+    @property
+    def path(self) -> Path:
+        return Path(self.place)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a source has: its splits as it gives them, `all` for a set without any split.
+
+    `layout` says in a few words how the data was recognised.
+    """
+
+    name: str
+    layout: str
+    classes: tuple[str, ...]
+    parts: Mapping[str, Images]
+    notes: tuple[Noted, ...] = ()
+    quarantined: tuple[tuple[str, str], ...] = ()
+    attribution: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+Source: TypeAlias = Callable[[Request, Any], Found]
+
+SOURCES: Registry[Source] = Registry(
+    "data set", "netwright.data.sources", listing="netwright ls data"
+)
