@@ -60,9 +60,13 @@ class Task(ABC):
     goal: Goal | None
     """None where nothing tells a better state from a worse one (a GAN): the newest is kept."""
 
+    inexact: str = ""
+    """Why going on from a checkpoint is only approximate, if it is ("the game starts anew")."""
+
     @abstractmethod
     def feed(self, step: int) -> Iterator[Any]:
-        """Batches from the one of step `step` on, to the end of the run.
+        """Batches from the one of step `step` on, to the end of the run. The trainer takes one,
+        takes its step, and only then the next; it closes the iterator before it asks for another.
 
         A batch is whatever `step` takes. A task that makes its own data (a DQN plays, a style
         transfer needs none) yields what it needs, and keeps what it must remember in `state`.
@@ -72,13 +76,16 @@ class Task(ABC):
     def step(self, batch: Any, step: int) -> Mapping[str, Tensor]:
         """Take step number `step` (counted from 0) whole: forward, backward and every update.
 
-        Returns scalars as detached tensors, still on the device; `loss` is among them. Raises
-        `NonFiniteError` before any weight is changed by a loss or gradient that is not a number.
+        Returns what it has to tell as detached scalars, still on the device; the trainer takes
+        the mean of each name over the steps that gave it. Raises `NonFiniteError` before an
+        update is made with a loss or gradient that is not finite; the step is then half taken,
+        and the trainer neither saves nor goes on from it.
         """
 
     @abstractmethod
     def evaluate(self, step: int) -> Mapping[str, float]:
-        """Metrics of the present state, on data that selection may see."""
+        """Metrics of the present state, on data that selection may see, by the full names they
+        have in `metrics.jsonl` (`val/acc1`, `play/return`)."""
 
     @abstractmethod
     def weights(self) -> dict[str, Tensor]:
@@ -101,8 +108,9 @@ class Task(ABC):
 
     @abstractmethod
     def facts(self) -> Mapping[str, Any]:
-        """What a checkpoint must agree with at resume: `order` (how batches are keyed) and
-        `data` (fingerprint of what they are drawn from)."""
+        """What a checkpoint must agree with at resume, every key of it: `order` (how batches are
+        keyed) and `data` (fingerprint of what they are drawn from), and whatever else the task
+        needs to be the same."""
 
     def identify(self, batch: Any) -> Mapping[str, Any]:
         """What is needed to find `batch` again, for the bundle of a non-finite step."""
@@ -112,12 +120,12 @@ class Task(ABC):
         """Whether a listener's request can be carried out between two steps."""
         return True
 
-    def show(self, folder: Path) -> None:  # noqa: B027  # a task without pictures shows none
-        """Write the arrays behind the report's pictures into the run folder."""
+    def show(self, folder: Path, step: int) -> None:  # noqa: B027  # many tasks show nothing
+        """Write pictures of the present state into the run folder; called after each evaluation."""
 
 
 class NonFiniteError(ArithmeticError):
-    """The loss or a gradient of this step is NaN or infinite; no weight was changed."""
+    """The loss or a gradient of this step is NaN or infinite; no update was made with it."""
 
     def __init__(self, what: str, value: float) -> None:
         super().__init__(f"{what} is {value}")

@@ -1,0 +1,58 @@
+"""Netwright: a workbench for vision networks on PyTorch.
+
+    import netwright as nw
+    trained = nw.train("digits")
+    nw.load(trained.run.path).predict("seven.png").images[0].label
+
+The public names are looked up when they are used, so importing the package costs nothing;
+inside the package nobody imports from here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from netwright.core.errors import NetwrightError
+    from netwright.tasks.door import train
+    from netwright.tasks.loading import Network, load
+    from netwright.tasks.running import Trained
+    from netwright.tasks.using import Evaluation, Prediction, Predictions
+
+__all__ = [
+    "Evaluation",
+    "Network",
+    "NetwrightError",
+    "Prediction",
+    "Predictions",
+    "Trained",
+    "__version__",
+    "load",
+    "train",
+]
+
+_PLACES = {
+    "Evaluation": "netwright.tasks.using",
+    "Network": "netwright.tasks.loading",
+    "NetwrightError": "netwright.core.errors",
+    "Prediction": "netwright.tasks.using",
+    "Predictions": "netwright.tasks.using",
+    "Trained": "netwright.tasks.running",
+    "load": "netwright.tasks.loading",
+    "train": "netwright.tasks.door",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("netwright")
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
+    raise AttributeError(f"module 'netwright' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

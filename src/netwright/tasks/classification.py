@@ -1,0 +1,188 @@
+"""Image classification as a `Task`: one network, one optimizer, one loss."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from netwright.core.atomic import write_bytes
+from netwright.core.keyed import key
+from netwright.data.batches import Batch
+from netwright.data.dataset import Dataset
+from netwright.data.feed import Feed
+from netwright.data.preprocessing import Preprocessing
+from netwright.optim.averages import Average
+from netwright.tasks import TASKS
+from netwright.tasks.evaluation import Examination, arrays, examine, pack, score, thumbnail
+from netwright.train.task import Goal, Rhythm, Task
+from netwright.train.updates import apply_gradients, set_rates
+
+SHOWN = 32
+
+
+@TASKS.register("classification", data="images with one label each", metric="val/acc1")
+class Classification(Task):
+    """Give each image one of C classes: cross-entropy on logits, judged by top-1 accuracy."""
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        optimizer: Optimizer,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        rate_factor: Callable[[int], float],
+        dataset: Dataset,
+        train: Feed,
+        evaluations: Mapping[str, Feed],
+        preprocessing: Preprocessing,
+        rhythm: Rhythm,
+        seed: int,
+        device: torch.device,
+        clip: float | None = None,
+        ema: float | None = None,
+    ) -> None:
+        """`rate_factor(step)` multiplies the base rates the optimizer was made with.
+        `evaluations` has a feed for each split that can be judged, `val` among them where the
+        data have one."""
+        self.model = model
+        self.optimizer = optimizer
+        self.loss = loss
+        self.rate_factor = rate_factor
+        self.dataset = dataset
+        self.train = train
+        self.evaluations = evaluations
+        self.preprocessing = preprocessing
+        self.rhythm = rhythm
+        self.goal = Goal(metric="val/acc1", mode="max") if "val" in evaluations else None
+        self.seed = seed
+        self.device = device
+        self.clip = clip
+        self.average = Average(model, ema) if ema is not None else None
+        self.replaced: dict[str, str] = {}
+        """Unreadable files met while training, with the reason; each was stood in for."""
+        self._base_rates = [float(group["lr"]) for group in optimizer.param_groups]
+
+    def feed(self, step: int) -> Iterator[Batch]:
+        self.model.train()
+        return self.train.iterate(step, self.rhythm.steps)
+
+    def step(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
+        # Dropout and whatever else draws from torch's generator is a function of (seed, step).
+        _seed_generators(key(self.seed, "noise", step), self.device)
+        set_rates(self.optimizer, self._base_rates, self.rate_factor(step))
+        logits = self.model(batch.images)
+        loss = self.loss(logits, batch.target)
+        loss.backward()
+        norm = apply_gradients(self.optimizer, loss.detach(), clip=self.clip)
+        if self.average is not None:
+            self.average.update(self.model)
+        if batch.replaced:
+            self.replaced |= dict(batch.replaced)
+        right = (logits.detach().argmax(1) == batch.target).sum()
+        return {"loss": loss.detach(), "acc1": right / len(batch.target), "grad/norm": norm}
+
+    def evaluate(self, step: int) -> Mapping[str, float]:
+        metrics = {"lr/g0": float(self.optimizer.param_groups[0]["lr"])}
+        if "val" in self.evaluations:
+            found = self.judge(lambda network: self._score(network, "val"))
+            metrics |= {f"val/{name}": value for name, value in found.items()}
+        return metrics
+
+    def judge(self, look: Callable[[Callable[[Tensor], Tensor]], Any]) -> Any:
+        """`look(network)` with the network as it is evaluated: averaged weights if any are
+        kept, evaluation mode; the training mode is put back."""
+        self.model.eval()
+        try:
+            if self.average is None:
+                return look(self.model)
+            with self.average.applied(self.model):
+                return look(self.model)
+        finally:
+            self.model.train()
+
+    def weights(self) -> dict[str, Tensor]:
+        if self.average is not None:
+            return self.average.weights()
+        return dict(self.model.state_dict())
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        if self.average is not None:
+            updates = self.average.updates
+            self.average.load_state_dict({"updates": updates, "weights": weights})
+        else:
+            self.model.load_state_dict(weights)
+
+    def state(self) -> dict[str, Any]:
+        raw = dict(self.model.state_dict()) if self.average is not None else None
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": {},  # a function of the step
+            "scaler": None,
+            "average": {"raw": raw, "updates": self.average.updates} if self.average else None,
+            "replaced": dict(self.replaced),
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.updates = int(state["average"]["updates"])
+            self.model.load_state_dict(state["average"]["raw"])
+        self.replaced = dict(state["replaced"])
+
+    def load_best(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over the weights that were judged best; the run is over, nothing averages on."""
+        self.average = None
+        self.model.load_state_dict(weights)
+
+    def facts(self) -> Mapping[str, Any]:
+        return {
+            "order": {"seed": self.seed, "batch": self.train.batch},
+            "data": self.dataset.fingerprint(),
+        }
+
+    def identify(self, batch: Batch) -> Mapping[str, Any]:
+        images = self.dataset.splits["train"]
+        return {
+            "epoch": batch.epoch,
+            "index": batch.index.tolist(),
+            "name": [str(images.name(int(each))) for each in batch.index],
+        }
+
+    def examine(self, folder: Path) -> None:
+        """Write `evidence/SPLIT.npz` for each split that can be judged; once, at the end."""
+        for split, feed in self.evaluations.items():
+            found = self.judge(functools.partial(self._examine, feed=feed))
+            content = arrays(found, self.dataset.splits[split], picture=thumbnail)
+            (folder / "evidence").mkdir(exist_ok=True)
+            write_bytes(folder / "evidence" / f"{split}.npz", pack(content))
+
+    def show_first_batch(self, folder: Path) -> None:
+        """What the network saw in step 0: augmented, and normalised back to pictures."""
+        batch = next(iter(self.train.iterate(0, 1)))
+        pictures = [thumbnail(each) for each in self.preprocessing.undo(batch.images[:SHOWN])]
+        (folder / "samples").mkdir(exist_ok=True)
+        content = {
+            "images": np.stack(pictures),
+            "target": batch.target[:SHOWN].cpu().numpy(),
+        }
+        write_bytes(folder / "samples" / "first-batch.npz", pack(content))
+
+    def _score(self, network: Callable[[Tensor], Tensor], split: str) -> dict[str, float]:
+        return score(network, self.evaluations[split].once(), num_classes=len(self.dataset.classes))
+
+    def _examine(self, network: Callable[[Tensor], Tensor], *, feed: Feed) -> Examination:
+        return examine(network, feed.once(), num_classes=len(self.dataset.classes))
+
+
+def _seed_generators(number: int, device: torch.device) -> None:
+    # torch.manual_seed does the same for every device at 15 times the cost.
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(number)

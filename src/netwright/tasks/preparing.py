@@ -1,0 +1,241 @@
+"""From a recipe to everything a run needs: the data opened, the network built, the task made.
+
+Nothing is written here, so whatever is wrong with data or settings is said before a run folder
+exists.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from netwright.augment import Augmentation
+from netwright.core import events as e
+from netwright.core.config import build
+from netwright.core.errors import DataError, SettingError
+from netwright.core.keyed import key
+from netwright.core.registry import Registry
+from netwright.data.dataset import Dataset, class_counts
+from netwright.data.feed import Feed
+from netwright.data.opening import open_dataset
+from netwright.data.preprocessing import Preprocessing
+from netwright.data.statistics import channel_statistics
+from netwright.nn.losses import LOSSES
+from netwright.optim.groups import parameter_groups
+from netwright.optim.optimizers import OPTIMIZERS
+from netwright.optim.schedules import SCHEDULES, factor
+from netwright.records.run import Run
+from netwright.tasks.architectures import (
+    Architecture,
+    find_architecture,
+    recorded_architecture,
+    refuse_foreign_data_code,
+)
+from netwright.tasks.classification import Classification
+from netwright.tasks.recipe import Choice, Recipe
+from netwright.tasks.settings import Resolved
+from netwright.train.task import Rhythm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A recipe with its data opened and its network built."""
+
+    recipe: Recipe
+    dataset: Dataset
+    architecture: Architecture
+    preprocessing: Preprocessing
+    task: Classification
+    device: torch.device
+
+
+def prepare(
+    resolved: Resolved,
+    events: e.Events,
+    *,
+    recorded: Run | None = None,
+    trust_code: bool = False,
+) -> Prepared:
+    """Open the data, build the network.
+
+    `recorded` is the run that goes on: its preprocessing is taken, and its code only if it is
+    the user's own and unchanged, or with `trust_code`.
+    """
+    recipe = resolved.recipe
+    for note in resolved.notes:
+        events.emit(note)
+    device = find_device(recipe.general.device)
+    seed = recipe.general.seed
+    if recorded is None:
+        architecture = find_architecture(recipe.model.name, recipe.model.options)
+    else:
+        facts = recorded.model["architecture"]
+        architecture = recorded_architecture(facts, recorded.path, trust_code=trust_code)
+        refuse_foreign_data_code(recorded, recipe.data.name, trust_code=trust_code)
+    dataset = open_dataset(recipe.data, seed=seed)
+    for note in dataset.notes:
+        events.emit(note)
+    if "train" not in dataset.splits:
+        raise DataError("{name} has no training images.", name=dataset.name)
+    train_images = dataset.splits["train"]
+    if recipe.general.batch > len(train_images):
+        raise SettingError(
+            "batch: {batch} is more than the {count} training images.",
+            hint="Set batch={count} or less.",
+            batch=recipe.general.batch,
+            count=len(train_images),
+        )
+    if recorded is None:
+        preprocessing = _preprocessing(dataset)
+    else:
+        preprocessing = Preprocessing.from_json(recorded.model["input"])
+    task = _task(recipe, dataset, architecture, preprocessing, device)
+    return Prepared(
+        recipe=recipe,
+        dataset=dataset,
+        architecture=architecture,
+        preprocessing=preprocessing,
+        task=task,
+        device=device,
+    )
+
+
+def _preprocessing(dataset: Dataset) -> Preprocessing:
+    mean, std = channel_statistics(dataset.splits["train"])
+    channels, height, width = dataset.shape
+    return Preprocessing(channels=channels, size=(height, width), mean=mean, std=std)
+
+
+def _task(
+    recipe: Recipe,
+    dataset: Dataset,
+    architecture: Architecture,
+    preprocessing: Preprocessing,
+    device: torch.device,
+) -> Classification:
+    general, seed = recipe.general, recipe.general.seed
+    num_classes = len(dataset.classes)
+    train_images = dataset.splits["train"]
+    torch.default_generator.manual_seed(key(seed, "weights"))
+    model = architecture.build(
+        num_classes=num_classes,
+        in_channels=preprocessing.channels,
+        input_size=preprocessing.size,
+    ).to(device)
+    feeds = {
+        "train": Feed(
+            train_images,
+            batch=general.batch,
+            seed=seed,
+            preprocessing=preprocessing,
+            augmentation=Augmentation(recipe.aug) or None,
+            workers=recipe.data.workers,
+            device=device,
+        )
+    }
+    for split in ("val", "test"):
+        if split in dataset.splits:
+            feeds[split] = evaluation_feed(dataset, split, preprocessing, recipe, device)
+    per_epoch = feeds["train"].steps_per_epoch
+    steps = general.steps if general.steps is not None else general.epochs * per_epoch
+    rhythm = Rhythm(steps=steps, steps_per_epoch=per_epoch, evaluate_every=per_epoch)
+    groups_options = _options(OPTIMIZERS, recipe.optim, "optim.")
+    groups = parameter_groups(model, groups_options.wd, spare=groups_options.spare)
+    if not groups:
+        raise SettingError("{model} has no parameters to train.", model=architecture.name)
+    schedule = SCHEDULES.get(recipe.sched.name)
+    schedule_options = _options(SCHEDULES, recipe.sched, "sched.")
+    warmup_steps = round(recipe.sched_common.warmup * per_epoch)
+    factor(schedule, schedule_options, 0, max(steps, 1), warmup_steps)  # refuses what cannot be
+    loss = LOSSES.get(recipe.loss.name).target(
+        _options(LOSSES, recipe.loss, "loss."), class_counts(train_images, num_classes)
+    )
+    return Classification(
+        model=model,
+        optimizer=OPTIMIZERS.get(recipe.optim.name).target(groups, groups_options),
+        loss=loss,
+        rate_factor=lambda step: factor(
+            schedule, schedule_options, step, max(steps, 1), warmup_steps
+        ),
+        dataset=dataset,
+        train=feeds.pop("train"),
+        evaluations=feeds,
+        preprocessing=preprocessing,
+        rhythm=rhythm,
+        seed=seed,
+        device=device,
+        clip=groups_options.clip,
+        ema=recipe.run.ema,
+    )
+
+
+def evaluation_feed(
+    dataset: Dataset,
+    split: str,
+    preprocessing: Preprocessing,
+    recipe: Recipe,
+    device: torch.device,
+) -> Feed:
+    """All images of a split in order, in batches that suit a pass without gradients."""
+    images = dataset.splits[split]
+    return Feed(
+        images,
+        batch=min(len(images), max(recipe.general.batch, 256)),
+        seed=recipe.general.seed,
+        preprocessing=preprocessing,
+        workers=recipe.data.workers,
+        shuffle=False,
+        device=device,
+    )
+
+
+def _options(family: Registry[Any], choice: Choice, prefix: str) -> Any:
+    entry = family.get(choice.name)
+    return build(entry.options, choice.options, prefix=prefix) if entry.options else None
+
+
+def find_device(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:1` as a device that is there."""
+    if name == "auto":
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in {"cpu", "cuda"}:
+        raise SettingError(
+            'device: "{name}" is not allowed: expected auto, cpu, cuda or cuda:N.', name=name
+        )
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise SettingError(
+                "There is no GPU {name} here: torch sees {count}.",
+                hint="Use device=cpu, or device=auto.",
+                name=name,
+                count=count,
+            )
+        return torch.device("cuda", device.index or 0)
+    return device
+
+
+@contextlib.contextmanager
+def reproducible() -> Iterator[None]:
+    """Deterministic algorithms, and a private copy of torch's random state, for the block."""
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        try:
+            torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+            # Filling fresh memory finds faults in torch, at a cost on every step.
+            memory.fill_uninitialized_memory = False
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before, warn_only=warn_only)
+            memory.fill_uninitialized_memory = filled

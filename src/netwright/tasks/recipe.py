@@ -1,0 +1,97 @@
+"""The recipe: what to run, as one frozen tree of settings.
+
+A recipe is made by `netwright.tasks.settings.resolve`, which merges defaults, a recipe file,
+the environment and the command line; here stand only its shape and its meaning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from netwright.core.config import config, setting
+from netwright.core.errors import SettingError
+from netwright.data.opening import DataOptions
+from netwright.optim.schedules import ScheduleCommon
+
+
+@config
+class General:
+    """The settings at the top level of a recipe."""
+
+    task: str = setting("classification", help="what kind of problem is trained")
+    epochs: int = setting(10, ge=0, help="passes over the training data", search=(1, 200))
+    steps: int | None = setting(None, ge=0, help="weight updates, instead of epochs")
+    batch: int = setting(64, ge=1, help="images in one step", search=(16, 512))
+    seed: int = setting(0, ge=0, le=2**63 - 1, help="the number every random choice follows from")
+    device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
+
+
+@config
+class RunOptions:
+    """How a run is saved, averaged and ended."""
+
+    checkpoint_every: int | str = setting(
+        "1min", help="steps between two checkpoints, or a time such as 30s, 5min, 1h"
+    )
+    keep: int = setting(3, ge=1, help="checkpoints kept besides the best")
+    early_stop: int | None = setting(
+        None, ge=1, help="end after this many epochs without a better validation score"
+    )
+    ema: float | None = setting(
+        None, gt=0, lt=1, help="decay of a running average of the weights, which is then evaluated"
+    )
+
+    def __post_init__(self) -> None:
+        save_interval(self.checkpoint_every)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A leaf of a family and its settings: `optim.name=adamw optim.lr=0.001`."""
+
+    name: str
+    options: Mapping[str, Any]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _choice, (self.name, dict(self.options))
+
+
+def _choice(name: str, options: dict[str, Any]) -> Choice:
+    return Choice(name=name, options=MappingProxyType(options))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides what a run computes."""
+
+    general: General
+    data: DataOptions
+    model: Choice
+    optim: Choice
+    sched: Choice
+    sched_common: ScheduleCommon
+    loss: Choice
+    aug: Mapping[str, Any]
+    run: RunOptions
+
+
+def save_interval(value: int | str) -> tuple[int | None, float | None]:
+    """`run.checkpoint_every` as (steps, seconds), one of them None.
+
+    >>> save_interval(200), save_interval("5min"), save_interval("90s")
+    ((200, None), (None, 300.0), (None, 90.0))
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h|)\s*", str(value))
+    if match is None or (not match[2] and "." in match[1]) or float(match[1]) <= 0:
+        raise SettingError(
+            "run.checkpoint_every: {value} is not allowed: expected a number of steps above 0, "
+            "or a time such as 30s, 5min, 1h.",
+            value=value,
+        )
+    if not match[2]:
+        return int(match[1]), None
+    return None, float(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]]

@@ -1,0 +1,117 @@
+"""Going on with a run: from its newest good checkpoint, with the settings it was started with."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from netwright.core import events as e
+from netwright.core.config import show
+from netwright.core.errors import CheckpointError, DataError, SettingError
+from netwright.records.run import Run
+from netwright.tasks.preparing import Prepared, prepare
+from netwright.tasks.running import Trained, announce, carry_out, note, trained
+from netwright.tasks.settings import Resolved, changed, read_config
+from netwright.train.checkpoints import Checkpoint, Checkpoints
+from netwright.train.run_folder import RunFolder
+
+# What may differ when a run is resumed; everything else would make it another run.
+CHANGEABLE = ("epochs", "steps", "device", "data.workers", "run.")
+
+
+def go_on(
+    run: Run, asked: Mapping[str, Any], events: e.Events, *, command: str, trust_code: bool
+) -> Trained:
+    """Resume `run`; a finished one is returned as it is, unless `asked` makes it longer.
+
+    `asked` are the settings given with the call, by dotted name. Raises `SettingError` when one
+    of them may not change, `DataError` when the data are others, `CheckpointError` when no
+    checkpoint verifies, `RunBusyError` when another process holds the run.
+    """
+    before = read_config(str(run.path / "config.yaml"))
+    now = changed(before, asked)
+    _refuse_other_settings(before, now)
+    longer = (now.values["epochs"], now.values["steps"]) != (
+        before.values["epochs"],
+        before.values["steps"],
+    )
+    if run.status == "done" and not longer:
+        return trained(run.path)
+    with contextlib.closing(RunFolder.open(run.path)) as folder:
+        prepared = prepare(now, events, recorded=run, trust_code=trust_code)
+        checkpoint = _newest_checkpoint(folder, prepared, events)
+        _refuse_other_data(run, prepared)
+        folder.write_info(status="running", why="", ended=None)
+        if now is not before:
+            folder.write_config(now.to_yaml())
+        events.emit(note("run", "{path}", path=str(folder.path)))
+        announce(prepared, now, events)
+        events.listen(_ResumeNote(folder, command))
+        return carry_out(folder, prepared, now, events, checkpoint=checkpoint)
+
+
+class _ResumeNote:
+    """Writes into `run.json` from which step and how a run was taken up again."""
+
+    def __init__(self, folder: RunFolder, command: str) -> None:
+        self.folder = folder
+        self.command = command
+
+    def __call__(self, event: e.Event) -> None:
+        if isinstance(event, e.RunStarted) and event.resumed:
+            known = list(self.folder.info.get("resumed") or [])
+            line = {"step": event.step, "how": event.resumed, "command": self.command}
+            self.folder.write_info(resumed=[*known, line])
+
+
+def _refuse_other_settings(before: Resolved, now: Resolved) -> None:
+    refused = [
+        f"{name}: {show(before.values.get(name))} -> {show(value)}"
+        for name, value in now.values.items()
+        if value != before.values.get(name) and not name.startswith(CHANGEABLE)
+    ]
+    if refused:
+        raise SettingError(
+            "These settings differ from those of the run: {names}.",
+            hint="At resume only epochs, steps, device, data.workers and run.* may change; "
+            "start a new run for anything else.",
+            names="; ".join(refused),
+        )
+
+
+def _refuse_other_data(run: Run, prepared: Prepared) -> None:
+    recorded = (run.model.get("data") or {}).get("fingerprint")
+    if recorded and recorded != prepared.dataset.fingerprint():
+        raise DataError(
+            "The data of {name} are not the ones this run was started with.",
+            hint="Files were added, removed or relabelled; start a new run, or bring them back.",
+            name=prepared.dataset.name,
+        )
+
+
+def _newest_checkpoint(
+    folder: RunFolder, prepared: Prepared, events: e.Events
+) -> Checkpoint | None:
+    with contextlib.closing(
+        Checkpoints(folder.path / "ckpt", keep=prepared.recipe.run.keep)
+    ) as checkpoints:
+        found = checkpoints.newest()
+        for name, reason in checkpoints.damaged:
+            events.emit(
+                note(
+                    "WARN",
+                    "checkpoint {name} is damaged ({reason}); it was moved to ckpt/damaged/"
+                    " and the one before it is used",
+                    name=name,
+                    reason=reason,
+                )
+            )
+            folder.log(f"checkpoint {name} is damaged: {reason}")
+        if found is None and checkpoints.damaged:
+            raise CheckpointError(
+                "No checkpoint of {run} verifies.",
+                hint="The damaged ones are in ckpt/damaged/. Start a new run.",
+                run=str(folder.path),
+            )
+    return found

@@ -1,0 +1,132 @@
+"""What a run folder says about its run before the first step: `run.json`, `model.json`,
+`config.yaml`, `env.txt`, and the user's own code."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import shutil
+import subprocess
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from netwright.core.factories import find_factory, is_factory
+from netwright.inspection.outline import outline
+from netwright.tasks.architectures import CODE_FOLDER
+from netwright.tasks.preparing import Prepared
+from netwright.tasks.settings import Resolved
+from netwright.train.run_folder import RunFolder
+
+
+def write_first(folder: RunFolder, prepared: Prepared, resolved: Resolved, command: str) -> None:
+    """Everything that is known before the first step."""
+    folder.write_config(_with_absolute_paths(resolved).to_yaml())
+    folder.write_model(_model_facts(prepared))
+    if prepared.architecture.factory is not None and prepared.architecture.factory.path:
+        source = prepared.architecture.factory.path
+        (folder.path / CODE_FOLDER).mkdir(exist_ok=True)
+        shutil.copyfile(source, folder.path / CODE_FOLDER / source.name)
+    versions = _versions()
+    folder.write_env("".join(f"{name} {value}\n" for name, value in versions.items()))
+    folder.write_info(
+        status="running",
+        why="",
+        command=command or "netwright.train(...)",
+        versions=versions,
+        git=_git_state(),
+        device=_device_words(prepared.device),
+        seed=prepared.recipe.general.seed,
+        started=now(),
+        ended=None,
+        best=None,
+        epochs=0,
+        steps=0,
+        threads=torch.get_num_threads(),
+    )
+    folder.point_latest()
+    prepared.task.show_first_batch(folder.path)
+
+
+def _model_facts(prepared: Prepared) -> dict[str, Any]:
+    dataset, task = prepared.dataset, prepared.task
+    rows = outline(task.model, prepared.preprocessing.shape)
+    return {
+        "format": 1,
+        "task": "classification",
+        "architecture": prepared.architecture.to_json(),
+        "classes": list(dataset.classes),
+        "input": prepared.preprocessing.to_json(),
+        "params": sum(each.numel() for each in task.model.parameters()),
+        "macs": sum(row.macs for row in rows),
+        "layers": [dataclasses.asdict(row) for row in rows],
+        "data": {
+            "name": dataset.name,
+            "layout": dataset.layout,
+            "counts": dataset.counts(),
+            "attribution": dataset.attribution,
+            "fingerprint": dataset.fingerprint(),
+            "code": _data_code(prepared.recipe.data.name),
+            "notes": [note.template.format(**note.values) for note in dataset.notes],
+            "quarantined": [list(each) for each in dataset.quarantined],
+        },
+    }
+
+
+def _data_code(name: str) -> dict[str, str] | None:
+    """File and hash of a data factory, so that the run can tell later whether it changed."""
+    if not is_factory(name):
+        return None
+    factory = find_factory(name)
+    return {"origin": str(factory.path or ""), "sha256": factory.sha256}
+
+
+def _with_absolute_paths(resolved: Resolved) -> Resolved:
+    """Paths as they are found from anywhere: the run must not depend on where it was started."""
+    values = dict(resolved.values)
+    for name in ("data.name", "model.name"):
+        path, colon, rest = str(values[name]).partition(":")
+        if Path(path).exists() and (path.endswith(".py") or name == "data.name"):
+            values[name] = f"{Path(path).resolve()}{colon}{rest}"
+    return dataclasses.replace(resolved, values=values)
+
+
+def now() -> str:
+    """The time of day with its offset, as ISO 8601."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _versions() -> dict[str, str]:
+    try:
+        own = version("netwright")
+    except PackageNotFoundError:
+        own = "source"
+    return {
+        "netwright": own,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _device_words(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def _git_state() -> str:
+    """Commit of the folder the run was started in, with `+` for changes; "" outside git."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
+            capture_output=True, text=True, timeout=5, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""

@@ -1,0 +1,222 @@
+"""One run in its folder: the loop, and what must be on the disk however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from netwright.core import events as e
+from netwright.core.config import show
+from netwright.core.errors import DivergedError, InterruptedRunError, NetwrightError
+from netwright.records.run import Run
+from netwright.tasks.preparing import Prepared, reproducible
+from netwright.tasks.recipe import save_interval
+from netwright.tasks.run_facts import now
+from netwright.tasks.settings import Resolved
+from netwright.train.checkpoints import Checkpoint, Checkpoints
+from netwright.train.environment import environment_line
+from netwright.train.run_folder import RunFolder
+from netwright.train.trainer import Outcome, Plan, Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What came of a call to `train`."""
+
+    run: Run
+    status: str
+    epochs: int
+    steps: int
+    best: Mapping[str, Any] | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": 1,
+            "run": str(self.run.path),
+            "status": self.status,
+            "epochs": self.epochs,
+            "steps": self.steps,
+            "best": dict(self.best) if self.best else None,
+        }
+
+
+def carry_out(
+    folder: RunFolder,
+    prepared: Prepared,
+    resolved: Resolved,
+    events: e.Events,
+    *,
+    checkpoint: Checkpoint | None = None,
+) -> Trained:
+    """Train in `folder`, from the start or from `checkpoint`, to the end and its evidence."""
+    recipe = prepared.recipe
+    save_steps, save_seconds = save_interval(recipe.run.checkpoint_every)
+    spent = _Spent(folder.info)
+    events.listen(spent)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(reproducible())
+        checkpoints = stack.enter_context(
+            contextlib.closing(Checkpoints(folder.path / "ckpt", keep=recipe.run.keep))
+        )
+        trainer = Trainer(
+            prepared.task,
+            folder,
+            checkpoints,
+            plan=Plan(
+                save_steps=save_steps, save_seconds=save_seconds, patience=recipe.run.early_stop
+            ),
+            events=events,
+            environment=environment_line(device=prepared.device, micro_batch=recipe.general.batch),
+            settings=resolved.plain(),
+        )
+        try:
+            outcome = trainer.fit(checkpoint)
+            _finish(folder, prepared, checkpoints, outcome, events)
+        except BaseException as error:
+            status, why = _ending(error)
+            _close(folder, trainer, spent, status=status, why=why)
+            events.emit(e.RunEnded(step=trainer.progress.step, status=status, why=why))
+            raise
+    _close(folder, trainer, spent, status="done", why=outcome.why)
+    events.emit(e.RunEnded(step=trainer.progress.step, status="done", why=outcome.why))
+    return trained(folder.path)
+
+
+def trained(path: Path) -> Trained:
+    """What the run in `path` has come to."""
+    run = Run(path)
+    info = run.info
+    return Trained(
+        run=run,
+        status=run.status or "unknown",
+        epochs=int(info.get("epochs") or 0),
+        steps=int(info.get("steps") or 0),
+        best=info.get("best"),
+    )
+
+
+def announce(prepared: Prepared, resolved: Resolved, events: e.Events) -> None:
+    """Say what is about to be trained, on what, and how."""
+    dataset, task, recipe = prepared.dataset, prepared.task, prepared.recipe
+    sizes = " / ".join(f"{len(images)} {split}" for split, images in dataset.splits.items())
+    events.emit(
+        note(
+            "data",
+            "{layout}: {sizes}, {classes} classes      seed {seed}",
+            layout=dataset.layout,
+            sizes=sizes,
+            classes=len(dataset.classes),
+            seed=recipe.general.seed,
+        )
+    )
+    params = sum(each.numel() for each in task.model.parameters())
+    events.emit(
+        note(
+            "plan",
+            "{model} with {params:,} parameters, {epochs} epochs of {steps} steps, batch {batch}, "
+            "{optim} lr {lr} ({origin}), {sched}, float32",
+            model=prepared.architecture.name,
+            params=params,
+            epochs=math.ceil(task.rhythm.steps / task.train.steps_per_epoch),
+            steps=task.train.steps_per_epoch,
+            batch=recipe.general.batch,
+            optim=recipe.optim.name,
+            lr=show(resolved.values.get("optim.lr")),
+            origin=resolved.origins.get("optim.lr", "default"),
+            sched=recipe.sched.name,
+        )
+    )
+
+
+def _finish(
+    folder: RunFolder,
+    prepared: Prepared,
+    checkpoints: Checkpoints,
+    outcome: Outcome,
+    events: e.Events,
+) -> None:
+    """The best weights back in place, and the arrays behind the report."""
+    task = prepared.task
+    best = outcome.progress.best
+    if best is not None and best["step"] != outcome.progress.step:
+        kept = checkpoints.newest(at_most=int(best["step"]))
+        if kept is not None and kept.step == best["step"]:
+            task.load_best(kept.weights)
+    elif task.average is not None:
+        task.load_best(task.weights())
+    task.examine(folder.path)
+    if task.replaced:
+        events.emit(
+            note(
+                "WARN",
+                "{count} unreadable images were replaced by others of their class: {names}",
+                count=len(task.replaced),
+                names=", ".join(list(task.replaced)[:5]),
+            )
+        )
+
+
+def note(word: str, template: str, **values: Any) -> e.Noted:
+    """A line for the user's eyes; see `Noted`."""
+    return e.Noted(word=word, template=template, values=values)
+
+
+def _ending(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, NetwrightError):
+        status = "failed"
+        if isinstance(error, DivergedError):
+            status = "diverged"
+        elif isinstance(error, InterruptedRunError):
+            status = "interrupted"
+        return status, str(error).splitlines()[0]
+    return "failed", f"{type(error).__name__}: {error}"
+
+
+class _Spent:
+    """Adds up time, waiting and the peak of memory over a run and all its resumes."""
+
+    def __init__(self, info: Mapping[str, Any]) -> None:
+        self.seconds = float(info.get("seconds") or 0)
+        self.data = float(info.get("data_wait_share") or 0) * self.seconds
+        self._started = time.monotonic()
+        self._before = self.seconds
+
+    def __call__(self, event: e.Event) -> None:
+        if isinstance(event, e.StepEnded):
+            self.data += event.data_seconds
+
+    def facts(self) -> dict[str, Any]:
+        seconds = self._before + time.monotonic() - self._started
+        return {
+            "seconds": round(seconds, 3),
+            "data_wait_share": round(self.data / seconds, 5) if seconds else 0.0,
+            "peak_memory_bytes": _peak_memory(),
+        }
+
+
+def _peak_memory() -> int:
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if torch.cuda.is_available():
+        return max(own, torch.cuda.max_memory_allocated())
+    return own
+
+
+def _close(folder: RunFolder, trainer: Trainer, spent: _Spent, *, status: str, why: str) -> None:
+    progress = trainer.progress
+    folder.write_info(
+        status=status,
+        why=why,
+        ended=now(),
+        best=progress.best,
+        epochs=trainer.task.rhythm.epoch(progress.step),
+        steps=progress.step,
+        **spent.facts(),
+    )

@@ -1,0 +1,93 @@
+"""Training from a recipe: a new run, a resumed one, or a rehearsal of two steps."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from netwright.core import events as e
+from netwright.core.errors import SettingError
+from netwright.records.run import find_run, runs_root
+from netwright.tasks.preparing import Prepared, prepare
+from netwright.tasks.resuming import go_on
+from netwright.tasks.run_facts import write_first
+from netwright.tasks.running import Trained, announce, carry_out, note
+from netwright.tasks.settings import Resolved, changed
+from netwright.train.run_folder import RunFolder, holds_run
+
+DRY_STEPS = 2
+
+
+def train(
+    resolved: Resolved | None,
+    *,
+    run_dir: Path | None = None,
+    resume: str | None = None,
+    asked: Mapping[str, Any] | None = None,
+    listeners: Sequence[e.Listener] = (),
+    dry_run: bool = False,
+    command: str = "",
+    trust_code: bool = False,
+) -> Trained:
+    """Train what `resolved` describes, in a new run folder or going on in an old one.
+
+    `run_dir` is the folder itself (default: a new one under `runs/`). `resume` names a run to
+    go on with; `auto`, together with `run_dir`, goes on if that holds a run and starts it if
+    not. When resuming, `asked` are the settings that were given with the call: only `epochs`,
+    `steps`, `device`, `data.workers` and `run.*` may differ from those of the run. `dry_run`
+    takes two steps of everything in a folder that is thrown away.
+
+    Raises subclasses of `NetwrightError` for whatever a user can mend; the newest checkpoint
+    stays good in every case.
+    """
+    events = e.Events(*listeners)
+    if resume == "auto":
+        if run_dir is None:
+            raise SettingError("--resume auto needs --run-dir DIR.")
+        resume = str(run_dir) if holds_run(run_dir) and not _barely_begun(run_dir) else None
+    elif resume is not None and run_dir is not None:
+        raise SettingError("--run-dir goes with --resume auto only: --resume RUN names the folder.")
+    if resume is not None and not dry_run:
+        return go_on(find_run(resume), asked or {}, events, command=command, trust_code=trust_code)
+    if resolved is None:
+        raise SettingError("No data: give DATA, or a recipe with --config.")
+    if dry_run:
+        return _rehearse(resolved, events)
+    prepared = prepare(resolved, events)
+    with contextlib.closing(_folder(run_dir, prepared)) as folder:
+        write_first(folder, prepared, resolved, command)
+        events.emit(note("run", "{path}", path=str(folder.path)))
+        announce(prepared, resolved, events)
+        return carry_out(folder, prepared, resolved, events)
+
+
+def _folder(run_dir: Path | None, prepared: Prepared) -> RunFolder:
+    if run_dir is not None and holds_run(run_dir) and _barely_begun(run_dir):
+        return RunFolder.open(run_dir)
+    return RunFolder.create(
+        run_dir,
+        name_parts=(prepared.dataset.name, prepared.architecture.name),
+        root=runs_root(),
+    )
+
+
+def _barely_begun(path: Path) -> bool:
+    """Whether a run was killed before its settings were on the disk: there is nothing to lose."""
+    written = [(path / name).is_file() for name in ("config.yaml", "model.json")]
+    return not all(written) and not (path / "ckpt").exists()
+
+
+def _rehearse(resolved: Resolved, events: e.Events) -> Trained:
+    """Two steps of everything, in a folder that is thrown away."""
+    short = changed(resolved, {"steps": DRY_STEPS})
+    with tempfile.TemporaryDirectory(prefix="netwright-dry-") as place:
+        prepared = prepare(short, events)
+        with contextlib.closing(_folder(Path(place) / "run", prepared)) as folder:
+            write_first(folder, prepared, short, "")
+            announce(prepared, resolved, events)
+            made = carry_out(folder, prepared, short, events)
+    return dataclasses.replace(made, status="dry-run")

@@ -1,0 +1,215 @@
+"""Using a run: how good it is on a split, and what it says about new images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from netwright.core.config import build
+from netwright.core.errors import DataError, SettingError, nearest
+from netwright.data.dataset import Dataset
+from netwright.data.opening import DataOptions, open_dataset
+from netwright.records.run import Run
+from netwright.tasks.architectures import refuse_foreign_data_code
+from netwright.tasks.evaluation import score
+from netwright.tasks.loading import Network, load
+from netwright.tasks.preparing import evaluation_feed
+from netwright.tasks.settings import read_config
+
+PREDICT_BATCH = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Metrics of a run on one split: `loss` (nats), `acc1`, with ten classes or more `acc5`."""
+
+    run: Run
+    data: str
+    split: str
+    count: int
+    metrics: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": 1,
+            "run": str(self.run.path),
+            "data": self.data,
+            "split": self.split,
+            "count": self.count,
+            "metrics": dict(self.metrics),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One image: the class, its probability, the lead over the second (`margin`), the best few.
+
+    An image that cannot be read has `error` instead, and no label.
+    """
+
+    file: str
+    label: str = ""
+    probability: float = 0.0
+    margin: float = 0.0
+    top: tuple[tuple[str, float], ...] = ()
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        if self.error:
+            return {"file": self.file, "error": self.error}
+        return {
+            "file": self.file,
+            "label": self.label,
+            "probability": self.probability,
+            "margin": self.margin,
+            "top": [[name, value] for name, value in self.top],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    run: Run
+    images: tuple[Prediction, ...]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": 1,
+            "run": str(self.run.path),
+            "images": [each.to_json() for each in self.images],
+        }
+
+
+def evaluate(
+    run: str,
+    *,
+    data: str | None = None,
+    split: str | None = None,
+    device: str = "auto",
+    trust_code: bool = False,
+) -> Evaluation:
+    """How good a run is: on its test split where the data have one, else on validation.
+
+    `split` or other `data` (of the same classes) decide otherwise.
+    """
+    return evaluate_with(
+        load(run, trust_code=trust_code, device=device),
+        data=data,
+        split=split,
+        trust_code=trust_code,
+    )
+
+
+def evaluate_with(
+    network: Network,
+    *,
+    data: str | None = None,
+    split: str | None = None,
+    trust_code: bool = False,
+) -> Evaluation:
+    recipe = read_config(str(network.run.path / "config.yaml")).recipe
+    options = recipe.data
+    if data is not None:
+        options = build(DataOptions, {"name": data, "workers": options.workers}, prefix="data.")
+    else:
+        refuse_foreign_data_code(network.run, options.name, trust_code=trust_code)
+    dataset = open_dataset(
+        options,
+        seed=recipe.general.seed,
+        splits_needed=("train", "val") if data is None else (),
+        classes=network.classes,
+        shape=network.preprocessing.shape,
+    )
+    chosen = _split(dataset, split, own=data is None)
+    feed = evaluation_feed(dataset, chosen, network.preprocessing, recipe, network.device)
+    metrics = score(network.module, feed.once(), num_classes=len(network.classes))
+    return Evaluation(
+        run=network.run,
+        data=dataset.name,
+        split=chosen,
+        count=len(dataset.splits[chosen]),
+        metrics=metrics,
+    )
+
+
+def predict(
+    run: str,
+    paths: Sequence[str],
+    *,
+    top: int = 3,
+    device: str = "auto",
+    trust_code: bool = False,
+) -> Predictions:
+    """What the network of `run` says about image files and folders of them."""
+    return predict_with(load(run, trust_code=trust_code, device=device), paths, top=top)
+
+
+def predict_with(
+    network: Network, paths: str | Path | Iterable[str | Path], *, top: int = 3
+) -> Predictions:
+    started = time.perf_counter()
+    asked = [paths] if isinstance(paths, str | Path) else list(paths)
+    found: list[Prediction] = []
+    waiting: list[tuple[str, torch.Tensor]] = []
+    from netwright.data.opening import open_images
+
+    for item in open_images([Path(each) for each in asked], shape=network.preprocessing.shape):
+        if item.image is None:
+            found.append(Prediction(file=item.file, error=item.error))
+        else:
+            waiting.append((item.file, item.image))
+        if len(waiting) == PREDICT_BATCH:
+            found += _classified(network, waiting, top)
+            waiting = []
+    found += _classified(network, waiting, top)
+    return Predictions(run=network.run, images=tuple(found), seconds=time.perf_counter() - started)
+
+
+def _classified(
+    network: Network, waiting: list[tuple[str, torch.Tensor]], top: int
+) -> list[Prediction]:
+    if not waiting:
+        return []
+    logits = network(torch.stack([image for _, image in waiting]))
+    probabilities = logits.double().softmax(1).cpu()
+    count = min(max(top, 2), len(network.classes))
+    values, indices = probabilities.topk(count, dim=1)
+    found = []
+    for (file, _), p, index in zip(waiting, values.tolist(), indices.tolist(), strict=True):
+        best = tuple((network.classes[i], v) for i, v in zip(index, p, strict=True))
+        found.append(
+            Prediction(
+                file=file,
+                label=best[0][0],
+                probability=best[0][1],
+                margin=best[0][1] - (best[1][1] if len(best) > 1 else 0.0),
+                top=best[:top],
+            )
+        )
+    return found
+
+
+def _split(dataset: Dataset, asked: str | None, *, own: bool) -> str:
+    """The split that is judged. Other data than the run's own need no split of their own."""
+    known = list(dataset.splits)
+    if asked is not None:
+        if asked not in known:
+            near = nearest(asked, known)
+            raise SettingError(
+                '{name} has no split "{split}".',
+                hint="Nearest: {near}." if near else "It has: {known}.",
+                name=dataset.name,
+                split=asked,
+                near=", ".join(near),
+                known=", ".join(known),
+            )
+        return asked
+    for name in ("test", "val") if own else ("test", "val", "all", "train"):
+        if name in known:
+            return name
+    raise DataError("{name} has neither a test nor a validation split.", name=dataset.name)

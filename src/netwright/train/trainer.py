@@ -1,0 +1,378 @@
+"""The training loop: steps, events, checkpoints and time, for any `Task`.
+
+The loop takes a step, tells the listeners, and acts only at the boundary between two steps:
+there it evaluates, saves, carries out the requests of listeners, and obeys signals. All that
+it must remember is `Progress`, which every checkpoint holds; so a run goes on from any of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from netwright.core import events as e
+from netwright.core.atomic import write_json
+from netwright.core.errors import (
+    CheckpointError,
+    DivergedError,
+    ExhaustedError,
+    InterruptedRunError,
+    NetwrightError,
+)
+from netwright.core.languages import say
+from netwright.train.checkpoints import Checkpoint, Checkpoints
+from netwright.train.environment import differences
+from netwright.train.run_folder import RunFolder
+from netwright.train.signals import SignalFlag
+from netwright.train.task import NonFiniteError, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """When the loop saves and when it stops of itself.
+
+    `save_steps` or `save_seconds` between two checkpoints (each new best is saved besides);
+    `patience` evaluations without a better value end the run, None never does.
+    """
+
+    save_steps: int | None = None
+    save_seconds: float | None = 60.0
+    patience: int | None = None
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Everything the loop remembers between two steps; plain numbers, saved whole."""
+
+    step: int = 0
+    best: dict[str, Any] | None = None
+    waited: int = 0
+    """Evaluations since the best one."""
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    """What steps told since the last line of metrics: the sum of each name, and over how many."""
+    steps: int = 0
+    """Steps since the last line of metrics."""
+    seconds: float = 0.0
+    data_seconds: float = 0.0
+    stopped: str = ""
+    """Why the run ended before its last step, "" while it has not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    status: str
+    why: str
+    progress: Progress
+
+
+class Trainer:
+    """Runs one task in one run folder."""
+
+    def __init__(
+        self,
+        task: Task,
+        folder: RunFolder,
+        checkpoints: Checkpoints,
+        *,
+        plan: Plan,
+        events: e.Events,
+        environment: Mapping[str, Any],
+        settings: Mapping[str, Any],
+    ) -> None:
+        self.task = task
+        self.folder = folder
+        self.checkpoints = checkpoints
+        self.plan = plan
+        self.events = events
+        self.environment = dict(environment)
+        self.settings = dict(settings)
+        self.progress = Progress()
+        self._clock = time.perf_counter()
+        self._saved_at = time.monotonic()
+        self._saved_step = -1
+
+    def fit(self, resume: Checkpoint | None = None) -> Outcome:
+        """Train to the end, from the start or from `resume`.
+
+        Returns when the run is done. Raises `InterruptedRunError` after a signal (the last step
+        is saved), `DivergedError` at the first value that is not finite, `ExhaustedError` when
+        memory or disk run out; the newest checkpoint stays good in every case.
+        """
+        rhythm = self.task.rhythm
+        how = self.restore(resume) if resume is not None else ""
+        self.events.emit(
+            e.RunStarted(
+                task=self.task,
+                step=self.progress.step,
+                steps=rhythm.steps,
+                steps_per_epoch=rhythm.steps_per_epoch,
+                resumed=how,
+            )
+        )
+        try:
+            with SignalFlag() as signals:
+                if resume is None:
+                    self.folder.cut_metrics(0)
+                    self._save()  # the untrained state: there is always one to come back to
+                while not self._finished():
+                    self._advance(signals)
+            if self._saved_step != self.progress.step:
+                self._save()
+            self.checkpoints.wait()
+        except InterruptedRunError:
+            raise
+        except NonFiniteError as error:
+            raise self._diverged(error) from error
+        except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            raise _exhausted(error) from error
+        return Outcome(
+            status="done", why=self.progress.stopped or "all steps taken", progress=self.progress
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> str:
+        """Take up the state of a checkpoint; "exact", or "approximate because ..."."""
+        state = checkpoint.state
+        facts = self.task.facts()
+        others = [name for name in facts if state.get(name) != facts[name]]
+        if others:
+            raise CheckpointError(
+                "The checkpoint {name} belongs to another run: its {facts} differ.",
+                hint="Data, seed or batch are not those it was made with; start a new run.",
+                name=checkpoint.path.name,
+                facts=", ".join(others),
+            )
+        self.task.load_weights(checkpoint.weights)
+        self.task.load_state(state)
+        known = {each.name for each in dataclasses.fields(Progress)}
+        saved = {name: value for name, value in state["progress"].items() if name in known}
+        self.progress = Progress(**saved)
+        self.folder.cut_metrics(int(state["progress"]["metrics_bytes"]))
+        self._saved_step = self.progress.step
+        why = differences(state["environment"], self.environment)
+        if self.task.inexact:
+            why.append(say(self.task.inexact))
+        return f"approximate because {'; '.join(why)}" if why else "exact"
+
+    def _finished(self) -> bool:
+        return bool(self.progress.stopped) or self.progress.step >= self.task.rhythm.steps
+
+    def _advance(self, signals: SignalFlag) -> None:
+        """Take steps until the run ends or a request makes the feed start anew."""
+        feed = self.task.feed(self.progress.step)
+        try:
+            self._clock = time.perf_counter()
+            while not self._finished():
+                self._step(feed)
+                if self._boundary(signals):
+                    return
+        finally:
+            close = getattr(feed, "close", None)
+            if close is not None:
+                close()  # ends data workers now, not when the collector comes by
+
+    def _step(self, feed: Iterator[Any]) -> None:
+        progress = self.progress
+        started = time.perf_counter()
+        batch = next(feed)
+        fed = time.perf_counter()
+        try:
+            values = self.task.step(batch, progress.step)
+        except NonFiniteError as error:
+            self._keep_bundle(error, batch)
+            raise
+        for name, value in values.items():
+            progress.sums[name] = progress.sums.get(name, 0.0) + float(value)
+            progress.counts[name] = progress.counts.get(name, 0) + 1
+        ended = time.perf_counter()
+        progress.step += 1
+        progress.steps += 1
+        progress.data_seconds += fed - started
+        progress.seconds += ended - self._clock
+        self._clock = ended
+        self.events.emit(
+            e.StepEnded(
+                step=progress.step,
+                epoch=self.task.rhythm.epoch(progress.step),
+                batch=batch,
+                values=values,
+                data_seconds=fed - started,
+                step_seconds=ended - fed,
+            )
+        )
+
+    def _boundary(self, signals: SignalFlag) -> bool:
+        """What is due between two steps; true when the feed must start anew."""
+        progress, rhythm = self.progress, self.task.rhythm
+        best = False
+        if progress.step % rhythm.evaluate_every == 0 or progress.step == rhythm.steps:
+            best = self._evaluate()
+        rewound = self._obey_requests()
+        if rewound:
+            return True
+        if best or self._save_due():
+            self._save(best=best)
+        if signals.pending is not None and not self._finished():
+            self._interrupt(signals.pending)
+        return False
+
+    def _evaluate(self) -> bool:
+        """Measure, write one line, judge; true when this is the best state so far."""
+        progress, goal = self.progress, self.task.goal
+        epoch = self.task.rhythm.epoch(progress.step)
+        found = self.task.evaluate(progress.step)
+        metrics: dict[str, float | None] = {}
+        for name, total in progress.sums.items():
+            metrics[name if "/" in name else f"train/{name}"] = _finite(
+                total / progress.counts[name]
+            )
+        metrics |= {name: _finite(value) for name, value in found.items()}
+        count = max(progress.steps, 1)
+        metrics["time/data_s"] = progress.data_seconds / count
+        metrics["time/step_s"] = (progress.seconds - progress.data_seconds) / count
+        metrics["time/epoch_s"] = progress.seconds
+        best = False
+        if goal is not None:
+            value = metrics.get(goal.metric)
+            standing = progress.best["value"] if progress.best else None
+            best = value is not None and goal.better(value, standing)
+            if best:
+                progress.best = {
+                    "metric": goal.metric, "value": value, "epoch": epoch, "step": progress.step,
+                }  # fmt: skip
+            progress.waited = 0 if best else progress.waited + 1
+            if self.plan.patience is not None and progress.waited >= self.plan.patience:
+                progress.stopped = f"no better {goal.metric} in {progress.waited} evaluations"
+        line = {"step": progress.step, "epoch": epoch, **metrics, "best": best}
+        self.folder.append_metrics(line)
+        progress.sums, progress.counts, progress.steps = {}, {}, 0
+        progress.seconds = progress.data_seconds = 0.0
+        self.task.show(self.folder.path, progress.step)
+        self.events.emit(e.Measured(step=progress.step, epoch=epoch, metrics=metrics, best=best))
+        self._clock = time.perf_counter()
+        return best
+
+    def _obey_requests(self) -> bool:
+        rewound = False
+        for request in self.events.take_requests():
+            if not self.task.allows(request):
+                self.events.emit(
+                    e.Noted(
+                        word="NOTE",
+                        template="This task cannot carry out the request {request}.",
+                        values={"request": str(request)},
+                    )
+                )
+            elif isinstance(request, e.Save):
+                self._save()
+            elif isinstance(request, e.Stop):
+                self.progress.stopped = request.why
+            elif isinstance(request, e.Call):
+                request.action(self.task)
+            else:
+                rewound = self._rewind(request.step) or rewound
+        return rewound
+
+    def _rewind(self, step: int) -> bool:
+        checkpoint = self.checkpoints.newest(at_most=step)
+        if checkpoint is None:
+            return False
+        self.restore(checkpoint)
+        self.checkpoints.forget_after(self.progress.step)
+        return True
+
+    def _save_due(self) -> bool:
+        plan, step = self.plan, self.progress.step
+        if plan.save_steps is not None:
+            return step % plan.save_steps == 0
+        if plan.save_seconds is not None:
+            return time.monotonic() - self._saved_at >= plan.save_seconds
+        return False
+
+    def _save(self, *, best: bool = False) -> None:
+        progress = dataclasses.asdict(self.progress)
+        progress["epoch"] = self.task.rhythm.epoch(self.progress.step)
+        progress["metrics_bytes"] = self.folder.metrics_length()
+        state = {
+            **self.task.state(),
+            **self.task.facts(),
+            "progress": progress,
+            "config": self.settings,
+            "environment": self.environment,
+        }
+        path = self.checkpoints.save(self.progress.step, self.task.weights(), state, best=best)
+        self._saved_at, self._saved_step = time.monotonic(), self.progress.step
+        self.events.emit(e.CheckpointSaved(step=self.progress.step, path=str(path)))
+        self._clock = time.perf_counter()
+
+    def _interrupt(self, number: int) -> None:
+        self._save()
+        self.checkpoints.wait()
+        raise InterruptedRunError(
+            "Stopped by {signal} after step {step}; the run is saved.",
+            hint="Go on with:  netwright train --resume {run}",
+            exit_code=130 if number == 2 else 143,
+            signal={2: "Ctrl-C", 10: "SIGUSR1", 15: "SIGTERM"}.get(number, f"signal {number}"),
+            step=self.progress.step,
+            run=str(self.folder.path),
+        )
+
+    def _keep_bundle(self, error: NonFiniteError, batch: Any) -> None:
+        """What is needed to take the step that went wrong again."""
+        evidence = self.folder.path / "evidence"
+        evidence.mkdir(exist_ok=True)
+        write_json(
+            evidence / f"nonfinite-step-{self.progress.step:09d}.json",
+            {
+                "format": 1,
+                "step": self.progress.step,
+                "what": error.what,
+                "value": str(error.value),
+                "batch": dict(self.task.identify(batch)),
+                "checkpoint": self._saved_step,
+            },
+        )
+
+    def _diverged(self, error: NonFiniteError) -> NetwrightError:
+        self.checkpoints.wait()
+        return DivergedError(
+            "Training diverged: {what} is {value} at step {step}.",
+            hint="No update was made with it; the last checkpoint is of step {saved}. "
+            "A smaller optim.lr, optim.clip=1 or a warm-up (sched.warmup=1) often cures it. "
+            "The batch is named in {bundle}.",
+            what=error.what,
+            value=error.value,
+            step=self.progress.step,
+            saved=self._saved_step,
+            bundle=str(Path("evidence") / f"nonfinite-step-{self.progress.step:09d}.json"),
+        )
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """torch's CPU allocator has no exception type of its own, only words."""
+    words = ("can't allocate memory", "out of memory", "not enough memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        word in str(error).lower() for word in words
+    )
+
+
+def _exhausted(error: BaseException) -> ExhaustedError:
+    return ExhaustedError(
+        "Memory ran out: {reason}",
+        hint="Make the batch smaller (batch=...), the images smaller (data.size=...), "
+        "or stream them (data.cache=stream). The last checkpoint is kept.",
+        reason=str(error).strip().splitlines()[0][:200] if str(error).strip() else "MemoryError",
+    )
