@@ -15,7 +15,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, dataclass_transform
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, dataclass_transform
 
 import pydantic
 from pydantic.fields import FieldInfo
@@ -24,6 +24,10 @@ from netwright.core.errors import SettingError, nearest
 from netwright.core.languages import Phrase, Series
 
 T = TypeVar("T")
+
+Count: TypeAlias = Annotated[int, pydantic.Field(ge=0)]
+"""A whole number from 0, for a field that also takes a word: `Count | Literal["auto"]`. (A bound
+on the field itself would be applied to the word too.)"""
 
 
 def setting(
@@ -197,7 +201,8 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 def _setting(name: str, info: FieldInfo) -> Setting:
     bounds: dict[str, float] = {}
-    for mark in info.metadata:
+    inner = [m for part in typing.get_args(info.annotation) for m in _marks(part)]
+    for mark in [*info.metadata, *inner]:
         for bound in ("gt", "ge", "lt", "le"):
             if getattr(mark, bound, None) is not None:
                 bounds[bound] = getattr(mark, bound)
@@ -213,6 +218,12 @@ def _setting(name: str, info: FieldInfo) -> Setting:
         unit=str(extra.get("unit", "")),
         search=(search[0], search[1]) if search else None,
     )
+
+
+def _marks(part: Any) -> Iterable[Any]:
+    """The bounds inside `Annotated[int, Field(ge=0)]`."""
+    for mark in getattr(part, "__metadata__", ()):
+        yield from mark.metadata if isinstance(mark, FieldInfo) else [mark]
 
 
 def _choices(annotation: Any) -> Iterable[Any]:
@@ -292,6 +303,8 @@ def _kind(annotation: Any) -> list[Phrase]:
     """The types a field takes, in words."""
     if annotation in _WORDS:
         return [Phrase(_WORDS[annotation])]
+    if hasattr(annotation, "__metadata__"):
+        return _kind(annotation.__origin__)
     origin = typing.get_origin(annotation)
     if origin is Literal:
         choices = ", ".join(show(each) for each in typing.get_args(annotation))

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from netwright.core.config import build, config, setting
+from netwright.core.config import Count, build, config, setting
 from netwright.core.errors import DataError, SettingError, UnknownNameError, nearest
 from netwright.core.events import Noted
 from netwright.core.keyed import permutation
@@ -39,7 +39,7 @@ class DataOptions:
     size: int | None = setting(None, ge=1, le=4096, help="side of the images", unit="pixels")
     channels: Literal[1, 3] | None = setting(None, help="1 grey, 3 colour; none: as they are")
     val_share: float = setting(0.1, gt=0, lt=1, help="share of training kept for validation")
-    workers: int | Literal["auto"] = setting("auto", ge=0, help="processes that read a stream")
+    workers: Count | Literal["auto"] = setting("auto", help="processes that read a stream")
     cache: Literal["auto", "memory", "stream"] = setting(
         "auto", help="hold the images in memory or stream them; auto: in memory if they fit"
     )

@@ -17,6 +17,7 @@ from netwright.core import events as e
 from netwright.core.config import show
 from netwright.core.errors import DivergedError, InterruptedRunError, NetwrightError
 from netwright.records.run import Run
+from netwright.report.page import write_report
 from netwright.tasks.preparing import Prepared, reproducible
 from netwright.tasks.recipe import save_interval
 from netwright.tasks.run_facts import now
@@ -36,6 +37,11 @@ class Trained:
     epochs: int
     steps: int
     best: Mapping[str, Any] | None
+
+    @property
+    def report(self) -> Path:
+        """The page that tells how the run went."""
+        return self.run.path / "report.html"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -84,8 +90,11 @@ def carry_out(
             status, why = _ending(error)
             _close(folder, trainer, spent, status=status, why=why)
             events.emit(e.RunEnded(step=trainer.progress.step, status=status, why=why))
+            with contextlib.suppress(NetwrightError):  # a full disk is told once, by the run
+                write_report(Run(folder.path))
             raise
     _close(folder, trainer, spent, status="done", why=outcome.why)
+    write_report(Run(folder.path))
     events.emit(e.RunEnded(step=trainer.progress.step, status="done", why=outcome.why))
     return trained(folder.path)
 
