@@ -53,7 +53,7 @@ def table(rows: Iterable[Sequence[object]], *, head: Sequence[str] = ()) -> list
     for row in every:
         start = "  ".join(pad(row[i], widths[i], right=right[i]) for i in range(count - 1))
         last = pad(row[-1], widths[-1], right=True) if right[-1] else row[-1]
-        first, *more = wrap(last, max(24, screen_width() - before)) or [""]
+        first, *more = wrap(last, max(24, screen_width() - before))
         lines.append((start + "  " + first if count > 1 else first).rstrip())
         lines += [" " * before + line for line in more]
     return lines
@@ -62,7 +62,14 @@ def table(rows: Iterable[Sequence[object]], *, head: Sequence[str] = ()) -> list
 def wrap(text: str, cells: int) -> list[str]:
     """`text` in lines of at most `cells`; Chinese may break between any two characters."""
     if text.isascii():
-        return textwrap.wrap(text, cells, break_long_words=False, break_on_hyphens=False)
+        lines = textwrap.wrap(
+            text,
+            cells,
+            break_long_words=False,
+            break_on_hyphens=False,
+            replace_whitespace=False,
+        )
+        return lines or [""]
     lines, line = [], ""
     for piece in _pieces(text):
         if line and width(line) + width(piece.rstrip()) > cells and piece[0] not in _NOT_FIRST:
@@ -70,7 +77,7 @@ def wrap(text: str, cells: int) -> list[str]:
             line = piece.lstrip()
         else:
             line += piece
-    return [*lines, line.rstrip()] if line.strip() else lines
+    return [*lines, line.rstrip()] if line.strip() or not lines else lines
 
 
 _NOT_FIRST = "，。；：！？、）”》…"  # must not begin a line

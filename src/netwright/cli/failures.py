@@ -43,8 +43,9 @@ def _memory(error: BaseException) -> NetwrightError | None:
         or (isinstance(error, RuntimeError) and "can't allocate memory" in reason)
     ):
         return ExhaustedError(
-            "Memory is exhausted: {reason}",
-            hint="Take a smaller batch=, a smaller data.size= or a smaller model.",
+            "Memory ran out: {reason}",
+            hint="Take a smaller batch=, a smaller data.size= or a smaller model; "
+            "the last checkpoint is kept.",
             reason=reason or "MemoryError",
         )
     return None

@@ -13,7 +13,7 @@ from netwright.core.languages import say
 def overview() -> list[str]:
     """The page of `netwright --help`: every command with one line, by group."""
     lines = [
-        f"{say('Usage')}: netwright VERB THING [MORE] [key=value ...] [--flag]",
+        say("Usage: netwright VERB THING [MORE] [key=value ...] [--flag]"),
         "",
         *_paragraph(say("A workbench for vision networks: train one, use it, and see why.")),
     ]
@@ -37,7 +37,7 @@ def page(command: Command) -> list[str]:
             things.append((names, text))
     if command.facts.get("settings"):
         things.append(("key=value", say(command.facts["settings"])))
-    lines = [f"{say('Usage')}: {usage(command)}", "", *_paragraph(say(command.doc))]
+    lines = [say("Usage: {usage}", usage=usage(command)), "", *_paragraph(say(command.doc))]
     if command.facts.get("about"):
         lines += ["", *_paragraph(say(command.facts["about"]))]
     for title, rows in (

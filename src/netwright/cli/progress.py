@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from netwright.cli.columns import pad, width
+from netwright.cli.columns import pad, screen_width, width, wrap
 from netwright.cli.screen import Call
 from netwright.core import events as e
 from netwright.core.escaping import terminal
@@ -146,7 +146,8 @@ class Progress:
 
 def written(note: e.Noted, *, colour: bool = False) -> str:
     """A note as lines for the screen, its values escaped: `WARN  2 files cannot be read`."""
-    first, *more = say(note.template, **escape_values(note.values, terminal)).split("\n")
+    text = say(note.template, **escape_values(note.values, terminal))
+    first, *more = [line for part in text.split("\n") for line in wrap(part, screen_width() - 6)]
     word = _painted(note.word, _COLOURS.get(note.word, ""), colour)
     word += " " * max(1, 6 - len(note.word))  # colour codes take no cells
     return "\n".join([f"{word}{first}", *(" " * 6 + line for line in more)])

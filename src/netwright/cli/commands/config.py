@@ -95,7 +95,8 @@ def _show(
     data = things[0] if things else None
     model = things[1] if len(things) > 1 else None
     if data is not None and config is None and _is_recipe(data):
-        data, config = None, _recipe(data)
+        config = _recipe(data)
+        data = None
     resolved = resolve(
         data=data, model=model, config=config, settings=call.settings, shorthands=shorthands
     )

@@ -63,7 +63,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield _line("" if row else "OK", "" if row else "core", text.replace("\u00a0", " "))
     for name, missing in found["extras"].items():
         if missing:
-            text = say('pip install "netwright[{name}]"', name=name)
+            text = f'pip install "netwright[{name}]"'
             yield _line(say("absent"), f"[{name}]", f"{text}   ({', '.join(missing)})")
         else:
             yield _line("OK", f"[{name}]", "")

@@ -63,7 +63,7 @@ def predict(
         )
     if top < 1:
         raise SettingError(
-            '"{value}" is not allowed for {name}: expected a whole number.',
+            '"{value}" is not allowed for {name}: expected a whole number above 0.',
             value=top,
             name="--top",
         )

@@ -17,8 +17,8 @@ from netwright.core.escaping import terminal
 from netwright.core.languages import say
 
 if TYPE_CHECKING:  # at run time it brings torch, which --help must not
+    from netwright.tasks.running import Trained
     from netwright.tasks.settings import Resolved
-    from netwright.tasks.training import Trained
 
 
 @COMMANDS.register(
@@ -95,8 +95,8 @@ def train(
     page = _report(trained)
     call.result({**trained.to_json(), "report": str(page)}, _lines(trained, page))
     if not call.quiet and not call.json:
-        call.note("Next", "netwright report {run} --open", run=trained.run.path)
-        call.note("", "netwright predict {run} IMAGES", run=trained.run.path)
+        call.note("Next", "{command}", command=f"netwright report {trained.run.path} --open")
+        call.note("", "{command}", command=f"netwright predict {trained.run.path} IMAGES")
     if open:
         show(page)
     return 0
@@ -166,7 +166,7 @@ def _lines(trained: Trained, page: Path) -> Iterator[str]:
     best = trained.best
     if best:
         yield say(
-            "best   {metric} {value:.4g} at epoch {epoch}",
+            "best     {metric} {value:.4g} at epoch {epoch}",
             metric=best["metric"],
             value=best["value"],
             epoch=best["epoch"],
