@@ -25,6 +25,9 @@ _SIZE = 11.5
 MOST_NAMED = 40
 MOST_COUNTED = 16
 
+# Up to here a cell says what it is when the pointer rests on it.
+_MOST_TOLD = 20
+
 # Sides of the picture of a large matrix, in cells.
 _MOST_CELLS = 250
 
@@ -49,7 +52,7 @@ def strengths(confusion: Array) -> Array:
 def _cells(confusion: Array, names: Sequence[str], *, title: str, about: str) -> str:
     num_classes = len(confusion)
     longest = max(text_width(short(name), _SIZE) for name in names)
-    left = 24 + min(longest, 120.0)
+    left = 32 + min(longest, 130.0)
     cell = (_WIDTH - left - 2) / num_classes
     cell = min(cell, 96.0)
     upright = longest > cell - 4
@@ -59,7 +62,7 @@ def _cells(confusion: Array, names: Sequence[str], *, title: str, about: str) ->
     parts = [_axis_names(left, top, cell * num_classes)]
     for i, name in enumerate(names):
         middle = top + (i + 0.5) * cell
-        said = fitted(name, left - 26, label)
+        said = fitted(name, left - 31, label)
         parts.append(text(said, x=left - 7, y=middle + 4, class_="tick end", font_size=label))
         x = left + (i + 0.5) * cell
         if upright:
@@ -75,67 +78,57 @@ def _cells(confusion: Array, names: Sequence[str], *, title: str, about: str) ->
         for column in range(num_classes):
             value = int(confusion[row, column])
             x, y = left + column * cell, top + row * cell
-            kind = "right" if row == column else "wrong"
-            parts.append(
-                element(
-                    "rect",
-                    x=x + 0.75,
-                    y=y + 0.75,
-                    width=cell - 1.5,
-                    height=cell - 1.5,
-                    class_="empty",
-                    rx=2.0,
-                )
-            )
+            parts.append(_square(x, y, cell, "empty"))
             if not value:
                 continue
+            kind = "right" if row == column else "wrong"
             shade = float(0.1 + 0.9 * strength[row, column])
-            parts.append(
-                f"<g>{_tip(names, row, column, value, confusion) if num_classes <= 20 else ''}"
-                + element(
-                    "rect",
-                    x=x + 0.75,
-                    y=y + 0.75,
-                    width=cell - 1.5,
-                    height=cell - 1.5,
-                    class_=kind,
-                    fill_opacity=shade,
-                    rx=2.0,
-                )
-                + (
-                    _value(value, x + cell / 2, y + cell / 2, cell, shade)
-                    if num_classes <= MOST_COUNTED
-                    else ""
-                )
-                + "</g>"
-            )
+            inside = _square(x, y, cell, kind, fill_opacity=shade)
+            if num_classes <= MOST_COUNTED:
+                inside += _value(value, x + cell / 2, y + cell / 2, cell, _tone(kind, shade))
+            if num_classes <= _MOST_TOLD:
+                inside = f"<g>{_tip(names, row, column, confusion)}{inside}</g>"
+            parts.append(inside)
     return drawing(width, height, "".join(parts), title=title, about=about)
 
 
-def _axis_names(left: float, top: float, side: float) -> str:
-    return text(say("predicted"), x=left + side / 2, y=12, class_="label middle") + text(
-        say("true"),
-        x=12,
-        y=top + side / 2,
-        class_="label middle",
-        transform=f"rotate(-90 12 {top + side / 2:.1f})",
+def _square(x: float, y: float, cell: float, kind: str, **more: float) -> str:
+    side = cell - 1.5
+    return element(
+        "rect", x=x + 0.75, y=y + 0.75, width=side, height=side, class_=kind, rx=2.0, **more
     )
 
 
-def _value(value: int, x: float, y: float, cell: float, shade: float) -> str:
+def _tone(kind: str, shade: float) -> str:
+    """The colour of a number that reads on its cell, in light and dark."""
+    if shade < 0.55:
+        return "on"
+    return "over" if kind == "right" and shade > 0.87 else "mid"
+
+
+def _axis_names(left: float, top: float, side: float) -> str:
+    return text(say("predicted class"), x=left + side / 2, y=12, class_="label middle") + text(
+        say("true class"),
+        x=9,
+        y=top + side / 2,
+        class_="label middle",
+        transform=f"rotate(-90 9 {top + side / 2:.1f})",
+    )
+
+
+def _value(value: int, x: float, y: float, cell: float, tone: str) -> str:
     written = f"{value:,}"
     size = min(13.0, 0.86 * cell / max(0.62 * len(written), 1.2))
-    tone = "over" if shade > 0.62 else "on"
     return text(written, x=x, y=y + size * 0.36, class_=f"middle {tone}", font_size=size)
 
 
-def _tip(names: Sequence[str], row: int, column: int, value: int, confusion: Array) -> str:
+def _tip(names: Sequence[str], row: int, column: int, confusion: Array) -> str:
     """What a cell says when the pointer rests on it."""
     told = say(
         "{true} read as {pred}: {value} of {total}",
         true=short(names[row], 24),
         pred=short(names[column], 24),
-        value=f"{value:,}",
+        value=f"{int(confusion[row, column]):,}",
         total=f"{int(confusion[row].sum()):,}",
     )
     return f"<title>{html_text(told)}</title>"

@@ -46,7 +46,7 @@ def line_chart(
     ends = [_end(line) for line in lines]
     labels = [f"{line.name} {show(end[1])}" for line, end in zip(lines, ends, strict=True)]
     left = 14 + max((text_width(label) for _, label in axis.ticks), default=20)
-    right = WIDTH - 12 - max(text_width(label) for label in labels)
+    right = WIDTH - 10 - max(1.1 * text_width(label) for label in [*labels, f"{below}99"])
 
     def across(x: float) -> float:
         return left + (x - first) / (last - first) * (right - left)
@@ -83,7 +83,9 @@ def _below(
     y = HEIGHT - _BOTTOM + 17
     ticks = [tick for tick in counting_ticks(int(first), int(last)) if first <= tick <= last]
     parts = [text(f"{tick:,}", x=across(tick), y=y, class_="tick middle") for tick in ticks]
-    parts.append(text(name, x=right + 7, y=y, class_="tick"))
+    # Behind the last tick, which may stand at the very end of the axis.
+    behind = across(ticks[-1]) + text_width(f"{ticks[-1]:,}") / 2 if ticks else right
+    parts.append(text(name, x=max(right, behind) + 7, y=y, class_="tick"))
     return "".join(parts)
 
 

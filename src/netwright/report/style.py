@@ -26,7 +26,7 @@ main>.half{grid-column:auto}
 p{margin:0 0 .6em;overflow-wrap:anywhere}
 h1{font-size:38px;line-height:1.15;letter-spacing:-.02em;font-weight:680;margin:0 0 20px;
 overflow-wrap:anywhere}
-h1>span:not([title]){color:var(--soft);font-weight:300}
+h1>span:not([title]){color:var(--soft);font-weight:400}
 h2{font-size:22px;line-height:1.3;letter-spacing:-.01em;font-weight:650;margin:0 0 6px}
 h3{font-size:14px;font-weight:600;margin:20px 0 6px}
 section{padding:44px 0 0}
@@ -46,21 +46,21 @@ font-variant-numeric:tabular-nums;white-space:nowrap}
 border-radius:0 6px 6px 0;margin:0 0 18px}
 .state b{color:var(--orange);letter-spacing:.04em;margin-right:.4em}
 .state.stop{border-color:var(--stop)}.state.stop b{color:var(--stop)}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(118px,1fr));gap:18px 28px;
+.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(104px,1fr));gap:18px 26px;
 margin:0 0 22px;padding:0}
 section.verdict .facts{border-top:1px solid var(--rule);border-bottom:1px solid var(--rule);
 padding:18px 0;margin:36px 0 0}
 dt{font-size:13px;color:var(--soft)}
 dd{margin:0;font-size:17px;font-weight:560;font-variant-numeric:tabular-nums;
 overflow-wrap:anywhere}
-nav{display:flex;flex-wrap:wrap;gap:6px 22px;padding:18px 0 0;font-size:14px}
+nav{display:flex;flex-wrap:wrap;gap:6px 18px;padding:18px 0 0;font-size:14px}
 a{color:var(--blue);text-decoration:none}a:hover{text-decoration:underline}
 a:focus-visible,summary:focus-visible{outline:2px solid var(--blue);outline-offset:3px}
 .notes{list-style:none;margin:0 0 12px;padding:0}
-.notes li{display:grid;grid-template-columns:56px 1fr;padding:7px 0;font-size:15px;
-border-bottom:1px solid var(--rule)}
+.notes li{display:grid;grid-template-columns:60px 1fr;align-items:baseline;padding:8px 0;
+font-size:15px;border-bottom:1px solid var(--rule)}
 .notes span{overflow-wrap:anywhere}
-.word{font-size:13px;letter-spacing:.04em;line-height:1.8;color:var(--soft)}
+.word{font-size:13px;letter-spacing:.04em;color:var(--soft)}
 .word.warn{color:var(--orange)}.word.stop{color:var(--stop)}.word.ok{color:var(--blue)}
 .note{font-size:14px;color:var(--soft);margin:12px 0 0;max-width:80ch}
 figure{margin:0}
@@ -76,7 +76,7 @@ svg .dot.train,svg .dot.other,svg text.train{fill:var(--blue)}
 svg .dot.val,svg text.val{fill:var(--orange)}svg text.other{fill:var(--blue)}
 svg .right{fill:var(--right)}svg .wrong{fill:var(--wrong)}svg .empty{fill:var(--faint)}
 svg .other{fill:var(--grey)}svg .line.other{fill:none}svg .mark{fill:var(--ink)}
-svg .on{fill:var(--ink)}svg .over{fill:var(--over);font-weight:600}
+svg .on{fill:var(--ink)}svg .mid{fill:#0e1114}svg .over{fill:var(--over);font-weight:600}
 .charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:32px 48px}
 figcaption{font-size:15px;font-weight:600;margin:0 0 6px}
 figcaption small{font-weight:400;color:var(--soft);font-size:13px;margin-left:.3em}
@@ -88,7 +88,7 @@ th,td{padding:6px 18px 6px 0;border-bottom:1px solid var(--rule)}
 td:first-child{overflow-wrap:anywhere}
 th:last-child,td:last-child{padding-right:0}
 .num{text-align:right;white-space:nowrap}
-.barred{width:34%;min-width:72px}
+.barred{width:44%;min-width:72px}
 tfoot td{font-weight:600;border-bottom:0}
 .bar{height:8px;width:100%;border-radius:2px;overflow:hidden}
 code,pre{font-family:var(--mono);font-size:13px}
@@ -118,7 +118,9 @@ padding:14px 0;border-bottom:1px solid var(--rule)}
 overflow-wrap:anywhere}
 .gallery figcaption>*{display:block;margin:0}
 .gallery figcaption small{font-size:13px;margin:0}
-.gallery .said small{display:inline;font-variant-numeric:tabular-nums;color:inherit}
+.gallery figcaption b{font-weight:600}
+.gallery i{font-style:normal;color:var(--soft);font-weight:400}
+.gallery figcaption span span{display:inline}
 .gallery.small figcaption{font-weight:400;color:var(--soft);font-size:13px;margin-top:4px}
 .gallery.small figcaption>span{display:inline}
 .pairs-list{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:2px 40px;

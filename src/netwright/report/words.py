@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from netwright.core import languages
 from netwright.core.escaping import html_attribute, html_text, terminal
 from netwright.core.languages import say
 
@@ -144,6 +145,11 @@ def duration(seconds: float | None) -> str:
     if minutes < 60:
         return f"{minutes}{_THIN}min"
     return f"{minutes // 60:,}{_THIN}h {minutes % 60}{_THIN}min"
+
+
+def together(sentences: Sequence[str]) -> str:
+    """Sentences one after the other; Chinese ones have no space between them."""
+    return ("" if languages.current() == "zh" else " ").join(sentences)
 
 
 def spoken(message: Any, *, limit: int = 400) -> str:

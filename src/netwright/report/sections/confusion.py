@@ -8,6 +8,7 @@ from netwright.report.material import Evidence, Material
 from netwright.report.pictures import Pictures
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.tables import fold
+from netwright.report.words import together
 
 
 @SECTIONS.register("confusion", order=40, wide=False)
@@ -42,7 +43,7 @@ def _lead(evidence: Evidence) -> str:
         )
     )
     if evidence.confusion is not None and len(evidence.confusion) > MOST_NAMED:
-        lead += " " + say("Classes are numbered in the order of their names.")
+        lead = together([lead, say("Classes are numbered in the order of their names.")])
     return lead
 
 

@@ -39,10 +39,11 @@ def _card(material: Material, mistake: Mistake, pictures: Pictures) -> str:
     image = pictures.image(mistake.image, alt=alt)
     if not image:
         return ""
-    sure = f" {percent(mistake.probability, 0)}" if mistake.probability is not None else ""
+    sure = say("{probability} sure", probability=percent(mistake.probability, 0))
+    known = f"<small>{html_text(sure)}</small>" if mistake.probability is not None else ""
     hover = f' title="{html_attribute(mistake.name)}"' if mistake.name else ""
     return (
-        f"<figure{hover}>{image}<figcaption>"
-        f'<span class="said">{named(said, 18)}<small>{html_text(sure)}</small></span>'
-        f"<small>{html_text(say('is'))} {named(is_a, 18)}</small></figcaption></figure>"
+        f"<figure{hover}>{image}<figcaption><span>{named(is_a, 18)} "
+        f'<i aria-hidden="true">→</i> <b class="said">{named(said, 18)}</b></span>'
+        f"{known}</figcaption></figure>"
     )

@@ -18,6 +18,7 @@ from netwright.report.words import (
     number,
     percent,
     size,
+    together,
     whole,
 )
 
@@ -27,7 +28,7 @@ def verdict(material: Material, pictures: Pictures) -> Part:
     """The head of the page."""
     sentences = judge(material)
     lead = f'<p class="lead">{html_text(sentences[0])}</p>' if sentences else ""
-    rest = f"<p>{html_text(' '.join(sentences[1:]))}</p>" if len(sentences) > 1 else ""
+    rest = f"<p>{html_text(together(sentences[1:]))}</p>" if len(sentences) > 1 else ""
     body = (
         f'<header class="mast"><div><p class="over">{html_text(say("Training report"))}</p>'
         f"<h1>{named(material.data_name, 40)} <span>·</span> {named(material.model_name, 48)}</h1>"
@@ -50,7 +51,7 @@ def _state(material: Material) -> str:
     word, told = _STATES.get(status, _STATES["unknown"])()
     why = f" {html_text(material.why)}" if material.why else ""
     tone = "stop" if status in ("failed", "diverged") else "warn"
-    return f'<p class="state {tone}"><b>{word}</b> {html_text(f"{told}, {where}.")}{why}</p>'
+    return f'<p class="state {tone}"><b>{word}</b> {html_text(say("{told}, {where}.", told=told, where=where))}{why}</p>'
 
 
 _STATES = {
