@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -183,28 +183,33 @@ class Checkpoints:
         best: int | None,
     ) -> None:
         target = self._path(step)
-        beside = _hidden(target, "writing")
         with _memory_explained(_bytes(weights) + _bytes(state)):
-            contents = {
+            contents: _Contents = {
                 WEIGHTS: pack(weights, ties=ties, step=step, best=best),
                 STATE: (_dump(state),),
             }
         needed = sum(len(part) for parts in contents.values() for part in parts)
         with atomic.explained(target, needed=needed):
-            try:
-                _write_folder(beside, step, contents)
-                if target.exists():  # saved before at this step: the later save counts
-                    atomic.disk.rename(target, _hidden(target, "removing"))
-                atomic.disk.rename(beside, target)
-                atomic.disk.sync(self.folder)
-                if best == step:
-                    self._point_best(step)
-                self._retire()
-            except OSError:
-                if target.exists():
-                    with contextlib.suppress(OSError):
-                        atomic.disk.remove(beside)
-                raise
+            self._put(target, step, contents)
+            if best == step:
+                self._point_best(step)
+            self._retire()
+
+    def _put(self, target: Path, step: int, contents: _Contents) -> None:
+        """Write a checkpoint beside its place and rename it; on an error nothing has changed."""
+        beside, old = _hidden(target, "writing"), _hidden(target, "removing")
+        try:
+            _write_folder(beside, step, contents)
+            if target.exists():  # saved before at this step: the later save counts
+                atomic.disk.rename(target, old)
+            atomic.disk.rename(beside, target)
+            atomic.disk.sync(self.folder)
+        except OSError:
+            with contextlib.suppress(OSError):
+                if old.exists() and not target.exists():
+                    atomic.disk.rename(old, target)
+                atomic.disk.remove(beside)
+            raise
 
     def _point_best(self, step: int) -> None:
         """Make `best.safetensors` the weights of `step`: by a hard link, else by a copy."""
@@ -442,9 +447,10 @@ def _hidden(path: Path, why: str) -> Path:
     return path.with_name(f".{path.name}.{why}")
 
 
-def _write_folder(
-    folder: Path, step: int, contents: Mapping[str, tuple[bytes | memoryview, ...]]
-) -> None:
+_Contents: TypeAlias = Mapping[str, tuple[bytes | memoryview, ...]]
+
+
+def _write_folder(folder: Path, step: int, contents: _Contents) -> None:
     """Write every file and, last, the manifest, each forced to the disk, then the folder."""
     atomic.disk.remove(folder)
     atomic.disk.make_folder(folder)

@@ -143,5 +143,5 @@ def _digest(weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps([facts, table], sort_keys=True).encode())
     for name in names:
         if weights[name].numel():
-            digest.update(weights[name].reshape(-1).view(torch.uint8).numpy())
+            digest.update(weights[name].reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
