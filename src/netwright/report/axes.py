@@ -105,7 +105,7 @@ def shares(values: Sequence[float]) -> Axis:
     Stretched, a value v is placed by -log(1 - v): each halving of the errors is one length.
     """
     best = max(values)
-    if best <= 0.9:
+    if best <= 0.9 or min(values) >= 1:
         axis = linear(values, zero=True)
         return Axis(place=axis.place, ticks=tuple((tick, _share(tick)) for tick, _ in axis.ticks))
     # A value of exactly 1 has no place on a logarithm: it is put half again above the next best.

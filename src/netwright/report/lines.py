@@ -58,8 +58,10 @@ def line_chart(
     parts = [_grid(axis, up, left, right)]
     parts += [_below(first, last, across, below, right)]
     if pin is not None and first <= pin[0] <= last:
-        parts.append(_pin(pin, lines, across, up, left, right))
+        parts.append(_pin(pin, across, left, right))
     parts += [_curve(line, across, up) for line in lines]
+    if pin is not None:
+        parts += [_ring(pin[0], line, across(pin[0]), up) for line in lines]
     heights = _apart([up(end[1]) for end in ends], least=15, low=_TOP, high=HEIGHT - _BOTTOM)
     parts += [
         text(label, x=right + 7, y=y + 4, class_=f"label {line.tone}")
@@ -90,20 +92,22 @@ def _below(
 
 
 def _pin(
-    pin: tuple[float, str],
-    lines: Sequence[Line],
-    across: Callable[[float], float],
-    up: Callable[[float], float],
-    left: float,
-    right: float,
+    pin: tuple[float, str], across: Callable[[float], float], left: float, right: float
 ) -> str:
     x = across(pin[0])
     label = fitted(pin[1], right - left)
     half = text_width(label) / 2
     centre = min(max(x, left + half), max(right - half, left + half))
-    return element("line", x1=x, x2=x, y1=_TOP - 6, y2=HEIGHT - _BOTTOM, class_="pin") + text(
-        label, x=centre, y=_TOP - 11, class_="label middle"
-    )
+    rule = element("line", x1=x, x2=x, y1=_TOP - 6, y2=HEIGHT - _BOTTOM, class_="pin")
+    return rule + text(label, x=centre, y=_TOP - 11, class_="label middle")
+
+
+def _ring(pin: float, line: Line, x: float, up: Callable[[float], float]) -> str:
+    """An open ring where the marked x meets the validation curve, which chose it."""
+    met = [value for place, value in line.points if place == pin and value is not None]
+    if line.tone != "val" or not met:
+        return ""
+    return element("circle", cx=x, cy=up(met[0]), r=4, class_="ring val")
 
 
 def _curve(line: Line, across: Callable[[float], float], up: Callable[[float], float]) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from netwright.core.config import flatten
 from netwright.core.errors import DataError
+from netwright.core.languages import say
 from netwright.records.arrays import Array
 from netwright.records.run import Run
 from netwright.report.words import number, short, spoken, whole
@@ -22,9 +23,12 @@ from netwright.report.words import number, short, spoken, whole
 T = TypeVar("T")
 
 SPLITS = ("test", "val")
-MOST_CLASSES = 5000
+MOST_CLASSES = 2000
 MOST_PICTURES = 36
 LONGEST_SIDE = 256
+
+# No run takes a million million steps.
+_FARTHEST = 1e12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +160,7 @@ class Material:
         points = []
         for line in self.metrics:
             place = number(line.get(self.axis))
-            if place is not None and name in line:
+            if place is not None and abs(place) < _FARTHEST and name in line:
                 points.append((place, number(line[name])))
         known = any(value is not None for _, value in points)
         return sorted(points, key=lambda point: point[0]) if known else []
@@ -180,6 +184,15 @@ class Material:
         if arrays is None:
             return None
         confusion = _confusion(arrays.get("confusion"))
+        if confusion is None and "confusion" in arrays:
+            self.faults.append(
+                say(
+                    "The confusion matrix of {split} is not shown: it is not a square of counts "
+                    "with at most {most} classes.",
+                    split=split,
+                    most=f"{MOST_CLASSES:,}",
+                )
+            )
         found = Evidence(
             split=split,
             confusion=confusion,

@@ -120,13 +120,13 @@ def _section(name: str, part: Part, wide: bool) -> str:
 
 
 def _foot(material: Material, pictures: Pictures) -> str:
-    left_out = ""
+    told = ""
     if pictures.dropped:
-        left_out = note(
+        told = note(
             say(
                 "To keep this page under 1 MB, pictures were left out: {count}. They are in the "
                 "folders evidence and samples of the run.",
                 count=f"{pictures.dropped:,}",
             )
         )
-    return f"<footer>{html_text(short(material.run.name, 120))} · Netwright{left_out}</footer>"
+    return f"{told}<footer>{html_text(short(material.run.name, 120))} · Netwright</footer>"

@@ -16,8 +16,8 @@ STYLE = """
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--paper);color:var(--ink);line-height:1.55;font-size:16px;
 font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","Noto Sans",Arial,sans-serif}
-:lang(zh){font-family:system-ui,-apple-system,"Segoe UI",Roboto,"PingFang SC","Hiragino Sans GB",
-"Microsoft YaHei","Noto Sans CJK SC","Source Han Sans SC","WenQuanYi Micro Hei",sans-serif;
+body:lang(zh){font-family:system-ui,-apple-system,"Segoe UI",Roboto,"PingFang SC",
+"Hiragino Sans GB","Microsoft YaHei","Noto Sans CJK SC","Source Han Sans SC","WenQuanYi Micro Hei",sans-serif;
 line-height:1.7}
 main{max-width:1120px;margin:0 auto;padding:56px 40px 40px;display:grid;column-gap:56px;
 grid-template-columns:repeat(2,minmax(0,1fr))}
@@ -32,6 +32,7 @@ h3{font-size:14px;font-weight:600;margin:20px 0 6px}
 section{padding:44px 0 0}
 section>.lead{color:var(--soft);font-size:15px;max-width:68ch;margin:0 0 18px}
 .over{font-size:13px;font-weight:600;letter-spacing:.06em;color:var(--soft);margin:0 0 10px}
+.over span{font-weight:400;letter-spacing:0;margin-left:.5em}
 .mast{display:grid;grid-template-columns:minmax(0,1fr) auto;gap:32px 72px;align-items:end}
 .mast p{max-width:64ch}
 .mast .lead{font-size:20px;line-height:1.45}
@@ -47,7 +48,7 @@ border-radius:0 6px 6px 0;margin:0 0 18px}
 .state b{color:var(--orange);letter-spacing:.04em;margin-right:.4em}
 .state.stop{border-color:var(--stop)}.state.stop b{color:var(--stop)}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(104px,1fr));gap:18px 26px;
-margin:0 0 22px;padding:0}
+align-items:end;margin:0 0 22px;padding:0}
 section.verdict .facts{border-top:1px solid var(--rule);border-bottom:1px solid var(--rule);
 padding:18px 0;margin:36px 0 0}
 dt{font-size:13px;color:var(--soft)}
@@ -65,17 +66,19 @@ font-size:15px;border-bottom:1px solid var(--rule)}
 .note{font-size:14px;color:var(--soft);margin:12px 0 0;max-width:80ch}
 figure{margin:0}
 svg{display:block;width:100%;height:auto;overflow:visible}
-svg text{font-size:11.5px;fill:var(--ink);font-variant-numeric:tabular-nums}
+svg text{fill:var(--ink);font-variant-numeric:tabular-nums}
+svg text:not([font-size]){font-size:11.5px}
 svg .tick{fill:var(--soft)}svg .label{font-weight:600}
 svg .middle{text-anchor:middle}svg .end{text-anchor:end}
 svg .rule{stroke:var(--rule);stroke-width:1}
 svg .pin{stroke:var(--soft);stroke-width:1;stroke-dasharray:1.5 3}
+svg .ring{fill:var(--paper);stroke-width:2}svg .ring.val{stroke:var(--orange)}
 svg .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
 svg .line.train,svg .line.other{stroke:var(--blue)}svg .line.val{stroke:var(--orange)}
 svg .dot.train,svg .dot.other,svg text.train{fill:var(--blue)}
 svg .dot.val,svg text.val{fill:var(--orange)}svg text.other{fill:var(--blue)}
 svg .right{fill:var(--right)}svg .wrong{fill:var(--wrong)}svg .empty{fill:var(--faint)}
-svg .other{fill:var(--grey)}svg .line.other{fill:none}svg .mark{fill:var(--ink)}
+svg .other{fill:var(--grey)}svg .line.other{fill:none}
 svg .on{fill:var(--ink)}svg .mid{fill:#0e1114}svg .over{fill:var(--over);font-weight:600}
 .charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:32px 48px}
 figcaption{font-size:15px;font-weight:600;margin:0 0 6px}
@@ -85,12 +88,12 @@ table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:ta
 th{text-align:left;font-weight:500;color:var(--soft);font-size:13px;vertical-align:bottom;
 white-space:nowrap}
 th,td{padding:6px 18px 6px 0;border-bottom:1px solid var(--rule)}
-td:first-child{overflow-wrap:anywhere}
+td:first-child{overflow-wrap:break-word}
 th:last-child,td:last-child{padding-right:0}
 .num{text-align:right;white-space:nowrap}
-.barred{width:44%;min-width:72px}
+.barred{width:44%;min-width:56px}
 tfoot td{font-weight:600;border-bottom:0}
-.bar{height:8px;width:100%;border-radius:2px;overflow:hidden}
+.bar{height:8px;width:100%;border-radius:2px;overflow:hidden;background:var(--faint)}
 code,pre{font-family:var(--mono);font-size:13px}
 pre{background:var(--faint);border-radius:6px;padding:12px 16px;margin:0;overflow-x:auto;
 line-height:1.6}
@@ -136,7 +139,8 @@ color:var(--soft);overflow-wrap:anywhere}
 h1{font-size:30px}.mast .lead{font-size:18px}.score .big{font-size:60px}
 section{padding-top:36px}.facts{grid-template-columns:repeat(auto-fit,minmax(96px,1fr))}
 .gallery{grid-template-columns:repeat(auto-fill,minmax(92px,1fr))}
-th,td{padding-right:12px}.pairs li{grid-template-columns:1fr}
+.barred{min-width:32px}th,td{padding-right:10px}
+svg text:not([font-size]){font-size:12.5px}.pairs li{grid-template-columns:1fr}
 .strip{grid-column:1;grid-row:auto;margin-top:10px}}
 @page{size:A4;margin:15mm 14mm}
 @media print{:root{--paper:#fff;--card:#fff;--ink:#000;--soft:#4a4f57;--rule:#d5d5d0;
@@ -145,7 +149,9 @@ th,td{padding-right:12px}.pairs li{grid-template-columns:1fr}
 body{font-size:10.5pt}main{padding:0;max-width:none;column-gap:28px}nav{display:none}
 main>.half{grid-column:auto}.mast{grid-template-columns:minmax(0,1fr) auto;gap:24px 36px}
 .score{text-align:right;min-width:0}.score .big{font-size:52px}h1{font-size:28px}
-.mast .lead{font-size:13pt}section{padding-top:26px}
+.mast .lead{font-size:13pt}section{padding-top:26px}footer{display:none}
+.facts{grid-template-columns:repeat(auto-fit,minmax(84px,1fr));gap:12px 20px}
+.gallery{grid-template-columns:repeat(auto-fill,minmax(90px,1fr));gap:14px 10px}
 .charts{grid-template-columns:repeat(2,minmax(0,1fr));gap:18px 28px}
 .pairs{grid-template-columns:repeat(2,minmax(0,1fr));column-gap:28px}
 h2,h3,summary,section>.lead{break-after:avoid}

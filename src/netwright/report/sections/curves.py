@@ -16,6 +16,9 @@ from netwright.report.words import digits, percent
 # Beyond this a value says that the run broke, and would flatten everything else.
 _OUTSIDE = 1e9
 
+# And below this it is nothing: so near to the smallest float that a scale has no digits left.
+_NOTHING = 1e-30
+
 # A curve that falls by this factor is read on a logarithmic axis.
 _LOG_FROM = 20.0
 
@@ -118,4 +121,6 @@ def _loss_axis(values: Sequence[float]) -> Axis:
 
 
 def _inside(value: float | None) -> float | None:
-    return value if value is not None and abs(value) < _OUTSIDE else None
+    if value is None or abs(value) >= _OUTSIDE:
+        return None
+    return value if abs(value) > _NOTHING else 0.0

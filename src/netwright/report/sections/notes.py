@@ -24,6 +24,8 @@ def notes(material: Material, pictures: Pictures) -> Part | None:
     rows += [_note(each) for each in sequence(material.info.get("notes"))]
     rows += [_note(each) for each in sequence(material.data.get("notes"))]
     rows += [("NOTE", _resumed(each)) for each in sequence(material.info.get("resumed"))]
+    if material.metrics and not material.evidence:
+        rows.append(("NOTE", say("The run holds no predictions: what was confused is not shown.")))
     known = [row for row in dict.fromkeys(rows) if row[1]]
     known.sort(key=lambda row: -_WORDS.index(row[0]))
     body = "".join(

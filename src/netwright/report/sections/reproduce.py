@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 from netwright.core.escaping import html_text
@@ -35,8 +36,9 @@ def reproduce(material: Material, pictures: Pictures) -> Part:
 
 
 def _place(material: Material) -> str:
-    """The run folder as it was reached, short where it can be."""
-    return str(material.run.path)
+    """The run folder as a command given here would name it."""
+    path = material.run.path
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _commands(title: str, lines: list[Any]) -> str:
@@ -71,7 +73,7 @@ def _environment(material: Material) -> str:
     rows = [
         (say("seed"), info.get("seed")),
         (say("device"), _plain(info.get("device"))),
-        (say("code"), _plain(info.get("git"))),
+        (say("code"), _code(info.get("git"))),
         (say("started"), info.get("started")),
         (say("ended"), info.get("ended")),
     ]
@@ -85,6 +87,13 @@ def _environment(material: Material) -> str:
     )
     title = say("Versions, seed and device")
     return fold(title, f'<dl class="pairs-list">{written}</dl>') if written else ""
+
+
+def _code(git: Any) -> Any:
+    """The commit, and whether the files were as in it."""
+    if mapping(git).get("commit") and mapping(git).get("dirty"):
+        return say("{commit}, with uncommitted changes", commit=short(git["commit"], 40))
+    return mapping(git).get("commit") or _plain(git)
 
 
 def _plain(value: Any) -> Any:

@@ -30,7 +30,8 @@ def verdict(material: Material, pictures: Pictures) -> Part:
     lead = f'<p class="lead">{html_text(sentences[0])}</p>' if sentences else ""
     rest = f"<p>{html_text(together(sentences[1:]))}</p>" if len(sentences) > 1 else ""
     body = (
-        f'<header class="mast"><div><p class="over">{html_text(say("Training report"))}</p>'
+        f'<header class="mast"><div><p class="over">{html_text(say("Training report"))} '
+        f"<span>{named(material.run.name, 80)}</span></p>"
         f"<h1>{named(material.data_name, 40)} <span>·</span> {named(material.model_name, 48)}</h1>"
         f"{_state(material)}{lead}{rest}</div>{_score(material)}</header>{facts(_costs(material))}"
     )
@@ -49,9 +50,14 @@ def _state(material: Material) -> str:
         else say("after {done} epochs", done=done)
     )
     word, told = _STATES.get(status, _STATES["unknown"])()
-    why = f" {html_text(material.why)}" if material.why else ""
     tone = "stop" if status in ("failed", "diverged") else "warn"
-    return f'<p class="state {tone}"><b>{word}</b> {html_text(say("{told}, {where}.", told=told, where=where))}{why}</p>'
+    sentence = together([say("{told}, {where}.", told=told, where=where), *_reason(material.why)])
+    return f'<p class="state {tone}"><b>{word}</b> {html_text(sentence)}</p>'
+
+
+def _reason(why: str) -> list[str]:
+    """Why the run ended, as a sentence."""
+    return [why[0].upper() + why[1:].rstrip(".。") + say(".")] if why else []
 
 
 _STATES = {

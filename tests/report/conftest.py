@@ -7,11 +7,13 @@ make_run(folder, epochs=0, ...)      what is asked for; keywords replace parts
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 _FONT = {
     "0": "0110 1001 1001 1001 1001 0110",
@@ -43,7 +45,13 @@ def digit(label: int, rng: np.random.Generator, *, side: int = 8) -> npt.NDArray
     return np.repeat((255 * big).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
-def make_run(
+@pytest.fixture
+def make_run() -> Callable[..., Path]:
+    """The builder below, for tests."""
+    return build_run
+
+
+def build_run(
     folder: Path,
     *,
     classes: list[str] | None = None,
