@@ -11,6 +11,8 @@ inside the package nobody imports from here.
 from __future__ import annotations
 
 import importlib
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,6 +54,26 @@ def __getattr__(name: str) -> Any:
     if name in _PLACES:
         return getattr(importlib.import_module(_PLACES[name]), name)
     raise AttributeError(f"module 'netwright' has no attribute {name!r}")
+
+
+class _CallablePackage(types.ModuleType):
+    """A package that shares its name with a public function, and can be called as that."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return __getattr__(self.__name__.rpartition(".")[2])(*args, **kwargs)
+
+
+class _Door(types.ModuleType):
+    """Importing `netwright.train` sets it as an attribute here, over the function `train`; so
+    such a package is made callable. See docs/decisions/0003-callable-packages.md."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _PLACES and isinstance(value, types.ModuleType):
+            value.__class__ = _CallablePackage
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Door
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from netwright.core.config import config, setting
 from netwright.core.errors import SettingError
@@ -38,6 +38,11 @@ class RunOptions:
         "1min", help="steps between two checkpoints, or a time such as 30s, 5min, 1h"
     )
     keep: int = setting(3, ge=1, help="checkpoints kept besides the best")
+    select: Literal["best", "last"] = setting(
+        "best",
+        help="which weights count: the best on validation, or the last; with few validation "
+        "images the best is often luck",
+    )
     early_stop: int | None = setting(
         None, ge=1, help="end after this many epochs without a better validation score"
     )
@@ -47,6 +52,10 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         save_interval(self.checkpoint_every)
+        if self.early_stop is not None and self.select == "last":
+            raise SettingError(
+                "run.early_stop goes back to the best weights: it needs select=best."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,7 +77,10 @@ def carry_out(
             folder,
             checkpoints,
             plan=Plan(
-                save_steps=save_steps, save_seconds=save_seconds, patience=recipe.run.early_stop
+                save_steps=save_steps,
+                save_seconds=save_seconds,
+                patience=recipe.run.early_stop,
+                select=recipe.run.select,
             ),
             events=events,
             environment=environment_line(device=prepared.device, micro_batch=recipe.general.batch),

@@ -7,7 +7,6 @@ also drops what lower layers said about the old leaf: a rate for SGD means nothi
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,46 +15,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from netwright.augment import AUGMENTATIONS, Augmentation
 from netwright.core import yaml_files
-from netwright.core.config import Setting, build, flatten, settings_of, show
-from netwright.core.errors import SettingError, UnknownNameError, nearest
+from netwright.core.config import flatten, settings_of, show
+from netwright.core.errors import SettingError, UnknownNameError
 from netwright.core.events import Noted
-from netwright.core.registry import Registry
-from netwright.data.opening import DataOptions
-from netwright.data.sources import SOURCES
-from netwright.models import MODELS
-from netwright.nn.losses import LOSSES
-from netwright.optim.optimizers import OPTIMIZERS
-from netwright.optim.schedules import SCHEDULES, ScheduleCommon
 from netwright.records.run import find_run
-from netwright.tasks import TASKS
-from netwright.tasks.recipe import Choice, General, Recipe, RunOptions
+from netwright.tasks.assembling import GROUPS, assemble
+from netwright.tasks.recipe import Recipe
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
 _TOKEN = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)=(.*)", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class _Group:
-    """A nested group of settings: its common fields, and the family its name is looked up in."""
-
-    common: type | None
-    family: Registry[Any] | None
-    default: str | None
-    open_names: bool = False
-    """Whether a name outside the family can be right (a path, a factory)."""
-
-
-GROUPS: Mapping[str, _Group] = {
-    "data": _Group(DataOptions, SOURCES, None, open_names=True),
-    "model": _Group(None, MODELS, "resnet20", open_names=True),
-    "optim": _Group(None, OPTIMIZERS, "adamw"),
-    "sched": _Group(ScheduleCommon, SCHEDULES, "one-cycle"),
-    "loss": _Group(None, LOSSES, "cross_entropy"),
-    "run": _Group(RunOptions, None, None),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +93,13 @@ def resolve(
 
 
 def read_config(spec: str) -> Resolved:
-    """The recipe in a file, a run folder, or of a registered recipe name, on its own."""
+    """The recipe in a file, a run folder, or of a registered recipe name, on its own.
+
+    A recipe may leave the data to the command line; they are then called `DATA` here.
+    """
     notes: list[Noted] = []
-    return _merge([_config_layer(spec, notes)], notes)
+    layer = _config_layer(spec, notes)
+    return _merge([_Layer("left open", {"data.name": "DATA"}), layer], notes)
 
 
 def changed(resolved: Resolved, changes: Mapping[str, Any]) -> Resolved:
@@ -170,39 +144,6 @@ def tokens(words: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def settings_schema() -> dict[str, Any]:
-    """A JSON schema of recipe files, for the completion of editors."""
-    properties: dict[str, Any] = {each.name: _schema(each) for each in settings_of(General)}
-    for name, group in GROUPS.items():
-        inner: dict[str, Any] = {}
-        if group.family is not None:
-            known = {"enum": group.family.names()}
-            inner["name"] = {"anyOf": [known, {"type": "string"}]} if group.open_names else known
-        for each in _all_settings(group):
-            inner.setdefault(each.name, _schema(each))
-        nested = {"type": "object", "properties": inner, "additionalProperties": group.open_names}
-        properties[name] = (
-            nested if group.family is None else {"anyOf": [{"type": "string"}, nested]}
-        )
-    properties["aug"] = {
-        "anyOf": [
-            {
-                "type": "object",
-                "properties": {entry.name: {"description": entry.doc} for entry in AUGMENTATIONS},
-                "additionalProperties": False,
-            },
-            {"type": "null"},
-        ]
-    }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Netwright recipe",
-        "type": "object",
-        "properties": properties,
-        "additionalProperties": False,
-    }
-
-
 def _merge(layers: Sequence[_Layer], notes: list[Noted]) -> Resolved:
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -218,7 +159,14 @@ def _merge(layers: Sequence[_Layer], notes: list[Noted]) -> Resolved:
                 continue
             values[name] = value
             origins[name] = _origin(layer, name)
-    return _assemble(values, origins, notes)
+    recipe, full = assemble(values)
+    _note_text_numbers(values, full, origins, notes)
+    return Resolved(
+        recipe=recipe,
+        values=MappingProxyType(full),
+        origins=MappingProxyType({name: origins.get(name, "default") for name in full}),
+        notes=tuple(notes),
+    )
 
 
 def _canonical(layer: _Layer) -> dict[str, Any]:
@@ -250,147 +198,6 @@ def _origin(layer: _Layer, name: str) -> str:
     return layer.origin
 
 
-def _assemble(values: dict[str, Any], origins: dict[str, str], notes: list[Noted]) -> Resolved:
-    """Fill in the defaults, validate everything, and collect every fault before raising."""
-    faults: list[str] = []
-    full: dict[str, Any] = {}
-    made: dict[str, Any] = {}
-    top = {n: v for n, v in values.items() if "." not in n and n not in GROUPS}
-    stray = [n for n in values if "." in n and n.partition(".")[0] not in (*GROUPS, "aug")]
-    for name in stray:
-        near = nearest(name.partition(".")[0], [*GROUPS, "aug"])
-        faults.append(
-            f"{name}: no such group of settings. "
-            + (f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join([*GROUPS, 'aug'])}.")
-        )
-    made["general"] = _collect(faults, General, top, "", full)
-    if isinstance(made["general"], General) and made["general"].task not in TASKS:
-        error = UnknownNameError("task", made["general"].task, TASKS.names())
-        faults.append(str(error))
-    for group_name, group in GROUPS.items():
-        inner = {
-            name.partition(".")[2]: value
-            for name, value in values.items()
-            if name.startswith(f"{group_name}.")
-        }
-        _assemble_group(group_name, group, inner, faults, full, made)
-    made["aug"] = _augmentations(values, faults, full)
-    if faults:
-        raise SettingError("{faults}", faults="\n".join(faults))
-    _note_text_numbers(values, full, origins, notes)
-    return Resolved(
-        recipe=Recipe(**made),
-        values=MappingProxyType(full),
-        origins=MappingProxyType({name: origins.get(name, "default") for name in full}),
-        notes=tuple(notes),
-    )
-
-
-def _assemble_group(
-    name: str,
-    group: _Group,
-    inner: dict[str, Any],
-    faults: list[str],
-    full: dict[str, Any],
-    made: dict[str, Any],
-) -> None:
-    prefix = f"{name}."
-    if group.family is None:
-        made[name] = _collect(faults, group.common, inner, prefix, full)
-        return
-    chosen = inner.pop("name", group.default)
-    if chosen is None:
-        faults.append("No data: give DATA, or data.name in the recipe.")
-        return
-    if not isinstance(chosen, str):
-        faults.append(f"{prefix}name: {show(chosen)} is not allowed: expected text.")
-        return
-    common_names: set[str] = set()
-    if group.common is not None:
-        common_names = {each.name for each in settings_of(group.common)} - {"name", "source"}
-    common = {key: value for key, value in inner.items() if key in common_names}
-    special = {key: value for key, value in inner.items() if key not in common_names}
-    options: Mapping[str, Any] = special
-    full[f"{prefix}name"] = chosen
-    if group.common is not None:
-        wanted = {"name": chosen, "source": special, **common} if name == "data" else common
-        # What the leaf does not know is told below, with the names of both.
-        made[name if name == "data" else f"{name}_common"] = _collect(
-            faults, group.common, wanted, prefix, full
-        )
-    if chosen in group.family and not (name == "data" and is_layout(chosen)):
-        entry = group.family.get(chosen)
-        options = _leaf_options(entry.options, special, common_names, prefix, faults, full)
-        chosen = entry.name
-        full[f"{prefix}name"] = chosen
-    elif not group.open_names or not _is_path_or_factory(chosen, name):
-        error = UnknownNameError(group.family.kind, chosen, group.family.names(),
-                                 listing=group.family.listing)  # fmt: skip
-        faults.append(str(error))
-    else:
-        full |= {f"{prefix}{key}": value for key, value in special.items()}
-    if name != "data":
-        made[name] = Choice(name=chosen, options=MappingProxyType(dict(options)))
-
-
-def _leaf_options(
-    options: type | None,
-    special: Mapping[str, Any],
-    common_names: set[str],
-    prefix: str,
-    faults: list[str],
-    full: dict[str, Any],
-) -> Mapping[str, Any]:
-    known = {each.name for each in settings_of(options)} if options is not None else set()
-    for key in [key for key in special if key not in known]:
-        everything = known | common_names | {"name"}
-        near = nearest(key, everything)
-        faults.append(
-            f"{prefix}{key}: no such setting of {full[prefix + 'name']}. "
-            + (f"Did you mean {' or '.join(repr(prefix + each) for each in near)}?" if near
-               else f"Known: {', '.join(sorted(everything))}.")
-        )  # fmt: skip
-    if options is None:
-        return {}
-    sane = {key: value for key, value in special.items() if key in known}
-    built: Any = _collect(faults, options, sane, prefix, full)
-    return dataclasses.asdict(built) if built is not None else {}
-
-
-def _augmentations(
-    values: Mapping[str, Any], faults: list[str], full: dict[str, Any]
-) -> Mapping[str, Any]:
-    asked = {
-        name.partition(".")[2]: value for name, value in values.items() if name.startswith("aug.")
-    }
-    try:
-        Augmentation(asked)
-    except SettingError as error:
-        faults.append(str(error))
-    full |= {f"aug.{name}": value for name, value in asked.items()}
-    return MappingProxyType(asked)
-
-
-def _collect(
-    faults: list[str],
-    cls: type | None,
-    inner: Mapping[str, Any],
-    prefix: str,
-    full: dict[str, Any],
-) -> Any:
-    """Build `cls`, note its values under their dotted names, and keep the faults for later."""
-    assert cls is not None
-    try:
-        built: Any = build(cls, inner, prefix=prefix)
-    except SettingError as error:
-        faults.append(str(error))
-        return None
-    for each in settings_of(cls):
-        if each.name != "source":  # the data's own settings, which stand beside it already
-            full.setdefault(f"{prefix}{each.name}", getattr(built, each.name))
-    return built
-
-
 def _note_text_numbers(
     values: Mapping[str, Any],
     full: Mapping[str, Any],
@@ -414,18 +221,6 @@ def _note_text_numbers(
                     },
                 )
             )
-
-
-def is_layout(name: str) -> bool:
-    """Whether a source is a layout of files: its name alone is no data."""
-    return not SOURCES.get(name).facts.get("built_in")
-
-
-def _is_path_or_factory(name: str, group: str) -> bool:
-    """Whether a name outside the family can be meant: a factory, or a path."""
-    if ":" in name:
-        return True
-    return group == "data" or "/" in name or Path(name).exists()
 
 
 def _matching_recipe(
@@ -475,21 +270,3 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         for name, value in sorted(environ.items())
         if name.startswith(prefix)
     }
-
-
-def _all_settings(group: _Group) -> list[Setting]:
-    found = list(settings_of(group.common)) if group.common is not None else []
-    for entry in group.family or ():
-        if entry.options is not None:
-            found += settings_of(entry.options)
-    return found
-
-
-def _schema(each: Setting) -> dict[str, Any]:
-    names = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
-    schema: dict[str, Any] = {"description": each.help}
-    if each.default is not None:
-        schema["default"] = each.default
-    if each.choices:
-        schema["enum"] = list(each.choices)
-    return schema | {names[bound]: value for bound, value in each.bounds.items()}

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -45,6 +45,8 @@ class Plan:
     save_steps: int | None = None
     save_seconds: float | None = 60.0
     patience: int | None = None
+    select: Literal["best", "last"] = "best"
+    """Whether the best evaluation counts, or simply the newest."""
 
 
 @dataclass(kw_only=True)
@@ -244,7 +246,8 @@ class Trainer:
         if goal is not None:
             value = metrics.get(goal.metric)
             standing = progress.best["value"] if progress.best else None
-            best = value is not None and goal.better(value, standing)
+            newest_counts = self.plan.select == "last"
+            best = value is not None and (newest_counts or goal.better(value, standing))
             if best:
                 progress.best = {
                     "metric": goal.metric, "value": value, "epoch": epoch, "step": progress.step,

@@ -11,7 +11,6 @@ from cyclopts import Parameter
 from netwright.cli.columns import table
 from netwright.cli.commands import COMMANDS
 from netwright.cli.screen import Call
-from netwright.core.config import show as written
 from netwright.core.errors import SettingError
 from netwright.core.escaping import terminal
 from netwright.core.languages import escape_values, say
@@ -90,6 +89,7 @@ _USAGE = {
 def _show(
     things: tuple[str, ...], config: str | None, shorthands: dict[str, object], call: Call
 ) -> None:
+    from netwright.core.config import show as written  # brings pydantic, which --help can spare
     from netwright.tasks.settings import resolve
 
     data = things[0] if things else None
@@ -126,6 +126,7 @@ def _check(spec: str, call: Call) -> None:
 
 
 def _diff(left: str, right: str, call: Call) -> None:
+    from netwright.core.config import show as written
     from netwright.tasks.settings import difference, read_config
 
     rows = difference(read_config(_recipe(left)), read_config(_recipe(right)))
@@ -136,7 +137,7 @@ def _diff(left: str, right: str, call: Call) -> None:
 
 
 def _schema(call: Call) -> None:
-    from netwright.tasks.settings import settings_schema
+    from netwright.tasks.assembling import settings_schema
 
     # The schema is the result with or without --json, and carries no format key of ours.
     print(json.dumps(settings_schema(), indent=2, ensure_ascii=False))
