@@ -42,9 +42,9 @@ class Augmentation:
         chosen = []
         for name, value in values.items():
             entry = AUGMENTATIONS.get(name)
-            if value is None or entry.options is None:
+            if value is None or value is False or entry.options is None:
                 continue
-            made = config.build(entry.options, {_field(entry.options): value}, prefix="aug.")
+            made: Any = config.build(entry.options, {_field(entry.options): value}, prefix="aug.")
             amount = getattr(made, _field(entry.options))
             if amount:
                 chosen.append((entry.facts["order"], entry.name, entry.target, amount))

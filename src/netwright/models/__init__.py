@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from torch import nn
 
@@ -12,24 +12,11 @@ from netwright.core import config
 from netwright.core.errors import SettingError
 from netwright.core.registry import Registry
 
+Builder: TypeAlias = Callable[..., nn.Module]
+"""Makes a network whose head gives logits (N, num_classes) for images (N, C, H, W).
 
-class Builder(Protocol):
-    """Makes a network whose head gives logits (N, num_classes) for images (N, C, H, W).
-
-    Every field of the leaf's options class is one more keyword-only parameter.
-    """
-
-    __doc__: str | None
-
-    def __call__(
-        self,
-        *,
-        num_classes: int = 10,
-        in_channels: int = 1,
-        input_size: tuple[int, int] = (28, 28),
-        **options: Any,
-    ) -> nn.Module: ...
-
+All parameters are keyword-only: `num_classes: int = 10`, `in_channels: int = 1`,
+`input_size: tuple[int, int] = (28, 28)`, and one for each field of the leaf's options class."""
 
 MODELS: Registry[Builder] = Registry("model", "netwright.models", listing="netwright ls models")
 """Facts of a leaf: `input` (C, H, W) and `classes` it was published for, `params` it has then,
@@ -54,10 +41,8 @@ def build(
     Linear(in_features=4, out_features=3, bias=True)
     """
     entry = MODELS.get(name)
-    chosen: dict[str, Any] = {}
-    if entry.options is not None:
-        made = config.build(entry.options, options or {}, prefix="model.")
-        chosen = {each.name: getattr(made, each.name) for each in dataclasses.fields(made)}
+    made: Any = config.build(entry.options or _NoOptions, options or {}, prefix="model.")
+    chosen = {each.name: getattr(made, each.name) for each in dataclasses.fields(made)}
     smallest = entry.facts.get("smallest", 1)
     if min(input_size) < smallest:
         raise SettingError(
@@ -72,3 +57,8 @@ def build(
     return entry.target(
         num_classes=num_classes, in_channels=in_channels, input_size=input_size, **chosen
     )
+
+
+@config.config
+class _NoOptions:
+    """A builder without settings refuses them by name, as one with settings does."""

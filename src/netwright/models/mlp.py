@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import nn
 
-from netwright.core.config import config, setting
+from netwright.core.config import config, setting, show
 from netwright.core.errors import SettingError
 from netwright.models import MODELS
 from netwright.nn.activations import ActivationName, activation
@@ -58,7 +58,7 @@ def mlp(
     if any(width < 1 for width in hidden):
         raise SettingError(
             "model.hidden: {widths} is not allowed: each layer needs at least one unit.",
-            widths=list(hidden),
+            widths=show(hidden),
         )
     norms = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
     layers: list[nn.Module] = [nn.Flatten()]

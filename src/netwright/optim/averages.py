@@ -25,7 +25,7 @@ class Average:
     >>> average = Average(model, 0.999)
     >>> _ = model.weight.data.add_(1.0)
     >>> average.update(model)  # d = 0.1: nine tenths of the way
-    >>> round(float(model.weight - average.weights()["weight"]), 3)
+    >>> round((model.weight - average.weights()["weight"]).item(), 3)
     0.1
     """
 

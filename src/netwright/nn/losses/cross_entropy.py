@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from netwright.core.config import config, setting
+from netwright.core.config import config, setting, show
 from netwright.core.errors import SettingError
 from netwright.nn.losses import LOSSES
 
@@ -96,6 +96,6 @@ def _weights(options: CrossEntropyOptions, class_counts: Sequence[int]) -> list[
         raise SettingError(
             "loss.class_weights: {weights} is not allowed: "
             "expected numbers of at least 0, one of them above.",
-            weights=weights,
+            weights=show(weights),
         )
     return weights

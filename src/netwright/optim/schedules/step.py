@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netwright.core.config import config, setting
+from netwright.core.config import config, setting, show
 from netwright.core.errors import SettingError
 from netwright.optim.schedules import SCHEDULES, ScheduleCommon
 
@@ -42,7 +42,7 @@ def step(step: int, total: int, options: StepOptions) -> float:
                 "sched.milestones: {places} is not allowed: expected shares of the run, "
                 "each above 0 and below 1.",
                 hint="In a run of 90 epochs [0.33, 0.67] are the epochs 30 and 60.",
-                places=list(options.milestones),
+                places=show(options.milestones),
             )
         falls = sum(done >= place * total for place in options.milestones)
     return options.gamma**falls

@@ -1,0 +1,87 @@
+import io
+
+import pytest
+import torch
+from torch import nn
+
+from netwright.optim.averages import Average
+
+
+def _model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+
+
+def _train(model: nn.Module, average: Average, steps: int) -> None:
+    for _ in range(steps):
+        model(torch.randn(4, 3))
+        for each in model.parameters():
+            each.data.add_(torch.randn_like(each))
+        average.update(model)
+
+
+def test_it_equals_the_rule_one_number_at_a_time() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    model.weight.data.fill_(2.0)
+    average = Average(model, decay=0.2)
+    expected = 2.0
+    for t, value in enumerate([3.0, -1.0, 0.5, 4.0]):
+        model.weight.data.fill_(value)
+        average.update(model)
+        d = min(0.2, (1 + t) / (10 + t))
+        expected = d * expected + (1 - d) * value
+    assert average.weights()["weight"].item() == pytest.approx(expected)
+
+
+def test_buffers_are_copied_not_averaged() -> None:
+    model = _model()
+    average = Average(model, decay=0.99)
+    _train(model, average, 3)
+    for name, buffer in model.named_buffers():
+        assert torch.equal(average.weights()[name], buffer)
+
+
+def test_its_names_are_those_of_the_state_dict() -> None:
+    model = _model()
+    assert set(Average(model, decay=0.9).weights()) == set(model.state_dict())
+
+
+def test_the_model_computes_with_the_averages_inside_and_has_its_own_weights_afterwards() -> None:
+    model = _model().eval()
+    average = Average(model, decay=0.9)
+    _train(model, average, 3)
+    own = {name: each.clone() for name, each in model.state_dict().items()}
+    averages = {name: each.clone() for name, each in average.weights().items()}
+    with average.applied(model):
+        assert torch.equal(model[0].weight, averages["0.weight"])
+    with pytest.raises(ZeroDivisionError), average.applied(model):
+        _ = 1 / 0
+    assert all(torch.equal(each, own[name]) for name, each in model.state_dict().items())
+    assert all(torch.equal(each, averages[name]) for name, each in average.weights().items())
+
+
+def test_the_optimizer_keeps_its_parameters_through_an_evaluation() -> None:
+    model = _model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    average = Average(model, decay=0.9)
+    with average.applied(model):
+        pass
+    before = model[0].weight.detach().clone()
+    model(torch.randn(4, 3)).square().sum().backward()
+    optimizer.step()
+    assert not torch.equal(model[0].weight, before)
+
+
+def test_saved_and_loaded_it_goes_on_with_the_same_bits() -> None:
+    model = _model()
+    average = Average(model, decay=0.9)
+    _train(model, average, 3)
+    saved = io.BytesIO()
+    torch.save(average.state_dict(), saved)
+    saved.seek(0)
+    twin = Average(_model(), decay=0.9)
+    twin.load_state_dict(torch.load(saved, weights_only=True))
+    for each in (average, twin):
+        each.update(model)
+    for name, tensor in average.weights().items():
+        assert torch.equal(tensor, twin.weights()[name])
