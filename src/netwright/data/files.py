@@ -6,13 +6,18 @@ import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from netwright.core.languages import Phrase
 from netwright.data.dataset import Int64Array, MemoryImages, UnreadableImageError
 from netwright.data.reading import Header, quiet, read_image
+
+Bad: TypeAlias = tuple[str, Phrase | str]
+"""The name of a file that cannot be used, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +69,6 @@ class FileImages:
         return read_image(file.path, channels=self.channels, size=self.size, name=file.name)
 
 
-Bad = tuple[str, str]
-
-
 def decoded(images: FileImages) -> tuple[MemoryImages, list[Bad]]:
     """All of `images` as one tensor in memory, and (name, reason) of those that cannot be read."""
     pool = torch.empty(len(images), *images.shape, dtype=torch.uint8)
@@ -84,14 +86,16 @@ def sampled(images: FileImages, rows: Int64Array) -> tuple[FileImages, list[Bad]
     return (images.subset(good) if bad else images), _named(images, bad)
 
 
-def _try_all(images: FileImages, rows: range | list[int], pool: Tensor | None) -> dict[int, str]:
+def _try_all(
+    images: FileImages, rows: range | list[int], pool: Tensor | None
+) -> dict[int, Phrase | str]:
     """Read `rows` with a few threads, into `pool` if there is one; the reason for each bad row."""
 
-    def one(i: int) -> tuple[int, str]:
+    def one(i: int) -> tuple[int, Phrase | str]:
         try:
             pixels = images._decode(i)
         except UnreadableImageError as error:
-            return i, str(error.values["reason"])
+            return i, error.values["reason"]
         if pool is not None:
             pool[i] = pixels
         return i, ""
@@ -101,5 +105,5 @@ def _try_all(images: FileImages, rows: range | list[int], pool: Tensor | None) -
         return {i: reason for i, reason in executor.map(one, rows) if reason}
 
 
-def _named(images: FileImages, bad: dict[int, str]) -> list[Bad]:
+def _named(images: FileImages, bad: dict[int, Phrase | str]) -> list[Bad]:
     return [(images.name(i), reason) for i, reason in sorted(bad.items())]

@@ -10,10 +10,10 @@ _LIMIT = 1 << 30
 
 def memory_limit() -> int:
     """Bytes a set may take in memory: 1 GiB, or a quarter of what is free if that is less."""
-    return min(_LIMIT, _available() // 4)
+    return min(_LIMIT, available_bytes() // 4)
 
 
-def _available() -> int:
+def available_bytes() -> int:
     """Bytes this process may still take: of the machine, and of its control group if smaller."""
     free = 4 * _LIMIT
     with contextlib.suppress(OSError, LookupError, ValueError):

@@ -21,12 +21,15 @@ from netwright.core.keyed import permutation
 from netwright.core.registry import Entry
 from netwright.data.checking import check_finite, check_labels
 from netwright.data.dataset import Dataset, Images
-from netwright.data.files import FileImages, decoded, sampled
+from netwright.data.files import Bad, FileImages, decoded, sampled
+from netwright.data.given import open_images
 from netwright.data.memory import memory_limit
 from netwright.data.shaping import Shape, common_shape, shaped
 from netwright.data.sources import SOURCES, Found, Request, Source
 from netwright.data.splits import stratified
-from netwright.data.unreadable import refuse_many
+from netwright.data.unreadable import first_of, refuse_many
+
+__all__ = ["DataOptions", "find_source", "open_dataset", "open_images", "read_options"]
 
 _PIXELS_TRIED = 64
 
@@ -137,7 +140,7 @@ def open_dataset(
         classes=found.classes,
         splits=parts,
         notes=(*found.notes, *notes),
-        quarantined=tuple(quarantined),
+        quarantined=tuple((name, str(reason)) for name, reason in quarantined),
         attribution=found.attribution,
     )
 
@@ -163,14 +166,14 @@ def _source_options(entry: Entry[Source], options: DataOptions) -> Any:
 
 def _held(
     parts: Mapping[str, Images], options: DataOptions, shape: Shape
-) -> tuple[dict[str, Images], list[tuple[str, str]]]:
+) -> tuple[dict[str, Images], list[Bad]]:
     """The parts in memory if they fit, else a sample of their pixels tried."""
     channels, height, width = shape
     files = {split: each for split, each in parts.items() if isinstance(each, FileImages)}
     needed = sum(len(each) for each in files.values()) * channels * height * width
     fits = options.cache == "memory" or (options.cache == "auto" and needed <= memory_limit())
     held: dict[str, Images] = dict(parts)
-    bad = []
+    bad: list[Bad] = []
     for split, images in files.items():
         if fits:
             held[split], found = decoded(images)
@@ -231,13 +234,9 @@ def _renumbered(
     return moved, dataclasses.replace(found, classes=tuple(classes))
 
 
-def _quarantine_note(quarantined: Sequence[tuple[str, str]]) -> Noted:
+def _quarantine_note(quarantined: Sequence[Bad]) -> Noted:
     return Noted(
         word="WARN",
         template="{count} files were left out: {first}.",
-        values={
-            "count": len(quarantined),
-            "first": "; ".join(f"{name} ({reason})" for name, reason in quarantined[:3])
-            + ("; ..." if len(quarantined) > 3 else ""),
-        },
+        values={"count": len(quarantined), "first": first_of(quarantined)},
     )

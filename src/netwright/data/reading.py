@@ -21,6 +21,7 @@ import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from netwright.core.languages import Phrase
 from netwright.data.dataset import UnreadableImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
@@ -81,7 +82,7 @@ def plain(image: Image.Image, channels: int) -> Image.Image:
     if image.mode.startswith("I"):
         image = _from_wide(image)
     elif image.mode == "F":
-        raise ValueError("32-bit float pixels have no known range")
+        raise _UnknownRangeError
     if image.has_transparency_data:
         above = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
@@ -137,11 +138,9 @@ def quiet() -> Iterator[None]:
 def _opened(path: str, name: str) -> Iterator[Image.Image]:
     """The file at `path` as a Pillow image whose pixels are not decoded yet."""
     try:
-        with _regular(path) as file, Image.open(file, formats=FORMATS) as image:
+        with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise ValueError(
-                    f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}"
-                )
+                raise Image.DecompressionBombError
             yield image
     except _DAMAGE as error:
         raise UnreadableImageError(
@@ -149,21 +148,34 @@ def _opened(path: str, name: str) -> Iterator[Image.Image]:
         ) from error
 
 
-def _regular(path: str) -> IO[bytes]:
+def open_regular(path: str) -> IO[bytes]:
+    """The file at `path`, opened for reading; `OSError` for anything but a regular file."""
     # Without O_NONBLOCK opening a fifo waits for a writer that may never come. The check is on
     # what was opened, not on the name, which could be something else a moment later.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise OSError("not a regular file")
+        raise _NotRegularError
     return os.fdopen(handle, "rb")
 
 
-def _reason(error: BaseException) -> str:
+class _NotRegularError(OSError):
+    """A folder, a fifo, a device."""
+
+
+class _UnknownRangeError(ValueError):
+    """Pixels of a type that does not say what is black and what is white."""
+
+
+def _reason(error: BaseException) -> Phrase | str:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"more than {MAX_PIXELS:,} pixels"
+        return Phrase("more than {count} pixels", count=f"{MAX_PIXELS:,}")
     if isinstance(error, UnidentifiedImageError):
-        return "not an image of a known format"
+        return Phrase("not an image of a known format")
+    if isinstance(error, _NotRegularError):
+        return Phrase("not a regular file")
+    if isinstance(error, _UnknownRangeError):
+        return Phrase("pixels of 32 bits, whose range is unknown")
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error).rstrip(".") or type(error).__name__
@@ -194,5 +206,5 @@ def _from_wide(image: Image.Image) -> Image.Image:
     """16-bit grey as 8-bit: 65535 becomes 255."""
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
-        raise ValueError("32-bit pixels have no known range")
+        raise _UnknownRangeError
     return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))

@@ -50,7 +50,7 @@ def apportion(counts: Sequence[int], share: float) -> list[int]:
     but at least one and never all of a class that has two or more.
 
     >>> apportion([50, 25, 25], 0.1), apportion([100, 2, 0], 0.1)
-    ([5, 3, 2], [9, 1, 0])
+    ([5, 3, 2], [10, 1, 0])
     """
     exact = [count * share for count in counts]
     quotas = [int(each) for each in exact]

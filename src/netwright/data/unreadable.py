@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netwright.core.errors import DataError
+from netwright.core.languages import Phrase, Series
+from netwright.data.files import Bad
 
 FORGIVEN = 5
 
@@ -21,7 +23,7 @@ def allowance(count: int, share: float) -> int:
     return max(int(count * share), FORGIVEN) if share > 0 else 0
 
 
-def refuse_many(bad: Sequence[tuple[str, str]], count: int, share: float) -> None:
+def refuse_many(bad: Sequence[Bad], count: int, share: float) -> None:
     """`DataError` that names the first few when more than `allowance` of `count` files are bad."""
     allowed = allowance(count, share)
     if len(bad) <= allowed:
@@ -32,6 +34,12 @@ def refuse_many(bad: Sequence[tuple[str, str]], count: int, share: float) -> Non
         bad=len(bad),
         count=count,
         allowed=allowed,
-        first="; ".join(f"{name} ({reason})" for name, reason in bad[:3]),
+        first=first_of(bad),
         share=share,
     )
+
+
+def first_of(bad: Sequence[Bad]) -> Series:
+    """The first three of `bad`, each with its reason, for a message."""
+    named = [Phrase("{name} ({reason})", name=name, reason=reason) for name, reason in bad[:3]]
+    return Series([*named, *(["..."] if len(bad) > 3 else [])], between="; ")

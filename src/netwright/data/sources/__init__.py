@@ -7,13 +7,14 @@ function of a path that tells whether the leaf can read it, and `order`, which i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from netwright.core.events import Noted
 from netwright.core.registry import Registry
 from netwright.data.dataset import Images
+from netwright.data.files import Bad
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +47,8 @@ class Found:
     classes: tuple[str, ...]
     parts: Mapping[str, Images]
     notes: tuple[Noted, ...] = ()
-    quarantined: tuple[tuple[str, str], ...] = ()
+    quarantined: tuple[Bad, ...] = ()
     attribution: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 Source: TypeAlias = Callable[[Request, Any], Found]

@@ -1,0 +1,179 @@
+"""A table of paths and labels: CSV (any usual delimiter) or JSONL, with a split column or not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from netwright.core.config import config, setting
+from netwright.core.errors import DataError
+from netwright.core.events import Noted
+from netwright.core.languages import Phrase, say
+from netwright.data.files import FileImages, Listed
+from netwright.data.listing import Survey, inside, with_headers
+from netwright.data.sources import SOURCES, Found, Request
+from netwright.data.sources.folder import SPLIT_NAMES
+from netwright.data.table_format import Table, guess_columns, read_table
+
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
+
+
+@config
+class TableOptions:
+    """What cannot be guessed about a table, or was guessed wrongly."""
+
+    path_column: str | None = setting(None, help="column of the paths; none: guessed")
+    label_column: str | None = setting(None, help="column of the labels; none: guessed")
+    split_column: str | None = setting(None, help="column of the splits; none: guessed")
+    delimiter: str | None = setting(None, help="what stands between columns; none: guessed")
+    root: str | None = setting(None, help="folder the paths start from; none: the table's own")
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() in _SUFFIXES and path.exists() and not path.is_dir()
+
+
+@SOURCES.register("table", options=TableOptions, recognises=_is_table, order=30)
+def table(request: Request, options: TableOptions) -> Found:
+    """A .csv, .tsv, .jsonl or .ndjson file with one row for each image: its path, its label.
+
+    Labels are names; whole numbers keep their order. A path may not leave the folder of the
+    table unless `data.root` names a folder that holds it. Raises `DataError` with the line of
+    the first row that does not fit.
+    """
+    path = request.path.expanduser()
+    read = read_table(path, delimiter=options.delimiter)
+    paths_in, labels_in, split_in = guess_columns(
+        read,
+        path,
+        path_column=options.path_column,
+        label_column=options.label_column,
+        split_column=options.split_column,
+    )
+    labels = [each.strip() for each in read.column(labels_in)]
+    splits = _splits(read, split_in, path)
+    classes = _classes(labels, path)
+    root = str(Path(options.root).expanduser() if options.root else path.parent)
+    numbers = {label: number for number, label in enumerate(classes)}
+    names = read.column(paths_in)
+    rows = _distinct(names, labels, path)
+    survey = Survey()
+    listed = _listed([names[row] for row in rows], root, survey)
+    parts = {}
+    for split in dict.fromkeys(splits):
+        mine = [i for i, row in enumerate(rows) if splits[row] == split and listed[i] is not None]
+        parts[split] = FileImages(
+            files=tuple(file for i in mine if (file := listed[i]) is not None),
+            labels=np.array([numbers[labels[rows[i]]] for i in mine], np.int64),
+        )
+    if not any(map(len, parts.values())):
+        raise DataError(
+            "None of the {count} images that {path} names can be read; the first is {name} "
+            "({reason}).",
+            hint="Paths start from {root}; another folder: data.root=...",
+            count=len(rows),
+            path=str(path),
+            name=survey.bad[0][0],
+            reason=survey.bad[0][1],
+            root=root,
+        )
+    guessed = Noted(
+        word="NOTE",
+        template="Columns of {path}: {paths} is the path, {labels} the label, {split} the split.",
+        values={
+            "path": path.name,
+            "paths": paths_in,
+            "labels": labels_in,
+            "split": split_in or "-",
+        },
+    )
+    return Found(
+        name=request.place,
+        layout=say("a table of paths and labels"),
+        classes=tuple(classes),
+        parts={split: images for split, images in parts.items() if len(images)},
+        notes=(guessed, *survey.notes()),
+        quarantined=tuple(survey.bad),
+    )
+
+
+def _splits(read: Table, column: str | None, path: Path) -> list[str]:
+    if column is None:
+        return ["all"] * len(read.rows)
+    found = []
+    for number, value in enumerate(read.column(column)):
+        split = SPLIT_NAMES.get(value.strip().lower())
+        if split is None:
+            raise _row(
+                path, number, Phrase('"{value}" is no split: train, val or test', value=value)
+            )
+        found.append(split)
+    return found
+
+
+def _classes(labels: list[str], path: Path) -> list[str]:
+    """The class names in order: whole numbers by size, names as text."""
+    for number, label in enumerate(labels):
+        if not label:
+            raise _row(path, number, Phrase("it has no label"))
+    distinct = set(labels)
+    if all(each.lstrip("-").isdecimal() for each in distinct):
+        return sorted(distinct, key=lambda each: (int(each), each))
+    numbers = [_number(each) for each in distinct]
+    if all(each is not None for each in numbers):
+        odd = next(i for i, each in enumerate(labels) if not each.lstrip("-").isdecimal())
+        reason = Phrase('the label "{label}" is a number that is not whole', label=labels[odd])
+        raise _row(path, odd, reason)
+    return sorted(distinct, key=os.fsencode)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _distinct(paths: list[str], labels: list[str], path: Path) -> list[int]:
+    """The rows, each path once; two labels for one path is an error."""
+    seen: dict[str, int] = {}
+    for number, name in enumerate(paths):
+        if not name.strip():
+            raise _row(path, number, Phrase("it has no path"))
+        first = seen.setdefault(name, number)
+        if labels[first] != labels[number]:
+            reason = Phrase(
+                '{name} is "{label}" here and "{before}" before',
+                name=name,
+                label=labels[number],
+                before=labels[first],
+            )
+            raise _row(path, number, reason)
+    return list(seen.values())
+
+
+def _listed(names: list[str], root: str, survey: Survey) -> list[Listed | None]:
+    real = os.path.realpath(root)
+    paths = [(os.path.join(root, name.strip()), name.strip()) for name in names]
+    allowed = [inside(path, real) for path, _ in paths]
+    survey.bad += [
+        (name, Phrase("outside the folder of the table (data.root)"))
+        for (_, name), fine in zip(paths, allowed, strict=True)
+        if not fine
+    ]
+    read = iter(
+        with_headers([each for each, fine in zip(paths, allowed, strict=True) if fine], survey)
+    )
+    return [next(read) if fine else None for fine in allowed]
+
+
+def _row(path: Path, number: int, reason: Phrase) -> DataError:
+    return DataError(
+        "Row {row} of {path} does not fit: {reason}.",
+        hint="Expected the path of an image and the name or number of its class in each row.",
+        row=number + 1,
+        path=str(path),
+        reason=reason,
+    )
