@@ -51,18 +51,24 @@ class Child:
 
     def kill_after(self, seconds: float, number: int = signal.SIGKILL) -> None:
         """Send `number` after `seconds`, or not at all when the child has ended by then."""
-        self.kill_when(lambda: False, at_most=seconds, number=number)
+        end = time.monotonic() + seconds
+        self.kill_when(lambda: time.monotonic() >= end, number=number)
 
     def kill_when(
         self, condition: Callable[[], bool], *, at_most: float = 60, number: int = signal.SIGKILL
     ) -> None:
-        """Send `number` as soon as `condition` holds, at the latest after `at_most` seconds."""
+        """Send `number` when `condition` holds, at the latest after `at_most` seconds."""
+        if self.comes(condition, at_most=at_most):
+            self.kill(number)
+
+    def comes(self, condition: Callable[[], bool], *, at_most: float = 60) -> bool:
+        """Wait until `condition` holds or time is up; false when the child ended before."""
         end = time.monotonic() + at_most
         while time.monotonic() < end and not condition():
             if self.ended():
-                return
+                return False
             time.sleep(0.002)
-        self.kill(number)
+        return not self.ended()
 
     def wait(self, timeout: float = 120) -> int:
         """The exit status, or minus the number of the signal that ended the child."""
@@ -177,10 +183,10 @@ def _preload() -> None:
     import torch
 
     torch.set_num_threads(1)
-    for module in ("netwright.train.checkpoints", "netwright.train.run_folder", "netwright.cli",
-                   "netwright.tasks.training"):  # fmt: skip
-        with contextlib.suppress(ModuleNotFoundError):
-            importlib.import_module(module)
+    importlib.import_module("netwright.cli")
+    importlib.import_module("netwright.tasks.training")
+    # Remembered once for all children: else an edit between two trials makes a resume approximate.
+    importlib.import_module("netwright.train.environment").environment_line()
 
 
 def _be_child(question: dict[str, Any]) -> None:

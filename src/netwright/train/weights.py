@@ -111,7 +111,8 @@ def unpack(data: bytes) -> tuple[dict[str, Tensor], WeightFacts]:
         size = int.from_bytes(data[:8], "little")
         facts = json.loads(data[8 : 8 + size])["__metadata__"]
         digest = facts.pop("sha256")
-        weights = load(data)
+        loaded = load(data)
+        weights = {name: loaded[name] for name in sorted(loaded)}  # its own order is random
         if digest != _digest(weights, facts) or facts["format"] != FORMAT:
             raise UnreadableWeightsError(say("the hash inside does not match"))
         for name, earlier in json.loads(facts["ties"]).items():
