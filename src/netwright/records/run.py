@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from netwright.core.errors import DataError, SettingError, nearest
+from netwright.core.languages import Phrase
 from netwright.records.arrays import Array, read_arrays
 
 # No file of a run folder that is read here comes near this; what does is not one of ours.
@@ -171,7 +172,7 @@ def find_run(spec: str | os.PathLike[str], root: Path | None = None) -> Run:
             name=named,
             fitting=", ".join(fitting[:5]) + (", ..." if len(fitting) > 5 else ""),
         )
-    if named and Path(named).exists():
+    if named and _exists(Path(named)):
         raise SettingError(
             "{path} is not a run folder: it holds no run.json.",
             hint="Expected a folder made by `netwright train`, such as {root}/latest.",
@@ -193,6 +194,13 @@ def is_run(path: Path) -> bool:
     try:
         return (path / "run.json").is_file()
     except (OSError, ValueError):  # a name too long, or with a zero byte in it
+        return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
         return False
 
 
@@ -221,7 +229,7 @@ def _mapping(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise _damaged(path, _reason(error)) from error
     if not isinstance(value, dict):
-        raise _damaged(path, "it does not hold names with values")
+        raise _damaged(path, Phrase("it does not hold names with values"))
     return value
 
 
@@ -229,9 +237,9 @@ def _text(path: Path) -> str:
     """The text of a file, empty if there is none; bytes that are not UTF-8 become U+FFFD."""
     try:
         if path.stat().st_size > _LARGEST_TEXT:
-            raise _damaged(path, "it is larger than any such file that Netwright writes")
+            raise _damaged(path, Phrase("it is larger than any file of a run"))
         if not path.is_file():  # a pipe of that name would be waited for without end
-            raise _damaged(path, "it is not a file")
+            raise _damaged(path, Phrase("it is not a file"))
         return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return ""
@@ -243,7 +251,7 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _damaged(path: Path, reason: str) -> DataError:
+def _damaged(path: Path, reason: str | Phrase) -> DataError:
     return DataError(
         "{path} is damaged and cannot be read: {reason}.",
         hint="The rest of the run folder does not depend on it.",

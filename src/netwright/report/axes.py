@@ -92,7 +92,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     every = max(1, (last - first) // 6)
-    steps = (1, 2, 5) if last - first <= 3 else (1,)
+    steps = (1, 2, 5) if high < 2000 * low else (1,)
     found = [
         float(f"{factor}e{power}") for power in range(first, last + 1, every) for factor in steps
     ]

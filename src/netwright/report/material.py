@@ -102,16 +102,15 @@ class Material:
 
     @property
     def data_name(self) -> str:
-        return str(self.data.get("name") or self.config.get("data.name") or "?")
+        """The data's name; of a path its last part."""
+        return _last_part(self.data.get("name") or self.config.get("data.name"))
 
     @property
     def model_name(self) -> str:
+        """The model's name; of a `file.py:factory` without the folders."""
         architecture = mapping(self.model.get("architecture"))
-        return str(
-            architecture.get("name")
-            or architecture.get("factory")
-            or self.config.get("model.name")
-            or "?"
+        return _last_part(
+            architecture.get("name") or architecture.get("factory") or self.config.get("model.name")
         )
 
     @property
@@ -220,6 +219,10 @@ def mapping(value: Any) -> Mapping[str, Any]:
 def sequence(value: Any) -> Sequence[Any]:
     """`value` if it is a list, else an empty one."""
     return value if isinstance(value, list | tuple) else ()
+
+
+def _last_part(name: Any) -> str:
+    return str(name or "").rstrip("/").rpartition("/")[2] or "?"
 
 
 def _flat(config: Mapping[Any, Any]) -> dict[str, Any]:

@@ -5,8 +5,6 @@ write_report(find_run("latest"))          # -> runs/.../report.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from netwright.core import languages
@@ -42,25 +40,13 @@ def write_report(run: Run, *, language: str | None = None) -> Path:
 
 def render(run: Run, *, language: str | None = None) -> str:
     """The page as HTML, under `LARGEST_PAGE` bytes."""
-    with _speaking(language):
+    with languages.speaking(language):
         material = Material(run)
         for budget in _BUDGETS:
             page = _page(material, Pictures(budget))
             if len(page.encode("utf-8", "backslashreplace")) < LARGEST_PAGE:
                 break
     return page
-
-
-@contextmanager
-def _speaking(language: str | None) -> Iterator[None]:
-    before = languages.current()
-    if language is not None:
-        languages.use(language)
-    try:
-        yield
-    finally:
-        if language is not None:
-            languages.use(before)
 
 
 def _page(material: Material, pictures: Pictures) -> str:

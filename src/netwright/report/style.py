@@ -17,7 +17,7 @@ html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--paper);color:var(--ink);line-height:1.55;font-size:16px;
 font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","Noto Sans",Arial,sans-serif}
 body:lang(zh){font-family:system-ui,-apple-system,"Segoe UI",Roboto,"PingFang SC",
-"Hiragino Sans GB","Microsoft YaHei","Noto Sans CJK SC","Source Han Sans SC","WenQuanYi Micro Hei",sans-serif;
+"Hiragino Sans GB","Microsoft YaHei","Noto Sans CJK SC","Source Han Sans SC",sans-serif;
 line-height:1.7}
 main{max-width:1120px;margin:0 auto;padding:56px 40px 40px;display:grid;column-gap:56px;
 grid-template-columns:repeat(2,minmax(0,1fr))}

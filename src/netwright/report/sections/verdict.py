@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netwright.core.escaping import html_text
-from netwright.core.languages import say
+from netwright.core.languages import current, say
 from netwright.report.judgement import interval, judge
 from netwright.report.material import Evidence, Material, mapping
 from netwright.report.pictures import Pictures
@@ -57,7 +57,8 @@ def _state(material: Material) -> str:
 
 def _reason(why: str) -> list[str]:
     """Why the run ended, as a sentence."""
-    return [why[0].upper() + why[1:].rstrip(".。") + say(".")] if why else []
+    stop = "。" if current() == "zh" else "."
+    return [why[0].upper() + why[1:].rstrip(".。") + stop] if why else []
 
 
 _STATES = {
