@@ -409,14 +409,17 @@ def _matching(path: Path, size: int, digest: str) -> bytes:
 
 def _read_regular(path: Path, *, at_most: int) -> bytes:
     """The bytes of a regular file: no link is followed, no pipe or device waited for."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(handle, "rb") as file:
-        facts = os.fstat(handle)
+    with open(path, "rb", opener=_open_warily) as file:
+        facts = os.fstat(file.fileno())
         if not stat.S_ISREG(facts.st_mode):
             raise ValueError(say("{file} is not a regular file", file=path.name))
         if facts.st_size > at_most:
             raise ValueError(say("{file} is larger than it should be", file=path.name))
         return file.read()
+
+
+def _open_warily(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _verifies(path: Path, name: str) -> bool:
