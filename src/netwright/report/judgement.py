@@ -55,7 +55,16 @@ def _result(material: Material, measured: Evidence) -> list[str]:
     told = []
     if measured.count:
         right, total = f"{measured.correct:,}", f"{measured.count:,}"
-        if measured.split == "test":
+        if measured.split == "val" and material.keeps_last:
+            told.append(
+                say(
+                    "The network names {right} of {total} validation images correctly; they "
+                    "played no part in training.",
+                    right=right,
+                    total=total,
+                )
+            )
+        elif measured.split == "test":
             told.append(
                 say(
                     "The network names {right} of {total} test images correctly; they played no "
@@ -99,7 +108,7 @@ def _course(material: Material) -> list[str]:
     last, best, planned = material.epochs_done, material.best_epoch, material.epochs_planned
     if not material.metrics:
         return [say("Nothing was measured yet: the run ended before its first evaluation.")]
-    if not best or not last or best > last or last < 2:
+    if not best or not last or best > last or last < 2 or material.keeps_last:
         return []
     if best == last:
         return [

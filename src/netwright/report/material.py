@@ -124,12 +124,17 @@ class Material:
 
     @property
     def goal(self) -> str:
-        """The metric that chose the best epoch."""
+        """The metric that compares epochs."""
         return str(mapping(self.info.get("best")).get("metric") or "val/acc1")
 
     @property
     def best_epoch(self) -> int | None:
         return whole(mapping(self.info.get("best")).get("epoch"))
+
+    @property
+    def keeps_last(self) -> bool:
+        """Whether the weights of the last epoch are kept, not those of the best."""
+        return self.config.get("run.select") == "last"
 
     @property
     def best_value(self) -> float | None:

@@ -23,7 +23,7 @@ main{max-width:1120px;margin:0 auto;padding:56px 40px 40px;display:grid;column-g
 grid-template-columns:repeat(2,minmax(0,1fr))}
 main>*{grid-column:1/-1;min-width:0}
 main>.half{grid-column:auto}
-p{margin:0 0 .6em;overflow-wrap:anywhere}
+p{margin:0 0 .6em;text-wrap:pretty;overflow-wrap:anywhere}
 h1{font-size:38px;line-height:1.15;letter-spacing:-.02em;font-weight:680;margin:0 0 20px;
 overflow-wrap:anywhere}
 h1>span:not([title]){color:var(--soft);font-weight:400}

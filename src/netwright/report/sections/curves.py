@@ -11,7 +11,7 @@ from netwright.report.lines import Line, line_chart
 from netwright.report.material import Material
 from netwright.report.pictures import Pictures
 from netwright.report.sections import SECTIONS, Part
-from netwright.report.words import digits, percent
+from netwright.report.words import digits, percent, together
 
 # Beyond this a value says that the run broke, and would flatten everything else.
 _OUTSIDE = 1e9
@@ -62,10 +62,22 @@ def curves(material: Material, pictures: Pictures) -> Part | None:
 def _lead(material: Material) -> str:
     if material.best_epoch is None:
         return ""
-    return say(
-        "The dotted line marks the best epoch by {metric}; its weights are the ones kept.",
-        metric=material.goal[:40],
+    kept = (
+        say("The dotted line marks the last epoch; its weights are kept, as run.select asks.")
+        if material.keeps_last
+        else say(
+            "The dotted line marks the best epoch by {metric}; its weights are the ones kept.",
+            metric=material.goal[:40],
+        )
     )
+    train, val = material.at_best("train/loss"), material.at_best("val/loss")
+    if train is None or val is None or train <= val:
+        return kept
+    behind = say(
+        "Training values are measured during the epoch, with augmentation, dropout and label "
+        "smoothing where they are set, and so may lie behind those of validation."
+    )
+    return together([kept, behind])
 
 
 def _chart(
@@ -92,11 +104,17 @@ def _chart(
         about=_about(lines, show),
         below=say("epoch") if material.axis == "epoch" else say("step"),
         show=show,
-        pin=(best, say("best: epoch {best}", best=best)) if best else None,
+        pin=(best, _mark(material, best)) if best else None,
     )
     kind = {"log": say("logarithmic"), "stretched": say("stretched towards 100 %")}.get(axis.note)
     aside = f" <small>{html_text(kind)}</small>" if kind else ""
     return f"<figure><figcaption>{html_text(title)}{aside}</figcaption>{drawn}</figure>"
+
+
+def _mark(material: Material, epoch: int) -> str:
+    if material.keeps_last:
+        return say("kept: epoch {epoch}", epoch=epoch)
+    return say("best: epoch {best}", best=epoch)
 
 
 def _about(lines: Sequence[Line], show: Callable[[float], str]) -> str:

@@ -31,6 +31,9 @@ def data(material: Material, pictures: Pictures) -> Part | None:
     if not pairs:
         return None
     body = facts(pairs) + _counts(material, known)
+    resize = mapping(material.model.get("input")).get("resize")
+    if isinstance(resize, str) and resize:
+        body += note(say("Images of another size are fitted by the rule {rule}.", rule=resize[:40]))
     attribution = spoken(material.data.get("attribution"), limit=1200)
     if attribution:
         body += note(attribution)
@@ -55,13 +58,10 @@ def _facts(material: Material, counts: Mapping[str, Mapping[str, Any]]) -> list[
     if len(size) == 2:
         sides = [whole(shown.get("channels")), *size]
         rows.append((say("input"), " × ".join(str(each) for each in sides if each is not None)))
-    for name, title in (("mean", say("mean")), ("std", say("standard deviation"))):
+    for name, title in (("mean", say("mean")), ("std", say("std"))):
         values = [number(each) for each in sequence(shown.get(name))[:8]]
         if values:
             rows.append((title, " ".join(NONE if v is None else f"{v:.3f}" for v in values)))
-    resize = shown.get("resize")
-    if isinstance(resize, str) and resize:
-        rows.append((say("resized by"), named(resize, 40)))
     return rows
 
 

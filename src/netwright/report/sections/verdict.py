@@ -43,15 +43,15 @@ def _state(material: Material) -> str:
     status = material.status
     if status == "done":
         return ""
+    word, told = _STATES.get(status, _STATES["unknown"])()
     done, planned = material.epochs_done, material.epochs_planned
     where = (
-        say("after {done} of {planned} epochs", done=done, planned=planned)
+        say("Epochs measured: {done} of {planned}.", done=done, planned=planned)
         if planned
-        else say("after {done} epochs", done=done)
+        else say("Epochs measured: {done}.", done=done)
     )
-    word, told = _STATES.get(status, _STATES["unknown"])()
     tone = "stop" if status in ("failed", "diverged") else "warn"
-    sentence = together([say("{told}, {where}.", told=told, where=where), *_reason(material.why)])
+    sentence = together([told, *_reason(material.why), where])
     return f'<p class="state {tone}"><b>{word}</b> {html_text(sentence)}</p>'
 
 
@@ -62,11 +62,11 @@ def _reason(why: str) -> list[str]:
 
 
 _STATES = {
-    "running": lambda: ("NOTE", say("The run was still going when this page was written")),
-    "interrupted": lambda: ("WARN", say("The run was interrupted and can be resumed")),
-    "failed": lambda: ("STOP", say("The run failed")),
-    "diverged": lambda: ("STOP", say("Training diverged")),
-    "unknown": lambda: ("WARN", say("The run folder does not say how the run ended")),
+    "running": lambda: ("NOTE", say("The run was still going when this page was written.")),
+    "interrupted": lambda: ("WARN", say("The run was interrupted and can be resumed.")),
+    "failed": lambda: ("STOP", say("The run failed.")),
+    "diverged": lambda: ("STOP", say("Training diverged.")),
+    "unknown": lambda: ("WARN", say("The run folder does not say how the run ended.")),
 }
 
 
@@ -122,8 +122,8 @@ def _costs(material: Material) -> list[tuple[str, str]]:
     device = info.get("device")
     if isinstance(device, dict):
         device = mapping(device).get("name") or mapping(device).get("kind")
-    if device:
-        rows.append((say("device"), named(device, 28)))
+    if device:  # "CPU, 2 threads": the first part will do here
+        rows.append((say("device"), named(str(device).partition(",")[0], 28)))
     params = number(material.model.get("params"))
     if params is not None:
         rows.append((say("parameters"), magnitude(params)))
