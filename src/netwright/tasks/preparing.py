@@ -120,12 +120,13 @@ def _task(
     general, seed = recipe.general, recipe.general.seed
     num_classes = len(dataset.classes)
     train_images = dataset.splits["train"]
-    torch.default_generator.manual_seed(key(seed, "weights"))
-    model = architecture.build(
-        num_classes=num_classes,
-        in_channels=preprocessing.channels,
-        input_size=preprocessing.size,
-    ).to(device)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(key(seed, "weights"))
+        model = architecture.build(
+            num_classes=num_classes,
+            in_channels=preprocessing.channels,
+            input_size=preprocessing.size,
+        ).to(device)
     feeds = {
         "train": Feed(
             train_images,

@@ -160,6 +160,8 @@ def predict_with(
 
     for item in open_images([Path(each) for each in asked], shape=network.preprocessing.shape):
         if item.image is None:
+            found += _classified(network, waiting, top)  # answers keep the order of the files
+            waiting = []
             found.append(Prediction(file=item.file, error=item.error))
         else:
             waiting.append((item.file, item.image))
