@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
 import unicodedata
@@ -100,5 +101,8 @@ def _pieces(text: str) -> list[str]:
     return [*pieces, word] if word else pieces
 
 
+_NUMBER = re.compile(r"-|-?[\d,]*\.?\d+([eE][+-]?\d+)?|")
+
+
 def _number(cell: str) -> bool:
-    return not cell or cell[0].isdigit() or (cell[0] in "-." and cell[1:2].isdigit()) or cell == "-"
+    return _NUMBER.fullmatch(cell) is not None

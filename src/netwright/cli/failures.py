@@ -7,6 +7,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
+from netwright.cli.columns import screen_width, wrap
 from netwright.cli.screen import Call, print_document
 from netwright.core.errors import ExhaustedError, NetwrightError
 from netwright.core.escaping import terminal
@@ -27,7 +28,9 @@ def told(error: BaseException, call: Call) -> int:
         text, status = exhausted.localized(escape=terminal), exhausted.exit_code
     else:
         text, status = _confession(error, call), 1
-    print(text, file=sys.stderr)
+    for line in text.split("\n"):
+        shown = wrap(line, screen_width()) if sys.stderr.isatty() else [line]
+        print("\n".join(shown), file=sys.stderr)
     if call.json:
         print_document({"error": text, "kind": type(error).__name__, "exit": status})
     return status

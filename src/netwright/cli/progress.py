@@ -75,12 +75,12 @@ class Progress:
     def _begin(self, event: e.RunStarted) -> None:
         self._run, self._started = event, self._clock()
         if event.resumed == "exact":
-            template = "from step {step}, exactly as if it had never stopped"
+            template = "step {step}, exactly as if it had never stopped"
         else:
-            template = "from step {step}, {how}"
+            template = "step {step}, {how}"
         if event.resumed:
             values = {"step": event.step, "how": event.resumed}
-            self._note(e.Noted(word="resume", template=template, values=values))
+            self._note(e.Noted(word="from", template=template, values=values))
 
     def _note(self, note: e.Noted) -> None:
         if note.word == "run":

@@ -50,6 +50,7 @@ def setting(
     return pydantic.Field(
         default=default,
         description=help,
+        kw_only=True,  # pydantic forgets the one of the class for a field with a default of its own
         **bounds,
         allow_inf_nan=None if set(bounds.values()) == {None} else False,
         json_schema_extra={name: value for name, value in extra.items() if value},
@@ -188,13 +189,13 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for dotted, value in flat.items():
         *groups, name = dotted.split(".")
-        node = tree
+        node: Any = tree
         for group in groups:
-            node = node.setdefault(group, {})
-            if not isinstance(node, dict):
-                raise SettingError(
-                    'Setting "{name}" is given as one value and as a group.', name=dotted
-                )
+            node = node.setdefault(group, {}) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or name in node:
+            raise SettingError(
+                'Setting "{name}" is given as one value and as a group.', name=dotted
+            )
         node[name] = value
     return tree
 

@@ -50,9 +50,7 @@ class Registry(Generic[T]):
         self._entries: dict[str, Entry[T]] = {}
         self._read = False
 
-    def register(
-        self, name: str, *, options: type | None = None, **facts: Any
-    ) -> Callable[[F], F]:
+    def register(self, name: str, *, options: type | None = None, **facts: Any) -> Callable[[F], F]:
         """A decorator that enters its function or class under `name`.
 
         `options` is the dataclass of its settings; `facts` is what else the family publishes

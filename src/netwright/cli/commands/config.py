@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # at run time it brings torch, which --help must not
 @COMMANDS.register(
     "config",
     group="Look up",
-    usage="show [DATA|RECIPE] [MODEL] | check FILE | diff A B | schema",
+    usage="show [DATA] [MODEL] | check FILE | diff A B | schema",
     settings="with show: any setting, to see what it changes",
     about="show prints every setting of a recipe and where its value comes from; check says OK or "
     "lists every fault of a file; diff tells in what two files, runs or recipes differ; schema "
@@ -79,7 +79,7 @@ def config(
 
 
 _USAGE = {
-    "show": "netwright config show [DATA|RECIPE] [MODEL] [key=value ...]",
+    "show": "netwright config show [DATA|FILE|RUN] [MODEL] [key=value ...]",
     "check": "netwright config check FILE",
     "diff": "netwright config diff A B",
     "schema": "netwright config schema",

@@ -53,7 +53,8 @@ def env(
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
     gpu = found["gpu"] or say("no GPU")
-    threads = say("{count} CPU threads", count=found["threads"])
+    count = found["threads"]
+    threads = say("1 CPU thread") if count == 1 else say("{count} CPU threads", count=count)
     yield (
         f"netwright {found['netwright']}   Python {found['python']}   "
         f"torch {found['torch']}   {threads}, {gpu}"

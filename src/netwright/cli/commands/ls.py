@@ -11,7 +11,6 @@ from cyclopts import Parameter
 from netwright.cli.columns import table
 from netwright.cli.commands import COMMANDS
 from netwright.cli.screen import Call
-from netwright.core.config import settings_of, show
 from netwright.core.errors import UnknownNameError, fold
 from netwright.core.languages import say
 from netwright.core.registry import Entry, Registry
@@ -84,6 +83,8 @@ def _has_params(entry: Entry[Any]) -> bool:
 
 def _facts(entry: Entry[Any]) -> dict[str, Any]:
     """All that is known of a leaf; what is no plain value stays out."""
+    from netwright.core.config import settings_of  # brings pydantic, which --help can spare
+
     plain = (str, int, float, list, tuple)
     settings = settings_of(entry.options) if entry.options is not None else []
     return {
@@ -98,6 +99,7 @@ def _facts(entry: Entry[Any]) -> dict[str, Any]:
 
 
 def _recipes(query: str) -> tuple[list[dict[str, Any]], list[Sequence[str]]]:
+    from netwright.core.config import show
     from netwright.tasks.settings import read_config, recipe_names
 
     found: list[dict[str, Any]] = []

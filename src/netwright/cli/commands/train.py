@@ -90,7 +90,9 @@ def train(
     finally:
         progress.close()
     if dry_run:
-        call.result(trained.to_json(), [say("OK    two steps of everything went well")])
+        call.result(
+            {**trained.to_json(), "run": None}, [say("OK    two steps of everything went well")]
+        )
         return 0
     page = _report(trained)
     call.result({**trained.to_json(), "report": str(page)}, _lines(trained, page))
@@ -155,7 +157,7 @@ def _as_recorded(name: str) -> str:
 
 
 def _report(trained: Trained) -> Path:
-    """The page of the run; a run that was done before has one already."""
+    """The page that training has left; written anew if someone took it away since."""
     from netwright.report.page import write_report
 
     page = trained.run.path / "report.html"
