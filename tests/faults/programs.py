@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -21,8 +20,8 @@ import torch
 from faults.faulty_disk import FaultyDisk, installed
 from netwright.core import atomic
 from netwright.core.errors import NetwrightError
-from netwright.train import checkpoints
-from netwright.train.checkpoints import Checkpoints
+from netwright.train.checkpoints import Checkpoints, read_checkpoint
+from netwright.train.manifest import manifest_of
 from netwright.train.run_folder import RunFolder, holds_run
 
 RAN_THROUGH = 0
@@ -85,14 +84,9 @@ def _save_in_place(folder: Path) -> None:
     """The planted defect: the files of the checkpoint that stands are written over."""
 
     def in_place(target: Path, step: int, files: Any) -> None:
-        written = {}
         for name, parts in files.items():
-            data = b"".join(parts)
-            atomic.disk.write(target / name, data)
-            digest = hashlib.sha256(data).hexdigest()
-            written[name] = {"bytes": len(data), "sha256": digest}
-        manifest = {"format": 1, "step": step, "files": written}
-        atomic.disk.write(target / "manifest.json", checkpoints._manifest_bytes(manifest))
+            atomic.disk.write(target / name, *parts)
+        atomic.disk.write(target / "manifest.json", manifest_of(step, files))
 
     Checkpoints._put = lambda saves, target, step, files: in_place(target, step, files)
     _save(folder, 10, 1)
@@ -242,6 +236,6 @@ def seal(argv: Sequence[str]) -> int:
         except NetwrightError as error:
             said[name] = [error.exit_code, str(error)]
     run.log("lost, and nobody minds")
-    said["kept"] = [checkpoints.read_checkpoint(folder / "run/ckpt/step-000000001").step, ""]
+    said["kept"] = [read_checkpoint(folder / "run/ckpt/step-000000001").step, ""]
     print(json.dumps(said))
     return 0

@@ -14,13 +14,10 @@ to the weights of the best. A damaged checkpoint is moved to `ckpt/damaged/`, ne
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
-import json
 import os
 import pickle
 import re
-import stat
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -33,11 +30,12 @@ from torch import Tensor
 from netwright.core import atomic
 from netwright.core.errors import CheckpointError, ExhaustedError
 from netwright.core.languages import say
+from netwright.train.copies import Copies, num_bytes, ties_of
+from netwright.train.manifest import MANIFEST, damage, manifest_of, verified
 from netwright.train.weights import UnreadableWeightsError, pack, read_weights, step_of, unpack
 
 WEIGHTS = "weights.safetensors"
 STATE = "state.pt"
-MANIFEST = "manifest.json"
 BEST = "best.safetensors"
 
 _FOLDER = re.compile(r"step-(\d{9,15})", re.ASCII)
@@ -86,7 +84,7 @@ class Checkpoints:
             atomic.disk.make_folder(folder)
             self._tidy()
         self._best = step_of(self._best_path)
-        self._spare = _Spare()
+        self._copies = Copies()
 
     def save(
         self,
@@ -104,14 +102,14 @@ class Checkpoints:
         folder that will be there after `wait`.
         """
         self.wait()
-        needed = int(_ROOM * (_bytes(weights) + _bytes(state)))
+        needed = int(_ROOM * (num_bytes(weights) + num_bytes(state)))
         with atomic.explained(self.folder, needed=needed):
             if atomic.free_bytes(self.folder) < needed:
                 raise atomic.full(self.folder, needed)
         with _memory_explained(needed):
-            copies = {name: self._spare.weight(tensor, name) for name, tensor in weights.items()}
-            copied_state = self._spare.state(state)
-        ties = _ties(weights)
+            copies = {name: self._copies.weight(tensor, name) for name, tensor in weights.items()}
+            copied_state = self._copies.state(state)
+        ties = ties_of(weights)
         if best:
             self._best = step
         self._pending = self._writer.submit(
@@ -183,7 +181,7 @@ class Checkpoints:
         best: int | None,
     ) -> None:
         target = self._path(step)
-        with _memory_explained(_bytes(weights) + _bytes(state)):
+        with _memory_explained(num_bytes(weights) + num_bytes(state)):
             contents: _Contents = {
                 WEIGHTS: pack(weights, ties=ties, step=step, best=best),
                 STATE: (_dump(state),),
@@ -296,16 +294,18 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _read(path: Path, name: str) -> Checkpoint:
-    contents = _verified(path, name)
+    match = _FOLDER.fullmatch(name)
+    assert match is not None
+    contents = verified(path, step=int(match[1]), name=name, files=(WEIGHTS, STATE))
     try:
         weights, facts = unpack(contents[WEIGHTS])
         state = torch.load(io.BytesIO(contents[STATE]), map_location="cpu", weights_only=True)
     except UnreadableWeightsError as error:
-        raise _damaged(name, f"{WEIGHTS}: {error}") from error
+        raise damage(name, f"{WEIGHTS}: {error}") from error
     except _UNREADABLE as error:
-        raise _damaged(name, f"{STATE}: {type(error).__name__}") from error
+        raise damage(name, f"{STATE}: {type(error).__name__}") from error
     if not isinstance(state, dict):
-        raise _damaged(name, say("{file} holds no state", file=STATE))
+        raise damage(name, say("{file} holds no state", file=STATE))
     return Checkpoint(step=facts.step, weights=weights, state=state, best=facts.best, path=path)
 
 
@@ -322,104 +322,6 @@ _UNREADABLE = (
     AssertionError,
     OSError,
 )
-
-
-def _verified(path: Path, name: str) -> dict[str, bytes]:
-    """The bytes of each file of the checkpoint in `path`, after their hashes were compared."""
-    match = _FOLDER.fullmatch(name)
-    assert match is not None
-    try:
-        manifest = _parsed(_read_regular(path / MANIFEST, at_most=_LARGEST_MANIFEST))
-        if manifest["step"] != int(match[1]):
-            raise ValueError(say("{file} belongs to another step", file=MANIFEST))
-        return {
-            file: _matching(path / file, facts["bytes"], facts["sha256"])
-            for file, facts in manifest["files"].items()
-        }
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise _damaged(name, f"{Path(error.filename or '').name} {reason.lower()}") from error
-    except ValueError as error:
-        raise _damaged(name, str(error)) from error
-
-
-def _damaged(name: str, reason: str) -> CheckpointError:
-    return CheckpointError(
-        "The checkpoint {name} is damaged: {reason}.", name=name, reason=reason.strip()
-    )
-
-
-_LARGEST_MANIFEST = 2**20
-_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
-
-
-def _parsed(data: bytes) -> dict[str, Any]:
-    """The manifest in `data`; raises `ValueError` for anything that we did not write."""
-    try:
-        manifest = json.loads(data)
-        # Only the very bytes we would write are accepted: so a flipped bit in a space shows.
-        ours = isinstance(manifest, dict) and _manifest_bytes(manifest) == data
-        files = manifest["files"] if ours else None
-        ours = (
-            isinstance(files, dict)
-            and manifest.get("format") == 1
-            and _whole(manifest.get("step"))
-            and {WEIGHTS, STATE} <= set(files)
-            and all(_plain(file) and _sized(facts) for file, facts in files.items())
-        )
-    except (ValueError, RecursionError, LookupError, UnicodeError):
-        ours = False
-    if not ours:
-        raise ValueError(say("{file} is not a manifest", file=MANIFEST))
-    return manifest
-
-
-def _manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
-    return (json.dumps(manifest, indent=2) + "\n").encode("ascii")
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-
-
-def _plain(file: str) -> bool:
-    """Whether `file` names a file in the folder itself."""
-    return file not in ("", ".", "..", MANIFEST) and "/" not in file and "\0" not in file
-
-
-def _sized(facts: object) -> bool:
-    return (
-        isinstance(facts, dict)
-        and _whole(facts.get("bytes"))
-        and isinstance(facts.get("sha256"), str)
-        and _DIGEST.fullmatch(facts["sha256"]) is not None
-    )
-
-
-def _matching(path: Path, size: int, digest: str) -> bytes:
-    data = _read_regular(path, at_most=size)
-    if len(data) != size:
-        raise ValueError(
-            say("{file} has {found} bytes, not {size}", file=path.name, found=len(data), size=size)
-        )
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise ValueError(say("{file} does not match its hash", file=path.name))
-    return data
-
-
-def _read_regular(path: Path, *, at_most: int) -> bytes:
-    """The bytes of a regular file: no link is followed, no pipe or device waited for."""
-    with open(path, "rb", opener=_open_warily) as file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode):
-            raise ValueError(say("{file} is not a regular file", file=path.name))
-        if facts.st_size > at_most:
-            raise ValueError(say("{file} is larger than it should be", file=path.name))
-        return file.read()
-
-
-def _open_warily(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _verifies(path: Path, name: str) -> bool:
@@ -457,16 +359,10 @@ def _write_folder(folder: Path, step: int, contents: _Contents) -> None:
     """Write every file and, last, the manifest, each forced to the disk, then the folder."""
     atomic.disk.remove(folder)
     atomic.disk.make_folder(folder)
-    files = {}
     for file, parts in contents.items():
         atomic.disk.write(folder / file, *parts)
         atomic.disk.sync(folder / file)
-        digest = hashlib.sha256()
-        for part in parts:
-            digest.update(part)
-        files[file] = {"bytes": sum(map(len, parts)), "sha256": digest.hexdigest()}
-    manifest = {"format": 1, "step": step, "files": files}
-    atomic.disk.write(folder / MANIFEST, _manifest_bytes(manifest))
+    atomic.disk.write(folder / MANIFEST, manifest_of(step, contents))
     atomic.disk.sync(folder / MANIFEST)
     atomic.disk.sync(folder)
 
@@ -476,79 +372,6 @@ def _dump(state: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     return buffer.getvalue()
-
-
-# --- copying: on the loop's thread -----------------------------------------------------------
-
-
-class _Spare:
-    """Copies of tensors, in the memory of the copies of the save before.
-
-    Fresh memory costs more than the copy: the kernel clears each page first. The save before
-    was written when the next one begins, so its memory is free, and the peak is the same.
-    """
-
-    def __init__(self) -> None:
-        self._tensors: dict[str, Tensor] = {}
-
-    def weight(self, tensor: Tensor, name: str) -> Tensor:
-        """A contiguous copy on the CPU, as safetensors wants it."""
-        return self._copied(tensor, f"weights[{name!r}]", torch.contiguous_format)
-
-    def state(self, value: Any, where: str = "state") -> Any:
-        """A copy of a state that shares no memory with it, of plain types only.
-
-        Tensors keep their layout: a fused optimizer pairs the memory of its state and the
-        weights element by element.
-        """
-        if isinstance(value, Tensor):
-            return self._copied(value, where, torch.preserve_format)
-        if value is None or isinstance(value, bool):
-            return value
-        for kind in (int, float, str):
-            if isinstance(value, kind):
-                return kind(value)
-        if isinstance(value, Mapping):
-            assert all(isinstance(key, (str, int)) for key in value), where
-            return {key: self.state(each, f"{where}[{key!r}]") for key, each in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [self.state(each, f"{where}[{index}]") for index, each in enumerate(value)]
-        raise AssertionError(f"{where} is a {type(value).__name__}; a state is of plain types")
-
-    def _copied(self, tensor: Tensor, name: str, layout: torch.memory_format) -> Tensor:
-        tensor = tensor.detach()
-        fresh = torch.empty_like(tensor, device="cpu", memory_format=layout)
-        copy = self._tensors.get(name)
-        if copy is None or _shape(copy) != _shape(fresh):
-            copy = self._tensors[name] = fresh
-        return copy.copy_(tensor)
-
-
-def _shape(tensor: Tensor) -> tuple[Any, ...]:
-    return tensor.shape, tensor.stride(), tensor.dtype
-
-
-def _bytes(value: Any) -> int:
-    """Bytes of the tensors in a state."""
-    if isinstance(value, Tensor):
-        return value.numel() * value.element_size()
-    if isinstance(value, Mapping):
-        return sum(map(_bytes, value.values()))
-    return sum(map(_bytes, value)) if isinstance(value, (list, tuple)) else 0
-
-
-def _ties(weights: Mapping[str, Tensor]) -> dict[str, str]:
-    """Names whose tensor is the very tensor of an earlier name: {later: earlier}."""
-    first: dict[tuple[Any, ...], str] = {}
-    ties = {}
-    for name, tensor in weights.items():
-        if tensor.numel() == 0:
-            continue
-        place = (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
-        earlier = first.setdefault(place, name)
-        if earlier != name:
-            ties[name] = earlier
-    return ties
 
 
 @contextlib.contextmanager
