@@ -211,15 +211,13 @@ def _stopped_at(folder, *, step, every):
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(InterruptedRunError):
-        training.train(
-            digits(run__checkpoint_every=every), run_dir=folder, listeners=[stop]
-        )
+        training.train(digits(run__checkpoint_every=every), run_dir=folder, listeners=[stop])
     return folder / "ckpt" / f"step-{step:09d}"
 
 
 def test_training_that_diverges_keeps_a_good_checkpoint_and_names_the_batch(tmp_path):
     folder = tmp_path / "run"
-    with pytest.raises(DivergedError, match="smaller optim.lr"):
+    with pytest.raises(DivergedError, match=r"smaller optim\.lr"):
         training.train(digits(optim="sgd", optim__lr=1e30, epochs=3), run_dir=folder)
     assert Run(folder).status == "diverged"
     (bundle,) = (folder / "evidence").glob("nonfinite-step-*.json")
@@ -289,7 +287,7 @@ def test_other_data_at_resume_are_refused(tmp_path):
     data.write_text(DATA.format(count=80))
     with pytest.raises(SettingError, match="not the one it was made with"):
         training.train(None, resume=str(tmp_path / "run"))
-    with pytest.raises((CheckpointError, DataError), match="not the ones|belongs to another"):
+    with pytest.raises((CheckpointError, DataError), match=r"not the ones|belongs to another"):
         training.train(None, resume=str(tmp_path / "run"), trust_code=True)
 
 

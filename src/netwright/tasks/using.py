@@ -13,6 +13,7 @@ import torch
 from netwright.core.config import build
 from netwright.core.errors import DataError, SettingError, nearest
 from netwright.data.dataset import Dataset
+from netwright.data.given import open_images
 from netwright.data.opening import DataOptions, open_dataset
 from netwright.records.run import Run
 from netwright.tasks.architectures import refuse_foreign_data_code
@@ -156,8 +157,6 @@ def predict_with(
     asked = [paths] if isinstance(paths, str | Path) else list(paths)
     found: list[Prediction] = []
     waiting: list[tuple[str, torch.Tensor]] = []
-    from netwright.data.opening import open_images
-
     for item in open_images([Path(each) for each in asked], shape=network.preprocessing.shape):
         if item.image is None:
             found += _classified(network, waiting, top)  # answers keep the order of the files
