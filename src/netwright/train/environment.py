@@ -45,7 +45,7 @@ def environment_line(
         deterministic = torch.are_deterministic_algorithms_enabled()
     return {
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a string of torch's own type otherwise
         "numpy": np.__version__,
         "netwright": _own_version(),
         "code": _own_code(),

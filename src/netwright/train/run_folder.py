@@ -13,8 +13,6 @@ import contextlib
 import json
 import math
 import os
-import re
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,16 +22,12 @@ from typing import Any
 from netwright.core import atomic
 from netwright.core.errors import DataError, SettingError
 from netwright.core.linux import Lock
-
-_OURS = (
-    "run.json", "config.yaml", "model.json", "metrics.jsonl", "findings.jsonl", "evidence",
-    "ckpt", "best.safetensors", "samples", "report.html", "log.txt", "env.txt", "code",
-)  # fmt: skip
+from netwright.train.run_places import fresh_place, refuse_taken, refuse_unfit
 
 
 def holds_run(path: Path) -> bool:
     """Whether the folder at `path` holds a run that can be opened."""
-    return (path / "run.json").is_file()
+    return os.path.isfile(path / "run.json")
 
 
 class RunFolder:
@@ -59,17 +53,14 @@ class RunFolder:
         process has just taken it.
         """
         if path is None:
-            path = _fresh(root, name_parts)
-        _refuse_unfit(path)
-        _refuse_taken(path)
+            path = fresh_place(root, name_parts)
+        refuse_unfit(path)
+        refuse_taken(path)
+        with atomic.explained(path):
+            atomic.disk.make_folder(path)
+        lock = _lock(path)
         try:
-            with atomic.explained(path):
-                atomic.disk.make_folder(path)
-            lock = _lock(path)
-        except ValueError as error:
-            raise _unfit(path, str(error)) from error
-        try:
-            _refuse_taken(path)  # another process may have come and gone since
+            refuse_taken(path)  # another process may have come and gone since
             folder = cls(path, lock, {})
             folder.write_info(format=1, status="running")
         except BaseException:
@@ -198,67 +189,6 @@ class RunFolder:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _fresh(root: Path, name_parts: Sequence[str]) -> Path:
-    words = [time.strftime("%Y-%m-%dT%H%M"), *map(_word, name_parts)]
-    while True:
-        path = root / "-".join([*words, secrets.token_hex(2)])
-        if not os.path.lexists(path):
-            return path
-
-
-def _word(part: str) -> str:
-    """A part of a name that every file system and every shell takes.
-
-    >>> _word("../my data/flowers/"), _word("net.py:make")
-    ('my-data-flowers', 'net.py-make')
-    """
-    text = part.encode("utf-8", "replace").decode()
-    return re.sub(r"[^\w.]+", "-", text).strip("-._")[-40:].strip("-._") or "x"
-
-
-def _refuse_unfit(path: Path) -> None:
-    if "\0" in str(path):
-        raise _unfit(path, "embedded null byte")
-    place = path
-    try:
-        while not os.path.lexists(place) and place != place.parent:
-            place = place.parent
-        if not place.is_dir():
-            raise SettingError(
-                "{path} is not a folder, so it cannot be or hold a run folder.",
-                hint="Choose another place with --run-dir.",
-                path=str(place),
-            )
-    except OSError as error:  # a name too long, a loop of links
-        raise _unfit(path, os.strerror(error.errno or 0).lower()) from error
-
-
-def _unfit(path: Path, reason: str) -> SettingError:
-    return SettingError(
-        "{path} cannot be a run folder: {reason}.",
-        hint="Choose another place with --run-dir.",
-        path=str(path),
-        reason=reason,
-    )
-
-
-def _refuse_taken(path: Path) -> None:
-    if holds_run(path):
-        raise SettingError(
-            "The folder {path} already holds a run.",
-            hint="Go on with it by --resume auto, or choose another folder with --run-dir.",
-            path=str(path),
-        )
-    taken = [name for name in _OURS if os.path.lexists(path / name)]
-    if taken:
-        raise SettingError(
-            "The folder {path} holds {names}, which a run would write over.",
-            hint="Choose a new or an empty folder with --run-dir.",
-            path=str(path),
-            names=", ".join(taken),
-        )
 
 
 def _lock(path: Path) -> Lock:
