@@ -20,6 +20,10 @@ def _train(model: nn.Module, average: Average, steps: int) -> None:
         average.update(model)
 
 
+def _step_by(weight: torch.Tensor, length: float) -> None:
+    weight.data.add_(length)
+
+
 def test_it_equals_the_rule_one_number_at_a_time() -> None:
     model = nn.Linear(1, 1, bias=False)
     model.weight.data.fill_(2.0)
@@ -43,7 +47,21 @@ def test_buffers_are_copied_not_averaged() -> None:
 
 def test_its_names_are_those_of_the_state_dict() -> None:
     model = _model()
-    assert set(Average(model, decay=0.9).weights()) == set(model.state_dict())
+    model.register_buffer("scratch", torch.zeros(1), persistent=False)
+    model.load_state_dict(Average(model, decay=0.9).weights())
+
+
+def test_a_weight_used_twice_is_averaged_once_and_stands_under_both_names() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[1].weight = model[0].weight
+    average = Average(model, decay=0.9)
+    _step_by(model[0].weight, 1.0)
+    average.update(model)
+    found = average.weights()
+    assert found["0.weight"] is found["1.weight"]
+    torch.testing.assert_close(found["0.weight"], model[0].weight.detach() - 0.1)
+    with average.applied(model):
+        assert model[1].weight is model[0].weight
 
 
 def test_the_model_computes_with_the_averages_inside_and_has_its_own_weights_afterwards() -> None:

@@ -34,23 +34,36 @@ class Average:
         assert 0 <= decay < 1, decay
         self.decay = decay
         self.updates = 0
-        self._parameters = {name: each.detach().clone() for name, each in model.named_parameters()}
-        self._buffers = {name: each.detach().clone() for name, each in model.named_buffers()}
+        self._parameters: dict[str, Tensor] = {}
+        self._buffers: dict[str, Tensor] = {}
+        self._places: dict[str, str] = {}  # name in the state dict -> name of its average
+        first: dict[int, str] = {}
+        for name, tensor in model.state_dict(keep_vars=True).items():
+            if isinstance(tensor, nn.Parameter):
+                place = first.setdefault(id(tensor), name)  # a weight used twice is averaged once
+                self._places[name] = place
+                if place == name:
+                    self._parameters[name] = tensor.detach().clone()
+            elif isinstance(tensor, Tensor):  # not a module's extra state
+                self._buffers[name] = tensor.detach().clone()
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Take in the weights of `model` after a step."""
         share = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
-        new = [each.detach() for _, each in model.named_parameters()]
+        now = model.state_dict()
+        new = [now[name] for name in self._parameters]
         torch._foreach_lerp_(list(self._parameters.values()), new, share)
         # A buffer is already an average (of a norm layer) or a count: averaging it again lags.
-        for mine, theirs in zip(self._buffers.values(), model.buffers(), strict=True):
-            mine.copy_(theirs)
+        for name, buffer in self._buffers.items():
+            buffer.copy_(now[name])
         self.updates += 1
 
     def weights(self) -> dict[str, Tensor]:
-        """The averaged parameters and the buffers by name: not copies."""
-        return {**self._parameters, **self._buffers}
+        """The averaged parameters and the buffers, under the names of the model's state dict:
+        not copies."""
+        averages = {name: self._parameters[place] for name, place in self._places.items()}
+        return {**averages, **self._buffers}
 
     @contextlib.contextmanager
     def applied(self, model: nn.Module) -> Iterator[nn.Module]:
@@ -65,8 +78,8 @@ class Average:
             self._swap(model)
 
     def _swap(self, model: nn.Module) -> None:
-        for name, parameter in model.named_parameters():
-            mine = self._parameters[name]
+        for name, mine in self._parameters.items():
+            parameter = model.get_parameter(name)
             self._parameters[name] = parameter.data
             parameter.data = mine
 
