@@ -15,7 +15,7 @@ from netwright.core.languages import say
 from netwright.records.arrays import Array
 from netwright.report.axes import counting_ticks
 from netwright.report.pictures import data_uri
-from netwright.report.svg import drawing, element, fitted, text, text_width
+from netwright.report.svg import drawing, element, fitted, point, text, text_width
 from netwright.report.words import short
 
 _WIDTH = 520.0
@@ -73,30 +73,37 @@ def _cells(confusion: Array, names: Sequence[str], *, title: str, about: str) ->
             )
         else:
             parts.append(text(name, x=x, y=top - 8, class_="tick middle", font_size=label))
+    side = cell * num_classes
+    parts.append(element("rect", x=left, y=top, width=side, height=side, class_="empty"))
     strength = strengths(confusion)
     for row in range(num_classes):
         for column in range(num_classes):
             value = int(confusion[row, column])
             x, y = left + column * cell, top + row * cell
-            parts.append(_square(x, y, cell, "empty"))
             if not value:
                 continue
             kind = "right" if row == column else "wrong"
             shade = float(0.1 + 0.9 * strength[row, column])
-            inside = _square(x, y, cell, kind, fill_opacity=shade)
+            inside = element(
+                "rect", x=x, y=y, width=cell, height=cell, class_=kind, fill_opacity=shade
+            )
             if num_classes <= MOST_COUNTED:
                 inside += _value(value, x + cell / 2, y + cell / 2, cell, _tone(kind, shade))
             if num_classes <= _MOST_TOLD:
                 inside = f"<g>{_tip(names, row, column, confusion)}{inside}</g>"
             parts.append(inside)
+    parts.append(_gaps(left, top, cell, num_classes))
     return drawing(width, height, "".join(parts), title=title, about=about)
 
 
-def _square(x: float, y: float, cell: float, kind: str, **more: float) -> str:
-    side = cell - 1.5
-    return element(
-        "rect", x=x + 0.75, y=y + 0.75, width=side, height=side, class_=kind, rx=2.0, **more
-    )
+def _gaps(left: float, top: float, cell: float, num_classes: int) -> str:
+    """Lines between the cells in the colour of the paper: one path, however many cells."""
+    far_x, far_y = left + cell * num_classes, top + cell * num_classes
+    path = ""
+    for i in range(1, num_classes):
+        x, y = left + i * cell, top + i * cell
+        path += f"M{point(x)} {point(top)}V{point(far_y)}M{point(left)} {point(y)}H{point(far_x)}"
+    return element("path", d=path, class_="gaps")
 
 
 def _tone(kind: str, shade: float) -> str:

@@ -9,7 +9,7 @@ import math
 
 from netwright.core.languages import say
 from netwright.report.material import Evidence, Material
-from netwright.report.words import digits, number, percent
+from netwright.report.words import digits, percent, share
 
 # From here on waiting for data is worth a sentence, and what a gap between training and
 # validation accuracy is called. Rules of thumb, kept in one place.
@@ -131,7 +131,7 @@ def _course(material: Material) -> list[str]:
 
 def _gap(material: Material) -> list[str]:
     """How much better the training images are known than the others."""
-    train, val = material.at_best("train/acc1"), material.at_best("val/acc1")
+    train, val = share(material.at_best("train/acc1")), share(material.at_best("val/acc1"))
     if train is None or val is None:
         return []
     gap = train - val
@@ -162,12 +162,12 @@ def _gap(material: Material) -> list[str]:
 
 
 def _pace(material: Material) -> list[str]:
-    share = number(material.info.get("data_wait_share"))
-    if share is None or share < _MUCH_WAITING:
+    waiting = share(material.info.get("data_wait_share"))
+    if waiting is None or waiting < _MUCH_WAITING:
         return []
     return [
         say(
             "{share} of the time was spent waiting for data; more workers (data.workers) may help.",
-            share=percent(share, 0),
+            share=percent(waiting, 0),
         )
     ]

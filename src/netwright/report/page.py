@@ -13,7 +13,7 @@ from netwright.core.escaping import html_attribute, html_text
 from netwright.core.languages import say
 from netwright.records.run import Run
 from netwright.report.material import Material
-from netwright.report.pictures import Pictures
+from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.style import STYLE
 from netwright.report.tables import note
@@ -22,8 +22,8 @@ from netwright.report.words import short
 # A page is under 1 MB: small enough for a letter, and it opens at once.
 LARGEST_PAGE = 1_000_000
 
-# What pictures may take, tried in turn until the page is small enough.
-_BUDGETS = (640_000, 320_000, 120_000, 0)
+# Bytes of pictures and rows of a table, tried in turn until the page is small enough.
+_ALLOWANCES = ((640_000, 1000), (320_000, 1000), (160_000, 500), (80_000, 150), (0, 40))
 
 
 def write_report(run: Run, *, language: str | None = None) -> Path:
@@ -42,17 +42,17 @@ def render(run: Run, *, language: str | None = None) -> str:
     """The page as HTML, under `LARGEST_PAGE` bytes."""
     with languages.speaking(language):
         material = Material(run)
-        for budget in _BUDGETS:
-            page = _page(material, Pictures(budget))
+        for budget, rows in _ALLOWANCES:
+            page = _page(material, Allowance(budget, rows=rows))
             if len(page.encode("utf-8", "backslashreplace")) < LARGEST_PAGE:
                 break
     return page
 
 
-def _page(material: Material, pictures: Pictures) -> str:
+def _page(material: Material, allowance: Allowance) -> str:
     parts: list[tuple[str, Part, bool]] = []
     for entry in sorted(SECTIONS, key=lambda each: each.facts["order"]):
-        part = entry.target(material, pictures)
+        part = entry.target(material, allowance)
         if part is not None:
             parts.append((entry.name, part, bool(entry.facts.get("wide", True))))
     wide = _placed([each[2] for each in parts])
@@ -71,7 +71,7 @@ def _page(material: Material, pictures: Pictures) -> str:
         '<meta name="color-scheme" content="light dark">\n'
         '<link rel="icon" href="data:,">\n'
         f"<title>{html_text(title)} · Netwright</title>\n<style>{STYLE}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n{_foot(material, pictures)}</main>\n</body>\n</html>\n"
+        f"<body>\n<main>\n{body}\n{_foot(material, allowance)}</main>\n</body>\n</html>\n"
     )
 
 
@@ -105,14 +105,14 @@ def _section(name: str, part: Part, wide: bool) -> str:
     )
 
 
-def _foot(material: Material, pictures: Pictures) -> str:
+def _foot(material: Material, allowance: Allowance) -> str:
     told = ""
-    if pictures.dropped:
+    if allowance.dropped:
         told = note(
             say(
                 "To keep this page under 1 MB, pictures were left out: {count}. They are in the "
                 "folders evidence and samples of the run.",
-                count=f"{pictures.dropped:,}",
+                count=f"{allowance.dropped:,}",
             )
         )
     return f"{told}<footer>{html_text(short(material.run.name, 120))} · Netwright</footer>"

@@ -15,11 +15,15 @@ from netwright.records.arrays import Array
 _PIXEL_ART = 48
 
 
-class Pictures:
-    """Makes `<img>` elements until `budget` bytes are spent; counts what had to stay out."""
+class Allowance:
+    """What one page may hold: `budget` bytes of pictures, and `rows` rows in any table.
 
-    def __init__(self, budget: int) -> None:
+    `image` makes `<img>` elements until the bytes are spent; `dropped` counts the others.
+    """
+
+    def __init__(self, budget: int, *, rows: int = 1000) -> None:
         self.budget = budget
+        self.rows = rows
         self.dropped = 0
 
     def image(self, pixels: Array, *, alt: str, about: int = 84) -> str:

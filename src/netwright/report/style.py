@@ -79,6 +79,7 @@ svg .dot.train,svg .dot.other,svg text.train{fill:var(--blue)}
 svg .dot.val,svg text.val{fill:var(--orange)}svg text.other{fill:var(--blue)}
 svg .right{fill:var(--right)}svg .wrong{fill:var(--wrong)}svg .empty{fill:var(--faint)}
 svg .other{fill:var(--grey)}svg .line.other{fill:none}
+svg .gaps{fill:none;stroke:var(--paper);stroke-width:1.5;pointer-events:none}
 svg .on{fill:var(--ink)}svg .mid{fill:#0e1114}svg .over{fill:var(--over);font-weight:600}
 .charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:32px 48px}
 figcaption{font-size:15px;font-weight:600;margin:0 0 6px}

@@ -32,6 +32,16 @@ def number(value: Any) -> float | None:
     return plain if math.isfinite(plain) else None
 
 
+def share(value: Any) -> float | None:
+    """`value` as a share from 0 to 1, None for anything else.
+
+    >>> share(0.25), share(25), share(None)
+    (0.25, None, None)
+    """
+    plain = number(value)
+    return plain if plain is not None and 0 <= plain <= 1 else None
+
+
 def whole(value: Any) -> int | None:
     """`value` as an integer of at most 18 digits, None for anything else."""
     plain = number(value)
@@ -64,16 +74,16 @@ def named(text: object, limit: int = 40) -> str:
     return f'<span title="{html_attribute(long)}">{html_text(brief)}</span>'
 
 
-def percent(share: float | None, places: int = 1) -> str:
+def percent(part: float | None, places: int = 1) -> str:
     """A share as per cent; never 100 when a part is missing, never 0 when one is there.
 
     >>> percent(0.98611), percent(0.99999), percent(1.0)
     ('98.6\\u202f%', '99.9\\u202f%', '100.0\\u202f%')
     """
-    if share is None:
+    if share(part) is None or part is None:
         return NONE
     scale = 10**places
-    points = 100 * share * scale
+    points = 100 * part * scale
     if abs(points - round(points)) < 1e-6:  # 0.29 * 100 is 28.999999999999996
         points = round(points)
     elif points > 100 * scale - 1:
@@ -89,7 +99,7 @@ def digits(value: float | None, significant: int = 3) -> str:
     >>> digits(0.0612345), digits(2.3026), digits(1.2e-7), digits(0.0)
     ('0.0612', '2.30', '1.20e-07', '0')
     """
-    if value is None:
+    if value is None or not math.isfinite(value):
         return NONE
     if value == 0:
         return "0"
@@ -109,7 +119,7 @@ def magnitude(value: float | None) -> str:
     >>> magnitude(9408), magnitude(272_474), magnitude(1.814e9), magnitude(512)
     ('9.41\\u202fk', '272\\u202fk', '1.81\\u202fG', '512')
     """
-    if value is None:
+    if value is None or not math.isfinite(value):
         return NONE
     for unit, factor in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= factor:

@@ -1,7 +1,7 @@
 """The sections of the report: one file each, in the order of their `order` fact.
 
     @SECTIONS.register("curves", order=30)
-    def curves(material: Material, pictures: Pictures) -> Part | None: ...
+    def curves(material: Material, allowance: Allowance) -> Part | None: ...
 
 A section reads the `Material` and returns its `Part`, or None when the run has nothing for it.
 `wide=False` lets two neighbours stand side by side on a wide screen.
@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from netwright.core.registry import Registry
 from netwright.report.material import Material
-from netwright.report.pictures import Pictures
+from netwright.report.pictures import Allowance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,6 @@ class Part:
     body: str
 
 
-Section: TypeAlias = Callable[[Material, Pictures], Part | None]
+Section: TypeAlias = Callable[[Material, Allowance], Part | None]
 
 SECTIONS: Registry[Section] = Registry("report section", "netwright.report.sections")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from netwright.core.languages import say
 from netwright.report.heat import MOST_NAMED, confusion_matrix
 from netwright.report.material import Evidence, Material
-from netwright.report.pictures import Pictures
+from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.tables import fold
 from netwright.report.words import together
 
 
 @SECTIONS.register("confusion", order=40, wide=False)
-def confusion(material: Material, pictures: Pictures) -> Part | None:
+def confusion(material: Material, allowance: Allowance) -> Part | None:
     """The matrix of the test images where there are some; that of validation folded below."""
     shown = [
         each

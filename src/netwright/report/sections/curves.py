@@ -9,7 +9,7 @@ from netwright.core.languages import say
 from netwright.report.axes import Axis, linear, logarithmic, shares
 from netwright.report.lines import Line, line_chart
 from netwright.report.material import Material
-from netwright.report.pictures import Pictures
+from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.words import digits, percent, together
 
@@ -24,7 +24,7 @@ _LOG_FROM = 20.0
 
 
 @SECTIONS.register("curves", order=30)
-def curves(material: Material, pictures: Pictures) -> Part | None:
+def curves(material: Material, allowance: Allowance) -> Part | None:
     """Up to four charts, two beside each other."""
     train, val = say("train"), say("val")
     charts = [

@@ -9,18 +9,17 @@ from netwright.core.escaping import html_text
 from netwright.core.languages import say
 from netwright.report.bars import bar
 from netwright.report.material import Material, mapping, sequence
-from netwright.report.pictures import Pictures
+from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.tables import facts, fold, note, table
 from netwright.report.words import NONE, count, named, number, short, spoken, whole
 
 _UNFOLDED = 24
-_MOST = 1000
 _SPLITS = ("train", "val", "test")
 
 
 @SECTIONS.register("data", order=100)
-def data(material: Material, pictures: Pictures) -> Part | None:
+def data(material: Material, allowance: Allowance) -> Part | None:
     """Facts, then the counts of each class."""
     known = {
         split: mapping(counts)
@@ -30,7 +29,7 @@ def data(material: Material, pictures: Pictures) -> Part | None:
     pairs = _facts(material, known)
     if not pairs:
         return None
-    body = facts(pairs) + _counts(material, known)
+    body = facts(pairs) + _counts(material, known, allowance.rows)
     resize = mapping(material.model.get("input")).get("resize")
     if isinstance(resize, str) and resize:
         body += note(say("Images of another size are fitted by the rule {rule}.", rule=resize[:40]))
@@ -65,7 +64,7 @@ def _facts(material: Material, counts: Mapping[str, Mapping[str, Any]]) -> list[
     return rows
 
 
-def _counts(material: Material, counts: Mapping[str, Mapping[str, Any]]) -> str:
+def _counts(material: Material, counts: Mapping[str, Mapping[str, Any]], most: int) -> str:
     """Images of each class in each split; a bar compares the training images."""
     splits = [split for split in _SPLITS if split in counts]
     if not splits:
@@ -73,7 +72,7 @@ def _counts(material: Material, counts: Mapping[str, Mapping[str, Any]]) -> str:
     classes = material.classes or [str(each) for each in counts[splits[0]]]
     largest = max((whole(each) or 0 for each in counts[splits[0]].values()), default=0)
     rows = []
-    for name in classes[:_MOST]:
+    for name in classes[:most]:
         have = whole(counts[splits[0]].get(name)) or 0
         rows.append(
             [
@@ -90,8 +89,8 @@ def _counts(material: Material, counts: Mapping[str, Mapping[str, Any]]) -> str:
         kinds="tb" + "n" * len(splits),
         foot=[html_text(say("total")), "", *total],
     )
-    if len(classes) > _MOST:
-        more = f"{len(classes) - _MOST:,}"
+    if len(classes) > most:
+        more = f"{len(classes) - most:,}"
         body += note(say("{more} more are listed in model.json.", more=more))
     if len(classes) <= _UNFOLDED:
         return body

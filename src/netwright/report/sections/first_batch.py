@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from netwright.core.languages import say
 from netwright.report.material import Material
-from netwright.report.pictures import Pictures
+from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.words import named, short
 
 
 @SECTIONS.register("first-batch", order=80)
-def first_batch(material: Material, pictures: Pictures) -> Part | None:
+def first_batch(material: Material, allowance: Allowance) -> Part | None:
     """The images of the first step with their labels."""
     cards = []
     for pixels, target in material.first_batch:
         label = "" if target is None else material.class_name(target)
-        image = pictures.image(pixels, alt=short(label), about=64)
+        image = allowance.image(pixels, alt=short(label), about=64)
         if image:
             cards.append(f"<figure>{image}<figcaption>{named(label, 14)}</figcaption></figure>")
     if not cards:

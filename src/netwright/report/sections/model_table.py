@@ -8,18 +8,17 @@ from netwright.core.escaping import html_text
 from netwright.core.languages import say
 from netwright.report.bars import bar
 from netwright.report.material import Material, mapping, sequence
-from netwright.report.pictures import Pictures
+from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.tables import fold, note, table
 from netwright.report.words import NONE, count, magnitude, named, number, size, whole
 
 _UNFOLDED = 16
-_MOST = 500
 _BYTES_PER_WEIGHT = 4  # float32
 
 
 @SECTIONS.register("model", order=90)
-def model_table(material: Material, pictures: Pictures) -> Part | None:
+def model_table(material: Material, allowance: Allowance) -> Part | None:
     """Totals first; the layers folded when there are many."""
     layers = [mapping(each) for each in sequence(material.model.get("layers"))]
     params, macs = number(material.model.get("params")), number(material.model.get("macs"))
@@ -34,9 +33,11 @@ def model_table(material: Material, pictures: Pictures) -> Part | None:
     )
     if not layers:
         return Part(title=say("The model"), lead=lead, body="")
-    body = _layers(layers[:_MOST], params, macs)
-    if len(layers) > _MOST:
-        body += note(say("{more} more are listed in model.json.", more=f"{len(layers) - _MOST:,}"))
+    body = _layers(layers[: allowance.rows], params, macs)
+    if len(layers) > allowance.rows:
+        body += note(
+            say("{more} more are listed in model.json.", more=f"{len(layers) - allowance.rows:,}")
+        )
     if len(layers) > _UNFOLDED:
         body = fold(say("All {count} layers", count=f"{len(layers):,}"), body)
     return Part(title=say("The model"), lead=lead, body=body)

@@ -7,18 +7,17 @@ from typing import Any
 from netwright.core.escaping import html_text
 from netwright.core.languages import say
 from netwright.report.material import Material, mapping, sequence
-from netwright.report.pictures import Pictures
+from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.tables import fold, note, table
 from netwright.report.words import named, spoken
 
-_MOST_NOTES = 60
-_MOST_NAMES = 200
+_MOST = 100
 _WORDS = ("OK", "NOTE", "WARN", "STOP")
 
 
 @SECTIONS.register("notes", order=20)
-def notes(material: Material, pictures: Pictures) -> Part | None:
+def notes(material: Material, allowance: Allowance) -> Part | None:
     """Remarks worst first, then the list of what could not be read."""
     rows = [("WARN", fault) for fault in material.faults]
     rows += [_note(each) for each in sequence(material.info.get("notes"))]
@@ -30,10 +29,10 @@ def notes(material: Material, pictures: Pictures) -> Part | None:
     known.sort(key=lambda row: -_WORDS.index(row[0]))
     body = "".join(
         f'<li><b class="word {word.lower()}">{word}</b><span>{html_text(text)}</span></li>'
-        for word, text in known[:_MOST_NOTES]
+        for word, text in known[: min(_MOST, allowance.rows)]
     )
     body = f'<ul class="notes">{body}</ul>' if body else ""
-    body += _quarantine(material)
+    body += _quarantine(material, min(_MOST, allowance.rows))
     return Part(title=say("Notes"), body=body) if body else None
 
 
@@ -49,7 +48,7 @@ def _resumed(entry: Any) -> str:
     return say("Resumed at step {step}: {how}.", step=f"{step:,}", how=spoken(how).rstrip("."))
 
 
-def _quarantine(material: Material) -> str:
+def _quarantine(material: Material, most: int) -> str:
     """Images that were set aside, by name and reason."""
     found = [
         (str(each[0]), spoken(each[1]))
@@ -58,9 +57,9 @@ def _quarantine(material: Material) -> str:
     ]
     if not found:
         return ""
-    rows = [[named(name, 60), html_text(reason)] for name, reason in found[:_MOST_NAMES]]
+    rows = [[named(name, 60), html_text(reason)] for name, reason in found[:most]]
     inner = table([say("file"), say("reason")], rows, kinds="tt")
-    if len(found) > _MOST_NAMES:
-        inner += note(say("{more} more are listed in model.json.", more=len(found) - _MOST_NAMES))
+    if len(found) > most:
+        inner += note(say("{more} more are listed in model.json.", more=len(found) - most))
     title = say("Set aside because they could not be read: {count}", count=f"{len(found):,}")
     return fold(title, inner, opened=len(found) <= 5)

@@ -6,7 +6,7 @@ from netwright.core.escaping import html_text
 from netwright.core.languages import say
 from netwright.report.bars import bar
 from netwright.report.material import Evidence, Material
-from netwright.report.pictures import Pictures
+from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.words import named, percent, short
 
@@ -14,12 +14,12 @@ _PAIRS = 6
 
 
 @SECTIONS.register("pairs", order=60)
-def pairs(material: Material, pictures: Pictures) -> Part | None:
+def pairs(material: Material, allowance: Allowance) -> Part | None:
     """Each pair: what it is, what it was taken for, how often, up to three images."""
     evidence = next((each for each in material.evidence if each.count), None)
     if evidence is None:
         return None
-    rows = "".join(_row(material, evidence, pictures, *pair) for pair in most_confused(evidence))
+    rows = "".join(_row(material, evidence, allowance, *pair) for pair in most_confused(evidence))
     if not rows:
         return None
     return Part(
@@ -43,13 +43,13 @@ def most_confused(evidence: Evidence, limit: int = _PAIRS) -> list[tuple[int, in
 
 
 def _row(
-    material: Material, evidence: Evidence, pictures: Pictures, true: int, pred: int, times: int
+    material: Material, evidence: Evidence, allowance: Allowance, true: int, pred: int, times: int
 ) -> str:
     total = int(evidence.confusion[true].sum()) if evidence.confusion is not None else 0
     first, second = material.class_name(true), material.class_name(pred)
     shown = [each for each in evidence.pairs if (each.target, each.pred) == (true, pred)][:3]
     alt = say("{true} taken for {pred}", true=short(first), pred=short(second))
-    images = "".join(pictures.image(each.image, alt=alt, about=56) for each in shown)
+    images = "".join(allowance.image(each.image, alt=alt, about=56) for each in shown)
     share = times / total if total else 0.0
     told = say("{times} of {total}", times=f"{times:,}", total=f"{total:,}")
     return (

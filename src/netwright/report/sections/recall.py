@@ -7,17 +7,16 @@ import numpy as np
 from netwright.core.languages import say
 from netwright.report.bars import bar
 from netwright.report.material import Material
-from netwright.report.pictures import Pictures
+from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.tables import fold, note, table
 from netwright.report.words import NONE, named, percent
 
 _SHOWN = 16
-_MOST = 1000
 
 
 @SECTIONS.register("recall", order=50, wide=False)
-def recall(material: Material, pictures: Pictures) -> Part | None:
+def recall(material: Material, allowance: Allowance) -> Part | None:
     """One row a class: recall, precision, how many images."""
     evidence = next((each for each in material.evidence if each.count), None)
     if evidence is None or evidence.confusion is None:
@@ -29,7 +28,7 @@ def recall(material: Material, pictures: Pictures) -> Part | None:
         range(len(counts)), key=lambda i: (not true[i], right[i] / true[i] if true[i] else 0, i)
     )
     rows = []
-    for i in order[:_MOST]:
+    for i in order[: allowance.rows]:
         share = int(right[i]) / int(true[i]) if true[i] else None
         found = int(right[i]) / int(said[i]) if said[i] else None
         rows.append(
@@ -46,8 +45,10 @@ def recall(material: Material, pictures: Pictures) -> Part | None:
     if len(rows) > _SHOWN:
         title = say("The other {count} classes", count=f"{len(rows) - _SHOWN:,}")
         body += fold(title, table(head, rows[_SHOWN:], kinds="tbnnn"))
-    if len(order) > _MOST:
-        body += note(say("Only the {count} hardest classes are listed.", count=f"{_MOST:,}"))
+    if len(order) > allowance.rows:
+        body += note(
+            say("Only the {count} hardest classes are listed.", count=f"{allowance.rows:,}")
+        )
     return Part(
         title=say("Class by class"),
         lead=say(

@@ -9,16 +9,16 @@ from typing import Any
 from netwright.core.escaping import html_text
 from netwright.core.languages import say
 from netwright.report.material import Material, mapping
-from netwright.report.pictures import Pictures
+from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.tables import fold
 from netwright.report.words import named, short
 
-_MOST_LINES = 400
+_MOST = 400
 
 
 @SECTIONS.register("reproduce", order=110)
-def reproduce(material: Material, pictures: Pictures) -> Part:
+def reproduce(material: Material, allowance: Allowance) -> Part:
     """Commands to copy, then the settings and the environment."""
     place = shlex.quote(short(_place(material), 300))
     again = [material.info.get("command")] if isinstance(material.info.get("command"), str) else []
@@ -31,7 +31,7 @@ def reproduce(material: Material, pictures: Pictures) -> Part:
     if material.status in ("interrupted", "running"):
         use.insert(0, f"netwright train --resume {place}")
     body += _commands(say("Use it"), use)
-    body += _settings(material.config_text) + _environment(material)
+    body += _settings(material.config_text, min(_MOST, allowance.rows)) + _environment(material)
     return Part(title=say("Do it again"), body=body)
 
 
@@ -48,19 +48,19 @@ def _commands(title: str, lines: list[Any]) -> str:
     return f'<h3>{html_text(title)}</h3><pre class="wrap"><code>{written}</code></pre>'
 
 
-def _settings(text: str) -> str:
+def _settings(text: str, most: int) -> str:
     """`config.yaml` as it is written; the comments, which say where a value came from, paler."""
     lines = text.splitlines()
     if not lines:
         return ""
     shown = []
-    for line in lines[:_MOST_LINES]:
+    for line in lines[:most]:
         value, mark, origin = short(line.rstrip(), 240).partition(" #")
         comment = f"<i> #{html_text(origin)}</i>" if mark else ""
         if value.startswith("#"):
             value, comment = "", f"<i>{html_text(value)}{html_text(mark + origin)}</i>"
         shown.append(html_text(value) + comment)
-    if len(lines) > _MOST_LINES:
+    if len(lines) > most:
         shown.append("<i># ...</i>")
     written = "\n".join(shown)
     title = say("Settings, each with its origin")

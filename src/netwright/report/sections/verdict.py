@@ -6,7 +6,7 @@ from netwright.core.escaping import html_text
 from netwright.core.languages import current, say
 from netwright.report.judgement import interval, judge
 from netwright.report.material import Evidence, Material, mapping
-from netwright.report.pictures import Pictures
+from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.tables import facts
 from netwright.report.words import (
@@ -24,7 +24,7 @@ from netwright.report.words import (
 
 
 @SECTIONS.register("verdict", order=10)
-def verdict(material: Material, pictures: Pictures) -> Part:
+def verdict(material: Material, allowance: Allowance) -> Part:
     """The head of the page."""
     sentences = judge(material)
     lead = f'<p class="lead">{html_text(sentences[0])}</p>' if sentences else ""
