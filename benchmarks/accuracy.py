@@ -1,0 +1,162 @@
+"""Test accuracy of the recipes that come with Netwright: five seeds each, through the command.
+
+    python benchmarks/accuracy.py                 # digits and MNIST, some 25 minutes on two cores
+    python benchmarks/accuracy.py --quick         # two seeds of the digits; prints, keeps nothing
+
+Each cell is `netwright train` in a fresh process, then `netwright evaluate` on the test split of
+the run it left; training looks at a validation tenth only. One line a cell goes into
+`accuracy.jsonl`; started again, the benchmark goes on after the last. The table is written to
+`accuracy.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import feeds
+from cells import Cells, machine
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A recipe, and the accuracy in percent that the median of the seeds has to reach."""
+
+    name: str
+    words: tuple[str, ...]
+    goal: float
+
+
+def subjects() -> list[Subject]:
+    return [
+        Subject(name="digits", words=("digits",), goal=98.5),
+        Subject(
+            name="MNIST, LeNet-5",
+            words=(str(feeds.data_folder() / "mnist"), "--config", "mnist-lenet5"),
+            goal=99.2,
+        ),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, help="the folder with mnist/")
+    parser.add_argument("--quick", action="store_true", help="two seeds of the digits only")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--fresh", action="store_true", help="forget the lines measured before")
+    given = parser.parse_args()
+    if given.data is not None:
+        os.environ["NETWRIGHT_SHARED_DATA"] = str(given.data.resolve())
+    seeds = min(given.seeds, 2) if given.quick else given.seeds
+    chosen = subjects()[:1] if given.quick else subjects()
+    setup = {
+        **machine(),
+        "torch": version("torch"),
+        "netwright": version("netwright"),
+        "threads": given.threads,
+    }
+    print(json.dumps(setup), flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        kept = Path(scratch) if given.quick else HERE
+        cells = Cells(kept / "accuracy.jsonl", setup, fresh=given.fresh)
+        for subject in chosen:
+            for seed in range(seeds):
+                cell = f"{subject.name}, seed {seed}"
+                if cell not in cells:
+                    cells.add(cell, measured(subject, seed, given.threads))
+                    print(f"{cell}: {json.dumps(cells.found[cell])}", flush=True)
+        table = table_of(chosen, cells.found, setup)
+        (kept / "accuracy.md").write_text(table)
+        print(table)
+
+
+def measured(subject: Subject, seed: int, threads: int) -> dict[str, Any]:
+    """One training and its evaluation on the test split."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        words = ["train", *subject.words, f"seed={seed}", "device=cpu", f"--run-dir={run}"]
+        trained, seconds, peak = _netwright(words, threads)
+        tested, _, _ = _netwright(["evaluate", str(run), "--split=test", "--device=cpu"], threads)
+    return {
+        "test_acc1": 100 * tested["metrics"]["acc1"],
+        "test_count": tested["count"],
+        "val_acc1": 100 * trained["best"]["value"],
+        "best_epoch": trained["best"]["epoch"],
+        "epochs": trained["epochs"],
+        "process_seconds": round(seconds, 1),
+        "peak_mb": round(peak),
+    }
+
+
+def _netwright(words: Sequence[str], threads: int) -> tuple[dict[str, Any], float, float]:
+    """The JSON document of a command, its seconds, and the peak memory of its process in MB."""
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    started = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "netwright", *words, "--json"],
+            stdout=out,
+            stderr=err,
+            env=environment,
+        )
+        # wait4, for it tells the memory of this child alone.
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - started
+        out.seek(0)
+        err.seek(0)
+        if process.returncode:
+            raise SystemExit(f"netwright {' '.join(words)} failed:\n{err.read()}")
+        return json.load(out), seconds, usage.ru_maxrss / 1024
+
+
+def table_of(
+    chosen: Sequence[Subject], found: Mapping[str, Mapping[str, Any]], setup: Mapping[str, Any]
+) -> str:
+    lines = [
+        "# Test accuracy of the recipes",
+        "",
+        f"{setup['processor']}, {setup['cores']} cores, {setup['threads']} threads; "
+        f"Python {setup['python']}, torch {setup['torch']}, Netwright {setup['netwright']}. "
+        "Written by `benchmarks/accuracy.py`. Models are selected on a validation tenth of the "
+        "training data; the test split is looked at once, at the end.",
+        "",
+        "| recipe | test images | median test accuracy, % | goal | each seed | epochs "
+        "| seconds of the process | peak memory, MB |",
+        "|---|---:|---:|---:|---|---:|---:|---:|",
+    ]
+    for subject in chosen:
+        rows = [line for cell, line in found.items() if cell.startswith(f"{subject.name}, seed")]
+        if not rows:
+            continue
+        middle = {
+            name: statistics.median(row[name] for row in rows)
+            for name in ("test_acc1", "process_seconds", "peak_mb", "epochs")
+        }
+        each = ", ".join(f"{row['test_acc1']:.2f}" for row in rows)
+        lines.append(
+            f"| {subject.name} | {rows[0]['test_count']} | **{middle['test_acc1']:.2f}** "
+            f"| {subject.goal} | {each} | {middle['epochs']:.0f} "
+            f"| {middle['process_seconds']:.0f} | {middle['peak_mb']:.0f} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    main()
