@@ -118,3 +118,9 @@ def test_a_model_that_needs_values_is_copied_and_run_on_zeros() -> None:
 def test_a_model_that_cannot_take_the_input_says_so() -> None:
     with pytest.raises(SettingError, match=r"The model cannot take images of 3x5x5: mat1 and mat2"):
         outline(nn.Sequential(nn.Flatten(), nn.Linear(10, 2)), (3, 5, 5))
+
+
+def test_a_place_where_nothing_happens_has_no_row() -> None:
+    assert _rows(nn.Sequential(nn.Identity(), nn.Flatten()), 1, 2, 2) == [
+        ("1", "Flatten", (4,), 0, 0)
+    ]
