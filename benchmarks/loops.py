@@ -136,7 +136,7 @@ def lightning(job: Job) -> float:
 
 def netwright(job: Job) -> float:
     """`netwright train`, whole: checkpoints, metrics, evidence and report as for any user."""
-    from netwright.__main__ import main
+    from netwright.cli import main
     from netwright.core.events import Event, Measured, StepEnded
     from netwright.tasks import training
 
