@@ -30,7 +30,8 @@ def outline(model: nn.Module, input_size: tuple[int, int, int]) -> list[LayerRow
     A layer is a module without parts, or one that computes or owns weights itself; the rows'
     parameters and multiply-accumulates (of convolutions, linear layers and other matrix
     products) add up to the model's. A weight used twice counts where it is used first. A
-    layer that runs twice has two rows, `nn.Identity` has none. The model, its mode and its hooks are left as they were.
+    layer that runs twice has two rows, `nn.Identity` has none. The model, its mode and its
+    hooks are left as they were.
 
     A model that cannot run on the meta device is copied and run on zeros. Raises `SettingError`
     for one that cannot take the input at all.
