@@ -18,7 +18,7 @@ from netwright.core.errors import DataError
 from netwright.core.languages import say
 from netwright.records.arrays import Array
 from netwright.records.run import Run
-from netwright.report.words import number, short, spoken, whole
+from netwright.report.words import number, share, short, spoken, whole
 
 T = TypeVar("T")
 
@@ -201,7 +201,7 @@ class Material:
             split=split,
             confusion=confusion,
             loss=_scalar(arrays.get("loss")),
-            accuracy=_scalar(arrays.get("acc1")),
+            accuracy=share(_scalar(arrays.get("acc1"))),
             worst=_mistakes(arrays, "worst_images", "worst_target", "worst_pred"),
             pairs=_mistakes(arrays, "pair_images", "pair_true", "pair_pred"),
         )
@@ -301,7 +301,7 @@ def _mistakes(
             image=image,
             target=true,
             pred=said,
-            probability=number(float(chances[i])) if i < len(chances) else None,
+            probability=share(float(chances[i])) if i < len(chances) else None,
             name=short(names[i], 200) if i < len(names) else "",
         )
         for i, (image, true, said) in enumerate(rows)

@@ -50,12 +50,12 @@ def _row(
     shown = [each for each in evidence.pairs if (each.target, each.pred) == (true, pred)][:3]
     alt = say("{true} taken for {pred}", true=short(first), pred=short(second))
     images = "".join(allowance.image(each.image, alt=alt, about=56) for each in shown)
-    share = times / total if total else 0.0
+    part = times / total if total else 0.0
     told = say("{times} of {total}", times=f"{times:,}", total=f"{total:,}")
     return (
         f'<li><p class="pair"><b>{named(first, 24)}</b><span aria-hidden="true">→</span>'
         f'<b class="said">{named(second, 24)}</b></p>'
-        f'<div class="often">{bar(share, "wrong")}'
-        f"<span>{html_text(told)} · {percent(share)}</span></div>"
+        f'<div class="often">{bar(part, "wrong")}'
+        f"<span>{html_text(told)} · {percent(part)}</span></div>"
         f'<div class="strip">{images}</div></li>'
     )

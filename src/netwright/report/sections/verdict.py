@@ -17,6 +17,7 @@ from netwright.report.words import (
     named,
     number,
     percent,
+    share,
     size,
     together,
     whole,
@@ -74,11 +75,10 @@ def _score(material: Material) -> str:
     """The number everything was for, large."""
     shown = [each for each in material.evidence if each.accuracy is not None]
     if not shown:
-        if material.best_value is None:
+        best = material.best_value
+        if best is None:
             return ""
-        value = (
-            percent(material.best_value) if "acc" in material.goal else digits(material.best_value)
-        )
+        value = percent(best, 2) if "acc" in material.goal else digits(best)
         return (
             f'<div class="score"><p class="big">{html_text(value)}</p>'
             f"<p>{named(material.goal)}</p></div>"
@@ -113,7 +113,7 @@ def _costs(material: Material) -> list[tuple[str, str]]:
     seconds = number(info.get("seconds"))
     if seconds is not None:
         rows.append((say("time"), duration(seconds)))
-    waiting = number(info.get("data_wait_share"))
+    waiting = share(info.get("data_wait_share"))
     if waiting is not None:
         rows.append((say("waiting for data"), percent(waiting, 0 if waiting >= 0.1 else 1)))
     peak = number(info.get("peak_memory_bytes"))
