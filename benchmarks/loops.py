@@ -11,12 +11,13 @@ evaluate 1,000 images at the end of each epoch, inside the time that is measured
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import json
 import resource
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,10 +175,32 @@ def netwright(job: Job) -> float:
         "sched=constant",
         f"--run-dir={job.folder / 'run'}",
     ]
-    status = main(words)
+    with loaders_made() as made:
+        status = main(words)
     if status:
         raise SystemExit(status)
+    if job.feed == "loader" and not made:
+        raise SystemExit(
+            "Netwright was not fed by torch's DataLoader: this compares unlike things."
+        )
     return found["accuracy"]
+
+
+@contextlib.contextmanager
+def loaders_made() -> Iterator[list[DataLoader[Any]]]:
+    """The DataLoaders that were iterated inside the block."""
+    made: list[DataLoader[Any]] = []
+    iterate = DataLoader.__iter__
+
+    def noticed(loader: DataLoader[Any]) -> Any:
+        made.append(loader)
+        return iterate(loader)
+
+    DataLoader.__iter__ = noticed
+    try:
+        yield made
+    finally:
+        DataLoader.__iter__ = iterate
 
 
 CONTENDERS = {"bare": bare, "lightning": lightning, "netwright": netwright}
