@@ -118,19 +118,25 @@ def shares(values: Sequence[float]) -> Axis:
     low = depth(max(0.0, min(values)))
     low = max((depth(tick) for tick in _STRETCHED if depth(tick) <= low + 1e-12), default=0.0)
     span = -math.log10(floor) - low or 1.0
-    known = [tick for tick in _STRETCHED if low - 1e-9 <= depth(tick) and 1 - tick > 1.15 * floor]
-    while len(known) > 6:  # every other one, from the top, where the reader looks
-        known = known[::-2][::-1]
-    if best >= 1:
-        known = [tick for tick in known if 1 - tick > 1.6 * floor] + [1.0]
+    top = [1.0] if best >= 1 else []
+    room = (1.6 if top else 1.15) * floor  # so that no label lies on that of 100 %
+    known = [tick for tick in _STRETCHED if low - 1e-9 <= depth(tick) and 1 - tick > room]
+    kept: list[float] = []
+    for tick in reversed(known):  # from the top, where the reader looks
+        if not kept or depth(kept[0]) - depth(tick) >= _APART * span:
+            kept.insert(0, tick)
+    kept += top
     return Axis(
         place=lambda value: (depth(value) - low) / span,
-        ticks=tuple((tick, _share(tick)) for tick in known),
+        ticks=tuple((tick, _share(tick)) for tick in kept),
         note="stretched",
     )
 
 
 _STRETCHED = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
+
+# The least distance between two labels, as a part of the axis.
+_APART = 0.12
 
 
 def _tick_label(value: float, step: float) -> str:
