@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults.fork_server import ForkServer
+from faults.runs import train
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +34,12 @@ def place(tmp_path: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="netwright-faults-", dir=memory))
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def reference(server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that nobody disturbed."""
+    run = tmp_path_factory.mktemp("reference") / "run"
+    child = train(server, run)
+    assert child.wait() == 0, child.text()
+    return run

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 
 from faults.faulty_disk import FaultyDisk, installed
+from netwright.cli import main
 from netwright.core import atomic
 from netwright.core.errors import NetwrightError
 from netwright.train.checkpoints import Checkpoints, read_checkpoint
@@ -209,6 +211,28 @@ def fill(argv: Sequence[str]) -> int:
     told = {"failed": step, "error": error, "code": code, "newest": newest.step, "left": left}
     print(json.dumps(told | {"best": newest.best, "damaged": saves.damaged}))
     return 0
+
+
+def train_until_full(argv: Sequence[str]) -> int:
+    """Train on a small disk of its own until it is full, make room, and go on to the end.
+
+    The run is copied out at the end, for the disk goes with this process.
+    """
+    folder, kept = Path(argv[0]), Path(argv[1])
+    _mount(folder, "size=4m")
+    ballast = folder / "ballast"
+    ballast.write_bytes(bytes(_room(folder) - 1_500_000))
+    full = main(argv[2:])
+    left = sorted(os.listdir(folder / "run" / "ckpt"))
+    ballast.unlink()
+    done = main(argv[2:])
+    shutil.copytree(folder / "run", kept)
+    print(json.dumps({"full": full, "left": left, "done": done}))
+    return 0
+
+
+def _room(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
 
 
 def seal(argv: Sequence[str]) -> int:
