@@ -48,7 +48,7 @@ def test_train_leaves_a_run_a_report_and_two_lines_to_go_on_with(netwright):
         "data  ",
         "plan  mlp",
         "epoch  train/loss",
-        "Next  netwright report",
+        "Next: netwright report",
     ):
         assert word in answer.err
 

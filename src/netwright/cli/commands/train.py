@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -96,9 +97,10 @@ def train(
         return 0
     page = _report(trained)
     call.result({**trained.to_json(), "report": str(page)}, _lines(trained, page))
-    if not call.quiet and not call.json:
-        call.note("Next", "{command}", command=f"netwright report {trained.run.path} --open")
-        call.note("", "{command}", command=f"netwright predict {trained.run.path} IMAGES")
+    if not call.json:
+        run = _shortest_name(trained.run.path)
+        command = f"netwright report {run} --open      netwright predict {run} IMAGES"
+        call.note("Next:", "{command}", command=command)
     if open:
         show(page)
     return 0
@@ -162,6 +164,15 @@ def _report(trained: Trained) -> Path:
 
     page = trained.run.path / "report.html"
     return page if page.exists() else write_report(trained.run)
+
+
+def _shortest_name(run: Path) -> str:
+    """What the next commands may call the run: `latest` where that means it."""
+    from netwright.records.run import find_run, runs_root
+
+    if (runs_root() / "latest").exists() and find_run("latest").path.resolve() == run.resolve():
+        return "latest"
+    return shlex.quote(str(run))
 
 
 def _lines(trained: Trained, page: Path) -> Iterator[str]:
