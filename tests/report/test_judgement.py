@@ -36,7 +36,7 @@ def test_the_interval_is_wilsons() -> None:
     # Wilson's own form, checked against R: prop.test(355, 360, correct = FALSE)
     assert interval(355, 360) == pytest.approx((0.9679, 0.9941), abs=2e-4)
     assert interval(0, 10) == pytest.approx((0, 0.2775), abs=1e-4)
-    assert interval(10, 10)[1] == 1
+    assert interval(10, 10)[1] == pytest.approx(1)
 
 
 def test_it_begins_with_how_many_were_right(make_run: Make, tmp_path: Path) -> None:

@@ -307,3 +307,33 @@ def test_labels_outside_the_classes_are_shown_as_numbers(make_run: Make, tmp_pat
     good["worst_pred"] = np.full_like(good["worst_pred"], 4711)
     np.savez(folder / "evidence" / "test.npz", **good)
     assert "4711" in shown(render(Run(folder), language="en"))
+
+
+def test_images_that_were_set_aside_are_listed_with_their_reasons(
+    make_run: Make, tmp_path: Path
+) -> None:
+    folder = make_run(tmp_path / "run")
+    model = json.loads((folder / "model.json").read_text())
+    model["data"]["quarantined"] = [["cats/7.jpg", "it is truncated"], ["a.gif", "<b>too large"]]
+    (folder / "model.json").write_text(json.dumps(model))
+    text = shown(render(Run(folder), language="en"))
+    assert "Set aside because they could not be read: 2" in text
+    assert "cats/7.jpg it is truncated" in text
+    assert "a.gif <b>too large" in text
+
+
+def test_notes_stand_worst_first_and_once(make_run: Make, tmp_path: Path) -> None:
+    notes = [
+        {"word": word, "template": f"{word.lower()} text"} for word in ("NOTE", "STOP", "NOTE")
+    ]
+    text = shown(render(Run(make_run(tmp_path / "run", info={"notes": notes})), language="en"))
+    assert "STOP stop text NOTE note text Curves" in text
+
+
+def test_a_path_gives_its_last_part_to_the_title(make_run: Make, tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    model = json.loads((folder / "model.json").read_text())
+    model["data"]["name"] = "/somewhere/deep/flowers/"
+    model["architecture"] = {"factory": "/somewhere/nets.py:make"}
+    (folder / "model.json").write_text(json.dumps(model))
+    assert "<title>flowers · nets.py:make · Netwright</title>" in render(Run(folder))

@@ -193,7 +193,7 @@ def _colours(confusion: Array) -> Array:
     image[:, :, :3] = _WRONG
     diagonal = np.arange(len(confusion))
     image[diagonal, diagonal, :3] = _RIGHT
-    shown = np.where(confusion > 0, 0.15 + 0.85 * strengths(confusion), 0.0)
+    shown = np.where(confusion > 0, 0.35 + 0.65 * strengths(confusion), 0.0)
     image[:, :, 3] = np.rint(255 * shown).astype(np.uint8)
     # A colour under no opacity is still bytes in the file.
     image[image[:, :, 3] == 0] = 0

@@ -89,10 +89,10 @@ table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:ta
 th{text-align:left;font-weight:500;color:var(--soft);font-size:13px;vertical-align:bottom;
 white-space:nowrap}
 th,td{padding:6px 18px 6px 0;border-bottom:1px solid var(--rule)}
-td:first-child{overflow-wrap:break-word}
+td:first-child{overflow-wrap:break-word;white-space:nowrap}
 th:last-child,td:last-child{padding-right:0}
 .num{text-align:right;white-space:nowrap}
-.barred{width:44%;min-width:56px}
+.barred{width:100%;min-width:56px}
 tfoot td{font-weight:600;border-bottom:0}
 .bar{height:8px;width:100%;border-radius:2px;overflow:hidden;background:var(--faint)}
 code,pre{font-family:var(--mono);font-size:13px}
@@ -141,6 +141,7 @@ h1{font-size:30px}.mast .lead{font-size:18px}.score .big{font-size:60px}
 section{padding-top:36px}.facts{grid-template-columns:repeat(auto-fit,minmax(96px,1fr))}
 .gallery{grid-template-columns:repeat(auto-fill,minmax(92px,1fr))}
 .barred{min-width:32px}th,td{padding-right:10px}
+td:first-child{white-space:normal}
 svg text:not([font-size]){font-size:12.5px}.pairs li{grid-template-columns:1fr}
 .strip{grid-column:1;grid-row:auto;margin-top:10px}}
 @page{size:A4;margin:15mm 14mm}

@@ -27,7 +27,7 @@ def confusion(material: Material, allowance: Allowance) -> Part | None:
             say("The same for {count} validation images", count=f"{other.count:,}"),
             _matrix(material, other),
         )
-    return Part(title=say("What is taken for what"), lead=_lead(shown[0]), body=body)
+    return Part(title=say("Confusion matrix"), lead=_lead(shown[0]), body=body)
 
 
 def _lead(evidence: Evidence) -> str:
