@@ -44,7 +44,7 @@ def test_group_norm_gives_a_sample_the_same_answer_in_training() -> None:
     torch.testing.assert_close(model(images)[:1], model(images[:1]), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.shared_data("cifar10")
+@pytest.mark.shared_data("cifar10.zip", "weights/resnet20_cifar10.safetensors")
 def test_published_weights_load_strictly_and_classify_cifar10(shared_data: Path) -> None:
     model = resnet20().eval()
     model.load_state_dict(load_file(shared_data / "weights" / "resnet20_cifar10.safetensors"))

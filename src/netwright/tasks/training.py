@@ -70,9 +70,14 @@ def _folder(run_dir: Path | None, prepared: Prepared) -> RunFolder:
         return RunFolder.open(run_dir)
     return RunFolder.create(
         run_dir,
-        name_parts=(prepared.dataset.name, prepared.architecture.name),
+        name_parts=[_short(each) for each in (prepared.dataset.name, prepared.architecture.name)],
         root=runs_root(),
     )
+
+
+def _short(name: str) -> str:
+    """The part of a path or factory that tells it from others: `model.py:Net`, `flowers`."""
+    return name.rstrip("/").rpartition("/")[2]
 
 
 def _barely_begun(path: Path) -> bool:

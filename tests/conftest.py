@@ -1,0 +1,25 @@
+"""What several test folders share: the optional real data sets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def shared_data(request: pytest.FixtureRequest) -> Path:
+    """The folder of real data sets, for tests marked `shared_data("cifar10.zip", ...)`.
+
+    It is named by NETWRIGHT_TEST_DATA, else looked for as `shared/data` beside the checkout; a
+    test whose files are not there is skipped.
+    """
+    folder = Path(os.environ.get("NETWRIGHT_TEST_DATA", ROOT.parent / "shared" / "data"))
+    marker = request.node.get_closest_marker("shared_data")
+    for name in marker.args if marker is not None else ():
+        if not (folder / name).exists():
+            pytest.skip(f"needs {name} in NETWRIGHT_TEST_DATA")
+    return folder
