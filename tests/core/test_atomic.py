@@ -1,5 +1,6 @@
 """A file holds the old content or the new, and a disk that refuses is told in words."""
 
+import contextlib
 import errno
 import json
 import os
@@ -7,7 +8,14 @@ import os
 import pytest
 
 from netwright.core import atomic
-from netwright.core.atomic import explained, free_bytes, write_bytes, write_json, write_text
+from netwright.core.atomic import (
+    explained,
+    free_bytes,
+    make_folder,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from netwright.core.errors import ExhaustedError
 
 
@@ -89,3 +97,27 @@ def test_removing_takes_files_folders_links_and_what_is_not_there(tmp_path):
     atomic.disk.remove(tmp_path / "folder")
     atomic.disk.remove(tmp_path / "folder")
     assert os.listdir(tmp_path) == []
+
+
+def test_new_folders_are_forced_to_the_disk_level_by_level(tmp_path, monkeypatch):
+    synced = []
+
+    class Watched(atomic.Disk):
+        def sync(self, path):
+            synced.append(path)
+            super().sync(path)
+
+    monkeypatch.setattr(atomic, "disk", Watched())
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b")
+    assert synced == [tmp_path / "a", tmp_path]
+
+
+@pytest.mark.parametrize(("number", "told"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_only_a_disk_that_cannot_force_folders_may_leave_it(tmp_path, monkeypatch, number, told):
+    def refuse(_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="error") if told else contextlib.nullcontext():
+        atomic.disk.sync(tmp_path)

@@ -436,6 +436,15 @@ def test_a_whole_checkpoint_that_lacks_its_name_gets_it_at_opening(run, saves):
     assert Checkpoints(run / "ckpt").newest().step == 7
 
 
+def test_whatever_else_a_kill_or_a_stranger_left_is_removed_at_opening(run, saves):
+    (run / "ckpt" / ".step-odd.writing").mkdir()
+    (run / "ckpt" / ".step-000000001.removing").mkdir()
+    (run / ".best.safetensors.writing").touch()
+    Checkpoints(run / "ckpt")
+    assert os.listdir(run / "ckpt") == []
+    assert os.listdir(run) == ["ckpt"]
+
+
 # --- a disk or a memory that is full ---------------------------------------------------------
 
 
@@ -464,6 +473,21 @@ def test_a_failed_save_is_told_at_the_next_call_and_the_one_after_goes_well(save
     _save(saves, 2)
     assert saves.steps() == [2]
     assert not list(saves.folder.glob(".*"))
+
+
+def test_a_best_that_could_not_be_saved_is_not_the_best(run, saves, monkeypatch):
+    class Broken(atomic.Disk):
+        def write(self, path, *parts):
+            raise OSError(5, "Input/output error")
+
+    _save(saves, 1, best=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "disk", Broken())
+        with pytest.raises(ExhaustedError):
+            _save(saves, 2, best=True)
+    _save(saves, 3)
+    assert saves.newest().best == 1
+    assert _best(run) == 1
 
 
 @pytest.mark.parametrize(

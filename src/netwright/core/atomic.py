@@ -37,6 +37,10 @@ class Disk:
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
+        except OSError as error:
+            # Some network file systems cannot do this for a folder, and say so.
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
         finally:
             os.close(handle)
 
@@ -68,6 +72,15 @@ class Disk:
 
 
 disk = Disk()
+
+
+def make_folder(path: Path) -> None:
+    """Make `path` and its missing parents, and force their names to the disk."""
+    with explained(path):
+        missing = [place for place in (path, *path.parents) if not place.exists()]
+        disk.make_folder(path)
+        for place in missing:
+            disk.sync(place.parent)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

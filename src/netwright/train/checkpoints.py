@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from netwright.core import atomic
-from netwright.core.errors import CheckpointError, ExhaustedError
+from netwright.core.errors import CheckpointError, ExhaustedError, NetwrightError
 from netwright.core.languages import say
 from netwright.train.copies import Copies, num_bytes, ties_of
 from netwright.train.manifest import MANIFEST, damage, manifest_of, verified
@@ -80,8 +80,8 @@ class Checkpoints:
         """(name, reason) of what was found damaged and moved to `ckpt/damaged/`."""
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
+        atomic.make_folder(folder)
         with atomic.explained(folder):
-            atomic.disk.make_folder(folder)
             self._tidy()
         self._best = step_of(self._best_path)
         self._copies = Copies()
@@ -120,8 +120,14 @@ class Checkpoints:
     def wait(self) -> None:
         """Wait for the save under way; raises what went wrong with it."""
         pending, self._pending = self._pending, None
-        if pending is not None:
+        if pending is None:
+            return
+        try:
             pending.result()
+        except NetwrightError:
+            # The best may be lost with this save: it is again what the newest one on disk says.
+            self._best = next(map(_best_of, map(self._path, reversed(self.steps()))), None)
+            raise
 
     def close(self) -> None:
         """Wait for the save under way and end the thread; raises what went wrong."""
@@ -253,6 +259,7 @@ class Checkpoints:
                 atomic.disk.remove(entry)
         for entry in sorted(self.folder.glob(".step-*.removing")):
             atomic.disk.remove(entry)
+        atomic.disk.remove(_hidden(self._best_path, "writing"))
 
     def _settle_best(self, checkpoint: Checkpoint) -> Checkpoint:
         best = checkpoint.best
@@ -325,6 +332,8 @@ _UNREADABLE = (
 
 
 def _verifies(path: Path, name: str) -> bool:
+    if not _FOLDER.fullmatch(name):
+        return False
     try:
         _read(path, name)
     except CheckpointError:

@@ -56,8 +56,7 @@ class RunFolder:
             path = fresh_place(root, name_parts)
         refuse_unfit(path)
         refuse_taken(path)
-        with atomic.explained(path):
-            atomic.disk.make_folder(path)
+        atomic.make_folder(path)
         lock = _lock(path)
         try:
             refuse_taken(path)  # another process may have come and gone since
