@@ -61,7 +61,10 @@ def main() -> None:
         **versions(pythons),
         "threads": given.threads,
         "workers": given.workers,
-        "steps": {each.name: window(each, given.quick) for each in feeds.SETUPS.values()},
+        "steps": ", ".join(
+            "{} steps {} to {}".format(each.name, *window(each, given.quick))
+            for each in feeds.SETUPS.values()
+        ),
     }
     print(json.dumps(setup), flush=True)
     with tempfile.TemporaryDirectory() as scratch:
