@@ -43,7 +43,7 @@ def _memory(error: BaseException) -> NetwrightError | None:
     if (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in reason)
+        or (isinstance(error, RuntimeError) and any(words in reason for words in _NO_MEMORY))
     ):
         return ExhaustedError(
             "Memory ran out: {reason}",
@@ -52,6 +52,9 @@ def _memory(error: BaseException) -> NetwrightError | None:
             reason=reason or "MemoryError",
         )
     return None
+
+
+_NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")
 
 
 def _confession(error: BaseException, call: Call) -> str:
