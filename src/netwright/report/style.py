@@ -47,12 +47,12 @@ font-variant-numeric:tabular-nums;white-space:nowrap}
 border-radius:0 6px 6px 0;margin:0 0 18px}
 .state b{color:var(--orange);letter-spacing:.04em;margin-right:.4em}
 .state.stop{border-color:var(--stop)}.state.stop b{color:var(--stop)}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(104px,1fr));gap:18px 26px;
+.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(112px,1fr));gap:18px 20px;
 align-items:end;margin:0 0 22px;padding:0}
 section.verdict .facts{border-top:1px solid var(--rule);border-bottom:1px solid var(--rule);
 padding:18px 0;margin:36px 0 0}
 dt{font-size:13px;color:var(--soft)}
-dd{margin:0;font-size:17px;font-weight:560;font-variant-numeric:tabular-nums;
+dd{margin:0;font-size:16px;font-weight:560;font-variant-numeric:tabular-nums;
 overflow-wrap:anywhere}
 nav{display:flex;flex-wrap:wrap;gap:6px 18px;padding:18px 0 0;font-size:14px}
 a{color:var(--blue);text-decoration:none}a:hover{text-decoration:underline}
@@ -85,6 +85,7 @@ svg .on{fill:var(--ink)}svg .mid{fill:#0e1114}svg .over{fill:var(--over);font-we
 figcaption{font-size:15px;font-weight:600;margin:0 0 6px}
 figcaption small{font-weight:400;color:var(--soft);font-size:13px;margin-left:.3em}
 .scroll{overflow-x:auto}
+#data .scroll{max-width:720px}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
 th{text-align:left;font-weight:500;color:var(--soft);font-size:13px;vertical-align:bottom;
 white-space:nowrap}
@@ -152,12 +153,12 @@ body{font-size:10.5pt}main{padding:0;max-width:none;column-gap:28px}nav{display:
 main>.half{grid-column:auto}.mast{grid-template-columns:minmax(0,1fr) auto;gap:24px 36px}
 .score{text-align:right;min-width:0}.score .big{font-size:52px}h1{font-size:28px}
 .mast .lead{font-size:13pt}section{padding-top:26px}footer{display:none}
-.facts{grid-template-columns:repeat(auto-fit,minmax(84px,1fr));gap:12px 20px}
+.facts{grid-template-columns:repeat(auto-fit,minmax(78px,1fr));gap:12px 14px}
 .gallery{grid-template-columns:repeat(auto-fill,minmax(90px,1fr));gap:14px 10px}
 .charts{grid-template-columns:repeat(2,minmax(0,1fr));gap:18px 28px}
 .pairs{grid-template-columns:repeat(2,minmax(0,1fr));column-gap:28px}
-h2,h3,summary,section>.lead{break-after:avoid}
-figure,tr,.pairs li,.notes li,.facts div,.state{break-inside:avoid}
+h2,h3,summary,section>.lead,tbody tr:last-child{break-after:avoid}
+figure,tr,section>.lead,.pairs li,.notes li,.facts div,.state{break-inside:avoid}
 .verdict{break-inside:avoid}thead{display:table-header-group}tfoot{display:table-row-group}
 details::details-content{content-visibility:visible;height:auto;opacity:1}
 summary{list-style:none;color:var(--ink);font-weight:600}

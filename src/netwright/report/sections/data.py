@@ -60,8 +60,13 @@ def _facts(material: Material, counts: Mapping[str, Mapping[str, Any]]) -> list[
     for name, title in (("mean", say("mean")), ("std", say("std"))):
         values = [number(each) for each in sequence(shown.get(name))[:8]]
         if values:
-            rows.append((title, " ".join(NONE if v is None else f"{v:.3f}" for v in values)))
+            rows.append((title, " ".join(map(_short_mean, values))))
     return rows
+
+
+def _short_mean(value: float | None) -> str:
+    """Three decimals, without the nought where several stand in a row: .485 .456 .406."""
+    return NONE if value is None else f"{value:.3f}".removeprefix("0")
 
 
 def _counts(material: Material, counts: Mapping[str, Mapping[str, Any]], most: int) -> str:
