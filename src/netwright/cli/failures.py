@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-import traceback
 from pathlib import Path
 
 from netwright.cli.columns import screen_width, wrap
@@ -58,6 +56,8 @@ _NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")
 
 
 def _confession(error: BaseException, call: Call) -> str:
+    import traceback  # only a fault of ours pays for it
+
     trace = "".join(traceback.format_exception(error))
     place = _written(trace, call.run_folder)
     return say(
@@ -75,6 +75,8 @@ def _written(trace: str, run_folder: Path | None) -> str:
             return log.name
         except OSError:
             pass  # the run folder went away or is full: the temporary folder may not be
+    import tempfile
+
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="netwright-", suffix=".txt", delete=False, encoding="utf-8"
