@@ -234,6 +234,6 @@ def test_another_environment_makes_a_resume_approximate_and_so_may_the_task(benc
     other = bench(Counting())
     other.trainer.environment = {"torch": "y"}
     other.task.inexact = "the game starts anew"
-    assert other.trainer.restore(newest) == (
+    assert str(other.trainer.restore(newest)) == (
         "approximate because torch x -> y; the game starts anew"
     )

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from netwright.core.languages import Phrase
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunStarted:
@@ -25,7 +27,7 @@ class RunStarted:
     step: int
     steps: int | None
     steps_per_epoch: int | None
-    resumed: str = ""
+    resumed: str | Phrase = ""
 
 
 @dataclass(frozen=True, kw_only=True)

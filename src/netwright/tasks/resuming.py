@@ -61,7 +61,7 @@ class _ResumeNote:
     def __call__(self, event: e.Event) -> None:
         if isinstance(event, e.RunStarted) and event.resumed:
             known = list(self.folder.info.get("resumed") or [])
-            line = {"step": event.step, "how": event.resumed, "command": self.command}
+            line = {"step": event.step, "how": str(event.resumed), "command": self.command}
             self.folder.write_info(resumed=[*known, line])
 
 

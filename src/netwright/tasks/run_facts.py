@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from netwright.core.events import Noted
 from netwright.core.factories import find_factory, is_factory
 from netwright.inspection.outline import outline
 from netwright.tasks.architectures import CODE_FOLDER
@@ -71,10 +72,19 @@ def _model_facts(prepared: Prepared) -> dict[str, Any]:
             "attribution": dataset.attribution,
             "fingerprint": dataset.fingerprint(),
             "code": _data_code(prepared.recipe.data.name),
-            "notes": [note.template.format(**note.values) for note in dataset.notes],
+            "notes": [_message(note) for note in dataset.notes],
             "quarantined": [list(each) for each in dataset.quarantined],
         },
     }
+
+
+def _message(note: Noted) -> dict[str, Any]:
+    """A note as the report speaks it again, in the language of its reader."""
+    values = {
+        name: value if isinstance(value, bool | int | float) else str(value)
+        for name, value in note.values.items()
+    }
+    return {"word": note.word, "template": note.template, "values": values}
 
 
 def _data_code(name: str) -> dict[str, str] | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from netwright.core.languages import say
+from netwright.core.languages import Phrase
 
 Environment = dict[str, str | int | bool]
 
@@ -60,17 +60,17 @@ def environment_line(
     }
 
 
-def differences(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
+def differences(old: Mapping[str, object], new: Mapping[str, object]) -> list[Phrase]:
     """What changed from `old` to `new`, one phrase each; empty when a resume is exact.
 
-    >>> differences({"torch": "2.12.0", "threads": 2}, {"torch": "2.13.0", "threads": 2})
+    >>> changed = differences({"torch": "2.12.0", "threads": 2}, {"torch": "2.13.0", "threads": 2})
+    >>> [str(each) for each in changed]
     ['torch 2.12.0 -> 2.13.0']
     """
-    words = _words()
     return [
-        say(
+        Phrase(
             "{what} {old} -> {new}",
-            what=words.get(name, name),
+            what=_WORDS.get(name, name),
             old=_spoken(old.get(name)),
             new=_spoken(new.get(name)),
         )
@@ -79,26 +79,25 @@ def differences(old: Mapping[str, object], new: Mapping[str, object]) -> list[st
     ]
 
 
-def _words() -> dict[str, str]:
-    return {
-        "python": "Python",
-        "code": say("code of Netwright"),
-        "device": say("device"),
-        "processor": say("processor"),
-        "cpu_capability": say("CPU instruction set"),
-        "threads": say("CPU threads"),
-        "world_size": say("number of processes"),
-        "micro_batch": say("micro-batch"),
-        "deterministic": say("deterministic algorithms"),
-        "amp": say("mixed precision"),
-    }
+_WORDS: Mapping[str, Phrase] = {
+    "python": Phrase("Python"),
+    "code": Phrase("code of Netwright"),
+    "device": Phrase("device"),
+    "processor": Phrase("processor"),
+    "cpu_capability": Phrase("CPU instruction set"),
+    "threads": Phrase("CPU threads"),
+    "world_size": Phrase("number of processes"),
+    "micro_batch": Phrase("micro-batch"),
+    "deterministic": Phrase("deterministic algorithms"),
+    "amp": Phrase("mixed precision"),
+}
 
 
-def _spoken(value: object) -> str:
+def _spoken(value: object) -> object:
     if value is None:
-        return say("unknown")
+        return Phrase("unknown")
     if isinstance(value, bool):
-        return say("on") if value else say("off")
+        return Phrase("on") if value else Phrase("off")
     return str(value)
 
 

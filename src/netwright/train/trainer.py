@@ -26,7 +26,7 @@ from netwright.core.errors import (
     InterruptedRunError,
     NetwrightError,
 )
-from netwright.core.languages import say
+from netwright.core.languages import Phrase, Series
 from netwright.train.checkpoints import Checkpoint, Checkpoints
 from netwright.train.environment import differences
 from netwright.train.run_folder import RunFolder
@@ -141,7 +141,7 @@ class Trainer:
             status="done", why=self.progress.stopped or "all steps taken", progress=self.progress
         )
 
-    def restore(self, checkpoint: Checkpoint) -> str:
+    def restore(self, checkpoint: Checkpoint) -> str | Phrase:
         """Take up the state of a checkpoint; "exact", or "approximate because ..."."""
         state = checkpoint.state
         facts = self.task.facts()
@@ -162,8 +162,10 @@ class Trainer:
         self._saved_step = self.progress.step
         why = differences(state["environment"], self.environment)
         if self.task.inexact:
-            why.append(say(self.task.inexact))
-        return f"approximate because {'; '.join(why)}" if why else "exact"
+            why.append(Phrase(self.task.inexact))
+        return (
+            Phrase("approximate because {why}", why=Series(why, between="; ")) if why else "exact"
+        )
 
     def _finished(self) -> bool:
         return bool(self.progress.stopped) or self.progress.step >= self.task.rhythm.steps
