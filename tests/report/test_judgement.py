@@ -32,11 +32,18 @@ def change_metrics(folder: Path, **values: float | None) -> None:
     path.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
 
 
-def test_the_interval_is_wilsons() -> None:
-    # Wilson's own form, checked against R: prop.test(355, 360, correct = FALSE)
-    assert interval(355, 360) == pytest.approx((0.9679, 0.9941), abs=2e-4)
-    assert interval(0, 10) == pytest.approx((0, 0.2775), abs=1e-4)
-    assert interval(10, 10)[1] == pytest.approx(1)
+@pytest.mark.parametrize(("correct", "total"), [(355, 360), (1, 40), (50, 100)])
+def test_at_the_bounds_of_the_interval_the_rate_is_196_deviations_off(
+    correct: int, total: int
+) -> None:
+    for bound in interval(correct, total):  # which is how Wilson defines them
+        deviation = (bound * (1 - bound) / total) ** 0.5
+        assert abs(correct / total - bound) / deviation == pytest.approx(1.96, abs=1e-4)
+
+
+def test_the_interval_of_no_or_only_hits_ends_at_zero_or_one() -> None:
+    assert interval(0, 10) == pytest.approx((0, 0.2775), abs=1e-4)  # z^2 / (n + z^2)
+    assert interval(10, 10) == pytest.approx((0.7225, 1), abs=1e-4)
 
 
 def test_it_begins_with_how_many_were_right(make_run: Make, tmp_path: Path) -> None:

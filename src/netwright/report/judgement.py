@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 
 from netwright.core.languages import say
-from netwright.report.material import Evidence, Material
+from netwright.report.evidence import Evidence
+from netwright.report.material import Material
 from netwright.report.words import digits, percent, share
 
 # From here on waiting for data is worth a sentence, and what a gap between training and

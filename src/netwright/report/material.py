@@ -7,67 +7,30 @@ looked at with doubt; the sections behind take what they get.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
-
-import numpy as np
 
 from netwright.core.config import flatten
 from netwright.core.errors import DataError
 from netwright.core.languages import say
 from netwright.records.arrays import Array
 from netwright.records.run import Run
-from netwright.report.words import number, share, short, spoken, whole
+from netwright.report.evidence import (
+    MOST_CLASSES,
+    Evidence,
+    evidence_in,
+    images_in,
+    integers_in,
+)
+from netwright.report.words import number, spoken, whole
 
 T = TypeVar("T")
 
+# The split that judges comes first.
 SPLITS = ("test", "val")
-MOST_CLASSES = 2000
-MOST_PICTURES = 36
-LONGEST_SIDE = 256
 
 # No run takes a million million steps.
 _FARTHEST = 1e12
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mistake:
-    """One image that the network got wrong: (h, w, 3) uint8 and what was said about it."""
-
-    image: Array
-    target: int
-    pred: int
-    probability: float | None = None
-    name: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """What was measured on one split with the best weights."""
-
-    split: str
-    confusion: Array | None  # (C, C) counts, rows true, columns predicted
-    loss: float | None
-    accuracy: float | None
-    worst: tuple[Mistake, ...]
-    pairs: tuple[Mistake, ...]
-
-    @property
-    def count(self) -> int:
-        """Images measured."""
-        return 0 if self.confusion is None else int(self.confusion.sum())
-
-    @property
-    def correct(self) -> int:
-        return 0 if self.confusion is None else int(np.trace(self.confusion))
-
-    @property
-    def majority(self) -> float | None:
-        """The share of the most frequent class: what saying it always would get."""
-        if self.confusion is None or not self.count:
-            return None
-        return float(self.confusion.sum(axis=1).max() / self.count)
 
 
 class Material:
@@ -187,8 +150,8 @@ class Material:
         arrays = self._read(lambda: self.run.evidence(split), None)
         if arrays is None:
             return None
-        confusion = _confusion(arrays.get("confusion"))
-        if confusion is None and "confusion" in arrays:
+        found = evidence_in(arrays, split)
+        if found.confusion is None and "confusion" in arrays:
             self.faults.append(
                 say(
                     "The confusion matrix of {split} is not shown: it is not a square of counts "
@@ -197,22 +160,11 @@ class Material:
                     most=f"{MOST_CLASSES:,}",
                 )
             )
-        found = Evidence(
-            split=split,
-            confusion=confusion,
-            loss=_scalar(arrays.get("loss")),
-            accuracy=share(_scalar(arrays.get("acc1"))),
-            worst=_mistakes(arrays, "worst_images", "worst_target", "worst_pred"),
-            pairs=_mistakes(arrays, "pair_images", "pair_true", "pair_pred"),
-        )
-        if found.accuracy is None and found.count:
-            found = Evidence(**{**vars(found), "accuracy": found.correct / found.count})
         return found
 
     def _first_batch(self) -> list[tuple[Array, int | None]]:
         arrays = self._read(self.run.first_batch, None) or {}
-        images = _images(arrays.get("images"))
-        target = _integers(arrays.get("target"))
+        images, target = images_in(arrays, "images"), integers_in(arrays, "target")
         return [(image, target[i] if i < len(target) else None) for i, image in enumerate(images)]
 
 
@@ -246,70 +198,3 @@ def _flat(config: Mapping[Any, Any]) -> dict[str, Any]:
         for name, value in groups.items()
     }
     return flatten(plain)
-
-
-def _confusion(array: Array | None) -> Array | None:
-    """(C, C) counts, or None when it is not that."""
-    if array is None or array.ndim != 2 or array.dtype.kind not in "iu":
-        return None
-    rows, columns = array.shape
-    if rows != columns or not 0 < rows <= MOST_CLASSES or array.min() < 0:
-        return None
-    # More than 2**31 images in one cell is nothing anyone measured, and their sum could overflow.
-    return array.astype(np.int64) if array.max() < 2**31 else None
-
-
-def _scalar(array: Array | None) -> float | None:
-    if array is None or array.size != 1 or array.dtype.kind not in "fiu":
-        return None
-    return number(array.reshape(()).item())
-
-
-def _images(array: Array | None) -> Array:
-    """(N, h, w, 3) uint8; no picture at all when the array is anything else."""
-    nothing = np.zeros((0, 1, 1, 3), dtype=np.uint8)
-    if array is None or array.ndim != 4 or array.dtype != np.uint8:
-        return nothing
-    if array.shape[-1] not in (1, 3) or not all(
-        0 < side <= LONGEST_SIDE for side in array.shape[1:3]
-    ):
-        return nothing
-    return np.broadcast_to(array[:MOST_PICTURES], (*array[:MOST_PICTURES].shape[:3], 3))
-
-
-def _integers(array: Array | None) -> list[int]:
-    if array is None or array.ndim != 1 or array.dtype.kind not in "iu":
-        return []
-    return [int(each) for each in array[:MOST_PICTURES]]
-
-
-def _mistakes(
-    arrays: Mapping[str, Array], images: str, target: str, pred: str
-) -> tuple[Mistake, ...]:
-    """The mistakes of which picture, label and prediction are all there."""
-    rows = zip(
-        _images(arrays.get(images)),
-        _integers(arrays.get(target)),
-        _integers(arrays.get(pred)),
-        strict=False,
-    )
-    kind = images.partition("_")[0]
-    chances = _column(arrays.get(f"{kind}_probability"), "f")
-    names = _column(arrays.get(f"{kind}_name"), "U")
-    return tuple(
-        Mistake(
-            image=image,
-            target=true,
-            pred=said,
-            probability=share(float(chances[i])) if i < len(chances) else None,
-            name=short(names[i], 200) if i < len(names) else "",
-        )
-        for i, (image, true, said) in enumerate(rows)
-    )
-
-
-def _column(array: Array | None, kind: str) -> Array:
-    """A column of numbers ("f") or text ("U"); empty when the array is anything else."""
-    if array is None or array.ndim != 1 or array.dtype.kind != kind:
-        return np.empty(0)
-    return array[:MOST_PICTURES]

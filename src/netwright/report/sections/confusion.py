@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from netwright.core.languages import say
+from netwright.report.evidence import Evidence
 from netwright.report.heat import MOST_NAMED, confusion_matrix
-from netwright.report.material import Evidence, Material
+from netwright.report.material import Material
 from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.tables import fold

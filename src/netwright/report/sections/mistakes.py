@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from netwright.core.escaping import html_attribute, html_text
 from netwright.core.languages import say
-from netwright.report.material import Evidence, Material, Mistake
+from netwright.report.evidence import Evidence, Mistake
+from netwright.report.material import Material
 from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.tables import fold

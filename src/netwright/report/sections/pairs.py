@@ -5,7 +5,8 @@ from __future__ import annotations
 from netwright.core.escaping import html_text
 from netwright.core.languages import say
 from netwright.report.bars import bar
-from netwright.report.material import Evidence, Material
+from netwright.report.evidence import Evidence
+from netwright.report.material import Material
 from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.words import named, percent, short

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from netwright.core.escaping import html_text
 from netwright.core.languages import current, say
+from netwright.report.evidence import Evidence
 from netwright.report.judgement import interval, judge
-from netwright.report.material import Evidence, Material, mapping
+from netwright.report.material import Material, mapping
 from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.tables import facts
