@@ -167,6 +167,8 @@ def test_a_foreign_config_cannot_run_code_as_its_data(run, tmp_path):
         ("import torch\ndef make(): return torch.nn.Flatten()", "expected logits of shape"),
         ("def make(size): return 3", "needs size"),
         ("def make(): raise ValueError('no luck')", "no luck"),
+        ("import sys\ndef make(): sys.exit(0)", "SystemExit"),
+        ("import sys\nsys.exit(3)", "SystemExit"),
         ("make = 3", "expected a function or class"),
         ("def maker(): return 3", "Nearest: maker"),
         ("def make(:", "Importing .* failed with SyntaxError"),

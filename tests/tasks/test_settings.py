@@ -103,6 +103,9 @@ def test_a_file_that_is_no_recipe_says_why_and_where(tmp_path, text, message):
     [
         ("epohcs=3", "Did you mean epochs"),
         ("optim.lrr=3", "Did you mean optim.lr"),
+        ("lr=3", r"Did you mean optim\.lr\?"),
+        ("modle=mlp", "Did you mean model"),
+        ("warmpu=3", r"Did you mean sched\.warmup"),
         ("optm.lr=3", "Did you mean optim"),
         ("optim=sdg", "Nearest: sgd"),
         ("optim.lr=0", "expected a number above 0"),

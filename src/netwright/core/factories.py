@@ -140,7 +140,7 @@ def call_factory(factory: Factory, offered: Mapping[str, Any], *, wanted: Mappin
         return factory.call(**given)
     except NetwrightError:
         raise
-    except Exception as error:  # the user's code can raise anything; it is told, not hidden
+    except (Exception, SystemExit) as error:  # a user's code can raise anything; it is told
         raise SettingError(
             "{spec} raised {kind}: {reason} ({place})",
             spec=factory.spec,
@@ -175,7 +175,7 @@ def _import_file(path: Path, spec: str) -> Any:
     sys.modules[name] = module  # before it runs: dataclasses and pickle look it up
     try:
         found.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise _import_failed(spec, error) from error
     return module
@@ -184,11 +184,11 @@ def _import_file(path: Path, spec: str) -> Any:
 def _import_module(name: str, spec: str) -> Any:
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _import_failed(spec, error) from error
 
 
-def _import_failed(spec: str, error: Exception) -> SettingError:
+def _import_failed(spec: str, error: BaseException) -> SettingError:
     return SettingError(
         "Importing {spec} failed with {kind}: {reason} ({place})",
         spec=spec,

@@ -74,6 +74,9 @@ class _Assembly:
             if dot and group not in known:
                 self.faults.append(_no_such_group(name, group, known))
         top = {name: value for name, value in self.values.items() if "." not in name}
+        for name in [each for each in top if each not in _names(General)]:
+            self.faults.append(_no_such_top_setting(name))
+            del top[name]
         general = self._built(General, top, "")
         if general is not None and general.task not in TASKS:
             self.faults.append(UnknownNameError("task", general.task, TASKS.names()).phrase)
@@ -226,6 +229,28 @@ def is_layout(name: str) -> bool:
 def is_path_or_factory(name: str) -> bool:
     """Whether a name outside a family can be meant: a factory, or a path."""
     return ":" in name or "/" in name or Path(name).exists()
+
+
+def _no_such_top_setting(name: str) -> Phrase:
+    """`lr` is not a setting, but the last part of one: `optim.lr`; `modle` is nearly a group."""
+    inner: dict[str, list[str]] = {}
+    for group, about in GROUPS.items():
+        for each in _all_settings(about):
+            inner.setdefault(each.name, []).append(f"{group}.{each.name}")
+    exact = list(dict.fromkeys(inner.get(name, [])))
+    outer = [*_names(General), *GROUPS, "aug"]
+    near = exact or nearest(name, outer)
+    if not near:
+        near = [spelled for each in nearest(name, inner) for spelled in dict.fromkeys(inner[each])]
+    if near:
+        return Phrase(
+            "{name}: no such setting. Did you mean {near}?",
+            name=name,
+            near=Series(near[:3], between=" or "),
+        )
+    return Phrase(
+        "{name}: no such setting. Known: {known}.", name=name, known=", ".join(sorted(outer))
+    )
 
 
 def _no_such_group(name: str, group: str, known: tuple[str, ...]) -> Phrase:

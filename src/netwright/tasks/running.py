@@ -133,7 +133,7 @@ def announce(prepared: Prepared, resolved: Resolved, events: e.Events) -> None:
     events.emit(
         note(
             "plan",
-            "{model} with {params:,} parameters, {epochs} epochs of {steps} steps, batch {batch}, "
+            "{model} with {params:,} parameters, epochs: {epochs} of {steps} steps, batch {batch}, "
             "{optim} lr {lr} ({origin}), {sched}, float32",
             model=prepared.architecture.name,
             params=params,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -328,7 +329,7 @@ class Trainer:
             exit_code=130 if number == 2 else 143,
             signal={2: "Ctrl-C", 10: "SIGUSR1", 15: "SIGTERM"}.get(number, f"signal {number}"),
             step=self.progress.step,
-            run=str(self.folder.path),
+            run=shlex.quote(str(self.folder.path)),
         )
 
     def _keep_bundle(self, error: NonFiniteError, batch: Any) -> None:
