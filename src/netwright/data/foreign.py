@@ -13,6 +13,8 @@ from netwright.core.errors import DataError
 from netwright.data.dataset import Int64Array, MemoryImages
 from netwright.data.reading import plain, to_tensor
 
+_INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64)
+
 
 def split_of(given: Any, split: str, place: str) -> MemoryImages:
     """`given` as images in memory.
@@ -118,7 +120,7 @@ def _pixels(images: Tensor, split: str, place: str) -> Tensor:
         return images.contiguous()
     if images.is_floating_point():
         return images.to(torch.float32).contiguous()
-    if images.dtype != torch.bool and int(images.min()) >= 0 and int(images.max()) <= 255:
+    if images.dtype in _INTEGERS and int(images.min()) >= 0 and int(images.max()) <= 255:
         return images.to(torch.uint8).contiguous()
     raise DataError(
         "The images of the {split} split of {place} are {dtype}.",

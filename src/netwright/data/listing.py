@@ -69,8 +69,7 @@ def image_names(path: str, root: str, survey: Survey) -> Iterator[str]:
 
     What cannot be used is entered into `survey`. `root` is the folder that no link may leave.
     """
-    real = os.path.realpath(root)
-    yield from _walk(path, "", real, survey, (os.path.realpath(path),))
+    yield from _walk(path, "", root, survey, (os.path.realpath(path),))
 
 
 def inside(path: str, real_root: str) -> bool:
@@ -103,25 +102,26 @@ def with_headers(paths: list[tuple[str, str]], survey: Survey) -> list[Listed | 
 
 
 def _walk(
-    path: str, below: str, real_root: str, survey: Survey, above: tuple[str, ...]
+    path: str, below: str, root: str, survey: Survey, above: tuple[str, ...]
 ) -> Iterator[str]:
+    real_root = os.path.realpath(root)
     for entry in _entries(path):
-        name = os.path.join(below, entry.name)
+        name, known_as = os.path.join(below, entry.name), os.path.relpath(entry.path, root)
         is_image = os.path.splitext(entry.name)[1].lower() in SUFFIXES
         if entry.is_symlink() and not inside(entry.path, real_root):
             if is_image or entry.is_dir():
-                survey.bad.append((name, Phrase("a link that leaves the folder")))
+                survey.bad.append((known_as, Phrase("a link that leaves the folder")))
             continue
         if entry.is_dir():
             real = os.path.realpath(entry.path)
             if real in above:  # a link to a folder it lies in: there is no end to it
-                survey.bad.append((name, Phrase("a link in a circle")))
+                survey.bad.append((known_as, Phrase("a link in a circle")))
                 continue
-            yield from _walk(entry.path, name, real_root, survey, (*above, real))
+            yield from _walk(entry.path, name, root, survey, (*above, real))
         elif not is_image:
             survey.others[os.path.splitext(entry.name)[1].lower() or entry.name] += 1
         elif not _is_regular(entry.path):
-            survey.bad.append((name, Phrase("not a regular file")))
+            survey.bad.append((known_as, Phrase("not a regular file")))
         else:
             yield name
 

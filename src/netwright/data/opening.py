@@ -120,7 +120,8 @@ def open_dataset(
     request = Request(place=options.name, size=options.size, seed=seed, val_share=options.val_share)
     found = entry.target(request, _source_options(entry, options))
     whole, notes = common_shape(found.parts.values(), size=options.size, channels=options.channels)
-    parts = {split: shaped(images, shape or whole) for split, images in found.parts.items()}
+    given = [split for split in ("all", "train", "val", "test") if split in found.parts]
+    parts = {split: shaped(found.parts[split], shape or whole) for split in given}
     parts, bad = _held(parts, options, shape or whole)
     quarantined = [*found.quarantined, *bad]
     total = sum(map(len, parts.values())) + len(quarantined)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
+import threading
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,10 +27,31 @@ def through_workers(
     An error of ours raised in a worker is raised here as it was. `pin` puts the tensors where a
     copy to the GPU need not wait.
     """
-    loader: DataLoader[Any] = DataLoader(
+    with warnings.catch_warnings():
+        # More workers than processors is the user's choice, and does no harm to the bits.
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+        held = [iter(_loader(make, numbers, workers, pin))]
+    # The workers end when the iterator is let go. A loop that was left in the middle may keep
+    # this generator until Python exits, and would then be waited for.
+    atexit.register(held.clear)
+    try:
+        while (made := next(held[0], None)) is not None:
+            if isinstance(made, NetwrightError):
+                raise made
+            yield made
+    finally:
+        held.clear()
+        atexit.unregister(held.clear)
+
+
+def _loader(
+    make: Callable[..., Batch], numbers: Iterator[tuple[int, ...]], workers: int, pin: bool
+) -> DataLoader[Any]:
+    return DataLoader(
         _Numbered(make),
         sampler=numbers,  # any iterable will do: a length is never asked for
         batch_size=None,
+        collate_fn=_as_it_is,
         num_workers=workers,
         worker_init_fn=_settle,
         multiprocessing_context="fork",
@@ -35,10 +60,6 @@ def through_workers(
         # the state of the run would depend on how often a loader was made.
         generator=torch.Generator().manual_seed(0),
     )
-    for made in loader:
-        if isinstance(made, NetwrightError):
-            raise made
-        yield made
 
 
 class _Numbered(TorchDataset[Any]):
@@ -55,9 +76,26 @@ class _Numbered(TorchDataset[Any]):
             return error
 
 
+def _as_it_is(made: Any) -> Any:
+    """In place of the loader's own conversion of arrays to tensors and tuples to lists."""
+    return made
+
+
 def _settle(worker: int) -> None:
-    """A worker's manners: it dies with its parent, and leaves signals to it. A signal often
-    reaches the whole group; the parent finishes its step and saves, and needs batches for that."""
+    """A worker's manners: it dies with its parent, and obeys no signal but its parent's.
+
+    A signal often reaches every process of a job; the parent then finishes its step and saves,
+    and needs its batches for that. Only the parent may end a worker.
+    """
     die_with_parent()
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(each, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_wait_for_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _wait_for_parent(parent: int) -> None:
+    # A handler is not told who sent a signal; a thread that waits for it is.
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)

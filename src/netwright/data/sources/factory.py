@@ -143,12 +143,17 @@ def _arguments(
     return chosen | {name: value for name, value in options.items() if takes_all}
 
 
+def _is_array(value: Any) -> bool:
+    """A split is never a bare array: (images, labels) alone lacks a validation split."""
+    return hasattr(value, "dtype")
+
+
 def _unpacked(made: Any, place: str) -> tuple[dict[str, Any], Sequence[Any] | None]:
     """The splits by name, and the names of the classes if the factory gives them."""
     if isinstance(made, Mapping):
         given = {split: made[split] for split in _SPLITS if made.get(split) is not None}
         classes = made.get("classes")
-    elif isinstance(made, tuple | list) and len(made) in (2, 3):
+    elif isinstance(made, tuple | list) and len(made) in (2, 3) and not _is_array(made[0]):
         given = dict(zip(_SPLITS, made, strict=False))
         classes = None
     else:

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from netwright.core.errors import DataError, SettingError, UnknownNameError
+from netwright.data.dataset import Dataset
+from netwright.data.opening import open_dataset, read_options
+
+HEAD = """
+import numpy as np, torch
+from torch.utils.data import TensorDataset
+x, y = torch.rand(20, 1, 6, 6), torch.arange(20) % 2
+"""
+
+
+def made(tmp_path: Path, body: str, **options: object) -> Dataset:
+    """What a factory with this body (and signature) gives."""
+    head = body if body.startswith("def ") else f"def make():\n    {body}"
+    (tmp_path / "mine.py").write_text(HEAD + head)
+    return open_dataset(read_options({"name": f"{tmp_path}/mine.py:make", **options}), seed=3)
+
+
+def test_pairs_of_tensors_are_taken(tmp_path: Path) -> None:
+    dataset = made(tmp_path, "return (x[:12], y[:12]), (x[12:16], y[12:16]), (x[16:], y[16:])")
+    assert {split: len(each) for split, each in dataset.splits.items()} == {
+        "train": 12,
+        "val": 4,
+        "test": 4,
+    }
+    assert dataset.shape == (1, 6, 6)
+    assert dataset.classes == ("0", "1")
+
+
+def test_map_style_data_sets_are_taken(tmp_path: Path) -> None:
+    dataset = made(tmp_path, "return TensorDataset(x, y), TensorDataset(x[:4], y[:4])")
+    assert len(dataset.splits["train"]) == 20
+    assert dataset.splits["train"].read(0).dtype == torch.float32
+
+
+def test_arrays_are_height_width_channels(tmp_path: Path) -> None:
+    body = """
+    some = [(np.full((4, 5, 3), i, np.uint8), i % 2) for i in range(6)]
+    return some, some"""
+    assert made(tmp_path, "pass" + body).shape == (3, 4, 5)
+
+
+def test_a_mapping_may_name_the_classes(tmp_path: Path) -> None:
+    body = "return {'train': (x, y), 'val': (x, y), 'classes': ['cat', 'dog']}"
+    assert made(tmp_path, body).classes == ("cat", "dog")
+
+
+def test_a_factory_gets_what_its_signature_names(tmp_path: Path) -> None:
+    body = """def make(size, seed=0, spread=1.0):
+    assert (size, seed, spread) == (9, 3, 2.5)
+    return (torch.rand(4, 1, size, size), y[:4]), (x[:4, :, :size], y[:4])"""
+    with pytest.raises(
+        SettingError, match=r"takes no such argument.\nIt takes: size, seed, spread"
+    ):
+        made(tmp_path, body, size=9, colour="red")
+    dataset = made(tmp_path, body, size=9, spread=2.5)
+    assert dataset.shape == (1, 9, 9)
+
+
+def test_a_module_can_hold_the_factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_package_for_data.py").write_text(
+        HEAD + "def make():\n    return (x, y), (x, y)"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    dataset = open_dataset(read_options({"name": "my_package_for_data:make"}), seed=0)
+    assert len(dataset.splits["val"]) == 20
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return x, y", "returned tuple of 2"),
+        ("return None", "returned NoneType.\nExpected .train, val."),
+        ("return (x, y)[:1]", "returned tuple of 1"),
+        ("return {'train': (x, y)}", "returned dict"),
+        ("return (x, y[:5]), (x, y)", "train split of .* has 20 images but 5 labels"),
+        ("return (x[0, 0, 0], y), (x, y)", "have the shape"),
+        ("return (x[:0], y[:0]), (x, y)", "at least one image"),
+        ("return (x, y / 2), (x, y)", "Label 1 of the train split is 0.5"),
+        ("return (x, y - 1), (x, y)", "Label 0 of the train split is -1"),
+        ("return (x, torch.eye(20)), (x, y)", "Label 0 of the train split is 1, 0, 0"),
+        ("return (x.to(torch.complex64), y), (x, y)", "images of the train split .* are complex64"),
+        ("return [(1, 2)], [(1, 2)]", "Image 0 of the train split of .* is int"),
+        ("return [x], [y]", "Item 0 of the train split of .* is Tensor"),
+        ("return 1, 2", "The train split of .* is int.\nExpected a map-style data set"),
+        (
+            "return [(x[0], 0), (x[0, :, :3], 1)], [(x[0], 0)]",
+            "Image 1 of the train split of .* is .1, 3, 6., the first is .1, 6, 6.",
+        ),
+        (
+            "return {'train': (x, y + 4), 'val': (x, y), 'classes': ['cat', 'dog']}",
+            "names 2 classes, but its labels go up to 5",
+        ),
+        ("return (x, y), (x, y + 1)", 'Class "2" of .* occurs in val but not in training'),
+    ],
+)
+def test_what_does_not_fit_says_what_was_expected(tmp_path: Path, body: str, message: str) -> None:
+    with pytest.raises(DataError, match=message) as error:
+        made(tmp_path, body)
+    assert error.value.exit_code == 3
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_nan_in_the_data_is_found_with_its_index(tmp_path: Path, value: str) -> None:
+    body = f"x[13, 0, 2, 2] = float('{value}'); return (x, y), (x[:4], y[:4])"
+    with pytest.raises(DataError, match=r"Image 13 of the train split \(train-00013\) holds NaN"):
+        made(tmp_path, body)
+
+
+def test_a_file_that_is_not_there_is_a_wrong_setting() -> None:
+    with pytest.raises(SettingError, match=r"no file no/such.py to take a factory from"):
+        open_dataset(read_options({"name": "no/such.py:make"}), seed=0)
+
+
+def test_a_function_that_is_not_there_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def make_data():\n    pass")
+    with pytest.raises(UnknownNameError, match=r"Nearest: make_data"):
+        open_dataset(read_options({"name": f"{tmp_path}/mine.py:make_dta"}), seed=0)
+
+
+def test_a_file_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import no_such_package_anywhere")
+    with pytest.raises(SettingError, match=r"cannot be imported: No module named 'no_such_pack"):
+        open_dataset(read_options({"name": f"{tmp_path}/mine.py:make"}), seed=0)

@@ -1,0 +1,82 @@
+"""Worker processes: who may end them, and that nothing ends without them ending."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+    import multiprocessing, numpy as np, os, sys, torch
+    from netwright.data.feed import Feed
+    from netwright.data.preprocessing import Preprocessing
+
+    class Streamed:
+        in_memory, shape, labels = False, (1, 2, 2), np.zeros(9, np.int64)
+        def __len__(self): return 9
+        def name(self, i): return str(i)
+        def read(self, i): return torch.full((1, 2, 2), i, dtype=torch.uint8)
+
+    plain = Preprocessing(channels=1, size=(2, 2), mean=(0.0,), std=(1.0,))
+    feed = Feed(Streamed(), batch=3, seed=0, preprocessing=plain, workers=2)
+    batches = feed.iterate(0, None)
+    next(batches)
+    print(*[each.pid for each in multiprocessing.active_children()], flush=True)
+"""
+
+
+def started(rest: str) -> tuple[subprocess.Popen[str], list[int]]:
+    """A program with two workers under way, and the ids of these."""
+    code = textwrap.dedent(PROGRAM) + textwrap.dedent(rest)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    workers = [int(each) for each in process.stdout.readline().split()]
+    assert len(workers) == 2
+    return process, workers
+
+
+def gone(pid: int, *, within: float = 20) -> bool:
+    """Whether a process ends, as far as this can be seen, `within` so many seconds."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_program_that_stops_in_the_middle_ends_and_so_do_its_workers() -> None:
+    process, workers = started("")
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert all(gone(pid) for pid in workers)
+
+
+def test_workers_do_not_outlive_a_killed_parent() -> None:
+    process, workers = started("sys.stdin.read()")
+    process.kill()
+    process.communicate()
+    assert all(gone(pid) for pid in workers)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_to_the_whole_job_leaves_the_workers_to_their_parent(number: int) -> None:
+    process, workers = started(
+        "sys.stdin.readline(); [next(batches) for _ in range(50)]; print('fifty more')"
+    )
+    for pid in workers:
+        os.kill(pid, number)
+    out, _ = process.communicate("go on\n", timeout=60)
+    assert out.strip() == "fifty more"
+    assert process.returncode == 0
