@@ -83,7 +83,7 @@ class Material:
     @property
     def why(self) -> str:
         """Why the run ended, in words; "" when it does not say."""
-        return spoken(self.info.get("why"))
+        return spoken(self.info.get("why_message") or self.info.get("why"))
 
     @property
     def goal(self) -> str:

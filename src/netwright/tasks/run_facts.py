@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -80,11 +81,15 @@ def _model_facts(prepared: Prepared) -> dict[str, Any]:
 
 def _message(note: Noted) -> dict[str, Any]:
     """A note as the report speaks it again, in the language of its reader."""
-    values = {
+    return {"word": note.word, "template": note.template, "values": plain_values(note.values)}
+
+
+def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a message as JSON takes them."""
+    return {
         name: value if isinstance(value, bool | int | float) else str(value)
-        for name, value in note.values.items()
+        for name, value in values.items()
     }
-    return {"word": note.word, "template": note.template, "values": values}
 
 
 def _data_code(name: str) -> dict[str, str] | None:

@@ -20,7 +20,7 @@ from netwright.records.run import Run
 from netwright.report.page import write_report
 from netwright.tasks.preparing import Prepared, reproducible
 from netwright.tasks.recipe import save_interval
-from netwright.tasks.run_facts import now
+from netwright.tasks.run_facts import now, plain_values
 from netwright.tasks.settings import Resolved
 from netwright.train.checkpoints import Checkpoint, Checkpoints
 from netwright.train.environment import environment_line
@@ -90,8 +90,8 @@ def carry_out(
             outcome = trainer.fit(checkpoint)
             _finish(folder, prepared, checkpoints, outcome, events)
         except BaseException as error:
-            status, why = _ending(error)
-            _close(folder, trainer, spent, status=status, why=why)
+            status, why, message = _ending(error)
+            _close(folder, trainer, spent, status=status, why=why, message=message)
             events.emit(e.RunEnded(step=trainer.progress.step, status=status, why=why))
             with contextlib.suppress(NetwrightError):  # a full disk is told once, by the run
                 write_report(Run(folder.path))
@@ -181,15 +181,17 @@ def note(word: str, template: str, **values: Any) -> e.Noted:
     return e.Noted(word=word, template=template, values=values)
 
 
-def _ending(error: BaseException) -> tuple[str, str]:
+def _ending(error: BaseException) -> tuple[str, str, dict[str, Any] | None]:
+    """Status, why in English, and the same as the report speaks it in its reader's language."""
     if isinstance(error, NetwrightError):
         status = "failed"
         if isinstance(error, DivergedError):
             status = "diverged"
         elif isinstance(error, InterruptedRunError):
             status = "interrupted"
-        return status, str(error).splitlines()[0]
-    return "failed", f"{type(error).__name__}: {error}"
+        message = {"template": error.template, "values": plain_values(error.values)}
+        return status, str(error).splitlines()[0], message
+    return "failed", f"{type(error).__name__}: {error}", None
 
 
 class _Spent:
@@ -221,11 +223,20 @@ def _peak_memory() -> int:
     return own
 
 
-def _close(folder: RunFolder, trainer: Trainer, spent: _Spent, *, status: str, why: str) -> None:
+def _close(
+    folder: RunFolder,
+    trainer: Trainer,
+    spent: _Spent,
+    *,
+    status: str,
+    why: str,
+    message: dict[str, Any] | None = None,
+) -> None:
     progress = trainer.progress
     folder.write_info(
         status=status,
         why=why,
+        why_message=message,
         ended=now(),
         best=progress.best,
         epochs=trainer.task.rhythm.epoch(progress.step),
