@@ -203,6 +203,8 @@ def test_no_good_checkpoint_at_all_is_an_error_that_keeps_the_damaged_ones(tmp_p
     with pytest.raises(CheckpointError, match="No checkpoint"):
         training.train(None, resume=str(folder))
     assert len(list((folder / "ckpt" / "damaged").iterdir())) >= 2
+    with pytest.raises(CheckpointError, match="No checkpoint"):
+        training.train(None, resume=str(folder))
 
 
 def _stopped_at(folder, *, step, every):

@@ -108,7 +108,7 @@ def _newest_checkpoint(
                 )
             )
             folder.log(f"checkpoint {name} is damaged: {reason}")
-        if found is None and checkpoints.damaged:
+        if found is None and (folder.path / "ckpt" / "damaged").exists():
             raise CheckpointError(
                 "No checkpoint of {run} verifies.",
                 hint="The damaged ones are in ckpt/damaged/. Start a new run.",

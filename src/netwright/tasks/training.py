@@ -18,6 +18,7 @@ from netwright.tasks.run_facts import write_first
 from netwright.tasks.running import Trained, announce, carry_out, note
 from netwright.tasks.settings import Resolved, changed
 from netwright.train.run_folder import RunFolder, holds_run
+from netwright.train.run_places import refuse_taken, refuse_unfit
 
 DRY_STEPS = 2
 
@@ -57,6 +58,9 @@ def train(
         raise SettingError("No data: give DATA, or a recipe with --config.")
     if dry_run:
         return _rehearse(resolved, events)
+    if run_dir is not None and not _barely_begun(run_dir):
+        refuse_unfit(run_dir)
+        refuse_taken(run_dir)  # before the data are read, which can take minutes
     prepared = prepare(resolved, events)
     with contextlib.closing(_folder(run_dir, prepared)) as folder:
         write_first(folder, prepared, resolved, command)
@@ -66,7 +70,7 @@ def train(
 
 
 def _folder(run_dir: Path | None, prepared: Prepared) -> RunFolder:
-    if run_dir is not None and holds_run(run_dir) and _barely_begun(run_dir):
+    if run_dir is not None and _barely_begun(run_dir):
         return RunFolder.open(run_dir)
     return RunFolder.create(
         run_dir,
@@ -82,6 +86,8 @@ def _short(name: str) -> str:
 
 def _barely_begun(path: Path) -> bool:
     """Whether a run was killed before its settings were on the disk: there is nothing to lose."""
+    if not holds_run(path):
+        return False
     written = [(path / name).is_file() for name in ("config.yaml", "model.json")]
     return not all(written) and not (path / "ckpt").exists()
 

@@ -61,12 +61,34 @@ class Progress:
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     """What steps told since the last line of metrics: the sum of each name, and over how many."""
-    steps: int = 0
-    """Steps since the last line of metrics."""
-    seconds: float = 0.0
-    data_seconds: float = 0.0
     stopped: str = ""
     """Why the run ended before its last step, "" while it has not."""
+
+
+@dataclass
+class _Stopwatch:
+    """Seconds since the last line of metrics. Not saved: what a checkpoint holds must not depend
+    on the clock, so after a resume a line tells of the steps since then."""
+
+    whole: float = 0.0
+    data: float = 0.0
+    steps: int = 0
+
+    def take(self, *, data: float, whole: float) -> None:
+        self.whole += whole
+        self.data += data
+        self.steps += 1
+
+    def read(self) -> dict[str, float]:
+        """The line's `time/*`, and back to zero."""
+        steps, found = max(self.steps, 1), (self.whole, self.data)
+        self.whole, self.data, self.steps = 0.0, 0.0, 0
+        whole, data = found
+        return {
+            "time/data_s": data / steps,
+            "time/step_s": (whole - data) / steps,
+            "time/epoch_s": whole,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +120,7 @@ class Trainer:
         self.environment = dict(environment)
         self.settings = dict(settings)
         self.progress = Progress()
+        self._stopwatch = _Stopwatch()
         self._clock = time.perf_counter()
         self._saved_at = time.monotonic()
         self._saved_step = -1
@@ -111,6 +134,8 @@ class Trainer:
         """
         rhythm = self.task.rhythm
         how = self.restore(resume) if resume is not None else ""
+        if resume is not None and resume.best is None:
+            self.progress.best = None  # its weights are lost: the next evaluation is the best
         self.events.emit(
             e.RunStarted(
                 task=self.task,
@@ -159,7 +184,16 @@ class Trainer:
         known = {each.name for each in dataclasses.fields(Progress)}
         saved = {name: value for name, value in state["progress"].items() if name in known}
         self.progress = Progress(**saved)
-        self.folder.cut_metrics(int(state["progress"]["metrics_bytes"]))
+        missing = self.folder.cut_metrics(int(state["progress"]["metrics_bytes"]))
+        if missing:
+            self.events.emit(
+                e.Noted(
+                    word="WARN",
+                    template="metrics.jsonl has lost its last {count} bytes; training is not "
+                    "affected, but its curves have a gap.",
+                    values={"count": missing},
+                )
+            )
         self._saved_step = self.progress.step
         why = differences(state["environment"], self.environment)
         if self.task.inexact:
@@ -200,9 +234,7 @@ class Trainer:
             progress.counts[name] = progress.counts.get(name, 0) + 1
         ended = time.perf_counter()
         progress.step += 1
-        progress.steps += 1
-        progress.data_seconds += fed - started
-        progress.seconds += ended - self._clock
+        self._stopwatch.take(data=fed - started, whole=ended - self._clock)
         self._clock = ended
         self.events.emit(
             e.StepEnded(
@@ -241,10 +273,7 @@ class Trainer:
                 total / progress.counts[name]
             )
         metrics |= {name: _finite(value) for name, value in found.items()}
-        count = max(progress.steps, 1)
-        metrics["time/data_s"] = progress.data_seconds / count
-        metrics["time/step_s"] = (progress.seconds - progress.data_seconds) / count
-        metrics["time/epoch_s"] = progress.seconds
+        metrics |= self._stopwatch.read()
         best = False
         if goal is not None:
             value = metrics.get(goal.metric)
@@ -260,8 +289,7 @@ class Trainer:
                 progress.stopped = f"no better {goal.metric} in {progress.waited} evaluations"
         line = {"step": progress.step, "epoch": epoch, **metrics, "best": best}
         self.folder.append_metrics(line)
-        progress.sums, progress.counts, progress.steps = {}, {}, 0
-        progress.seconds = progress.data_seconds = 0.0
+        progress.sums, progress.counts = {}, {}
         self.task.show(self.folder.path, progress.step)
         self.events.emit(e.Measured(step=progress.step, epoch=epoch, metrics=metrics, best=best))
         self._clock = time.perf_counter()
