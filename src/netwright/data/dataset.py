@@ -60,6 +60,7 @@ class MemoryImages:
 
     A subset shares the tensor: `rows` says which of its images belong, None for all in order.
 
+    >>> import torch
     >>> images = MemoryImages(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), np.array([0, 1, 1]))
     >>> len(images), images.shape, images.name(2), images.subset(np.array([2])).name(0)
     (3, (1, 8, 8), '00002', '00002')

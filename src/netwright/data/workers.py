@@ -18,6 +18,8 @@ from netwright.core.errors import NetwrightError
 from netwright.core.linux import die_with_parent
 from netwright.data.batches import Batch
 
+_LEFT_TO_PARENT = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
+
 
 def through_workers(
     make: Callable[..., Batch], numbers: Iterator[tuple[int, ...]], workers: int, *, pin: bool
@@ -30,7 +32,12 @@ def through_workers(
     with warnings.catch_warnings():
         # More workers than processors is the user's choice, and does no harm to the bits.
         warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
-        held = [iter(_loader(make, numbers, workers, pin))]
+        # Signals wait while the workers start, which until they have settled would obey them.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT_TO_PARENT)
+        try:
+            held = [iter(_loader(make, numbers, workers, pin))]
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     # The workers end when the iterator is let go. A loop that was left in the middle may keep
     # this generator until Python exits, and would then be waited for.
     atexit.register(held.clear)
@@ -90,7 +97,7 @@ def _settle(worker: int) -> None:
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGTERM})
     threading.Thread(target=_wait_for_parent, args=(os.getppid(),), daemon=True).start()
 
 
