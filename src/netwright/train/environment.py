@@ -79,8 +79,8 @@ def differences(old: Mapping[str, object], new: Mapping[str, object]) -> list[Ph
     ]
 
 
-_WORDS: Mapping[str, Phrase] = {
-    "python": Phrase("Python"),
+_WORDS: Mapping[str, str | Phrase] = {
+    "python": "Python",
     "code": Phrase("code of Netwright"),
     "device": Phrase("device"),
     "processor": Phrase("processor"),
