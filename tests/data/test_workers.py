@@ -63,10 +63,16 @@ def test_a_program_that_stops_in_the_middle_ends_and_so_do_its_workers() -> None
     assert all(gone(pid) for pid in workers)
 
 
+def test_a_worker_whose_parent_was_killed_before_it_came_to_itself_ends() -> None:
+    code = "import os; from netwright.data.workers import _settle; _settle(os.getppid() + 1, 0)"
+    done = subprocess.run([sys.executable, "-c", code], timeout=60)
+    assert done.returncode == -signal.SIGKILL
+
+
 def test_workers_do_not_outlive_a_killed_parent() -> None:
     process, workers = started("sys.stdin.read()")
     process.kill()
-    process.communicate()
+    process.communicate(timeout=60)
     assert all(gone(pid) for pid in workers)
 
 

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from netwright.augment.keys import Keys
 from netwright.core.errors import DataError
-from netwright.core.keyed import permutation
+from netwright.core.keyed import key, permutation
 from netwright.data.dataset import Images, Int64Array, MemoryImages, UnreadableImageError
+from netwright.data.foreign import ForeignImages
 from netwright.data.preprocessing import Preprocessing
 
 Augment: TypeAlias = Callable[[Tensor, Keys], Tensor]
@@ -139,7 +140,7 @@ class StreamedBatches:
     def training(self, k: int) -> Batch:
         epoch, part = self._order.place(k)
         wanted = self._order.of(epoch)[part]
-        found = [self._read_or_replace(int(i)) for i in wanted]
+        found = [self._read_or_replace(int(i), epoch) for i in wanted]
         images = torch.stack([image for image, _, _ in found])
         keys = Keys(self._order.seed, epoch, wanted)
         index = np.array([i for _, i, _ in found], np.int64)
@@ -179,16 +180,23 @@ class StreamedBatches:
         target = torch.from_numpy(self._images.labels[index])
         return Batch(images, target, index, epoch, replaced)
 
-    def _read_or_replace(self, i: int) -> tuple[Tensor, int, tuple[tuple[str, str], ...]]:
+    def _read(self, i: int, epoch: int) -> Tensor:
+        if isinstance(self._images, ForeignImages):  # which may draw at random: keyed as all is
+            return self._images.draw(i, key(self._order.seed, "item", epoch))
+        return self._images.read(i)
+
+    def _read_or_replace(
+        self, i: int, epoch: int
+    ) -> tuple[Tensor, int, tuple[tuple[str, str], ...]]:
         """Image `i`, or for a bad file the next good one of its class, round the end if need be."""
         try:
-            return self._images.read(i), i, ()
+            return self._read(i, epoch), i, ()
         except UnreadableImageError as error:
             members = np.flatnonzero(self._images.labels == self._images.labels[i])
             start = int(np.searchsorted(members, i)) + 1
             for j in np.roll(members, -start)[:-1]:
                 try:
-                    image = self._images.read(int(j))
+                    image = self._read(int(j), epoch)
                 except UnreadableImageError:
                     continue
                 return image, int(j), ((self._images.name(i), self._images.name(int(j))),)

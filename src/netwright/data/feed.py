@@ -104,12 +104,7 @@ class Feed:
             for number in numbers:
                 yield make(*number)
             return
-        made = (
-            through_workers(make, numbers, self.workers, pin=self.device.type == "cuda")
-            if self.workers
-            else (make(*number) for number in numbers)
-        )
-        for batch in made:
+        for batch in through_workers(make, numbers, self.workers, pin=self.device.type == "cuda"):
             if batch.replaced:
                 self._count_unreadable(batch)
             yield batch._replace(

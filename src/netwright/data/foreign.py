@@ -1,8 +1,18 @@
-"""Foreign data sets: a pair of tensors or a map-style data set of (image, label), made ours."""
+"""Foreign data sets: a pair of tensors or a map-style data set of (image, label), made ours.
+
+Small ones are read once and held as one tensor. A large one is streamed, and so is one whose
+items differ from read to read: a random transform in it must stay random. Before an item is
+read for training, Python's, NumPy's and torch's generators are seeded from (seed, epoch, index),
+so that even a transform that knows nothing of keys gives the same image after a resume.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,26 +20,28 @@ from PIL import Image
 from torch import Tensor
 
 from netwright.core.errors import DataError
-from netwright.data.dataset import Int64Array, MemoryImages
+from netwright.core.keyed import key
+from netwright.data.checking import not_finite
+from netwright.data.dataset import Images, Int64Array, MemoryImages
+from netwright.data.memory import memory_limit
 from netwright.data.reading import plain, to_tensor
 
+Cache = Literal["auto", "memory", "stream"]
+
 _INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64)
+_READ_TWICE = 8
+"""Items read twice to see whether they vary; a flip of even chances escapes 1 time in 256."""
 
 
-def split_of(given: Any, split: str, place: str) -> MemoryImages:
-    """`given` as images in memory.
-
-    A map-style data set is read once, from 0 to its length, because its labels are needed
-    before training; its images are kept, so a random transform in it is frozen: augmentation
-    belongs into the recipe.
+def split_of(given: Any, split: str, place: str, *, cache: Cache = "auto") -> Images:
+    """`given` as images: a pair of tensors in memory, a map-style data set as `cache` says
+    (`auto`: in memory if it fits and its items do not vary).
 
     Raises `DataError` that says what was expected, with the index of the first misfit.
     """
     if isinstance(given, tuple | list) and len(given) == 2 and _is_array(given[0]):
-        images, labels = torch.as_tensor(given[0]), torch.as_tensor(given[1])
-    elif hasattr(given, "__len__") and hasattr(given, "__getitem__"):
-        images, labels = _read_all(given, split, place)
-    else:
+        return _held(torch.as_tensor(given[0]), torch.as_tensor(given[1]), split, place)
+    if not (hasattr(given, "__len__") and hasattr(given, "__getitem__")):
         raise DataError(
             "The {split} split of {place} is {kind}.",
             hint="Expected a map-style data set (with a length, item i is (image, label)) or a "
@@ -38,16 +50,122 @@ def split_of(given: Any, split: str, place: str) -> MemoryImages:
             place=place,
             kind=type(given).__name__,
         )
+    if len(given) == 0:
+        return _held(torch.empty(0), torch.empty(0), split, place)
+    source = _Source(given, split, place)
+    if cache == "stream" or (cache == "auto" and (not source.fits() or source.varies())):
+        return source.streamed()
+    items = [source.item(i, first=source.first) for i in range(len(given))]
+    images, labels = zip(*items, strict=True)
+    return _held(torch.stack(images), torch.stack(labels), split, place)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignImages:
+    """A map-style data set that is read item by item; `rows` are its items, in this order."""
+
+    source: _Source
+    labels: Int64Array
+    rows: Int64Array
+    in_memory: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        channels, height, width = self.source.first.shape
+        return channels, height, width
+
+    def name(self, i: int) -> str:
+        return self.source.name(int(self.rows[i]))
+
+    def read(self, i: int) -> Tensor:
+        return self.draw(i, key("read"))
+
+    def draw(self, i: int, number: int) -> Tensor:
+        """Image `i` as its data set draws it under `number`; NaN or infinity is a `DataError`."""
+        row = int(self.rows[i])
+        with _seeded(key(number, row)):
+            pixels = self.source.item(row, first=self.source.first)[0]
+        image = _pixels(pixels[None], self.source.split, self.source.place)[0]
+        if image.is_floating_point() and not bool(image.isfinite().all()):
+            raise not_finite(self.source.split, row, self.source.name(row))
+        return image
+
+    def subset(self, rows: Int64Array) -> ForeignImages:
+        return replace(self, labels=self.labels[rows], rows=self.rows[rows])
+
+    def relabelled(self, numbers: Int64Array) -> ForeignImages:
+        return replace(self, labels=numbers[self.labels])
+
+
+class _Source:
+    """The data set itself, with what it is called in messages and what its first image is like."""
+
+    def __init__(self, given: Any, split: str, place: str) -> None:
+        self.given = given
+        self.split = split
+        self.place = place
+        self.first = self.item(0)[0]
+        if self.first.ndim != 3:
+            raise _shape_error(self.first.shape, split, place)
+
+    def name(self, row: int) -> str:
+        return f"{self.split}-{row:05d}"
+
+    def fits(self) -> bool:
+        return len(self.given) * self.first.numel() * self.first.element_size() <= memory_limit()
+
+    def varies(self) -> bool:
+        """Whether an item differs when it is read again."""
+        with _seeded(key("varies")):
+            for row in range(min(_READ_TWICE, len(self.given))):
+                if not torch.equal(self.item(row)[0], self.item(row)[0]):
+                    return True
+        return False
+
+    def streamed(self) -> ForeignImages:
+        count = len(self.given)
+        listed = getattr(self.given, "targets", None)  # where torchvision's data sets keep them
+        if listed is None or len(listed) != count:
+            listed = torch.stack([self.item(i)[1] for i in range(count)])
+        labels = _labels(torch.as_tensor(listed), self.split)
+        return ForeignImages(source=self, labels=labels, rows=np.arange(count))
+
+    def item(self, i: int, *, first: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Image and label `i`; with `first`, an image of another shape than it is refused."""
+        item = self.given[i]
+        if not isinstance(item, tuple | list) or len(item) != 2:
+            raise DataError(
+                "Item {index} of the {split} split of {place} is {kind}.",
+                hint="Expected a pair (image, label).",
+                index=i,
+                split=self.split,
+                place=self.place,
+                kind=type(item).__name__,
+            )
+        image = _image(item[0], i, self.split, self.place)
+        if image.ndim == 2:
+            image = image.unsqueeze(0)
+        if first is not None and image.shape != first.shape:
+            raise DataError(
+                "Image {index} of the {split} split of {place} is {shape}, the first is {first}.",
+                hint="Expected images of one shape: resize them in the factory.",
+                index=i,
+                split=self.split,
+                place=self.place,
+                shape=tuple(image.shape),
+                first=tuple(first.shape),
+            )
+        return image, torch.as_tensor(item[1])
+
+
+def _held(images: Tensor, labels: Tensor, split: str, place: str) -> MemoryImages:
     if images.ndim == 3:
         images = images.unsqueeze(1)
     if images.ndim != 4 or len(images) == 0:
-        raise DataError(
-            "The images of the {split} split of {place} have the shape {shape}.",
-            hint="Expected (N, C, H, W) or (N, H, W), and at least one image.",
-            split=split,
-            place=place,
-            shape=tuple(images.shape),
-        )
+        raise _shape_error(images.shape, split, place)
     if len(labels) != len(images):
         raise DataError(
             "The {split} split of {place} has {images} images but {labels} labels.",
@@ -61,40 +179,33 @@ def split_of(given: Any, split: str, place: str) -> MemoryImages:
     return MemoryImages(_pixels(images, split, place), _labels(labels, split), names=name.format)
 
 
+def _shape_error(shape: Any, split: str, place: str) -> DataError:
+    return DataError(
+        "The images of the {split} split of {place} have the shape {shape}.",
+        hint="Expected (N, C, H, W) or (N, H, W), and at least one image.",
+        split=split,
+        place=place,
+        shape=tuple(shape),
+    )
+
+
+@contextlib.contextmanager
+def _seeded(number: int) -> Iterator[None]:
+    """Python's, NumPy's and torch's generators set from `number`, and put back afterwards."""
+    python, numpy, pytorch = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(number)
+    np.random.seed(number % 2**32)
+    torch.default_generator.manual_seed(number)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(pytorch)
+
+
 def _is_array(value: Any) -> bool:
     return isinstance(value, Tensor | np.ndarray)
-
-
-def _read_all(given: Any, split: str, place: str) -> tuple[Tensor, Tensor]:
-    images: list[Tensor] = []
-    labels: list[Tensor] = []
-    for i in range(len(given)):
-        item = given[i]
-        if not isinstance(item, tuple | list) or len(item) != 2:
-            raise DataError(
-                "Item {index} of the {split} split of {place} is {kind}.",
-                hint="Expected a pair (image, label).",
-                index=i,
-                split=split,
-                place=place,
-                kind=type(item).__name__,
-            )
-        image = _image(item[0], i, split, place)
-        if images and image.shape != images[0].shape:
-            raise DataError(
-                "Image {index} of the {split} split of {place} is {shape}, the first is {first}.",
-                hint="Expected images of one shape: resize them in the factory.",
-                index=i,
-                split=split,
-                place=place,
-                shape=tuple(image.shape),
-                first=tuple(images[0].shape),
-            )
-        images.append(image)
-        labels.append(torch.as_tensor(item[1]))
-    if not images:
-        return torch.empty(0), torch.empty(0)
-    return torch.stack(images), torch.stack(labels)
 
 
 def _image(value: Any, index: int, split: str, place: str) -> Tensor:

@@ -117,7 +117,13 @@ def open_dataset(
     settings that the source does not have.
     """
     entry = find_source(options.name)
-    request = Request(place=options.name, size=options.size, seed=seed, val_share=options.val_share)
+    request = Request(
+        place=options.name,
+        size=options.size,
+        seed=seed,
+        val_share=options.val_share,
+        cache=options.cache,
+    )
     found = entry.target(request, _source_options(entry, options))
     whole, notes = common_shape(found.parts.values(), size=options.size, channels=options.channels)
     given = [split for split in ("all", "train", "val", "test") if split in found.parts]

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from netwright.core.errors import DataError
 from netwright.core.events import Noted
 from netwright.data.dataset import Images, MemoryImages
 from netwright.data.files import FileImages
@@ -59,6 +60,14 @@ def shaped(images: Images, shape: Shape) -> Images:
     if isinstance(images, MemoryImages) and images.shape != shape:
         convert = _bytes if images.pool.dtype == torch.uint8 else _floats
         return images.replaced(convert(images.pool, shape))
+    if images.shape != shape:
+        raise DataError(
+            "The streamed images are {given}, but {wanted} is wanted.",
+            hint="Give them that shape in the data set itself, or hold them with "
+            "data.cache=memory.",
+            given="x".join(map(str, images.shape)),
+            wanted="x".join(map(str, shape)),
+        )
     return images
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import signal
 import threading
@@ -24,7 +25,8 @@ _LEFT_TO_PARENT = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
 def through_workers(
     make: Callable[..., Batch], numbers: Iterator[tuple[int, ...]], workers: int, *, pin: bool
 ) -> Iterator[Batch]:
-    """`make(*number)` for each of `numbers`, in order, made ahead by `workers` processes.
+    """`make(*number)` for each of `numbers`, in order, made ahead by `workers` processes, or in
+    this one when it is wanted if `workers` is 0.
 
     An error of ours raised in a worker is raised here as it was. `pin` puts the tensors where a
     copy to the GPU need not wait.
@@ -60,8 +62,8 @@ def _loader(
         batch_size=None,
         collate_fn=_as_it_is,
         num_workers=workers,
-        worker_init_fn=_settle,
-        multiprocessing_context="fork",
+        worker_init_fn=functools.partial(_settle, os.getpid()),
+        multiprocessing_context="fork" if workers else None,
         pin_memory=pin,
         # Its own generator: the loader would draw a seed from torch's global one, and with it
         # the state of the run would depend on how often a loader was made.
@@ -88,17 +90,17 @@ def _as_it_is(made: Any) -> Any:
     return made
 
 
-def _settle(worker: int) -> None:
+def _settle(parent: int, worker: int) -> None:
     """A worker's manners: it dies with its parent, and obeys no signal but its parent's.
 
     A signal often reaches every process of a job; the parent then finishes its step and saves,
     and needs its batches for that. Only the parent may end a worker.
     """
-    die_with_parent()
+    die_with_parent(parent)  # by its number: it may have been killed before we came this far
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGTERM})
-    threading.Thread(target=_wait_for_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_wait_for_parent, args=(parent,), daemon=True).start()
 
 
 def _wait_for_parent(parent: int) -> None:

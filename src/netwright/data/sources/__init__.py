@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from netwright.core.events import Noted
 from netwright.core.registry import Registry
@@ -22,13 +22,15 @@ class Request:
     """What the opener asks of a source.
 
     `place` is the path or `file.py:factory` as the user wrote it ("" for a named set), `size`
-    the side the user wants or None for the source's own choice.
+    the side the user wants or None for the source's own choice. `cache` is the setting: only
+    a source that could not be read twice needs to know it.
     """
 
     place: str = ""
     size: int | None = None
     seed: int = 0
     val_share: float = 0.1
+    cache: Literal["auto", "memory", "stream"] = "auto"
 
     @property
     def path(self) -> Path:
