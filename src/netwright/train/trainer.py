@@ -335,6 +335,7 @@ class Trainer:
     def _save(self, *, best: bool = False) -> None:
         progress = dataclasses.asdict(self.progress)
         progress["epoch"] = self.task.rhythm.epoch(self.progress.step)
+        progress["position"] = self.progress.step % (self.task.rhythm.steps_per_epoch or 1)
         progress["metrics_bytes"] = self.folder.metrics_length()
         state = {
             **self.task.state(),
