@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from netwright.core.errors import DataError, SettingError
+from netwright.records.arrays import read_arrays
 from netwright.records.run import Run, find_run, list_runs, runs_root
 
 
@@ -166,3 +167,31 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None
     os.mkfifo(run.path / "model.json")
     with pytest.raises(DataError, match="not a file"):
         _ = run.model
+
+
+BOMB = "a: &a {x: 1}\n" + "".join(
+    f"{b}: &{b} {{<<: [{','.join(['*' + a] * 10)}]}}\n"
+    for a, b in zip("abcdefghi", "bcdefghij", strict=True)
+)
+
+
+def test_a_bomb_of_aliases_in_a_config_is_damage(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "config.yaml").write_text(BOMB)
+    with pytest.raises(DataError, match="aliases"):
+        Run(tmp_path).config  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "best", ['{"metric": null, "value": 1}', '{"metric": "a", "value": "x"}', "[]",
+             '{"metric": "a", "value": 1' + "0" * 4000 + "}"],
+)  # fmt: skip
+def test_a_best_that_makes_no_sense_is_none(tmp_path, best):
+    (tmp_path / "run.json").write_text(f'{{"best": {best}}}')
+    assert Run(tmp_path).best is None
+
+
+def test_a_fifo_in_place_of_arrays_is_damage_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.npz")
+    with pytest.raises(DataError, match="not a regular file"):
+        read_arrays(tmp_path / "a.npz")

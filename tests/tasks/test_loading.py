@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 
 import netwright as nw
 from netwright.core.errors import CheckpointError, DataError, SettingError
+from netwright.core.factories import file_hash
 from netwright.tasks import training
 from netwright.tasks.settings import resolve
 
@@ -84,6 +87,22 @@ def test_a_run_without_weights_says_how_to_go_on(run, tmp_path):
         nw.load(moved)
 
 
+@pytest.mark.parametrize("damage", ["gone", "flipped"])
+def test_resuming_a_finished_run_puts_its_weights_back(run, tmp_path, damage):
+    moved = tmp_path / "moved"
+    shutil.copytree(run, moved)
+    good = (moved / "best.safetensors").read_bytes()
+    (moved / "best.safetensors").unlink()
+    if damage == "flipped":
+        (moved / "best.safetensors").write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    training.train(None, resume=str(moved))
+    assert (moved / "best.safetensors").read_bytes() == good
+    shutil.rmtree(moved / "ckpt")
+    (moved / "best.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="are lost"):
+        training.train(None, resume=str(moved))
+
+
 def test_other_data_are_matched_by_class_name_never_by_order(run, tmp_path):
     for label in ("7", "3"):
         (tmp_path / label).mkdir()
@@ -128,24 +147,77 @@ def test_the_users_own_file_is_run_while_it_is_the_same(own):
     assert nw.load(folder, trust_code=True).module[1].out_features == 6, "the copy"
 
 
-@pytest.mark.parametrize("spec", ["os:system", "subprocess:getoutput", "posixpath:join"])
-def test_a_foreign_run_cannot_name_a_function_of_python_as_its_model(own, tmp_path, spec):
-    folder, _ = own
-    import importlib
+def _forged(run, target, **architecture):
+    """A copy of a run whose model.json says other things about its code."""
+    shutil.copytree(run, target)
+    facts = json.loads((target / "model.json").read_text())
+    facts["architecture"] |= architecture
+    (target / "model.json").write_text(json.dumps(facts))
+    return target
 
-    from netwright.core.factories import file_hash
 
-    module = importlib.import_module(spec.partition(":")[0])
-    facts = json.loads((folder / "model.json").read_text())
-    facts["architecture"] = {
-        "name": spec, "factory": spec, "origin": module.__file__,
-        "sha256": file_hash(__import__("pathlib").Path(module.__file__)),
-        "options": {"command": f"touch {tmp_path}/owned", "cmd": f"touch {tmp_path}/owned"},
-    }  # fmt: skip
-    (folder / "model.json").write_text(json.dumps(facts))
+@pytest.mark.parametrize("vouched", ["its own module", "any file", "a file inside the run"])
+@pytest.mark.parametrize("spec", ["os:system", "subprocess:getoutput", "code/x.py:getoutput"])
+def test_no_run_folder_can_vouch_for_code_of_its_own(own, tmp_path, monkeypatch, spec, vouched):
+    folder, file = own
+    bad = tmp_path / "bad"
+    (folder / "code" / "x.py").write_text(f"open({str(tmp_path / 'owned')!r}, 'w')\n")
+    origin = {
+        "its own module": subprocess.__file__,
+        "any file": str(file),
+        "a file inside the run": str(bad / "code" / "x.py"),
+    }[vouched]
+    command = f"touch {tmp_path}/owned"
+    _forged(
+        folder, bad, name=spec, factory=spec.replace("code", str(bad / "code")), origin=origin,
+        sha256=file_hash(Path(origin.replace(str(bad), str(folder)))),
+        options={"command": command, "cmd": command},
+    )  # fmt: skip
+    monkeypatch.chdir(bad)
+    with pytest.raises(SettingError, match="--trust-code"):
+        nw.load(bad)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_code_is_known_by_its_file_its_content_and_its_name(own, cache, tmp_path):
+    folder, file = own
+    assert nw.load(folder)
+    other = _forged(folder, tmp_path / "other", factory=f"{file}:getattr")
+    with pytest.raises(SettingError, match="--trust-code"):
+        nw.load(other)
+    (cache / "code.txt").rename(cache / "elsewhere.txt")  # another user, another computer
     with pytest.raises(SettingError, match="--trust-code"):
         nw.load(folder)
-    assert not (tmp_path / "owned").exists()
+    (cache / "elsewhere.txt").rename(cache / "code.txt")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"architecture": None}, "architecture is missing or damaged"),
+        ({"architecture": {"name": "mlp", "options": "x"}}, "options is missing or damaged"),
+        ({"architecture": {"a": 1}}, "architecture is missing"),
+        ({"classes": []}, "classes is missing"),
+        ({"classes": "abc"}, "classes is missing"),
+        ({"input": 3}, "input is missing"),
+    ],
+)
+def test_a_model_json_that_describes_nothing_is_told(run, tmp_path, change, message):
+    shutil.copytree(run, tmp_path / "bad")
+    facts = json.loads((tmp_path / "bad" / "model.json").read_text())
+    (tmp_path / "bad" / "model.json").write_text(json.dumps(facts | change))
+    with pytest.raises(DataError, match=message):
+        nw.load(tmp_path / "bad")
+
+
+@pytest.mark.parametrize("size", [[10**9, 10**9], [4096, 4096]])
+def test_a_lie_about_the_image_size_is_found_before_memory_is_taken(run, tmp_path, size):
+    shutil.copytree(run, tmp_path / "bad")
+    facts = json.loads((tmp_path / "bad" / "model.json").read_text())
+    facts["input"]["size"] = size
+    (tmp_path / "bad" / "model.json").write_text(json.dumps(facts))
+    with pytest.raises((DataError, SettingError), match=r"input.size|do not fit"):
+        nw.load(tmp_path / "bad")
 
 
 def test_a_foreign_config_cannot_run_code_as_its_data(run, tmp_path):

@@ -84,7 +84,7 @@ def test_text_that_yaml_did_not_take_for_a_number_is_read_as_one_and_said(tmp_pa
         ("a: &x [1]\nb: *x", "aliases"),
         ("epochs: 1\nepochs: 2", "given twice"),
         ("- 1\n- 2", "holds no settings"),
-        ("x: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
+        ("x: !!python/object/apply:os.system [ls]", r"tags .* are not allowed"),
         ("{" * 3000, "Cannot read"),
         ("model: {norm: no}", "put quotes around a word"),
         ("epochs: soon", "expected a whole number"),
@@ -175,3 +175,22 @@ def test_every_recipe_of_the_package_resolves(name):
 def test_the_schema_is_json_and_knows_every_top_level_setting():
     schema = json.loads(json.dumps(settings_schema()))
     assert {"epochs", "optim", "data", "aug", "run"} <= set(schema["properties"])
+
+
+def test_variables_may_be_written_in_capitals():
+    resolved = plain(environ={"NETWRIGHT_SET_OPTIM__LR": "0.2"})
+    assert resolved.values["optim.lr"] == 0.2
+
+
+@pytest.mark.parametrize(
+    "text", ["a: !!bool x", "a: !!int ''", "a: !!float ''", "a: !!timestamp x"]
+)
+def test_a_tag_in_a_recipe_is_refused(tmp_path, text):
+    (tmp_path / "t.yaml").write_text(text)
+    with pytest.raises(SettingError, match=r"tags .* are not allowed"):
+        plain(config=str(tmp_path / "t.yaml"))
+
+
+def test_a_number_of_thousands_of_digits_is_a_wrong_setting():
+    with pytest.raises(SettingError, match="is not allowed"):
+        plain(settings=["optim.lr=" + "9" * 5000])

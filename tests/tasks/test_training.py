@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 
 import pytest
@@ -207,6 +208,42 @@ def test_no_good_checkpoint_at_all_is_an_error_that_keeps_the_damaged_ones(tmp_p
         training.train(None, resume=str(folder))
 
 
+def test_a_run_whose_checkpoints_are_gone_is_not_begun_again(tmp_path):
+    folder = tmp_path / "run"
+    training.train(digits(epochs=1), run_dir=folder)
+    shutil.rmtree(folder / "ckpt")
+    before = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+    with pytest.raises(CheckpointError, match="No checkpoint"):
+        training.train(None, resume=str(folder), asked={"epochs": 3})
+    after = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+    assert after == before
+
+
+def test_a_run_can_be_made_longer_not_shorter(tmp_path):
+    folder = tmp_path / "run"
+    training.train(digits(epochs=2), run_dir=folder)
+    with pytest.raises(SettingError, match="already taken 40 steps"):
+        training.train(None, resume=str(folder), asked={"epochs": 1})
+    seen = []
+    training.train(None, resume=str(folder), asked={"epochs": 3}, listeners=[seen.append])
+    (started,) = [each for each in seen if isinstance(each, e.RunStarted)]
+    assert str(started.resumed) == "approximate because the run is longer: 2 -> 3"
+
+
+def test_a_default_batch_is_made_to_fit_a_small_set_and_an_asked_one_is_not(tmp_path):
+    data = tmp_path / "data.py"
+    data.write_text(DATA.format(count=80))
+    seen = []
+    small = resolve(data=f"{data}:make", model="mlp", settings={"epochs": 1}, environ={})
+    training.train(small, run_dir=tmp_path / "a", listeners=[seen.append])
+    assert "batch: 8 " in (tmp_path / "a" / "config.yaml").read_text()
+    assert any("batch=64 is made 8" in each.template.format(**each.values)
+               for each in seen if isinstance(each, e.Noted))  # fmt: skip
+    asked = resolve(data=f"{data}:make", model="mlp", settings={"batch": 100}, environ={})
+    with pytest.raises(SettingError, match="80"):
+        training.train(asked, run_dir=tmp_path / "b")
+
+
 def _stopped_at(folder, *, step, every):
     def stop(event):
         if isinstance(event, e.StepEnded) and event.step == step:
@@ -287,7 +324,7 @@ def test_other_data_at_resume_are_refused(tmp_path):
     with pytest.raises(InterruptedRunError):
         training.train(resolved, run_dir=tmp_path / "run", listeners=[stop])
     data.write_text(DATA.format(count=80))
-    with pytest.raises(SettingError, match="not the one it was made with"):
+    with pytest.raises(SettingError, match="not known to be yours and unchanged"):
         training.train(None, resume=str(tmp_path / "run"))
     with pytest.raises((CheckpointError, DataError), match=r"not the ones|belongs to another"):
         training.train(None, resume=str(tmp_path / "run"), trust_code=True)

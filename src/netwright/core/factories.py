@@ -1,8 +1,9 @@
 """Factories: `file.py:make` and `package.module:make`, found, checked and called.
 
 A factory is the user's own code. It runs when the user names it; when a run folder names it,
-it runs only while its file is unchanged and is not part of Python or an installed package:
-a folder from elsewhere must not be able to call `os.system` by calling it a model.
+it runs only if this user ran the same function from the same unchanged file before
+(`netwright.core.trust`): a folder from elsewhere must not be able to call `os.system` by calling
+it a model.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
-import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from netwright.core.errors import NetwrightError, SettingError, nearest
+from netwright.core.trust import is_remembered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,28 +70,27 @@ def find_factory(spec: str, *, copy: Path | None = None) -> Factory:
             kind=type(found).__name__,
         )
     path = Path(module.__file__).resolve() if getattr(module, "__file__", None) else None
+    if path is not None and place.endswith(".py") and copy is None:
+        spec = f"{path}:{name}"  # found from anywhere
     return Factory(spec=spec, call=found, path=path, sha256=file_hash(path) if path else "")
 
 
 def find_recorded_factory(
     spec: str, *, origin: str, sha256: str, copy: Path | None, trust_code: bool
 ) -> Factory:
-    """The factory a run folder names: from its first place while the file there is the same.
+    """The factory a run folder names, if the user ran it before from that unchanged file.
 
     `origin` and `sha256` are of the file when the run was made, `copy` is the one kept in the
     run. Anything else runs only with `trust_code`. Raises `SettingError` otherwise.
     """
-    name = spec.rpartition(":")[2]
-    place = Path(origin) if origin else None
-    if place is not None and place.is_file() and file_hash(place) == sha256 and _is_own(place):
-        if spec.rpartition(":")[0].endswith(".py"):
-            return find_factory(f"{place}:{name}")
+    place = Path(origin)
+    if is_remembered(spec, place, sha256) and place.is_file() and file_hash(place) == sha256:
         return find_factory(spec)
     if not trust_code:
         raise SettingError(
-            "This run needs the code of {spec}, and the file {origin} is not the one it was "
-            "made with.",
-            hint="Read the copy in the run folder; if you trust it, say --trust-code.",
+            "This run needs the code of {spec}, and it is not known to be yours and unchanged.",
+            hint="It came from {origin}. Read the copy in the run folder; if you trust it, say "
+            "--trust-code.",
             spec=spec,
             origin=origin or "?",
         )
@@ -164,8 +165,9 @@ def _parameters(call: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
 def _import_file(path: Path, spec: str) -> Any:
     if not path.is_file():
         raise SettingError("No file {path}, named by {spec}.", path=str(path), spec=spec)
-    # One name for each content: two runs with different copies can live in one process.
-    name = f"netwright_user_{path.stem}_{file_hash(path)[:12]}"
+    # One name for each place and content: a file that changed is another module.
+    place = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
+    name = f"netwright_user_{path.stem}_{place[:8]}_{file_hash(path)[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     found = importlib.util.spec_from_file_location(name, path)
@@ -206,12 +208,3 @@ def _place(error: BaseException) -> str:
     if trace is None:
         return "?"
     return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
-
-
-def _is_own(path: Path) -> bool:
-    """Whether a file is the user's, neither Python's nor an installed package's."""
-    resolved = path.resolve()
-    places = [
-        sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")
-    ]
-    return not any(resolved.is_relative_to(Path(place).resolve()) for place in places)

@@ -20,6 +20,7 @@ from netwright.core.config import nest
 from netwright.core.errors import SettingError
 
 _LIMIT = 1_000_000
+_LONGEST_NUMBER = 400
 _NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
@@ -44,7 +45,7 @@ def parse(text: str, *, name: str) -> Any:
     """The value of a YAML text; `name` is what to call it in messages."""
     try:
         return yaml.load(text, Loader=_PlainLoader)  # a SafeLoader, narrowed
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except _UNREADABLE as error:
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark is not None else ""
         reason = getattr(error, "problem", None) or str(error) or "nested too deeply"
@@ -64,9 +65,10 @@ def parse_value(text: str) -> Any:
     if plain.lower() in words:
         return words[plain.lower()]
     if _NUMBER.fullmatch(plain):
-        number = float(plain.replace("_", ""))
         whole = re.fullmatch(r"[-+]?[\d_]+", plain)
-        return int(plain) if whole else number
+        if len(plain) > _LONGEST_NUMBER:
+            return text  # no setting has as many digits; Python refuses to read some of them
+        return int(plain) if whole else float(plain.replace("_", ""))
     if plain[:1] == "[" and plain[-1:] == "]":
         inner = plain[1:-1].strip()
         if not any(char in inner for char in "[]{}\"'"):
@@ -102,14 +104,31 @@ def _scalar(value: Any) -> str:
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=True)
 
 
+# Besides its own errors PyYAML lets through what its constructors meet in odd values.
+_UNREADABLE = (
+    yaml.YAMLError,
+    RecursionError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+)
+
+
 class _PlainLoader(yaml.SafeLoader):
-    """A SafeLoader that also refuses aliases and keys given twice."""
+    """A SafeLoader that also refuses aliases, tags, and keys given twice."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()
             raise yaml.composer.ComposerError(
                 None, None, "aliases (*name) are not allowed here", event.start_mark
+            )
+        tag = getattr(self.peek_event(), "tag", None)
+        if tag is not None:
+            raise yaml.composer.ComposerError(
+                None, None, f"tags ({tag}) are not allowed here", self.peek_event().start_mark
             )
         return super().compose_node(parent, index)
 

@@ -8,7 +8,11 @@ a `DataError` that names it.
 from __future__ import annotations
 
 import io
+import lzma
 import math
+import stat
+import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -35,6 +39,8 @@ def read_arrays(path: Path) -> dict[str, Array] | None:
     than `LARGEST_FILE` bytes.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a fifo would be waited for, for ever
+            raise ValueError("it is not a regular file")
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if sum(member.file_size for member in members) > LARGEST_FILE:
@@ -67,6 +73,12 @@ _DAMAGED = (
     NotImplementedError,  # a compression nobody here writes
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    tokenize.TokenError,  # NumPy reads a header as Python's literals
+    SyntaxError,
+    MemoryError,
+    RecursionError,
 )
 
 

@@ -18,14 +18,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from netwright.core import yaml_files
 from netwright.core.errors import DataError, SettingError, nearest
 from netwright.core.languages import Phrase
 from netwright.records.arrays import Array, read_arrays
 
 # No file of a run folder that is read here comes near this; what does is not one of ours.
 _LARGEST_TEXT = 64 * 2**20
+
+# A whole number in JSON may have any number of digits; no float holds one above this.
+_LARGEST_NUMBER = 1e300
 
 
 class Run:
@@ -61,7 +63,7 @@ class Run:
 
         Raises `DataError` when the file is damaged.
         """
-        return _mapping(self.path / "config.yaml", yaml.safe_load)
+        return _mapping(self.path / "config.yaml", _yaml)
 
     @functools.cached_property
     def config_text(self) -> str:
@@ -94,7 +96,11 @@ class Run:
     def best(self) -> dict[str, Any] | None:
         """`{metric, value, epoch, step}` of the best evaluation, None before the first."""
         best = self.info.get("best")
-        return best if isinstance(best, dict) else None
+        if not isinstance(best, dict) or not isinstance(best.get("metric"), str):
+            return None
+        value = best.get("value")
+        sane = isinstance(value, int | float) and abs(value) < _LARGEST_NUMBER
+        return best if sane and not isinstance(value, bool) else None
 
     @property
     def classes(self) -> list[str]:
@@ -226,7 +232,7 @@ def _mapping(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
         return {}
     try:
         value = parse(text)
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, _reason(error)) from error
     if not isinstance(value, dict):
         raise _damaged(path, Phrase("it does not hold names with values"))
@@ -271,6 +277,14 @@ def _reason(error: Exception) -> str:
 def _json(text: str) -> Any:
     """JSON in which NaN and Infinity, which other programs write, are null."""
     return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+
+
+def _yaml(text: str) -> Any:
+    """YAML without tags and aliases: nine lines of them can stand for gigabytes."""
+    try:
+        return yaml_files.parse(text, name="config.yaml")
+    except SettingError as error:
+        raise ValueError(str(error)) from error
 
 
 def _finite(digits: str) -> float | None:

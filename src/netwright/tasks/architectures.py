@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from netwright import models
-from netwright.core.errors import SettingError
+from netwright.core.errors import DataError, SettingError
 from netwright.core.factories import (
     Factory,
     call_factory,
@@ -19,10 +19,12 @@ from netwright.core.factories import (
     find_recorded_factory,
     is_factory,
 )
+from netwright.data.preprocessing import Preprocessing
 from netwright.models import MODELS
 from netwright.records.run import Run
 
 CODE_FOLDER = "code"
+LARGEST_SIDE = 4096  # as data.size allows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,31 +89,66 @@ def find_architecture(name: str, options: Mapping[str, Any]) -> Architecture:
     return Architecture(name=MODELS.get(name).name, options=options)  # raises, with near names
 
 
-def recorded_architecture(facts: Mapping[str, Any], run: Path, *, trust_code: bool) -> Architecture:
-    """The architecture a run folder records; foreign code runs only with `trust_code`."""
-    name, options = str(facts["name"]), dict(facts.get("options") or {})
+def recorded_architecture(run: Run, *, trust_code: bool) -> Architecture:
+    """The architecture a run folder records; foreign code runs only with `trust_code`.
+
+    Raises `DataError` when `model.json` does not describe one.
+    """
+    facts = run.model.get("architecture")
+    options = facts.get("options", {}) if isinstance(facts, Mapping) else None
+    if not isinstance(facts, Mapping) or not isinstance(facts.get("name"), str):
+        raise damaged_model(run, "architecture")
+    if not isinstance(options, Mapping) or not all(isinstance(each, str) for each in options):
+        raise damaged_model(run, "architecture.options")
+    name = str(facts["name"])
     if "factory" not in facts:
-        return find_architecture_by_name(name, options)
+        return Architecture(name=MODELS.get(name).name, options=dict(options))
     kept = Path(str(facts.get("file") or "")).name
     factory = find_recorded_factory(
         str(facts["factory"]),
         origin=str(facts.get("origin") or ""),
         sha256=str(facts.get("sha256") or ""),
-        copy=run / CODE_FOLDER / kept if kept else None,
+        copy=run.path / CODE_FOLDER / kept if kept else None,
         trust_code=trust_code,
     )
-    return Architecture(name=name, options=options, factory=factory)
+    return Architecture(name=name, options=dict(options), factory=factory)
 
 
-def find_architecture_by_name(name: str, options: Mapping[str, Any]) -> Architecture:
-    """A registered architecture; never code of anyone else's."""
-    return Architecture(name=MODELS.get(name).name, options=options)
+def recorded_preprocessing(run: Run) -> Preprocessing:
+    """The preprocessing a run folder records, its image size within what any run may have."""
+    facts = run.model.get("input")
+    if not isinstance(facts, Mapping):
+        raise damaged_model(run, "input")
+    preprocessing = Preprocessing.from_json(facts)
+    if max(preprocessing.size) > LARGEST_SIDE:
+        raise damaged_model(run, "input.size")
+    return preprocessing
+
+
+def recorded_classes(run: Run) -> tuple[str, ...]:
+    """The class names a run folder records, in the order of the network's outputs."""
+    classes = run.model.get("classes")
+    if not isinstance(classes, list) or len(classes) < 1:
+        raise damaged_model(run, "classes")
+    return tuple(str(each) for each in classes)
+
+
+def damaged_model(run: Run, name: str) -> DataError:
+    """The error for a `model.json` in which `name` is missing or is not what it should be."""
+    return DataError(
+        "{path} holds no description of a network: {reason} is missing or damaged.",
+        hint="Expected a run folder as netwright train writes it.",
+        path=str(run.path / "model.json"),
+        reason=name,
+    )
 
 
 def refuse_foreign_data_code(run: Run, data: str, *, trust_code: bool) -> None:
     """Data from `file.py:factory`, named by a run folder, is code too: the same rule holds."""
     if is_factory(data) and not trust_code:
-        recorded = (run.model.get("data") or {}).get("code") or {}
+        facts = run.model.get("data")
+        code = facts.get("code") if isinstance(facts, Mapping) else None
+        recorded = code if isinstance(code, Mapping) else {}
         find_recorded_factory(
             data,
             origin=str(recorded.get("origin") or ""),

@@ -9,10 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from netwright.core.errors import CheckpointError, DataError, SettingError
+from netwright.core.errors import CheckpointError, SettingError
+from netwright.core.languages import Phrase
 from netwright.data.preprocessing import Preprocessing
 from netwright.records.run import Run, find_run
-from netwright.tasks.architectures import recorded_architecture
+from netwright.tasks.architectures import (
+    Architecture,
+    recorded_architecture,
+    recorded_classes,
+    recorded_preprocessing,
+)
 from netwright.tasks.preparing import find_device, reproducible
 from netwright.train.weights import read_weights
 
@@ -74,27 +80,18 @@ def load(run: str | Path, *, trust_code: bool = False, device: str = "auto") -> 
     not to run, `CheckpointError` when the run has no weights that load.
     """
     found = find_run(str(run))
-    facts = found.model
-    try:
-        classes = tuple(str(each) for each in facts["classes"])
-        recorded = facts["architecture"]
-        preprocessing = Preprocessing.from_json(facts["input"])
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            "{path} holds no description of a network: {reason} is missing.",
-            hint="Expected a run folder as netwright train writes it.",
-            path=str(found.path / "model.json"),
-            reason=str(error),
-        ) from None
+    classes, preprocessing = recorded_classes(found), recorded_preprocessing(found)
     place = find_device(device)
-    architecture = recorded_architecture(recorded, found.path, trust_code=trust_code)
+    architecture = recorded_architecture(found, trust_code=trust_code)
+    weights = _weights(found)
+    shape = (len(classes), preprocessing)
+    if architecture.factory is None:  # a lie about the size is found before memory is taken
+        with torch.device("meta"):
+            _refuse_unfit(_build(architecture, *shape), weights, found)
     with reproducible():
-        module = architecture.build(
-            num_classes=len(classes),
-            in_channels=preprocessing.channels,
-            input_size=preprocessing.size,
-        )
-    _fill(module, found)
+        module = _build(architecture, *shape)
+    _refuse_unfit(module, weights, found)
+    module.load_state_dict(weights)
     return Network(
         found,
         module.to(place).eval(),
@@ -104,7 +101,13 @@ def load(run: str | Path, *, trust_code: bool = False, device: str = "auto") -> 
     )
 
 
-def _fill(module: nn.Module, run: Run) -> None:
+def _build(architecture: Architecture, num_classes: int, input: Preprocessing) -> nn.Module:  # noqa: A002
+    return architecture.build(
+        num_classes=num_classes, in_channels=input.channels, input_size=input.size
+    )
+
+
+def _weights(run: Run) -> dict[str, Tensor]:
     path = run.path / "best.safetensors"
     if not path.is_file():
         raise CheckpointError(
@@ -113,12 +116,21 @@ def _fill(module: nn.Module, run: Run) -> None:
             run=str(run.path),
             status=run.status or "unknown",
         )
-    try:
-        module.load_state_dict(read_weights(path))
-    except RuntimeError as error:
+    return read_weights(path)
+
+
+def _refuse_unfit(module: nn.Module, weights: dict[str, Tensor], run: Run) -> None:
+    wanted = {name: tuple(each.shape) for name, each in module.state_dict().items()}
+    given = {name: tuple(each.shape) for name, each in weights.items()}
+    differing = [name for name in {**wanted, **given} if wanted.get(name) != given.get(name)]
+    if differing:
+        name = differing[0]
         raise SettingError(
-            "The weights in {path} do not fit the network {name}: {reason}",
-            path=str(path),
-            name=run.model["architecture"]["name"],
-            reason=" ".join(str(error).split())[:500],
-        ) from error
+            "The weights in {path} do not fit the network: {count} tensors differ, the first is "
+            "{name}: {given} in the file, {wanted} in the network.",
+            path=str(run.path / "best.safetensors"),
+            count=len(differing),
+            name=name,
+            given=given.get(name, Phrase("nothing")),
+            wanted=wanted.get(name, Phrase("nothing")),
+        )

@@ -7,6 +7,7 @@ exists.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -33,11 +34,12 @@ from netwright.tasks.architectures import (
     Architecture,
     find_architecture,
     recorded_architecture,
+    recorded_preprocessing,
     refuse_foreign_data_code,
 )
 from netwright.tasks.classification import Classification
 from netwright.tasks.recipe import Choice, Recipe
-from netwright.tasks.settings import Resolved
+from netwright.tasks.settings import Resolved, changed
 from netwright.train.task import Rhythm
 
 
@@ -45,12 +47,16 @@ from netwright.train.task import Rhythm
 class Prepared:
     """A recipe with its data opened and its network built."""
 
-    recipe: Recipe
+    resolved: Resolved
     dataset: Dataset
     architecture: Architecture
     preprocessing: Preprocessing
     task: Classification
     device: torch.device
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.resolved.recipe
 
 
 def prepare(
@@ -73,8 +79,7 @@ def prepare(
     if recorded is None:
         architecture = find_architecture(recipe.model.name, recipe.model.options)
     else:
-        facts = recorded.model["architecture"]
-        architecture = recorded_architecture(facts, recorded.path, trust_code=trust_code)
+        architecture = recorded_architecture(recorded, trust_code=trust_code)
         refuse_foreign_data_code(recorded, recipe.data.name, trust_code=trust_code)
     dataset = open_dataset(recipe.data, seed=seed)
     for note in dataset.notes:
@@ -82,6 +87,8 @@ def prepare(
     if "train" not in dataset.splits:
         raise DataError("{name} has no training images.", name=dataset.name)
     train_images = dataset.splits["train"]
+    resolved = _fitting_batch(resolved, len(train_images), events)
+    recipe = resolved.recipe
     if recipe.general.batch > len(train_images):
         raise SettingError(
             "batch: {batch} is more than the {count} training images.",
@@ -92,16 +99,32 @@ def prepare(
     if recorded is None:
         preprocessing = _preprocessing(dataset)
     else:
-        preprocessing = Preprocessing.from_json(recorded.model["input"])
+        preprocessing = recorded_preprocessing(recorded)
     task = _task(recipe, dataset, architecture, preprocessing, device)
     return Prepared(
-        recipe=recipe,
+        resolved=resolved,
         dataset=dataset,
         architecture=architecture,
         preprocessing=preprocessing,
         task=task,
         device=device,
     )
+
+
+def _fitting_batch(resolved: Resolved, count: int, events: e.Events) -> Resolved:
+    """A default batch made smaller where it would give fewer than 8 steps an epoch; said."""
+    batch = resolved.recipe.general.batch
+    fitting = max(1, 2 ** int(math.log2(max(count, 8) / 8)))
+    if resolved.origins["batch"] != "default" or fitting >= batch or count < 1:
+        return resolved
+    events.emit(
+        e.Noted(
+            word="NOTE",
+            template="batch={batch} is made {fitting}: there are only {count} training images.",
+            values={"batch": batch, "fitting": fitting, "count": count},
+        )
+    )
+    return changed(resolved, {"batch": fitting})
 
 
 def _preprocessing(dataset: Dataset) -> Preprocessing:

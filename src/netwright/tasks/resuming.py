@@ -6,15 +6,18 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+from netwright.core import atomic
 from netwright.core import events as e
 from netwright.core.config import show
 from netwright.core.errors import CheckpointError, DataError, SettingError
+from netwright.core.languages import Phrase
 from netwright.records.run import Run
 from netwright.tasks.preparing import Prepared, prepare
 from netwright.tasks.running import Trained, announce, carry_out, note, trained
 from netwright.tasks.settings import Resolved, changed, read_config
 from netwright.train.checkpoints import Checkpoint, Checkpoints
 from netwright.train.run_folder import RunFolder
+from netwright.train.weights import read_weights
 
 # What may differ when a run is resumed; everything else would make it another run.
 CHANGEABLE = ("epochs", "steps", "device", "data.workers", "run.")
@@ -37,18 +40,58 @@ def go_on(
         before.values["steps"],
     )
     if run.status == "done" and not longer:
+        _mend_best(run)
         return trained(run.path)
     with contextlib.closing(RunFolder.open(run.path)) as folder:
         prepared = prepare(now, events, recorded=run, trust_code=trust_code)
         checkpoint = _newest_checkpoint(folder, prepared, events)
         _refuse_other_data(run, prepared)
+        changes = _refuse_shorter(before, prepared, checkpoint) if longer else []
         folder.write_info(status="running", why="", ended=None)
         if now is not before:
             folder.write_config(now.to_yaml())
         events.emit(note("run", "{path}", path=str(folder.path)))
-        announce(prepared, now, events)
+        announce(prepared, events)
         events.listen(_ResumeNote(folder, command))
-        return carry_out(folder, prepared, now, events, checkpoint=checkpoint)
+        return carry_out(folder, prepared, events, checkpoint=checkpoint, changes=changes)
+
+
+def _mend_best(run: Run) -> None:
+    """Put the weights of a finished run back from its checkpoints, if they are lost or damaged."""
+    path = run.path / "best.safetensors"
+    try:
+        read_weights(path)
+        return
+    except CheckpointError as error:
+        lost = error
+    with contextlib.closing(RunFolder.open(run.path)):
+        with atomic.explained(path):
+            atomic.disk.remove(path)
+        with contextlib.closing(Checkpoints(run.path / "ckpt")) as checkpoints:
+            found = checkpoints.newest()
+        if found is None or not path.is_file():
+            raise CheckpointError(
+                "The weights of {run} are lost, and no checkpoint of it is left to take them from.",
+                hint="Train again:  netwright train --config {config}",
+                run=str(run.path),
+                config=str(run.path / "config.yaml"),
+            ) from lost
+
+
+def _refuse_shorter(
+    before: Resolved, prepared: Prepared, checkpoint: Checkpoint | None
+) -> list[Phrase]:
+    """A run cannot be made shorter than it is; one made longer has another schedule."""
+    steps = prepared.task.rhythm.steps
+    if checkpoint is not None and steps < checkpoint.step:
+        raise SettingError(
+            "The run has already taken {done} steps; the settings ask for {steps}.",
+            done=checkpoint.step,
+            steps=steps,
+        )
+    epochs = before.values["steps"] or before.values["epochs"]
+    now = prepared.resolved.values["steps"] or prepared.resolved.values["epochs"]
+    return [Phrase("the run is longer: {old} -> {new}", old=epochs, new=now)]
 
 
 class _ResumeNote:
@@ -108,10 +151,11 @@ def _newest_checkpoint(
                 )
             )
             folder.log(f"checkpoint {name} is damaged: {reason}")
-        if found is None and (folder.path / "ckpt" / "damaged").exists():
+        begun = (folder.path / "best.safetensors", folder.path / "ckpt" / "damaged")
+        if found is None and (folder.metrics_length() or any(each.exists() for each in begun)):
             raise CheckpointError(
                 "No checkpoint of {run} verifies.",
-                hint="The damaged ones are in ckpt/damaged/. Start a new run.",
+                hint="Damaged ones are in ckpt/damaged/. Nothing was changed; start a new run.",
                 run=str(folder.path),
             )
     return found

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import platform
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ import torch
 
 from netwright.core.events import Noted
 from netwright.core.factories import find_factory, is_factory
+from netwright.core.trust import remember
 from netwright.inspection.outline import outline
 from netwright.tasks.architectures import CODE_FOLDER
 from netwright.tasks.preparing import Prepared
@@ -25,12 +27,13 @@ from netwright.tasks.settings import Resolved
 from netwright.train.run_folder import RunFolder
 
 
-def write_first(folder: RunFolder, prepared: Prepared, resolved: Resolved, command: str) -> None:
+def write_first(folder: RunFolder, prepared: Prepared, command: str) -> None:
     """Everything that is known before the first step."""
-    folder.write_config(_with_absolute_paths(resolved).to_yaml())
+    folder.write_config(_with_absolute_paths(prepared.resolved).to_yaml())
     folder.write_model(_model_facts(prepared))
     if prepared.architecture.factory is not None and prepared.architecture.factory.path:
         source = prepared.architecture.factory.path
+        remember(prepared.architecture.factory.spec, source, prepared.architecture.factory.sha256)
         (folder.path / CODE_FOLDER).mkdir(exist_ok=True)
         shutil.copyfile(source, folder.path / CODE_FOLDER / source.name)
     versions = _versions()
@@ -87,9 +90,13 @@ def _message(note: Noted) -> dict[str, Any]:
 def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a message as JSON takes them."""
     return {
-        name: value if isinstance(value, bool | int | float) else str(value)
+        name: value if isinstance(value, bool | int) or is_finite(value) else str(value)
         for name, value in values.items()
     }
+
+
+def is_finite(value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _data_code(name: str) -> dict[str, str] | None:
@@ -97,6 +104,8 @@ def _data_code(name: str) -> dict[str, str] | None:
     if not is_factory(name):
         return None
     factory = find_factory(name)
+    if factory.path is not None:
+        remember(factory.spec, factory.path, factory.sha256)
     return {"origin": str(factory.path or ""), "sha256": factory.sha256}
 
 
@@ -104,9 +113,10 @@ def _with_absolute_paths(resolved: Resolved) -> Resolved:
     """Paths as they are found from anywhere: the run must not depend on where it was started."""
     values = dict(resolved.values)
     for name in ("data.name", "model.name"):
-        path, colon, rest = str(values[name]).partition(":")
-        if Path(path).exists() and (path.endswith(".py") or name == "data.name"):
-            values[name] = f"{Path(path).resolve()}{colon}{rest}"
+        spec = str(values[name])
+        path, colon, function = spec.rpartition(":") if is_factory(spec) else (spec, "", "")
+        if path.endswith(".py") or (name == "data.name" and Path(path).exists() and not colon):
+            values[name] = f"{Path(path).expanduser().resolve()}{colon}{function}"
     return dataclasses.replace(resolved, values=values)
 
 

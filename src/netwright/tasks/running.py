@@ -6,7 +6,7 @@ import contextlib
 import math
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ import torch
 from netwright.core import events as e
 from netwright.core.config import show
 from netwright.core.errors import DivergedError, InterruptedRunError, NetwrightError
+from netwright.core.languages import Phrase
 from netwright.records.run import Run
 from netwright.report.page import write_report
 from netwright.tasks.preparing import Prepared, reproducible
 from netwright.tasks.recipe import save_interval
 from netwright.tasks.run_facts import now, plain_values
-from netwright.tasks.settings import Resolved
 from netwright.train.checkpoints import Checkpoint, Checkpoints
 from netwright.train.environment import environment_line
 from netwright.train.run_folder import RunFolder
@@ -57,12 +57,15 @@ class Trained:
 def carry_out(
     folder: RunFolder,
     prepared: Prepared,
-    resolved: Resolved,
     events: e.Events,
     *,
     checkpoint: Checkpoint | None = None,
+    changes: Sequence[Phrase] = (),
 ) -> Trained:
-    """Train in `folder`, from the start or from `checkpoint`, to the end and its evidence."""
+    """Train in `folder`, from the start or from `checkpoint`, to the end and its evidence.
+
+    `changes` are reasons, besides the environment, why a resume is not exact.
+    """
     recipe = prepared.recipe
     save_steps, save_seconds = save_interval(recipe.run.checkpoint_every)
     spent = _Spent(folder.info)
@@ -84,7 +87,8 @@ def carry_out(
             ),
             events=events,
             environment=environment_line(device=prepared.device, micro_batch=recipe.general.batch),
-            settings=resolved.plain(),
+            settings=prepared.resolved.plain(),
+            changes=changes,
         )
         try:
             outcome = trainer.fit(checkpoint)
@@ -115,9 +119,10 @@ def trained(path: Path) -> Trained:
     )
 
 
-def announce(prepared: Prepared, resolved: Resolved, events: e.Events) -> None:
+def announce(prepared: Prepared, events: e.Events) -> None:
     """Say what is about to be trained, on what, and how."""
     dataset, task, recipe = prepared.dataset, prepared.task, prepared.recipe
+    resolved = prepared.resolved
     sizes = " / ".join(f"{len(images)} {split}" for split, images in dataset.splits.items())
     events.emit(
         note(

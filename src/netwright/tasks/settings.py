@@ -266,7 +266,7 @@ def _from_python(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     prefix = "NETWRIGHT_SET_"
     return {
-        name.removeprefix(prefix).replace("__", "."): yaml_files.parse_value(value)
+        name.removeprefix(prefix).lower().replace("__", "."): yaml_files.parse_value(value)
         for name, value in sorted(environ.items())
         if name.startswith(prefix)
     }

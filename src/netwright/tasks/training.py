@@ -63,10 +63,10 @@ def train(
         refuse_taken(run_dir)  # before the data are read, which can take minutes
     prepared = prepare(resolved, events)
     with contextlib.closing(_folder(run_dir, prepared)) as folder:
-        write_first(folder, prepared, resolved, command)
+        write_first(folder, prepared, command)
         events.emit(note("run", "{path}", path=str(folder.path)))
-        announce(prepared, resolved, events)
-        return carry_out(folder, prepared, resolved, events)
+        announce(prepared, events)
+        return carry_out(folder, prepared, events)
 
 
 def _folder(run_dir: Path | None, prepared: Prepared) -> RunFolder:
@@ -98,7 +98,7 @@ def _rehearse(resolved: Resolved, events: e.Events) -> Trained:
     with tempfile.TemporaryDirectory(prefix="netwright-dry-") as place:
         prepared = prepare(short, events)
         with contextlib.closing(_folder(Path(place) / "run", prepared)) as folder:
-            write_first(folder, prepared, short, "")
-            announce(prepared, resolved, events)
-            made = carry_out(folder, prepared, short, events)
+            write_first(folder, prepared, "")
+            announce(prepared, events)
+            made = carry_out(folder, prepared, events)
     return dataclasses.replace(made, status="dry-run")

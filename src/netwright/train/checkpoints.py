@@ -18,6 +18,7 @@ import io
 import os
 import pickle
 import re
+import struct
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -328,6 +329,8 @@ _UNREADABLE = (
     ArithmeticError,
     AssertionError,
     OSError,
+    struct.error,
+    MemoryError,
 )
 
 

@@ -65,6 +65,8 @@ class SignalFlag:
         if number == signal.SIGINT:
             self._interrupts += 1
             if self._interrupts > 1:
+                # Straight to the descriptor: a handler may have interrupted another write.
+                os.write(2, b"\r\x1b[K\nLeft at once; the last checkpoint is kept.\n")
                 os._exit(130)
 
 

@@ -11,7 +11,7 @@ import dataclasses
 import math
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -111,7 +111,10 @@ class Trainer:
         events: e.Events,
         environment: Mapping[str, Any],
         settings: Mapping[str, Any],
+        changes: Sequence[Phrase] = (),
     ) -> None:
+        """`environment` and `settings` go into each checkpoint; `changes` are reasons, besides
+        another environment, why going on from one is not exact."""
         self.task = task
         self.folder = folder
         self.checkpoints = checkpoints
@@ -119,6 +122,7 @@ class Trainer:
         self.events = events
         self.environment = dict(environment)
         self.settings = dict(settings)
+        self.changes = changes
         self.progress = Progress()
         self._stopwatch = _Stopwatch()
         self._clock = time.perf_counter()
@@ -195,7 +199,7 @@ class Trainer:
                 )
             )
         self._saved_step = self.progress.step
-        why = differences(state["environment"], self.environment)
+        why = [*differences(state["environment"], self.environment), *self.changes]
         if self.task.inexact:
             why.append(Phrase(self.task.inexact))
         return (
@@ -287,11 +291,12 @@ class Trainer:
             progress.waited = 0 if best else progress.waited + 1
             if self.plan.patience is not None and progress.waited >= self.plan.patience:
                 progress.stopped = f"no better {goal.metric} in {progress.waited} evaluations"
-        line = {"step": progress.step, "epoch": epoch, **metrics, "best": best}
+        told = best and self.plan.select == "best"  # the newest is kept, not found to be best
+        line = {"step": progress.step, "epoch": epoch, **metrics, "best": told}
         self.folder.append_metrics(line)
         progress.sums, progress.counts = {}, {}
         self.task.show(self.folder.path, progress.step)
-        self.events.emit(e.Measured(step=progress.step, epoch=epoch, metrics=metrics, best=best))
+        self.events.emit(e.Measured(step=progress.step, epoch=epoch, metrics=metrics, best=told))
         self._clock = time.perf_counter()
         return best
 
