@@ -213,3 +213,13 @@ def test_nan_in_a_streamed_data_set_is_found_when_it_is_read(tmp_path: Path) -> 
                 preprocessing=Preprocessing(channels=1, size=(6, 6), mean=(0.0,), std=(1.0,)),
             ).iterate(0, 5)
         )
+
+
+def test_the_fingerprint_knows_the_pixels_whatever_size_is_asked_for(tmp_path: Path) -> None:
+    def of(body: str, **options: object) -> Dataset:
+        return made(tmp_path, f"x[:] = 0.5; {body}; return (x, y), (x[:4], y[:4])", **options)
+
+    for options in ({}, {"size": 9}):
+        plain = of("pass", **options).fingerprint()
+        assert of("x[3, 0, 2, 2] = 0.25", **options).fingerprint() != plain
+        assert of("1", **options).fingerprint() == plain

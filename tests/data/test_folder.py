@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from netwright.core.errors import DataError
 from netwright.data.dataset import Dataset
@@ -296,3 +297,25 @@ def test_a_given_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(DataError, match=r"No image in .*: 1 other files \(1 .txt\)"):
         list(open_images([tmp_path], shape=(1, 8, 8)))
+
+
+@pytest.mark.parametrize("cache", ["memory", "stream"])
+def test_the_fingerprint_knows_what_is_in_the_files(flowers: Path, cache: str) -> None:
+    for file in flowers.rglob("*.png"):  # all of one length
+        Image.open(file).save(file.with_suffix(".ppm"))
+        file.unlink()
+    before = opened(flowers, cache=cache).fingerprint()
+    (flowers / "rose").rename(flowers / "other")
+    (flowers / "tulip").rename(flowers / "rose")
+    (flowers / "other").rename(flowers / "tulip")
+    swapped = opened(flowers, cache=cache).fingerprint()
+    assert swapped != before
+    (flowers / "rose" / "0.ppm").rename(flowers / "x")
+    (flowers / "rose" / "1.ppm").rename(flowers / "rose" / "0.ppm")
+    (flowers / "x").rename(flowers / "rose" / "1.ppm")
+    assert opened(flowers, cache=cache).fingerprint() not in (before, swapped)
+
+
+def test_the_fingerprint_is_the_same_in_memory_and_streamed(flowers: Path) -> None:
+    held = opened(flowers, cache="memory").fingerprint()
+    assert opened(flowers, cache="stream").fingerprint() == held

@@ -53,6 +53,9 @@ class FileImages:
         with quiet():
             return self._decode(i)
 
+    def content(self) -> bytes:
+        return b"".join(file.header.mark for file in self.files)
+
     def subset(self, rows: Int64Array) -> FileImages:
         chosen = tuple(self.files[int(i)] for i in rows)
         return dataclasses.replace(self, files=chosen, labels=self.labels[rows])
@@ -75,7 +78,13 @@ def decoded(images: FileImages) -> tuple[MemoryImages, list[Bad]]:
     bad = _try_all(images, range(len(images)), pool)
     good = np.array([i for i in range(len(images)) if i not in bad], np.int64)
     files = images.files
-    held = MemoryImages(pool, images.labels[good], names=lambda row: files[row].name, rows=good)
+    held = MemoryImages(
+        pool,
+        images.labels[good],
+        names=lambda row: files[row].name,
+        marks=lambda row: files[row].header.mark,
+        rows=good,
+    )
     return held, _named(images, bad)
 
 

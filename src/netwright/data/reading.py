@@ -7,6 +7,7 @@ taken from the header and refused if too large before any pixel is decoded.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 import struct
@@ -29,6 +30,7 @@ SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm")
 )
 MAX_PIXELS = 50_000_000
+_END = 4096
 
 # What Pillow's decoders are known to raise on damaged input; the list is theirs, not a net.
 _DAMAGE = (
@@ -43,20 +45,25 @@ _GREY = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I"}
 @dataclass(frozen=True, kw_only=True)
 class Header:
     """What a file says of itself: `size` (H, W) as it is shown, whether it is grey, and the
-    oddities that reading it will even out (`alpha`, `16-bit`, `CMYK`, `animated`)."""
+    oddities that reading it will even out (`alpha`, `16-bit`, `CMYK`, `animated`). `mark`
+    tells its content from another's: a hash of its length and of its first and last 4 KiB."""
 
     size: tuple[int, int]
     grey: bool
     oddities: tuple[str, ...] = ()
+    mark: bytes = b""
 
 
 def read_header(path: str, *, name: str = "") -> Header:
     """The header of the file at `path`; `UnreadableImageError` when it is none we read."""
-    with _opened(path, name or path) as image:
+    with _opened(path, name or path) as (image, file):
+        mark = _mark(file)
         width, height = image.size
         if image.getexif().get(ExifTags.Base.Orientation) in _TURNED:
             width, height = height, width
-        return Header(size=(height, width), grey=_is_grey(image), oddities=_oddities(image))
+        return Header(
+            size=(height, width), grey=_is_grey(image), oddities=_oddities(image), mark=mark
+        )
 
 
 def read_image(
@@ -67,7 +74,7 @@ def read_image(
     The first frame is taken, EXIF orientation obeyed, transparency laid on white, 16-bit grey
     scaled to 8. Raises `UnreadableImageError` with the reason.
     """
-    with _opened(path, name or path) as image:
+    with _opened(path, name or path) as (image, _):
         if size is not None and image.format == "JPEG":
             # The decoder itself can halve an image several times: a large photo is read in a
             # fraction of the time. Never below the size, so the resize still has all it needs.
@@ -135,17 +142,29 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _opened(path: str, name: str) -> Iterator[Image.Image]:
-    """The file at `path` as a Pillow image whose pixels are not decoded yet."""
+def _opened(path: str, name: str) -> Iterator[tuple[Image.Image, IO[bytes]]]:
+    """The file at `path` as a Pillow image whose pixels are not decoded yet, and as a file."""
     try:
         with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
-            yield image
+            yield image, file
     except _DAMAGE as error:
         raise UnreadableImageError(
             "Cannot read the image {name}: {reason}.", name=name, reason=_reason(error)
         ) from error
+
+
+def _mark(file: IO[bytes]) -> bytes:
+    """16 bytes that change with the length of a file and with what it begins and ends with.
+
+    Reading whole files would double the time of a scan of large photos; of an image that was
+    exchanged for another the compressed end, or the first lines, are never the same.
+    """
+    handle = file.fileno()
+    length = os.fstat(handle).st_size
+    ends = os.pread(handle, _END, 0), os.pread(handle, _END, max(length - _END, 0))
+    return hashlib.sha256(b"".join((length.to_bytes(8, "big"), *ends))).digest()[:16]
 
 
 def open_regular(path: str) -> IO[bytes]:

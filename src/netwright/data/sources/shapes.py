@@ -51,7 +51,9 @@ def shapes(request: Request, options: ShapesOptions) -> Found:
             for first in range(0, options.images, _CHUNK)
         ]
     )
-    images = MemoryImages(torch.from_numpy(pool), every.kind, names="shape-{:06d}".format)
+    images = MemoryImages(
+        torch.from_numpy(pool), every.kind, names="shape-{:06d}".format, marks=_none
+    )
     classes = tuple(KINDS)[: options.num_classes]
     rest, test = stratified(every.kind, _TEST_SHARE, classes, "shapes test")
     return Found(
@@ -60,6 +62,11 @@ def shapes(request: Request, options: ShapesOptions) -> Found:
         classes=classes,
         parts={"train": images.subset(rest), "test": images.subset(test)},
     )
+
+
+def _none(row: int) -> bytes:
+    """Settings and version say all: sines may differ in a last bit between processors."""
+    return b""
 
 
 @dataclass(frozen=True, kw_only=True)
