@@ -110,11 +110,14 @@ def _build(architecture: Architecture, num_classes: int, input: Preprocessing) -
 def _weights(run: Run) -> dict[str, Tensor]:
     path = run.path / "best.safetensors"
     if not path.is_file():
+        diverged = run.status == "diverged"
         raise CheckpointError(
-            "The run {run} has no weights yet ({status}).",
-            hint="Go on with it:  netwright train --resume {run}",
+            "The run {run} has no weights to use ({status}).",
+            hint="Start a new run with a smaller optim.lr."
+            if diverged
+            else "Go on with it:  netwright train --resume {run}",
             run=str(run.path),
-            status=run.status or "unknown",
+            status=run.status,
         )
     return read_weights(path)
 

@@ -12,6 +12,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from netwright.core.languages import say
+
 _ASKED_TO_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # SIGUSR1: Slurm's early warning
 
 
@@ -31,6 +33,8 @@ class SignalFlag:
         self.pending: int | None = None
         """The number of the first signal that came, or None."""
         self._interrupts = 0
+        text = say("Left at once; the last checkpoint is kept.")
+        self._farewell = f"\r\x1b[K{text}\n".encode()
         self._owner = os.getpid()
         self._before: dict[int, Any] = {}
 
@@ -66,7 +70,7 @@ class SignalFlag:
             self._interrupts += 1
             if self._interrupts > 1:
                 # Straight to the descriptor: a handler may have interrupted another write.
-                os.write(2, b"\r\x1b[K\nLeft at once; the last checkpoint is kept.\n")
+                os.write(2, self._farewell)
                 os._exit(130)
 
 
