@@ -124,11 +124,16 @@ def test_a_label_known_to_validation_only_is_named(tmp_path: Path) -> None:
         ("", "it is empty"),
         ("path,label\n", "it has 0 rows of 2 columns"),
         ("path,label\n0.png,a\n1.png\n", "line 3 has 1 columns, the first 2"),
-        ("path,label\n0.png,a\n1.png,\n", "Row 2 of .* does not fit: it has no label"),
-        ("path,label\n0.png,a\n,b\n", "Row 2 of .* does not fit: it has no path"),
-        ("path,label\n0.png,1\n1.png,0.5\n", 'Row 2 .* the label "0.5" is a number that is not w'),
-        ("path,label\n0.png,a\n0.png,b\n", 'Row 2 .* 0.png is "b" here and "a" before'),
-        ("path,label,split\n0.png,a,later\n", 'Row 1 .* "later" is no split'),
+        ("path,label\n0.png,a\n1.png,\n", "Line 3 of .* does not fit: it has no label"),
+        ("path,label\n0.png,a\n,b\n", "Line 3 of .* does not fit: it has no path"),
+        ("path,label\n0.png,1\n1.png,0.5\n", 'Line 3 .* the label "0.5" is a number that is not w'),
+        ("path,label\n0.png,a\n0.png,b\n", 'Line 3 .* 0.png is "b" here and "a" in line 2'),
+        ("path,label\n0.png,a\n./0.png,b\n", 'Line 3 .* "b" here and "a" in line 2'),
+        (
+            "path,label,split\n0.png,a,train\n1.png,b,train\n\n0.png,a,test\n",
+            'Line 5 of .*images.csv .* 0.png is "test" here and "train" in line 2',
+        ),
+        ("path,label,split\n0.png,a,later\n", 'Line 2 .* "later" is no split'),
     ],
 )
 def test_a_row_that_does_not_fit_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -139,7 +144,13 @@ def test_a_row_that_does_not_fit_is_named(tmp_path: Path, text: str, message: st
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [('{"path": "0.png"', "line 1 is no JSON"), ("[1, 2]", "line 1 is no JSON object")],
+    [
+        ('{"path": "0.png"', "line 1 is no JSON"),
+        ("[1, 2]", "line 1 is no JSON object"),
+        ('\n{"path": "0.png", "label": "\\ud800"}', "line 2 holds half a character"),
+        ('{"path": "\\ud800.png", "label": "a"}', "line 1 holds half a character"),
+        ('\n{"path": "\\u00000.png", "label": "a"}', "Line 2 .* its path holds a zero character"),
+    ],
 )
 def test_a_line_that_is_no_json_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
@@ -152,3 +163,35 @@ def test_a_table_can_be_trained_on(tmp_path: Path) -> None:
         seed=0,
     )
     assert np.bincount(dataset.splits["val"].labels).tolist() == [1, 1]
+
+
+def test_rows_that_repeat_a_file_are_left_out_and_counted(tmp_path: Path) -> None:
+    dataset = opened(table(tmp_path, "path,label\n" + ROWS + "\n0.png,cat\n./1.png,cat"))
+    assert len(dataset.splits["all"]) == 10
+    [note] = [each for each in dataset.notes if "repeat an earlier one" in each.template]
+    assert note.values == {"count": 2}
+
+
+@pytest.mark.parametrize("rows", ["{}\n" + ROWS, ROWS + "\n{}"])
+def test_a_cell_that_is_too_long_is_no_crash(tmp_path: Path, rows: str) -> None:
+    text = "path,label\n" + rows.format("1.png," + "x" * 200_000)
+    with pytest.raises(DataError, match="it is no CSV file"):
+        opened(table(tmp_path, text))
+
+
+def test_utf16_is_called_by_its_name(tmp_path: Path) -> None:
+    path = table(tmp_path, "")
+    path.write_bytes(("path,label\n" + ROWS).encode("utf-16"))
+    with pytest.raises(DataError, match="it is UTF-16, not UTF-8"):
+        opened(path)
+
+
+@pytest.mark.parametrize("value", ["ab", "", '"'])
+def test_a_delimiter_is_one_character(tmp_path: Path, value: str) -> None:
+    with pytest.raises(SettingError, match=f'data.delimiter="{value}" is no delimiter'):
+        opened(table(tmp_path, "path,label\n" + ROWS), delimiter=value)
+
+
+def test_a_root_that_is_no_folder_is_a_wrong_setting(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"data.root=nowhere is no folder"):
+        opened(table(tmp_path, "path,label\n" + ROWS), root="nowhere")

@@ -5,8 +5,10 @@ Which column is which is guessed, from the names in the first row and then from 
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import itertools
 import json
 import os
 from collections.abc import Sequence
@@ -27,12 +29,11 @@ _DELIMITERS = ",;\t|"
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows of text by column name; `header` is False where the columns have no names."""
+    """Rows of text by column name; `lines` says where in the file each row ends."""
 
     columns: tuple[str, ...]
     rows: list[list[str]]
-    header: bool
-    first_line: int
+    lines: list[int]
 
     def column(self, name: str) -> list[str]:
         place = self.columns.index(name)
@@ -44,7 +45,8 @@ def read_table(path: Path, *, delimiter: str | None) -> Table:
     try:
         with open_regular(str(path)) as file:
             # Names of files need not be UTF-8: carry such bytes as Python's file names do.
-            text = file.read().decode("utf-8-sig", "surrogateescape")
+            content = file.read()
+            text = content.decode("utf-8-sig", "surrogateescape")
     except OSError as error:
         raise DataError(
             "Cannot read {path}: {reason}.",
@@ -52,6 +54,8 @@ def read_table(path: Path, *, delimiter: str | None) -> Table:
             path=str(path),
             reason=(error.strerror or str(error)).lower(),
         ) from error
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise _misfit(path, Phrase("it is UTF-16, not UTF-8: save it as UTF-8"))
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         return _jsonl(text, path)
     return _csv(text, path, delimiter)
@@ -110,12 +114,16 @@ def _looks_like_image(value: str) -> bool:
 
 
 def _csv(text: str, path: Path, delimiter: str | None) -> Table:
-    lines = text.splitlines()
-    chosen = delimiter or _sniffed(lines[:20])
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise SettingError(
+            'data.delimiter="{value}" is no delimiter: expected one character, such as "," or ";".',
+            value=delimiter,
+        )
     try:
+        chosen = delimiter or _sniffed(text.splitlines()[:20])
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=chosen)
         rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except (csv.Error, TypeError) as error:
+    except csv.Error as error:
         raise _misfit(path, Phrase("it is no CSV file ({reason})", reason=error)) from error
     if not rows:
         raise _misfit(path, Phrase("it is empty"))
@@ -136,13 +144,17 @@ def _csv(text: str, path: Path, delimiter: str | None) -> Table:
     named = any(cell.lower().replace(" ", "_") in known for cell in first)
     header = named or (len(rows) > 1 and not any(map(_looks_like_image, first)))
     columns = first if header else [f"column {i + 1}" for i in range(width)]
-    body = [row for _, row in (rows[1:] if header else rows)]
+    body = rows[1:] if header else rows
     if not body or width < 2:
         raise _misfit(
             path,
             Phrase("it has {rows} rows of {width} columns", rows=len(body), width=width),
         )
-    return Table(columns=tuple(columns), rows=body, header=header, first_line=rows[-len(body)][0])
+    return Table(
+        columns=tuple(columns),
+        rows=[row for _, row in body],
+        lines=[line for line, _ in body],
+    )
 
 
 def _sniffed(lines: list[str]) -> str:
@@ -157,6 +169,7 @@ def _sniffed(lines: list[str]) -> str:
 
 def _jsonl(text: str, path: Path) -> Table:
     records: list[dict[str, Any]] = []
+    lines: list[int] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -166,12 +179,27 @@ def _jsonl(text: str, path: Path) -> Table:
             raise _misfit(path, Phrase("line {line} is no JSON", line=number)) from error
         if not isinstance(record, dict):
             raise _misfit(path, Phrase("line {line} is no JSON object", line=number))
+        _refuse_lone_surrogates(record, number, path)
         records.append(record)
+        lines.append(number)
     if not records:
         raise _misfit(path, Phrase("it is empty"))
     columns = tuple(dict.fromkeys(name for record in records for name in record))
     rows = [[_text(record.get(name)) for name in columns] for record in records]
-    return Table(columns=columns, rows=rows, header=True, first_line=1)
+    return Table(columns=columns, rows=rows, lines=lines)
+
+
+def _refuse_lone_surrogates(record: dict[str, Any], line: int, path: Path) -> None:
+    r"""JSON can write half a character, `"\ud800"`, which no file system and no UTF-8 can.
+
+    Halves that stand for a byte that is no UTF-8 are Python's own way to carry it.
+    """
+    for value in itertools.chain(record, map(_text, record.values())):
+        try:
+            os.fsencode(value)
+        except UnicodeEncodeError as error:
+            reason = Phrase("line {line} holds half a character (a lone surrogate)", line=line)
+            raise _misfit(path, reason) from error
 
 
 def _text(value: Any) -> str:

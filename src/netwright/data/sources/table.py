@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from netwright.core.config import config, setting
-from netwright.core.errors import DataError
+from netwright.core.errors import DataError, SettingError
 from netwright.core.events import Noted
 from netwright.core.languages import Phrase, say
 from netwright.data.files import FileImages, Listed
@@ -41,7 +41,7 @@ def table(request: Request, options: TableOptions) -> Found:
 
     Labels are names; whole numbers keep their order. A path may not leave the folder of the
     table unless `data.root` names a folder that holds it. Raises `DataError` with the line of
-    the first row that does not fit.
+    the first row that does not fit, and both where two contradict each other.
     """
     path = request.path.expanduser()
     read = read_table(path, delimiter=options.delimiter)
@@ -54,11 +54,11 @@ def table(request: Request, options: TableOptions) -> Found:
     )
     labels = [each.strip() for each in read.column(labels_in)]
     splits = _splits(read, split_in, path)
-    classes = _classes(labels, path)
-    root = str(Path(options.root).expanduser() if options.root else path.parent)
+    classes = _classes(read, labels, path)
+    root = _root(options, path)
     numbers = {label: number for number, label in enumerate(classes)}
     names = read.column(paths_in)
-    rows = _distinct(names, labels, path)
+    rows = _distinct(read, names, labels, splits, path, root)
     survey = Survey()
     listed = _listed([names[row] for row in rows], root, survey)
     parts = {}
@@ -89,14 +89,33 @@ def table(request: Request, options: TableOptions) -> Found:
             "split": split_in or "-",
         },
     )
+    notes = [guessed]
+    if len(rows) < len(names):
+        template = "{count} rows repeat an earlier one, label and split alike: they are left out."
+        values = {"count": len(names) - len(rows)}
+        notes.append(Noted(word="NOTE", template=template, values=values))
     return Found(
         name=request.place,
         layout=say("a table of paths and labels"),
         classes=tuple(classes),
         parts={split: images for split, images in parts.items() if len(images)},
-        notes=(guessed, *survey.notes()),
+        notes=(*notes, *survey.notes()),
         quarantined=tuple(survey.bad),
     )
+
+
+def _root(options: TableOptions, path: Path) -> str:
+    if options.root is None:
+        return str(path.parent)
+    root = Path(options.root).expanduser()
+    if not root.is_dir():
+        raise SettingError(
+            "data.root={root} is no folder.",
+            hint="Expected the folder that the paths of {path} start from.",
+            root=options.root,
+            path=path.name,
+        )
+    return str(root)
 
 
 def _splits(read: Table, column: str | None, path: Path) -> list[str]:
@@ -107,17 +126,17 @@ def _splits(read: Table, column: str | None, path: Path) -> list[str]:
         split = SPLIT_NAMES.get(value.strip().lower())
         if split is None:
             raise _row(
-                path, number, Phrase('"{value}" is no split: train, val or test', value=value)
+                read, path, number, Phrase('"{value}" is no split: train, val or test', value=value)
             )
         found.append(split)
     return found
 
 
-def _classes(labels: list[str], path: Path) -> list[str]:
+def _classes(read: Table, labels: list[str], path: Path) -> list[str]:
     """The class names in order: whole numbers by size, names as text."""
     for number, label in enumerate(labels):
         if not label:
-            raise _row(path, number, Phrase("it has no label"))
+            raise _row(read, path, number, Phrase("it has no label"))
     distinct = set(labels)
     if all(each.lstrip("-").isdecimal() for each in distinct):
         return sorted(distinct, key=lambda each: (int(each), each))
@@ -125,7 +144,7 @@ def _classes(labels: list[str], path: Path) -> list[str]:
     if all(each is not None for each in numbers):
         odd = next(i for i, each in enumerate(labels) if not each.lstrip("-").isdecimal())
         reason = Phrase('the label "{label}" is a number that is not whole', label=labels[odd])
-        raise _row(path, odd, reason)
+        raise _row(read, path, odd, reason)
     return sorted(distinct, key=os.fsencode)
 
 
@@ -136,21 +155,27 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _distinct(paths: list[str], labels: list[str], path: Path) -> list[int]:
-    """The rows, each path once; two labels for one path is an error."""
+def _distinct(
+    read: Table, paths: list[str], labels: list[str], splits: list[str], path: Path, root: str
+) -> list[int]:
+    """The rows, each file once; two labels or two splits for one file is an error."""
     seen: dict[str, int] = {}
     for number, name in enumerate(paths):
         if not name.strip():
-            raise _row(path, number, Phrase("it has no path"))
-        first = seen.setdefault(name, number)
-        if labels[first] != labels[number]:
-            reason = Phrase(
-                '{name} is "{label}" here and "{before}" before',
-                name=name,
-                label=labels[number],
-                before=labels[first],
-            )
-            raise _row(path, number, reason)
+            raise _row(read, path, number, Phrase("it has no path"))
+        if "\0" in name:
+            raise _row(read, path, number, Phrase("its path holds a zero character"))
+        first = seen.setdefault(os.path.normpath(os.path.join(root, name.strip())), number)
+        for each in (labels, splits):
+            if each[first] != each[number]:
+                reason = Phrase(
+                    '{name} is "{value}" here and "{before}" in line {line}',
+                    name=name,
+                    value=each[number],
+                    before=each[first],
+                    line=read.lines[first],
+                )
+                raise _row(read, path, number, reason)
     return list(seen.values())
 
 
@@ -169,11 +194,11 @@ def _listed(names: list[str], root: str, survey: Survey) -> list[Listed | None]:
     return [next(read) if fine else None for fine in allowed]
 
 
-def _row(path: Path, number: int, reason: Phrase) -> DataError:
+def _row(read: Table, path: Path, number: int, reason: Phrase) -> DataError:
     return DataError(
-        "Row {row} of {path} does not fit: {reason}.",
+        "Line {line} of {path} does not fit: {reason}.",
         hint="Expected the path of an image and the name or number of its class in each row.",
-        row=number + 1,
+        line=read.lines[number],
         path=str(path),
         reason=reason,
     )
