@@ -219,3 +219,26 @@ def test_the_digits_come_the_same_from_files_as_from_the_package(tmp_path: Path)
     files = open_dataset(DataOptions(name=str(tmp_path)), seed=0, splits_needed=()).splits["all"]
     by_name = {Path(files.name(i)).stem: files.read(i) for i in range(len(files))}
     assert all(torch.equal(by_name[digits.name(i)], digits.read(i)) for i in range(len(digits)))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_evaluation_counts_and_names_what_it_left_out(workers: int) -> None:
+    judged = feed(Streamed(bad=(2, 7)), workers=workers)
+    for _ in range(2):  # again and again the same two
+        batches = list(judged.once())
+        assert sum(len(batch.index) for batch in batches) == 8
+        assert judged.replaced == {"image 2": "", "image 7": ""}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_evaluation_that_lost_more_than_is_forgiven_is_refused(workers: int) -> None:
+    lost = feed(Streamed(bad=(0, 1, 3, 5, 8, 9)), workers=workers)
+    with pytest.raises(DataError, match=r"6 of 10 images cannot be read any more"):
+        list(lost.once())
+
+
+def test_an_evaluation_of_nothing_is_refused() -> None:
+    few = Streamed(bad=(0, 1, 2))
+    few.labels = few.labels[:3]
+    with pytest.raises(DataError, match=r"3 of 3 images cannot be read any more"):
+        list(feed(few).once())

@@ -319,3 +319,9 @@ def test_the_fingerprint_knows_what_is_in_the_files(flowers: Path, cache: str) -
 def test_the_fingerprint_is_the_same_in_memory_and_streamed(flowers: Path) -> None:
     held = opened(flowers, cache="memory").fingerprint()
     assert opened(flowers, cache="stream").fingerprint() == held
+
+
+def test_a_link_to_itself_is_quarantined(flowers: Path) -> None:
+    for name in ("rose/loop.png", "rose/loop", "circle"):
+        (flowers / name).symlink_to(Path(name).name)
+    assert opened(flowers).quarantined == (("rose/loop.png", "not a regular file"),)

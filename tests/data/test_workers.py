@@ -86,3 +86,21 @@ def test_a_signal_to_the_whole_job_leaves_the_workers_to_their_parent(number: in
     out, _ = process.communicate("go on\n", timeout=60)
     assert out.strip() == "fifty more"
     assert process.returncode == 0
+
+
+def test_a_worker_that_is_killed_is_told_and_not_in_the_middle_of_something_else() -> None:
+    process, workers = started("""
+        from netwright.core.errors import ExhaustedError
+        sys.stdin.readline()
+        print("was still here")
+        try:
+            for _ in batches: pass
+        except ExhaustedError as error:
+            print(error)
+        """)
+    os.kill(workers[0], signal.SIGKILL)
+    out, _ = process.communicate("go on\n", timeout=60)
+    assert out.startswith("was still here\nA data worker was killed or ended before its work")
+    assert "data.workers=1" in out
+    assert "--resume" in out
+    assert process.returncode == 0

@@ -92,7 +92,11 @@ class Feed:
         return self._ready(self._batches.training, ((k,) for k in steps))
 
     def once(self) -> Iterator[Batch]:
-        """Every image once, in order, as it is; the last batch may be smaller."""
+        """Every image once, in order, as it is; the last batch may be smaller.
+
+        An image that cannot be read is left out and entered into `replaced`, with "" for what
+        came in its place. Raises `DataError` for more of them than are forgiven, or for all.
+        """
         count = len(self.images)
         parts = ((i, min(i + self.batch, count)) for i in range(0, count, self.batch))
         return self._ready(self._batches.evaluation, parts)
@@ -114,14 +118,14 @@ class Feed:
 
     def _count_unreadable(self, batch: Batch) -> None:
         self.replaced.update(batch.replaced)
-        if len(self.replaced) > self._allowed:
+        if len(self.replaced) > min(self._allowed, len(self.images) - 1):
             raise DataError(
                 "{bad} of {count} images cannot be read any more, the last of them {name}.",
                 hint="{allowed} are forgiven (data.max_unreadable). "
                 "Look at the disk or the network drive that holds the data.",
                 bad=len(self.replaced),
                 count=len(self.images),
-                name=batch.replaced[-1][0],
+                name=list(self.replaced)[-1],
                 allowed=self._allowed,
             )
 

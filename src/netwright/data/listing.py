@@ -61,7 +61,7 @@ _ODDITIES = {
 
 def folders(path: str) -> list[str]:
     """Names of the folders in `path` that are not hidden, sorted by bytes."""
-    return [entry.name for entry in _entries(path) if entry.is_dir()]
+    return [entry.name for entry in _entries(path) if _is_folder(entry)]
 
 
 def image_names(path: str, root: str, survey: Survey) -> Iterator[str]:
@@ -109,10 +109,10 @@ def _walk(
         name, known_as = os.path.join(below, entry.name), os.path.relpath(entry.path, root)
         is_image = os.path.splitext(entry.name)[1].lower() in SUFFIXES
         if entry.is_symlink() and not inside(entry.path, real_root):
-            if is_image or entry.is_dir():
+            if is_image or _is_folder(entry):
                 survey.bad.append((known_as, Phrase("a link that leaves the folder")))
             continue
-        if entry.is_dir():
+        if _is_folder(entry):
             real = os.path.realpath(entry.path)
             if real in above:  # a link to a folder it lies in: there is no end to it
                 survey.bad.append((known_as, Phrase("a link in a circle")))
@@ -124,6 +124,13 @@ def _walk(
             survey.bad.append((known_as, Phrase("not a regular file")))
         else:
             yield name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or into a folder that may not be looked into
+        return False
 
 
 def _is_regular(path: str) -> bool:

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from netwright.core.errors import NetwrightError
+from netwright.core.errors import ExhaustedError, NetwrightError
 from netwright.core.linux import die_with_parent
 from netwright.data.batches import Batch
 
@@ -28,29 +28,53 @@ def through_workers(
     """`make(*number)` for each of `numbers`, in order, made ahead by `workers` processes, or in
     this one when it is wanted if `workers` is 0.
 
-    An error of ours raised in a worker is raised here as it was. `pin` puts the tensors where a
-    copy to the GPU need not wait.
+    An error of ours raised in a worker is raised here as it was; a worker that was killed, or
+    ended itself, is an `ExhaustedError`, noticed within five seconds. `pin` puts the tensors
+    where a copy to the GPU need not wait.
     """
     with warnings.catch_warnings():
         # More workers than processors is the user's choice, and does no harm to the bits.
         warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+        child_ended = signal.getsignal(signal.SIGCHLD)
         # Signals wait while the workers start, which until they have settled would obey them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT_TO_PARENT)
         try:
             held = [iter(_loader(make, numbers, workers, pin))]
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if threading.current_thread() is threading.main_thread():
+        # The loader's own handler would raise in whatever line the training happens to be when a
+        # worker dies. Without it the death is found here, when that worker's batch is missed.
+        signal.signal(signal.SIGCHLD, child_ended)
     # The workers end when the iterator is let go. A loop that was left in the middle may keep
     # this generator until Python exits, and would then be waited for.
     atexit.register(held.clear)
     try:
-        while (made := next(held[0], None)) is not None:
+        while (made := _next(held[0], workers)) is not None:
             if isinstance(made, NetwrightError):
                 raise made
             yield made
     finally:
         held.clear()
         atexit.unregister(held.clear)
+
+
+def _next(batches: Iterator[Any], workers: int) -> Any:
+    """The next of `batches`, None at the end."""
+    try:
+        return next(batches, None)
+    except (RuntimeError, ConnectionError, FileNotFoundError, EOFError) as error:
+        # Its last batch may have come through while the memory it lies in can no more be had:
+        # then the connection fails before the loader misses anybody.
+        lost = "DataLoader worker (pid" in str(error) or not isinstance(error, RuntimeError)
+        if not workers or not lost or "in DataLoader worker process" in str(error):
+            raise
+        raise ExhaustedError(
+            "A data worker was killed or ended before its work was done.",
+            hint="Often memory ran out: take fewer (data.workers={fewer}) or smaller images "
+            "(data.size), and go on with netwright train --resume.",
+            fewer=workers // 2,
+        ) from error
 
 
 def _loader(
