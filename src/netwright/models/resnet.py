@@ -124,7 +124,11 @@ class Bottleneck(nn.Module):
 
 
 def _conv(
-    in_channels: int, out_channels: int, kernel_size: int, stride: int, options: ImageNetResNetOptions
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    stride: int,
+    options: ImageNetResNetOptions,
 ) -> nn.Conv2d:
     return nn.Conv2d(
         in_channels,
@@ -168,9 +172,7 @@ def _register(
         stem: StemName = "auto",
         width: float = 1.0,
     ) -> nn.Module:
-        options = ImageNetResNetOptions(
-            act=act, norm=norm, dropout=dropout, stem=stem, width=width
-        )
+        options = ImageNetResNetOptions(act=act, norm=norm, dropout=dropout, stem=stem, width=width)
         model = ResNet(block, stages, num_classes, in_channels, input_size, options)
         initialise(model, act, head=model.fc)
         return model

@@ -40,7 +40,7 @@ class ResNet(nn.Module):
         self, blocks: int, num_classes: int, in_channels: int, options: ResNetOptions
     ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, 16, kernel_size=3, padding=1, bias=not normalises(options.norm))
+        self.conv1 = nn.Conv2d(in_channels, 16, kernel_size=3, padding=1, bias=biased)
         self.bn1 = normalisation(options.norm, 16)
         self.act1 = activation(options.act)
         self.layer1 = _stage(blocks, 16, 16, 1, options)
@@ -64,11 +64,16 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(
-            in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=not normalises(options.norm)
+            in_channels,
+            out_channels,
+            kernel_size=3,
+            stride=stride,
+            padding=1,
+            bias=biased,
         )
         self.bn1 = normalisation(options.norm, out_channels)
         self.act1 = activation(options.act)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1, bias=not normalises(options.norm))
+        self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1, bias=biased)
         self.bn2 = normalisation(options.norm, out_channels)
         self.act2 = activation(options.act)
         self.shortcut: nn.Module = nn.Identity()
@@ -77,7 +82,13 @@ class Block(nn.Module):
                 self.shortcut = PadShortcut(out_channels - in_channels, stride)
             else:
                 self.shortcut = nn.Sequential(
-                    nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=not normalises(options.norm)),
+                    nn.Conv2d(
+                        in_channels,
+                        out_channels,
+                        1,
+                        stride=stride,
+                        bias=biased,
+                    ),
                     normalisation(options.norm, out_channels),
                 )
 

@@ -116,8 +116,7 @@ def _register(depth: int, params: int, macs: int, *, batch_norm: bool = False) -
         smallest=32,
         torchvision=name,
         paper="Simonyan & Zisserman 2015, Very deep convolutional networks for large-scale image "
-        "recognition"
-        + ("; Ioffe & Szegedy 2015, Batch normalization" if batch_norm else ""),
+        "recognition" + ("; Ioffe & Szegedy 2015, Batch normalization" if batch_norm else ""),
     )(build)
 
 
