@@ -102,6 +102,15 @@ class GoogLeNet(nn.Module):
 
     aux_weight = 0.3
     aux_logits: tuple[Tensor, ...]
+    inception3a: Inception
+    inception3b: Inception
+    inception4a: Inception
+    inception4b: Inception
+    inception4c: Inception
+    inception4d: Inception
+    inception4e: Inception
+    inception5a: Inception
+    inception5b: Inception
 
     def __init__(
         self,

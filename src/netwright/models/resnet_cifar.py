@@ -40,6 +40,7 @@ class ResNet(nn.Module):
         self, blocks: int, num_classes: int, in_channels: int, options: ResNetOptions
     ) -> None:
         super().__init__()
+        biased = not normalises(options.norm)
         self.conv1 = nn.Conv2d(in_channels, 16, kernel_size=3, padding=1, bias=biased)
         self.bn1 = normalisation(options.norm, 16)
         self.act1 = activation(options.act)
@@ -63,6 +64,7 @@ class Block(nn.Module):
         self, in_channels: int, out_channels: int, stride: int, options: ResNetOptions
     ) -> None:
         super().__init__()
+        biased = not normalises(options.norm)
         self.conv1 = nn.Conv2d(
             in_channels,
             out_channels,
