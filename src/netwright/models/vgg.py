@@ -98,7 +98,7 @@ def _register(depth: int, params: int, macs: int, *, batch_norm: bool = False) -
     name = f"vgg{depth}_bn" if batch_norm else f"vgg{depth}"
     build.__name__ = build.__qualname__ = name
     build.__doc__ = (
-        f"VGG-{depth} with batch normalisation: {depth - 3} convolutions of 3x3, three layers.\n\n"
+        f"VGG-{depth} with batch normalisation: {depth - 3} convolutions of 3x3, three linear layers.\n\n"
         if batch_norm
         else f"VGG-{depth}: {depth - 3} convolutions of 3x3 and three linear layers.\n\n"
     ) + (

@@ -170,7 +170,7 @@ def _narrow(entry: Entry[Builder]) -> dict[str, float]:
     settings = (
         set() if entry.options is None else {each.name for each in settings_of(entry.options)}
     )
-    return {"width": _NARROW} if "width" in settings else {}
+    return {"width": _NARROW} if any(each.name == "width" for each in settings) else {}
 
 
 def _count(model: nn.Module) -> int:
