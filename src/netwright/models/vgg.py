@@ -97,11 +97,9 @@ def _register(depth: int, params: int, macs: int, *, batch_norm: bool = False) -
 
     name = f"vgg{depth}_bn" if batch_norm else f"vgg{depth}"
     build.__name__ = build.__qualname__ = name
+    described = f"VGG-{depth} with batch normalisation" if batch_norm else f"VGG-{depth}"
     build.__doc__ = (
-        f"VGG-{depth} with batch normalisation: {depth - 3} convolutions of 3x3, three linear layers.\n\n"
-        if batch_norm
-        else f"VGG-{depth}: {depth - 3} convolutions of 3x3 and three linear layers.\n\n"
-    ) + (
+        f"{described}: {depth - 3} convolutions of 3x3 and three linear layers.\n\n"
         "Most parameters are in the first linear layer, which sees 7x7 places; of an image of\n"
         "32x32 one place is left and copied to all of them: `width=0.25` makes a network of a\n"
         "sixteenth for such images. Without a norm it needs a rate of about 0.01 and warm-up."

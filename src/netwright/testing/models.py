@@ -167,9 +167,7 @@ def _build(entry: Entry[Builder], size: tuple[int, int]) -> nn.Module:
 
 
 def _narrow(entry: Entry[Builder]) -> dict[str, float]:
-    settings = (
-        set() if entry.options is None else {each.name for each in settings_of(entry.options)}
-    )
+    settings = [] if entry.options is None else settings_of(entry.options)
     return {"width": _NARROW} if any(each.name == "width" for each in settings) else {}
 
 
