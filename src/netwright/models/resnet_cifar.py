@@ -16,6 +16,7 @@ from netwright.core.config import config, setting
 from netwright.models import MODELS, Builder
 from netwright.nn.activations import ActivationName, activation
 from netwright.nn.initialisation import initialise
+from netwright.nn.normalisation import NormName, normalisation, normalises
 
 
 @config
@@ -23,7 +24,7 @@ class ResNetOptions:
     """The pieces of a residual block."""
 
     act: ActivationName = setting("relu", help="activation")
-    norm: Literal["batch", "group"] = setting("batch", help="normalisation after convolutions")
+    norm: NormName | None = setting("batch", help="normalisation after convolutions")
     shortcut: Literal["pad", "projection"] = setting(
         "pad", help="where the width changes: zero-padded maps (option A) or 1x1 convolution (B)"
     )
@@ -39,8 +40,9 @@ class ResNet(nn.Module):
         self, blocks: int, num_classes: int, in_channels: int, options: ResNetOptions
     ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, 16, kernel_size=3, padding=1, bias=False)
-        self.bn1 = _norm(options, 16)
+        biased = not normalises(options.norm)
+        self.conv1 = nn.Conv2d(in_channels, 16, kernel_size=3, padding=1, bias=biased)
+        self.bn1 = normalisation(options.norm, 16)
         self.act1 = activation(options.act)
         self.layer1 = _stage(blocks, 16, 16, 1, options)
         self.layer2 = _stage(blocks, 16, 32, 2, options)
@@ -62,13 +64,19 @@ class Block(nn.Module):
         self, in_channels: int, out_channels: int, stride: int, options: ResNetOptions
     ) -> None:
         super().__init__()
+        biased = not normalises(options.norm)
         self.conv1 = nn.Conv2d(
-            in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False
+            in_channels,
+            out_channels,
+            kernel_size=3,
+            stride=stride,
+            padding=1,
+            bias=biased,
         )
-        self.bn1 = _norm(options, out_channels)
+        self.bn1 = normalisation(options.norm, out_channels)
         self.act1 = activation(options.act)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1, bias=False)
-        self.bn2 = _norm(options, out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1, bias=biased)
+        self.bn2 = normalisation(options.norm, out_channels)
         self.act2 = activation(options.act)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_channels != out_channels:
@@ -76,8 +84,14 @@ class Block(nn.Module):
                 self.shortcut = PadShortcut(out_channels - in_channels, stride)
             else:
                 self.shortcut = nn.Sequential(
-                    nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False),
-                    _norm(options, out_channels),
+                    nn.Conv2d(
+                        in_channels,
+                        out_channels,
+                        1,
+                        stride=stride,
+                        bias=biased,
+                    ),
+                    normalisation(options.norm, out_channels),
                 )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,11 +128,6 @@ def _stage(
     return nn.Sequential(first, *rest)
 
 
-def _norm(options: ResNetOptions, channels: int) -> nn.Module:
-    # Eight groups of 2, 4 and 8 maps: independent of the batch, where that is small.
-    return nn.BatchNorm2d(channels) if options.norm == "batch" else nn.GroupNorm(8, channels)
-
-
 def _register(depth: int, params: int) -> Builder:
     def build(
         *,
@@ -126,7 +135,7 @@ def _register(depth: int, params: int) -> Builder:
         in_channels: int = 3,
         input_size: tuple[int, int] = (32, 32),
         act: ActivationName = "relu",
-        norm: Literal["batch", "group"] = "batch",
+        norm: NormName | None = "batch",
         shortcut: Literal["pad", "projection"] = "pad",
         dropout: float = 0.0,
     ) -> nn.Module:

@@ -14,13 +14,21 @@ from torch import nn
 
 from netwright.nn.activations import ActivationName
 
-# ELU, GELU and SiLU pass about half of the signal's power, as ReLU does.
+# ELU, GELU, SiLU and their like pass about half of the signal's power, as ReLU does. SELU's own
+# scale makes up for its loss (Klambauer, Unterthiner, Mayr & Hochreiter 2017); 0.25 is the slope
+# at which PReLU starts. Softplus is near log 2 whatever comes in: no gain keeps its power.
 _GAINS: dict[str, float] = {
     "relu": math.sqrt(2),
     "leaky_relu": math.sqrt(2 / (1 + 0.01**2)),
+    "prelu": math.sqrt(2 / (1 + 0.25**2)),
+    "relu6": math.sqrt(2),
     "elu": math.sqrt(2),
+    "selu": 1.0,
     "gelu": math.sqrt(2),
     "silu": math.sqrt(2),
+    "mish": math.sqrt(2),
+    "hardswish": math.sqrt(2),
+    "softplus": 1.0,
     "tanh": 5 / 3,
     "sigmoid": 1.0,
 }

@@ -8,6 +8,7 @@ import inspect
 import torch
 from torch import Tensor, nn
 
+from netwright.core.config import settings_of
 from netwright.core.errors import SettingError
 from netwright.core.registry import Entry
 from netwright.inspection.outline import outline
@@ -16,19 +17,24 @@ from netwright.testing.options import check_options
 
 _CLASSES = 3
 _CHANNELS = 2
+_NARROW = 0.125
 
 
 def check_model(entry: Entry[Builder]) -> None:
     """Hold a leaf of `netwright.models.MODELS` against its contract.
 
     - each setting is a keyword-only parameter of the builder, with the same default;
-    - it has as many parameters as it says it was published with;
+    - it has as many parameters, and as many multiply-adds for an image, as it says it was
+      published with (counted on the meta device: no weight is made);
     - (N, C, H, W) of any channels, of its smallest size and not square, gives logits
       (N, classes), for a sample alone the same as in a batch;
     - one backward pass reaches every parameter with a finite gradient;
     - the same seed gives the same weights, and a state dict carries them over exactly;
     - its outline accounts for every parameter;
-    - a smaller image is refused with a `SettingError`.
+    - a smaller image is refused with a `SettingError`, and one too small for the standard stem
+      with the advice to take the small one.
+
+    A network with a setting `width` is computed with a narrow one.
     """
     if entry.options is not None:
         check_options(entry.options, prefix="model.")
@@ -66,13 +72,20 @@ def _check_published(entry: Entry[Builder]) -> None:
     if "params" not in entry.facts:
         return
     channels, *size = entry.facts["input"]
-    model = entry.target(
-        num_classes=entry.facts.get("classes", 10), in_channels=channels, input_size=tuple(size)
-    )
+    with torch.device("meta"):
+        model = entry.target(
+            num_classes=entry.facts.get("classes", 10), in_channels=channels, input_size=tuple(size)
+        )
     assert _count(model) == entry.facts["params"], (
         f"{entry.name} has {_count(model)} parameters and was published with "
         f"{entry.facts['params']}"
     )
+    if "macs" in entry.facts:
+        macs = sum(row.macs for row in outline(model, (channels, *size)))
+        assert macs == entry.facts["macs"], (
+            f"{entry.name} takes {macs} multiply-adds for an image and was published with "
+            f"{entry.facts['macs']}"
+        )
 
 
 def _check_logits(entry: Entry[Builder], model: nn.Module, images: Tensor) -> None:
@@ -112,16 +125,30 @@ def _check_reproducible(
 
 
 def _check_smaller(entry: Entry[Builder]) -> None:
-    side = int(entry.facts.get("smallest", 1)) - 1
+    _check_too_small(entry, int(entry.facts.get("smallest", 1)) - 1, {}, "")
+    standard = int(entry.facts.get("standard_smallest", 1)) - 1
+    _check_too_small(entry, standard, {"stem": "standard"}, "model.stem=small")
+
+
+def _check_too_small(
+    entry: Entry[Builder], side: int, options: dict[str, str], advice: str
+) -> None:
     if side == 0:
         return
     words = ""
     try:
-        build(entry.name, num_classes=2, in_channels=1, input_size=(side, side + 9))
+        build(
+            entry.name,
+            num_classes=2,
+            in_channels=1,
+            input_size=(side, side + 9),
+            options=options,
+        )
     except SettingError as error:
         words = str(error)
     assert words, f"{entry.name} does not refuse an image of {side}x{side + 9}"
     assert str(side + 1) in words, f"the error does not say the smallest side: {words}"
+    assert advice in words, f"the error does not advise {advice}: {words}"
 
 
 def _size(entry: Entry[Builder]) -> tuple[int, int]:
@@ -134,7 +161,14 @@ def _size(entry: Entry[Builder]) -> tuple[int, int]:
 def _build(entry: Entry[Builder], size: tuple[int, int]) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return entry.target(num_classes=_CLASSES, in_channels=_CHANNELS, input_size=size)
+        return entry.target(
+            num_classes=_CLASSES, in_channels=_CHANNELS, input_size=size, **_narrow(entry)
+        )
+
+
+def _narrow(entry: Entry[Builder]) -> dict[str, float]:
+    settings = [] if entry.options is None else settings_of(entry.options)
+    return {"width": _NARROW} if any(each.name == "width" for each in settings) else {}
 
 
 def _count(model: nn.Module) -> int:
