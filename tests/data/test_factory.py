@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from netwright.core.errors import DataError, SettingError
+from netwright.core.errors import DataError, ExhaustedError, SettingError
 from netwright.data.dataset import Dataset
 from netwright.data.feed import Feed
 from netwright.data.opening import open_dataset, read_options
@@ -97,6 +97,15 @@ def test_a_module_can_hold_the_factory(tmp_path: Path, monkeypatch: pytest.Monke
         (
             "return {'train': (x, y + 4), 'val': (x, y), 'classes': ['cat', 'dog']}",
             "names 2 classes, but its labels go up to 5",
+        ),
+        ("return (x, y * 10**12), (x, y)", "has a label 1000000000000, but only 40 images"),
+        ("return (x.permute(0, 2, 3, 1), y), (x, y)", r"N, H, W, C"),
+        ("return (x, ['cat'] * 20), (x, y)", "The labels of the train split .* read as a number"),
+        ("return (np.array([['a']] * 20), y), (x, y)", "images of the train split of .* are <U1"),
+        ("return [(x[0], 'cat')], [(x[0], 0)]", "The label of item 0 of the train split of "),
+        (
+            "return [(x[0].permute(1, 2, 0), 0)] * 9, [(x[0], 0)]",
+            "have the shape .9, 6, 6, 1..\nExpected .N, C, H, W.; yours looks like",
         ),
         ("return (x, y), (x, y + 1)", 'Class "2" of .* occurs in val but not in training'),
     ],
@@ -223,3 +232,91 @@ def test_the_fingerprint_knows_the_pixels_whatever_size_is_asked_for(tmp_path: P
         plain = of("pass", **options).fingerprint()
         assert of("x[3, 0, 2, 2] = 0.25", **options).fingerprint() != plain
         assert of("1", **options).fingerprint() == plain
+
+
+ITEMS = """
+import os, random, sys
+class Items:
+    def __init__(self, item, count=24):
+        self.item, self.count, self.reads = item, count, 0
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, i):
+        self.reads += 1
+        return self.item(self, i)
+
+def pair(i):
+    return torch.full((1, 4, 4), float(i)), i % 2
+
+def leave(i):
+    sys.exit(0)
+
+def fail(i):
+    raise RuntimeError("it is broken")
+"""
+
+
+def items(tmp_path: Path, item: str, count: str = "24", **options: object) -> Dataset:
+    body = ITEMS + f"def make():\n    some = Items({item}, {count})\n    return some, some"
+    (tmp_path / "mine.py").write_text(HEAD + body)
+    return open_dataset(read_options({"name": f"{tmp_path}/mine.py:make", **options}), seed=3)
+
+
+@pytest.mark.parametrize("cache", ["memory", "stream"])
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ("lambda s, i: fail(i) if i == 5 else pair(i)", r"Item 5 of .* RuntimeError: it is broken"),
+        ("lambda s, i: leave(i) if i == 5 else pair(i)", r"Item 5 of .* raised SystemExit: 0"),
+    ],
+)
+def test_what_an_item_raises_is_told_with_its_line(
+    tmp_path: Path, item: str, message: str, cache: str
+) -> None:
+    with pytest.raises(DataError, match=message + r" \(.*mine.py:\d+\)"):
+        items(tmp_path, item, cache=cache)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("call", ["fail", "leave"])
+def test_what_an_item_raises_late_is_told_too(tmp_path: Path, call: str, workers: int) -> None:
+    item = f"lambda s, i: {call}(i) if s.reads > 60 else pair(i)"
+    dataset = items(tmp_path, item, cache="stream")
+    with pytest.raises(DataError, match=r"Item \d+ of the train split .* raised"):
+        _epochs(dataset, workers)
+
+
+def test_a_worker_that_an_item_ends_is_told(tmp_path: Path) -> None:
+    item = "lambda s, i: os._exit(9) if torch.utils.data.get_worker_info() else pair(i)"
+    with pytest.raises(ExhaustedError, match="A data worker was killed or ended"):
+        _epochs(items(tmp_path, item, cache="stream"), 1)
+
+
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [("-1", "The length of the train split .* raised ValueError"), ("2**62", "has the length 461")],
+)
+def test_a_length_that_is_none_is_told(tmp_path: Path, count: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        items(tmp_path, "lambda s, i: pair(i % 8)", count)
+
+
+@pytest.mark.parametrize("cache", ["auto", "stream"])
+def test_a_label_that_changes_from_read_to_read_is_told(tmp_path: Path, cache: str) -> None:
+    item = "lambda s, i: (pair(i)[0], s.reads % 2)"
+    with pytest.raises(DataError, match=r"The label of item \d+ of .* is not always the same"):
+        _epochs(items(tmp_path, item, "23", cache=cache), 0)
+
+
+def test_targets_that_the_items_turn_into_other_labels_are_not_believed(tmp_path: Path) -> None:
+    item = "lambda s, i: (setattr(s, 'targets', [0] * 24), pair(i))[1]"
+    train = items(tmp_path, item, cache="stream").splits["train"]
+    assert train.labels.tolist() == [i % 2 for i in range(24)]
+
+
+def test_sparse_images_and_those_with_a_history_are_taken(tmp_path: Path) -> None:
+    body = "return (x.to_sparse(), y), (x.clone().requires_grad_(), y)"
+    splits = made(tmp_path, body).splits
+    assert torch.equal(splits["train"].read(3), splits["val"].read(3))

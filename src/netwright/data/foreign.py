@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -19,8 +20,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from netwright.core.errors import DataError
+from netwright.core.errors import DataError, NetwrightError
 from netwright.core.keyed import key
+from netwright.core.languages import Phrase
 from netwright.data.checking import not_finite
 from netwright.data.dataset import Images, Int64Array, MemoryImages
 from netwright.data.memory import memory_limit
@@ -31,6 +33,8 @@ Cache = Literal["auto", "memory", "stream"]
 _INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64)
 _READ_TWICE = 8
 """Items read twice to see whether they vary; a flip of even chances escapes 1 time in 256."""
+_MOST = 1_000_000_000
+"""Labels of more items than this fit in no memory: such a length is no length."""
 
 
 def split_of(given: Any, split: str, place: str, *, cache: Cache = "auto") -> Images:
@@ -40,7 +44,8 @@ def split_of(given: Any, split: str, place: str, *, cache: Cache = "auto") -> Im
     Raises `DataError` that says what was expected, with the index of the first misfit.
     """
     if isinstance(given, tuple | list) and len(given) == 2 and _is_array(given[0]):
-        return _held(torch.as_tensor(given[0]), torch.as_tensor(given[1]), split, place)
+        labels = _label(given[1], Phrase("The labels"), split, place)
+        return _held(_images(given[0], split, place), torch.atleast_1d(labels), split, place)
     if not (hasattr(given, "__len__") and hasattr(given, "__getitem__")):
         raise DataError(
             "The {split} split of {place} is {kind}.",
@@ -50,14 +55,16 @@ def split_of(given: Any, split: str, place: str, *, cache: Cache = "auto") -> Im
             place=place,
             kind=type(given).__name__,
         )
-    if len(given) == 0:
+    with _told(Phrase("The length"), split, place):
+        count = len(given)
+    if count == 0:
         return _held(torch.empty(0), torch.empty(0), split, place)
-    source = _Source(given, split, place)
+    source = _Source(given, count, split, place)
     if cache == "stream" or (cache == "auto" and (not source.fits() or source.varies())):
         return source.streamed()
-    items = [source.item(i, first=source.first) for i in range(len(given))]
-    images, labels = zip(*items, strict=True)
-    return _held(torch.stack(images), torch.stack(labels), split, place)
+    items = [source.item(i, first=source.first) for i in range(count)]
+    images = torch.stack([image for image, _ in items])
+    return _held(images, torch.stack([label for _, label in items]), split, place)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +94,9 @@ class ForeignImages:
         """Image `i` as its data set draws it under `number`; NaN or infinity is a `DataError`."""
         row = int(self.rows[i])
         with _seeded(key(number, row)):
-            pixels = self.source.item(row, first=self.source.first)[0]
+            pixels, label = self.source.item(row, first=self.source.first)
+        if not torch.equal(label, self.source.labels[row]):
+            raise self.source.moody(row)
         image = _pixels(pixels[None], self.source.split, self.source.place)[0]
         if image.is_floating_point() and not bool(image.isfinite().all()):
             raise not_finite(self.source.split, row, self.source.name(row))
@@ -106,39 +115,73 @@ class ForeignImages:
 class _Source:
     """The data set itself, with what it is called in messages and what its first image is like."""
 
-    def __init__(self, given: Any, split: str, place: str) -> None:
+    def __init__(self, given: Any, count: int, split: str, place: str) -> None:
         self.given = given
+        self.count = count
         self.split = split
         self.place = place
+        self.labels = torch.empty(0, dtype=torch.float64)
         self.first = self.item(0)[0]
         if self.first.ndim != 3:
             raise _shape_error(self.first.shape, split, place)
+        _refuse_channels_last((count, *self.first.shape), split, place)
+        if count > _MOST:
+            raise DataError(
+                "The {split} split of {place} has the length {count}.",
+                hint="Expected how many items there are; an endless data set cannot be used.",
+                split=split,
+                place=place,
+                count=count,
+            )
 
     def name(self, row: int) -> str:
         return f"{self.split}-{row:05d}"
 
     def fits(self) -> bool:
-        return len(self.given) * self.first.numel() * self.first.element_size() <= memory_limit()
+        return self.count * self.first.numel() * self.first.element_size() <= memory_limit()
 
     def varies(self) -> bool:
-        """Whether an item differs when it is read again."""
+        """Whether an item differs when it is read again; a label that does is a `DataError`."""
         with _seeded(key("varies")):
-            for row in range(min(_READ_TWICE, len(self.given))):
-                if not torch.equal(self.item(row)[0], self.item(row)[0]):
+            for row in range(min(_READ_TWICE, self.count)):
+                (image, label), (again, same) = self.item(row), self.item(row)
+                if not torch.equal(label, same):
+                    raise self.moody(row)
+                if not torch.equal(image, again):
                     return True
         return False
 
+    def moody(self, row: int) -> DataError:
+        return DataError(
+            "The label of item {index} of the {split} split of {place} is not always the same.",
+            hint="Expected an item to have one label, however often it is read.",
+            index=row,
+            split=self.split,
+            place=self.place,
+        )
+
     def streamed(self) -> ForeignImages:
-        count = len(self.given)
         listed = getattr(self.given, "targets", None)  # where torchvision's data sets keep them
-        if listed is None or len(listed) != count:
-            listed = torch.stack([self.item(i)[1] for i in range(count)])
+        if listed is None or not self._agrees(listed):
+            listed = torch.stack([self.item(i)[1] for i in range(self.count)])
         labels = _labels(torch.as_tensor(listed), self.split)
-        return ForeignImages(source=self, labels=labels, rows=np.arange(count))
+        self.labels = torch.from_numpy(labels).to(torch.float64)
+        return ForeignImages(source=self, labels=labels, rows=np.arange(self.count))
+
+    def _agrees(self, listed: Any) -> bool:
+        """Whether the labels in a list are those of the items: they may be turned into others."""
+        if len(listed) != self.count:
+            return False
+        tried = range(min(_READ_TWICE, self.count))
+        try:
+            return all(float(listed[i]) == float(self.item(i)[1]) for i in tried)
+        except (TypeError, ValueError, LookupError, RuntimeError):
+            return False
 
     def item(self, i: int, *, first: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Image and label `i`; with `first`, an image of another shape than it is refused."""
-        item = self.given[i]
+        with _told(Phrase("Item {index}", index=i), self.split, self.place):
+            item = self.given[i]
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise DataError(
                 "Item {index} of the {split} split of {place} is {kind}.",
@@ -161,7 +204,8 @@ class _Source:
                 shape=tuple(image.shape),
                 first=tuple(first.shape),
             )
-        return image, torch.as_tensor(item[1])
+        what = Phrase("The label of item {index}", index=i)
+        return image, _label(item[1], what, self.split, self.place).squeeze()
 
 
 def _held(images: Tensor, labels: Tensor, split: str, place: str) -> MemoryImages:
@@ -178,6 +222,7 @@ def _held(images: Tensor, labels: Tensor, split: str, place: str) -> MemoryImage
             images=len(images),
             labels=len(labels),
         )
+    _refuse_channels_last(tuple(images.shape), split, place)
     name = split + "-{:05d}"
     return MemoryImages(_pixels(images, split, place), _labels(labels, split), names=name.format)
 
@@ -190,6 +235,71 @@ def _shape_error(shape: Any, split: str, place: str) -> DataError:
         place=place,
         shape=tuple(shape),
     )
+
+
+def _refuse_channels_last(shape: tuple[int, ...], split: str, place: str) -> None:
+    if shape[3] in (1, 3, 4) and shape[1] not in (1, 3):
+        raise DataError(
+            "The images of the {split} split of {place} have the shape {shape}.",
+            hint="Expected (N, C, H, W); yours looks like (N, H, W, C): permute(0, 3, 1, 2).",
+            split=split,
+            place=place,
+            shape=shape,
+        )
+
+
+def _label(value: Any, what: Phrase, split: str, place: str) -> Tensor:
+    """A label, or a list of them, as float64: what does not fit can then be shown."""
+    try:
+        return _tensor(value).to(torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(
+            "{what} of the {split} split of {place} cannot be read as a number: {reason}.",
+            hint="Expected the number of a class: 0, 1, 2, ...",
+            what=what,
+            split=split,
+            place=place,
+            reason=str(error).rstrip("."),
+        ) from error
+
+
+def _images(value: Any, split: str, place: str) -> Tensor:
+    try:
+        return _tensor(value)
+    except (TypeError, ValueError, RuntimeError):  # an array of texts or of objects
+        raise DataError(
+            "The images of the {split} split of {place} are {dtype}.",
+            hint="Expected uint8 in 0..255 or floats.",
+            split=split,
+            place=place,
+            dtype=str(value.dtype),
+        ) from None
+
+
+def _tensor(value: Any) -> Tensor:
+    """`value` as a plain tensor: dense, on the host, without a history."""
+    given = torch.as_tensor(value).detach()
+    return (given if given.layout is torch.strided else given.to_dense()).cpu()
+
+
+@contextlib.contextmanager
+def _told(what: Phrase, split: str, place: str) -> Iterator[None]:
+    """Whatever the user's code raises inside becomes a `DataError` that names file and line."""
+    try:
+        yield
+    except NetwrightError:
+        raise
+    except (Exception, SystemExit) as error:  # a user's code can raise anything; it is told
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        raise DataError(
+            "{what} of the {split} split of {place} raised {kind}: {reason} ({where})",
+            what=what,
+            split=split,
+            place=place,
+            kind=type(error).__name__,
+            reason=str(error) or "no message",
+            where=f"{at.filename}:{at.lineno}",
+        ) from error
 
 
 @contextlib.contextmanager
@@ -213,7 +323,7 @@ def _is_array(value: Any) -> bool:
 
 def _image(value: Any, index: int, split: str, place: str) -> Tensor:
     if isinstance(value, Tensor):
-        return value
+        return _tensor(value)
     if isinstance(value, Image.Image):
         return to_tensor(plain(value, 1 if value.mode in ("1", "L") else 3))
     if isinstance(value, np.ndarray):  # as every image library lays it out: (H, W) or (H, W, C)

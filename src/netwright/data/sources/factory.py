@@ -19,6 +19,8 @@ from netwright.data.foreign import split_of
 from netwright.data.sources import SOURCES, Found, Request
 
 _SPLITS = ("train", "val", "test")
+_MANY = 10_000
+"""More classes than images are no data to train on, up to so many fine ones to evaluate."""
 
 
 def _is_factory(path: Path) -> bool:
@@ -42,6 +44,15 @@ def factory(request: Request, options: Mapping[str, Any]) -> Found:
         for split, each in given.items()
     }
     count = 1 + max(int(images.labels.max()) for images in parts.values())
+    total = sum(map(len, parts.values()))
+    if count > max(total, _MANY):
+        raise DataError(
+            "{place} has a label {highest}, but only {images} images.",
+            hint="Expected labels counted from 0 to the number of classes less one.",
+            place=request.place,
+            highest=count - 1,
+            images=total,
+        )
     if classes is None:
         classes = [str(number) for number in range(count)]
     elif len(classes) < count:
