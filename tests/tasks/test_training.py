@@ -338,3 +338,27 @@ def make():
     images = labels[:, None, None, None].float() + torch.zeros({count}, 1, 6, 6)
     return (images, labels), (images[:16], labels[:16])
 """
+
+
+def test_auxiliary_heads_take_part_in_the_loss_and_get_gradients(tmp_path):
+    """A network with `aux_logits` and `aux_weight`, as GoogLeNet has them, trains its heads."""
+    (tmp_path / "net.py").write_text(
+        "import torch\nfrom torch import nn\n\n"
+        "class Net(nn.Module):\n"
+        "    aux_weight = 0.3\n"
+        "    aux_logits = ()\n\n"
+        "    def __init__(self, num_classes):\n"
+        "        super().__init__()\n"
+        "        self.body, self.head = nn.Linear(64, 8), nn.Linear(8, num_classes)\n"
+        "        self.side = nn.Linear(8, num_classes)\n\n"
+        "    def forward(self, images):\n"
+        "        half = self.body(images.flatten(1)).relu()\n"
+        "        self.aux_logits = (self.side(half),) if self.training else ()\n"
+        "        return self.head(half)\n"
+    )
+    settings = {"steps": 1, "optim": "sgd", "sched": "constant", "run__select": "last"}
+    resolved = resolve(data="digits", model=f"{tmp_path}/net.py:Net", settings=settings, environ={})
+    training.train(resolved, run_dir=tmp_path / "run")
+    before = read_weights(next((tmp_path / "run" / "ckpt").glob("*0000")) / "weights.safetensors")
+    after = read_weights(tmp_path / "run" / "best.safetensors")
+    assert not torch.equal(before["side.weight"], after["side.weight"])

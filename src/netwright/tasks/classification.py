@@ -79,8 +79,9 @@ class Classification(Task):
         set_rates(self.optimizer, self._base_rates, self.rate_factor(step))
         logits = self.model(batch.images)
         loss = self.loss(logits, batch.target)
-        for auxiliary in getattr(self.model, "aux_logits", ()):  # GoogLeNet's heads half-way
-            loss = loss + self.model.aux_weight * self.loss(auxiliary, batch.target)
+        model: Any = self.model
+        for logits_half_way in getattr(model, "aux_logits", ()):  # GoogLeNet
+            loss = loss + model.aux_weight * self.loss(logits_half_way, batch.target)
         loss.backward()
         norm = apply_gradients(self.optimizer, loss.detach(), clip=self.clip)
         if self.average is not None:
