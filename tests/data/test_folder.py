@@ -248,11 +248,28 @@ def test_images_of_one_size_keep_it(flowers: Path) -> None:
     assert opened(flowers).shape == (3, 12, 12)
 
 
-def test_images_of_different_sizes_become_224_and_this_is_said(flowers: Path) -> None:
-    picture(size=(20, 30)).save(flowers / "rose" / "wide.png")
+def test_images_of_different_sizes_get_the_median_short_side_and_this_is_said(
+    flowers: Path,
+) -> None:
+    for i in range(4):
+        picture(size=(20, 30)).save(flowers / "rose" / f"wide-{i}.png")
     dataset = opened(flowers)
-    assert dataset.shape == (3, 224, 224)
-    assert "sides of 12 to 30 pixels: the short side is brought to 224" in texts(dataset)
+    assert dataset.shape == (3, 12, 12)
+    assert "sides of 12 to 30 pixels: the short side is brought to 12" in texts(dataset)
+
+
+def test_large_images_become_224(flowers: Path) -> None:
+    for i, file in enumerate(flowers.rglob("*.png")):
+        picture(size=(300 + i, 400)).save(file)
+    assert opened(flowers).shape == (3, 224, 224)
+
+
+def test_an_odd_file_among_many_does_not_change_the_size(flowers: Path) -> None:
+    picture(size=(300, 200)).save(flowers / "rose" / "large.png")
+    (flowers / "rose" / "torn.png").write_bytes(b"no image")
+    dataset = opened(flowers)
+    assert dataset.shape == (3, 12, 12)
+    assert "20 of 21 images are 12x12: the others are brought to that" in texts(dataset)
 
 
 def test_grey_images_have_one_channel(flowers: Path) -> None:

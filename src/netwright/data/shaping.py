@@ -1,11 +1,14 @@
 """One shape for a whole set: which channels and size, and bringing tensors to it.
 
-The rule for `size: auto`: the common size if all images agree and no side is over 256, else 224
-by 224. Channels: 1 if every image is grey, else 3.
+The rule for `size: auto`: the size that nine images of ten share, if no side of it is over 256;
+else a square with the median of the short sides, but no more than 224: small images are not blown
+up for the sake of a few large ones. Channels: 1 if every image is grey, else 3.
 """
 
 from __future__ import annotations
 
+import statistics
+from collections import Counter
 from collections.abc import Iterable
 
 import torch
@@ -19,6 +22,7 @@ from netwright.data.files import FileImages
 from netwright.data.reading import cover, plain, to_picture, to_tensor
 
 LARGEST_KEPT = 256
+MOSTLY = 0.9
 USUAL = 224
 
 Shape = tuple[int, int, int]
@@ -28,29 +32,40 @@ def common_shape(
     parts: Iterable[Images], *, size: int | None, channels: int | None
 ) -> tuple[Shape, list[Noted]]:
     """The (C, H, W) that every image of `parts` is brought to, and what to tell the user."""
-    sizes: set[tuple[int, int]] = set()
+    sizes: Counter[tuple[int, int]] = Counter()
     deepest = 1
     for images in parts:
         if isinstance(images, FileImages):
-            sizes |= {file.header.size for file in images.files}
+            sizes.update(file.header.size for file in images.files)
             grey = all(file.header.grey for file in images.files)
             deepest = max(deepest, 1 if grey else 3)
         else:
-            sizes.add(images.shape[1:])
+            sizes[images.shape[1:]] += len(images)
             deepest = max(deepest, images.shape[0])
     depth = channels or deepest
     if size is not None:
         return (depth, size, size), []
-    if len(sizes) == 1 and max(next(iter(sizes))) <= LARGEST_KEPT:
-        return (depth, *next(iter(sizes))), []
+    ((common, count),) = sizes.most_common(1)
+    total = sizes.total()
+    if count >= MOSTLY * total and max(common) <= LARGEST_KEPT:
+        if count == total:
+            return (depth, *common), []
+        note = Noted(
+            word="NOTE",
+            template="{count} of {total} images are {height}x{width}: the others are brought to "
+            "that, scaled to cover it and the centre cut out (data.size).",
+            values={"count": count, "total": total, "height": common[0], "width": common[1]},
+        )
+        return (depth, *common), [note]
     sides = [side for each in sizes for side in each]
+    size = min(USUAL, statistics.median_low(min(each) for each in sizes.elements()))
     note = Noted(
         word="NOTE",
         template="The images have sides of {low} to {high} pixels: the short side is brought to "
         "{size} and the centre cut out (data.size).",
-        values={"low": min(sides), "high": max(sides), "size": USUAL},
+        values={"low": min(sides), "high": max(sides), "size": size},
     )
-    return (depth, USUAL, USUAL), [note]
+    return (depth, size, size), [note]
 
 
 def shaped(images: Images, shape: Shape) -> Images:
