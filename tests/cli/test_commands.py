@@ -147,6 +147,18 @@ def test_a_csv_cell_that_a_spreadsheet_would_run_is_disarmed_and_numbers_stay(ne
     assert 0 < float(row["probability"]) <= 1
 
 
+def test_a_place_that_cannot_be_written_to_is_a_wrong_setting(netwright, at_home):
+    Path("here").mkdir()
+    for place, message in (
+        ("no/out.csv", "--out no/out.csv: there is no folder no.\nMake it first: mkdir -p no"),
+        ("here", "--out here is a folder.\nExpected the name of a file, such as here/labels.csv"),
+    ):
+        answer = netwright("predict", "latest", "a.png", "-o", place)
+        assert answer.status == 2
+        assert message in answer.err.replace("\n  ", "\n")
+    assert not Path("no").exists()
+
+
 def test_a_hostile_class_name_in_a_csv_is_disarmed():
     image = Prediction(file="=cmd()", label="+1+1", probability=0.5, margin=1e-7)
     text = _csv(Predictions(run=None, images=(image,), seconds=0.0))

@@ -67,6 +67,8 @@ def predict(
             value=top,
             name="--top",
         )
+    if out is not None:
+        _refuse_place(Path(out))
     from netwright.tasks.using import predict as classify
 
     found = classify(run, images, top=top, device=device, trust_code=trust_code)
@@ -85,6 +87,24 @@ def predict(
     if not good:
         raise DataError("None of the {count} images could be read.", count=len(found.images))
     return 0
+
+
+def _refuse_place(out: Path) -> None:
+    """Before the network is asked: what it says could not be written there."""
+    if out.is_dir():
+        raise SettingError(
+            "--out {path} is a folder.",
+            hint="Expected the name of a file, such as {example}.",
+            path=str(out),
+            example=str(out / "labels.csv"),
+        )
+    if not out.parent.is_dir():
+        raise SettingError(
+            "--out {path}: there is no folder {folder}.",
+            path=str(out),
+            folder=str(out.parent),
+            hint="Make it first: mkdir -p {folder}",
+        )
 
 
 def _lines(found: Predictions, out: str | None) -> Iterator[str]:
