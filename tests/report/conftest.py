@@ -110,6 +110,7 @@ def build_run(
     (folder / "run.json").write_text(json.dumps(facts | (info or {})))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "config.yaml").write_text(_CONFIG)
+    (folder / "best.safetensors").write_bytes(b"weights")
     (folder / "model.json").write_text(json.dumps(_model(names, layers, splits) | (model or {})))
     (folder / "evidence").mkdir(exist_ok=True)
     for split in splits:

@@ -60,8 +60,9 @@ def test_a_point_alone_between_gaps_is_a_dot() -> None:
 
 
 def test_a_run_of_one_epoch_has_a_chart() -> None:
-    drawn = chart([(1, 0.5)], [(1, 0.4)], pin=1)
-    assert "1" in words(drawn)
+    drawn = chart([(3, 0.5)], [(3, 0.4)], pin=3)
+    assert "3" in words(drawn)
+    assert not {"2", "4"} & set(words(drawn))  # epochs that there were not
     assert "line0 0.50" in words(drawn)
 
 

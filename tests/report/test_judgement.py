@@ -103,6 +103,27 @@ def test_the_gap_between_training_and_validation_is_judged(
     assert sentence in told(folder)
 
 
+@pytest.mark.parametrize("status", ["done", "interrupted"])
+@pytest.mark.parametrize("train", [0.99, 0.5])
+def test_two_epochs_are_too_early_to_judge_overfitting(
+    make_run: Make, tmp_path: Path, status: str, train: float
+) -> None:
+    folder = make_run(tmp_path / "run", epochs=2, best_epoch=2, info={"status": status})
+    change_metrics(folder, train__acc1=train, val__acc1=0.5)
+    text = told(folder)
+    assert "too early to tell whether the network overfits" in text
+    assert "equally well" not in text
+    assert "remembers" not in text
+
+
+def test_an_interrupted_run_shows_no_sign_only_up_to_here(make_run: Make, tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", info={"status": "interrupted"})
+    change_metrics(folder, train__acc1=0.95, val__acc1=0.95)
+    text = told(folder)
+    assert "Up to here" in text
+    assert "no sign of overfitting" not in text
+
+
 def test_no_gap_is_judged_where_one_side_is_missing(make_run: Make, tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     change_metrics(folder, train__acc1=None)

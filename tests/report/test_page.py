@@ -194,6 +194,25 @@ def test_the_commands_to_go_on_name_the_run(make_run: Make, tmp_path: Path) -> N
     assert "The run was interrupted and can be resumed. Ctrl-C." in text
 
 
+def test_a_diverged_run_says_so_once_and_offers_what_helps(
+    make_run: Make, tmp_path: Path, language: str
+) -> None:
+    message = {
+        "template": "Training diverged: {what} is {value} at step {step}.",
+        "values": {"what": "loss", "value": "nan", "step": 7},
+    }
+    info = {"status": "diverged", "why": "Training diverged: loss is nan at step 7."}
+    folder = make_run(tmp_path / "run", info=info | {"why_message": message})
+    (folder / "best.safetensors").unlink()
+    page = render(Run(folder), language=language)
+    state = re.search(r'<p class="state stop">(.*?)</p>', page)
+    assert state
+    assert state[1].count("Training diverged" if language == "en" else "训练发散") == 1
+    assert f"netwright train --config {folder}/config.yaml optim.lr=0.005" in shown(page)
+    assert "netwright evaluate" not in page
+    assert "netwright predict" not in page
+
+
 def test_a_run_without_test_images_shows_validation(make_run: Make, tmp_path: Path) -> None:
     text = shown(render(Run(make_run(tmp_path / "run", splits=("val",))), language="en"))
     assert "140 validation images" in text

@@ -17,6 +17,9 @@ from netwright.report.words import digits, percent, share
 _MUCH_WAITING = 0.2
 _SMALL_GAP, _LARGE_GAP = 0.03, 0.10
 
+# With fewer epochs than this the two curves have had no time to part.
+_FEW_EPOCHS = 3
+
 
 def judge(material: Material) -> list[str]:
     """The verdict, most important sentence first; at least one."""
@@ -135,6 +138,14 @@ def _gap(material: Material) -> list[str]:
     train, val = share(material.at_best("train/acc1")), share(material.at_best("val/acc1"))
     if train is None or val is None:
         return []
+    if material.measurements < _FEW_EPOCHS:
+        return [
+            say(
+                "Fewer than {few} epochs were measured: it is too early to tell whether the "
+                "network overfits.",
+                few=_FEW_EPOCHS,
+            )
+        ]
     gap = train - val
     points = digits(100 * gap, 2)
     if gap >= _LARGE_GAP:
@@ -152,6 +163,13 @@ def _gap(material: Material) -> list[str]:
                 "Training images are recognised {points} points better than validation images, "
                 "a moderate gap.",
                 points=points,
+            )
+        ]
+    if material.status != "done":
+        return [
+            say(
+                "Up to here training and validation images are recognised about equally well; "
+                "the run has not come to its end."
             )
         ]
     return [

@@ -41,7 +41,8 @@ def line_chart(
     lines = [_thinned(line) for line in lines]
     places = [x for line in lines for x, _ in line.points]
     first, last = min(places), max(places)
-    if first == last:
+    ticks = [tick for tick in counting_ticks(int(first), int(last)) if first <= tick <= last]
+    if first == last:  # room on both sides, where there is no epoch to be named
         first, last = first - 1, last + 1
     ends = [_end(line) for line in lines]
     labels = [f"{line.name} {show(end[1])}" for line, end in zip(lines, ends, strict=True)]
@@ -56,7 +57,7 @@ def line_chart(
         return HEIGHT - _BOTTOM - share * (HEIGHT - _BOTTOM - _TOP)
 
     parts = [_grid(axis, up, left, right)]
-    parts += [_below(first, last, across, below, right)]
+    parts += [_below(ticks, across, below, right)]
     if pin is not None and first <= pin[0] <= last:
         parts.append(_pin(pin, across, left, right))
     parts += [_curve(line, across, up) for line in lines]
@@ -79,11 +80,8 @@ def _grid(axis: Axis, up: Callable[[float], float], left: float, right: float) -
     return "".join(rules)
 
 
-def _below(
-    first: float, last: float, across: Callable[[float], float], name: str, right: float
-) -> str:
+def _below(ticks: Sequence[int], across: Callable[[float], float], name: str, right: float) -> str:
     y = HEIGHT - _BOTTOM + 17
-    ticks = [tick for tick in counting_ticks(int(first), int(last)) if first <= tick <= last]
     parts = [text(f"{tick:,}", x=across(tick), y=y, class_="tick middle") for tick in ticks]
     # Behind the last tick, which may stand at the very end of the axis.
     behind = across(ticks[-1]) + text_width(f"{ticks[-1]:,}") / 2 if ticks else right

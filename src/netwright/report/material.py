@@ -109,6 +109,19 @@ class Material:
         return max((whole(line.get("epoch")) or 0 for line in self.metrics), default=0)
 
     @property
+    def measurements(self) -> int:
+        """How often the validation images were measured."""
+        return sum(number(line.get("val/acc1")) is not None for line in self.metrics)
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there is a network to use."""
+        try:
+            return (self.run.path / "best.safetensors").is_file()
+        except OSError:
+            return False
+
+    @property
     def epochs_planned(self) -> int | None:
         return whole(self.config.get("epochs"))
 

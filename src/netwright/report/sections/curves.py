@@ -122,6 +122,9 @@ def _about(lines: Sequence[Line], show: Callable[[float], str]) -> str:
     told = []
     for line in lines:
         known = [value for _, value in line.points if value is not None]
+        if len(known) == 1:
+            told.append(f"{line.name} {show(known[0])}".strip())
+            continue
         told.append(
             say(
                 "{name} from {first} to {last}",

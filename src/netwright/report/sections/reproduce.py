@@ -12,7 +12,7 @@ from netwright.report.material import Material, mapping
 from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.tables import fold
-from netwright.report.words import named, short
+from netwright.report.words import named, number, short
 
 _MOST = 400
 
@@ -27,10 +27,14 @@ def reproduce(material: Material, allowance: Allowance) -> Part:
         say("The same again, with every setting as it was resolved"),
         [f"netwright train --config {place}/config.yaml"] if material.config_text else [],
     )
-    use = [f"netwright evaluate {place}", f"netwright predict {place} image.png"]
     if material.status in ("interrupted", "running"):
-        use.insert(0, f"netwright train --resume {place}")
-    body += _commands(say("Use it"), use)
+        body += _commands(say("Go on with it"), [f"netwright train --resume {place}"])
+    if material.status == "diverged":
+        title = say("A new run with smaller steps, which often cures it")
+        body += _commands(title, _gentler(material, place))
+    if material.has_weights:
+        use = [f"netwright evaluate {place}", f"netwright predict {place} image.png"]
+        body += _commands(say("Use it"), use)
     body += _settings(material.config_text, min(_MOST, allowance.rows)) + _environment(material)
     return Part(title=say("Do it again"), body=body)
 
@@ -39,6 +43,14 @@ def _place(material: Material) -> str:
     """The run folder as a command given here would name it."""
     path = material.run.path
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _gentler(material: Material, place: str) -> list[str]:
+    """The same run with a tenth of its learning rate."""
+    rate = number(material.config.get("optim.lr"))
+    if rate is None or rate <= 0:
+        return []
+    return [f"netwright train --config {place}/config.yaml optim.lr={rate / 10:.3g}"]
 
 
 def _commands(title: str, lines: list[Any]) -> str:

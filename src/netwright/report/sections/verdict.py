@@ -53,7 +53,10 @@ def _state(material: Material) -> str:
         else say("Epochs measured: {done}.", done=done)
     )
     tone = "stop" if status in ("failed", "diverged") else "warn"
-    sentence = together([told, *_reason(material.why), where])
+    reason = _reason(material.why)
+    # "Training diverged: the loss is nan at step 7." needs no "Training diverged." before it.
+    opening = [] if any(each.startswith(told.rstrip(".。")) for each in reason) else [told]
+    sentence = together([*opening, *reason, where])
     return f'<p class="state {tone}"><b>{word}</b> {html_text(sentence)}</p>'
 
 
