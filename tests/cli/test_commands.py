@@ -53,6 +53,14 @@ def test_train_leaves_a_run_a_report_and_two_lines_to_go_on_with(netwright):
         assert word in answer.err
 
 
+def test_a_run_that_keeps_the_last_weights_claims_no_best(netwright):
+    answer = netwright(*TINY, "run.select=last")
+    line = answer.out.splitlines()[0]
+    assert line.startswith("last     val/acc1 ")
+    assert line.endswith(" at epoch 1  (run.select=last)")
+    assert "best" not in answer.err
+
+
 def test_train_json_is_one_document(netwright):
     answer = netwright(*TINY, "--json")
     document = json.loads(answer.out)
@@ -136,7 +144,17 @@ def test_predict_walks_a_folder(netwright, at_home):
 
 
 def test_nothing_that_can_be_read_is_a_data_problem(netwright, at_home):
-    assert netwright("predict", "latest", "c.png").status == 3
+    answer = netwright("predict", "latest", "c.png")
+    assert answer.status == 3
+    assert "c.png   cannot be read" in answer.out
+
+
+def test_nothing_that_can_be_read_is_one_document_with_the_reasons(netwright, at_home):
+    answer = netwright("predict", "latest", "c.png", "--json")
+    document = json.loads(answer.out)
+    assert answer.status == document["exit"] == 3
+    assert document["kind"] == "DataError"
+    assert [set(each) for each in document["images"]] == [{"file", "error"}]
 
 
 def test_a_csv_cell_that_a_spreadsheet_would_run_is_disarmed_and_numbers_stay(netwright, at_home):
@@ -195,10 +213,36 @@ def test_report_says_where_the_page_is(netwright, at_home):
 
 def test_ls_runs_shows_status_and_metric(netwright, at_home):
     lines = netwright("ls", "runs").out.splitlines()
-    assert lines[0].split() == ["run", "status", "best", "when"]
+    assert lines[0].split() == ["run", "status", "kept", "when"]
     assert "done" in lines[1]
     assert "val/acc1" in lines[1]
     assert netwright("ls", "runs", "nothing-like-it").out == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"best": {"metric": null, "value": "x"}}',
+        '{"best": {"metric": "val/acc1", "value": 1' + 4000 * "0" + "}}",
+        '{"best": {"metric": "val/acc1", "value": 1' + 9000 * "0" + "}}",
+        '{"best": {"metric": "val/acc1", "value": 1, "a": ' + 400 * "[" + 400 * "]" + "}}",
+        '{"best": 3, "status": {"a": [1]}, "started": 1e999}',
+        '{"status": "{0}{x!r}", "started": "\\u001b[2J"}',
+        '{"started": 1' + 4000 * "0" + "}",
+        "[]",
+        "{",
+    ],
+    ids=lambda text: text[:40],
+)
+def test_ls_runs_survives_any_file_of_facts(netwright, text):
+    Path("runs/odd").mkdir(parents=True)
+    Path("runs/odd/run.json").write_text(text)
+    answer = netwright("ls", "runs")
+    assert (answer.status, answer.err) == (0, "")
+    assert "odd" in answer.out
+    assert "\x1b" not in answer.out
+    document = json.loads(netwright("ls", "runs", "--json").out)
+    assert [each["run"] for each in document["runs"]] == ["runs/odd"]
 
 
 @pytest.mark.parametrize(

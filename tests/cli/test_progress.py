@@ -127,7 +127,39 @@ def test_the_live_line_never_wraps(clock, monkeypatch):
     progress = Progress(Call(), stream=screen, clock=clock)
     progress(started())
     progress(step(1))
-    assert len(screen.getvalue().removeprefix("\r\x1b[K")) == 29
+    assert len(screen.getvalue().removeprefix("\r\x1b[K")) <= 27
+
+
+def test_a_narrow_live_line_keeps_epoch_loss_and_time_left(clock, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    screen = Terminal()
+    progress = Progress(Call(), stream=screen, clock=clock)
+    progress(started(steps=4000))
+    clock.now += 2
+    progress(step(4, loss=0.705))
+    assert screen.getvalue() == "\r\x1b[Kepoch 1/200  loss 0.705  33 min left"
+
+
+def test_a_narrow_table_leaves_columns_out_instead_of_wrapping(clock, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    screen = Terminal()
+    Progress(Call(), stream=screen, clock=clock)(measured(1, best=True))
+    head, row = screen.getvalue().splitlines()
+    assert head.split() == ["epoch", "val/loss", "val/acc1"]
+    assert row.endswith("best")
+    assert max(len(head), len(row)) <= 40
+
+
+def test_what_the_terminal_writes_for_ctrl_c_is_cleared_before_the_next_line(clock, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    screen = Terminal()
+    progress = Progress(Call(), stream=screen, clock=clock)
+    progress(started())
+    progress(Noted(word="NOTE", template="Something."))
+    screen.write("^C")
+    progress(Noted(word="STOP", template="Interrupted."))
+    assert screen.getvalue().endswith("^C\r\x1b[KSTOP  Interrupted.\n")
 
 
 def test_at_most_ten_drawings_a_second_and_no_value_is_read_between_them(clock):

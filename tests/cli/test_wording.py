@@ -30,6 +30,16 @@ MISTAKES = [
     (["config", "check", "a.yaml", "b=1"], "go with netwright config show only."),
     (["report", "--lang", "fr"], '"fr" is not allowed for --lang'),
     (["report", "nowhere"], 'No run called "nowhere"'),
+    (["config", "diff", "digits", "nosuch"], 'Nothing is called "nosuch": no recipe, no file and'),
+    (["config", "diff", "digits", "latset"], "Nearest: latest"),
+    (["config", "diff", "digits", "x" * 5000], "no recipe, no file and no run."),
+    (["train", "digits", "epochs"], "a setting without its value.\nDid you mean epochs=...?"),
+    (["train", "digits", "optim.lr"], "Did you mean optim.lr=...?"),
+    (["train", "mlp"], '"mlp" is a model, and stands where DATA is expected.\nWrite DATA first'),
+    (["train", "--resume", "latest", "mlp"], '"mlp" is a model'),
+    (["train", "digits", "mlp", "model=resnet20"], "mlp and model=resnet20 differ"),
+    (["train", "digits", "mlp", "model.name=resnet20"], "mlp and model.name=resnet20 differ"),
+    (["config", "show", "digits", "data=shapes"], "digits and data=shapes differ"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -26,11 +27,14 @@ def told(error: BaseException, call: Call) -> int:
         text, status = exhausted.localized(escape=terminal), exhausted.exit_code
     else:
         text, status = _confession(error, call), 1
+    if status == 130 and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        sys.stderr.write("\r\x1b[K")  # the ^C that the terminal itself has written
     for line in text.split("\n"):
         shown = wrap(line, screen_width()) if sys.stderr.isatty() else [line]
         print("\n".join(shown), file=sys.stderr)
     if call.json:
-        print_document({"error": text, "kind": type(error).__name__, "exit": status})
+        kind = type(error).__name__
+        print_document({**call.found, "error": text, "kind": kind, "exit": status})
     return status
 
 

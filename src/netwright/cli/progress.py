@@ -21,6 +21,7 @@ from netwright.core.escaping import terminal
 from netwright.core.languages import escape_values, say
 
 _EVERY = 0.1  # seconds between two drawings of the live line
+_ROOMY = 60  # columns from which on the time left is told in two units
 _COLOURS = {"OK": "32", "NOTE": "36", "WARN": "33", "STOP": "31"}
 
 
@@ -40,12 +41,12 @@ class Progress:
     ) -> None:
         self._call = call
         self._stream: TextIO | None = sys.stderr if stream is None else stream
-        tty = self._stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._live = tty and not call.quiet
-        self._colour = tty and not os.environ.get("NO_COLOR")
+        self._screen = self._stream.isatty()
+        able = self._screen and os.environ.get("TERM") != "dumb"
+        self._live = able and not call.quiet
+        self._colour = able and not os.environ.get("NO_COLOR")
         self._clock = clock
         self._due = 0.0
-        self._drawn = False
         self._started = clock()
         self._run: e.RunStarted | None = None
         self._columns: list[str] = []
@@ -67,10 +68,9 @@ class Progress:
             self.close()
 
     def close(self) -> None:
-        """Take the live line away."""
-        if self._drawn:
+        """Take the live line away, and a ^C that the terminal has written since."""
+        if self._live and self._run is not None:
             self._write("\r\x1b[K")
-            self._drawn = False
 
     def _begin(self, event: e.RunStarted) -> None:
         self._run, self._started = event, self._clock()
@@ -91,23 +91,25 @@ class Progress:
     def _draw(self, event: e.StepEnded) -> None:
         now = self._clock()
         self._due = now + _EVERY
-        parts = [say("step {step}", step=event.step)]
+        cells = _terminal_width()
+        parts = {"step": say("step {step}", step=event.step)}
         if self._run is not None:
             taken, steps = event.step - self._run.step, self._run.steps
             per_epoch = self._run.steps_per_epoch
             if steps is not None:
-                parts = [say("step {step}/{steps}", step=event.step, steps=steps)]
+                parts["step"] = say("step {step}/{steps}", step=event.step, steps=steps)
             if per_epoch is not None and steps is not None:
                 epochs = -(-steps // per_epoch)
-                parts.insert(0, say("epoch {epoch}/{epochs}", epoch=event.epoch, epochs=epochs))
+                first = say("epoch {epoch}/{epochs}", epoch=event.epoch, epochs=epochs)
+                parts = {"epoch": first, **parts}
             if "loss" in event.values:
-                parts.append(say("loss {loss:.3f}", loss=float(event.values["loss"])))
+                parts["loss"] = say("loss {loss:.3f}", loss=float(event.values["loss"]))
             rate = taken / max(now - self._started, 1e-9)
-            parts.append(say("{rate:.3g} steps/s", rate=rate))
+            parts["rate"] = say("{rate:.3g} steps/s", rate=rate)
             if steps is not None and rate > 0:
-                parts.append(say("{left} left", left=duration((steps - event.step) / rate)))
-        self._write("\r\x1b[K" + _cut("  ".join(parts), _terminal_width() - 1))
-        self._drawn = True
+                left = duration((steps - event.step) / rate, brief=cells < _ROOMY)
+                parts["left"] = say("{left} left", left=left)
+        self._write("\r\x1b[K" + _fitted(parts, cells - 1 - len("^C")))
 
     def _row(self, event: e.Measured) -> None:
         if self._call.quiet:
@@ -115,6 +117,8 @@ class Progress:
         first = "epoch" if event.epoch else "step"
         if not self._columns:
             self._columns = [first, *self._shown(event.metrics)]
+            if self._screen:
+                self._columns = _narrowed(self._columns, _terminal_width())
             heads = [(_HEADS.get(each, each), _width(each)) for each in self._columns]
             self._line("  ".join(pad(head, cells, right=True) for head, cells in heads))
         cells = {first: str(event.epoch or event.step)}
@@ -153,18 +157,18 @@ def written(note: e.Noted, *, colour: bool = False) -> str:
     return "\n".join([f"{word}{first}", *(" " * 6 + line for line in more)])
 
 
-def duration(seconds: float) -> str:
-    """A time for people, two units at most.
+def duration(seconds: float, *, brief: bool = False) -> str:
+    """A time for people, in two units at most, `brief` in one.
 
-    >>> duration(4.2), duration(75), duration(5400)
-    ('4 s', '1 min 15 s', '1 h 30 min')
+    >>> duration(4.2), duration(75), duration(5400), duration(5400, brief=True)
+    ('4 s', '1 min 15 s', '1 h 30 min', '1.5 h')
     """
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+        return f"{whole // 60} min" if brief else f"{whole // 60} min {whole % 60} s"
+    return f"{whole / 3600:.1f} h" if brief else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 _HEADS = {"lr/g0": "lr", "time/epoch_s": "s", "time/data_s": "data%"}
@@ -173,6 +177,20 @@ _WIDTHS = {"lr/g0": 8, "time/epoch_s": 5}
 
 def _width(name: str) -> int:
     return max(_WIDTHS.get(name, 0), len(_HEADS.get(name, name)))
+
+
+def _narrowed(columns: list[str], cells: int) -> list[str]:
+    """The columns that have room beside the word `best`, the least wanted left out first."""
+    columns = list(columns)
+    for name in ("time/data_s", "time/epoch_s", "lr/g0", "train/loss", "val/loss"):
+        if sum(_width(each) + 2 for each in columns) - 2 + _BEST <= cells:
+            break
+        if name in columns and len(columns) > 2:
+            columns.remove(name)
+    return columns
+
+
+_BEST = len("   best")
 
 
 def _cell(name: str, metrics: Mapping[str, float | None]) -> str:
@@ -208,6 +226,17 @@ def _terminal_width() -> int:
             return os.get_terminal_size(sys.stderr.fileno()).columns
         except (OSError, ValueError):
             return 80
+
+
+def _fitted(parts: Mapping[str, str], cells: int) -> str:
+    """The parts of the live line that have room, the least wanted left out first."""
+    kept = dict(parts)
+    for name in ("rate", "step", "loss", "epoch"):
+        if width("  ".join(kept.values())) <= cells:
+            break
+        if name in kept and len(kept) > 1:
+            del kept[name]
+    return _cut("  ".join(kept.values()), cells)
 
 
 def _cut(text: str, cells: int) -> str:

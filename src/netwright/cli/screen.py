@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ class Call:
     verbose: bool = False
     line: str = "netwright"
     """The command line as it was typed, for `run.json`."""
+    found: Mapping[str, Any] = field(default_factory=dict)
+    """What a command that fails has found out all the same: part of the document of its failure."""
     run_folder: Path | None = None
     """The run this call has opened, once it has: where the traceback of a fault of ours goes."""
 

@@ -11,7 +11,8 @@ from cyclopts import Parameter
 from netwright.cli.columns import table
 from netwright.cli.commands import COMMANDS
 from netwright.cli.screen import Call
-from netwright.core.errors import SettingError
+from netwright.cli.things import check_things, exists
+from netwright.core.errors import SettingError, nearest
 from netwright.core.escaping import terminal
 from netwright.core.languages import escape_values, say
 
@@ -97,6 +98,7 @@ def _show(
     if data is not None and config is None and _is_recipe(data):
         config = _recipe(data)
         data = None
+    check_things(data, model, call.settings)
     resolved = resolve(
         data=data, model=model, config=config, settings=call.settings, shorthands=shorthands
     )
@@ -153,13 +155,27 @@ def _is_recipe(spec: str) -> bool:
 
 def _recipe(spec: str) -> str:
     """A run by name is its file of settings; the rest is found by the reader of recipes."""
-    from netwright.records.run import find_run
+    from netwright.records.run import find_run, list_runs
     from netwright.tasks.settings import recipe_names
 
-    path = Path(spec)
-    if path.suffix in {".yaml", ".yml", ".json"} or path.is_file() or spec in recipe_names():
+    path, recipes = Path(spec), recipe_names()
+    if path.suffix in {".yaml", ".yml", ".json"} or spec in recipes:
         return spec
-    return str(find_run(spec).path / "config.yaml")
+    if exists(spec) and path.is_file():
+        return spec
+    runs = [run.name for run in list_runs()]
+    if spec == "latest" or exists(spec) or any(name.startswith(spec) for name in runs):
+        return str(find_run(spec).path / "config.yaml")
+    near = nearest(spec, [*recipes, *runs, "latest"])
+    raise SettingError(
+        'Nothing is called "{name}": no recipe, no file and no run.',
+        hint="Nearest: {near}." if near else _LISTS,
+        name=spec,
+        near=", ".join(near),
+    )
+
+
+_LISTS = "List them: netwright ls recipes, netwright ls runs"
 
 
 def _tell_notes(resolved: Resolved, call: Call) -> None:

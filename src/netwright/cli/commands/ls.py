@@ -47,7 +47,7 @@ def ls(
     """List models, data, losses and other names, or the runs."""
     if family == "runs":
         found, rows = _runs(query)
-        head = [say(each) for each in ("run", "status", "best", "when")]
+        head = [say(each) for each in ("run", "status", "kept", "when")]
     elif family == "recipes":
         found, rows = _recipes(query)
         head = []
@@ -126,6 +126,10 @@ def _runs(query: str) -> tuple[list[dict[str, Any]], list[Sequence[str]]]:
             status, best, started = run.status, run.best, run.info.get("started")
         except DataError:
             status, best, started = "damaged", None, None
+        if best is not None:  # a file may say anything, and its depth is not bounded
+            best = {
+                name: each for name, each in best.items() if isinstance(each, str | int | float)
+            }
         found.append({"run": str(run.path), "status": status, "best": best, "started": started})
         score = f"{best['metric']} {best['value']:.3f}" if best else "-"
         rows.append((run.name, say(status), score, str(started or "-")[:16].replace("T", " ")))

@@ -30,11 +30,13 @@ UNSURE = 0.1
     group="Use a run",
     usage="RUN IMAGES... [-o out.csv]",
     about="IMAGES are files and folders of them. The run brings its own preprocessing and class "
-    "names. A file that cannot be read gets a line of its own and the others go on.",
+    "names. A file that cannot be read gets a line of its own and the others go on. In a CSV file "
+    "an apostrophe is put before a text that begins with = + - or @, which a spreadsheet would "
+    "take for a formula.",
     examples=(
         "netwright predict latest photos/*.jpg",
         "netwright predict latest photos/ -o labels.csv",
-        "netwright predict latest a.jpg --json | jq .images[0].label",
+        "netwright predict latest a.jpg --json | jq '.images[0].label'",
     ),
 )
 def predict(
@@ -74,8 +76,11 @@ def predict(
     found = classify(run, images, top=top, device=device, trust_code=trust_code)
     if out is not None:
         write_text(Path(out), _csv(found))
-    call.result(found.to_json(), _lines(found, out))
     good = sum(not each.error for each in found.images)
+    if good or not call.json:
+        call.result(found.to_json(), _lines(found, out))
+    else:
+        call.found = found.to_json()  # one document: that of the failure carries the reasons
     seconds = round(found.seconds, 2)
     call.note(
         "OK" if good else "STOP",

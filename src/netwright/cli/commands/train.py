@@ -13,6 +13,7 @@ from netwright.cli.commands import COMMANDS
 from netwright.cli.commands.report import show
 from netwright.cli.progress import Progress
 from netwright.cli.screen import Call
+from netwright.cli.things import check_things
 from netwright.core.errors import SettingError
 from netwright.core.escaping import terminal
 from netwright.core.languages import say
@@ -69,6 +70,7 @@ def train(
             "netwright train needs DATA, --config or --resume.",
             hint="Try: netwright train digits",
         )
+    check_things(data, model, call.settings, resume=resume)
     from netwright.tasks.training import train as run_training
 
     shorthands = {
@@ -176,13 +178,12 @@ def _shortest_name(run: Path) -> str:
 
 
 def _lines(trained: Trained, page: Path) -> Iterator[str]:
-    best = trained.best
-    if best:
-        yield say(
-            "best     {metric} {value:.4g} at epoch {epoch}",
-            metric=best["metric"],
-            value=best["value"],
-            epoch=best["epoch"],
-        )
+    kept = trained.best
+    if kept:
+        shown = {name: kept[name] for name in ("metric", "value", "epoch")}
+        if (trained.run.config.get("run") or {}).get("select") == "last":
+            yield say("last     {metric} {value:.4g} at epoch {epoch}  (run.select=last)", **shown)
+        else:
+            yield say("best     {metric} {value:.4g} at epoch {epoch}", **shown)
     yield say("weights  {path}", path=terminal(trained.run.path / "best.safetensors"))
     yield say("report   {path}", path=terminal(page))
