@@ -123,6 +123,28 @@ def test_evaluate_takes_test_where_there_is_one(netwright, at_home):
     assert netwright("evaluate", "latest", "--split", "val").out.startswith("digits val   144")
 
 
+def test_a_slip_in_latest_is_told(netwright, at_home):
+    answer = netwright("evaluate", "latset")
+    assert answer.status == 2
+    assert "Nearest: latest" in answer.err
+
+
+def test_ctrl_c_leaves_nothing_of_what_the_terminal_wrote(netwright, monkeypatch):
+    import sys
+
+    from netwright.records import run as records
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(records, "find_run", interrupted)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    answer = netwright("report")
+    assert answer.status == 130
+    assert answer.err == "\r\x1b[KInterrupted.\n"
+
+
 def test_predict_has_a_line_for_each_image_and_names_the_one_it_cannot_read(netwright, at_home):
     answer = netwright("predict", "latest", "a.png", "./=b.png", "c.png")
     lines = answer.out.splitlines()

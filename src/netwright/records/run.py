@@ -185,7 +185,7 @@ def find_run(spec: str | os.PathLike[str], root: Path | None = None) -> Run:
             path=named,
             root=str(folder),
         )
-    near = nearest(named, runs)
+    near = nearest(named, [*runs, "latest"] if runs else [])
     raise SettingError(
         'No run called "{name}", neither as a path nor under {root}.',
         hint="Nearest: {near}." if near else "List them: netwright ls runs",
