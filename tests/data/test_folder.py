@@ -342,3 +342,27 @@ def test_a_link_to_itself_is_quarantined(flowers: Path) -> None:
     for name in ("rose/loop.png", "rose/loop", "circle"):
         (flowers / name).symlink_to(Path(name).name)
     assert opened(flowers).quarantined == (("rose/loop.png", "not a regular file"),)
+
+
+def test_a_misspelt_split_is_answered_with_the_nearest(with_splits: Path) -> None:
+    shutil.copytree(with_splits / "valid", with_splits / "tests")
+    found = texts(opened(with_splits))
+    assert "The folder tests/ is no split and was passed over: did you mean test/?" in found
+
+
+def test_a_class_called_train_is_told_what_it_was_taken_for(flowers: Path) -> None:
+    (flowers / "rose").rename(flowers / "train")
+    with pytest.raises(DataError, match=r"train/ is taken as the train split, and expected to hol"):
+        opened(flowers)
+    (flowers / "train" / "deep").mkdir()
+    picture().save(flowers / "train" / "deep" / "x.png")
+    with pytest.raises(DataError, match="deep"):
+        opened(flowers)
+
+
+def test_a_class_name_without_end_is_cut_in_messages(tmp_path: Path) -> None:
+    name = "x" * 250
+    (tmp_path / "set" / name).mkdir(parents=True)
+    picture().save(tmp_path / "set" / name / "0.png")
+    with pytest.raises(DataError, match=r'Class "x{200}\.\.\." has 1 image'):
+        opened(tmp_path / "set")

@@ -10,6 +10,12 @@ from netwright.core.errors import DataError
 from netwright.data.dataset import Images, MemoryImages, class_counts
 
 _CHUNK = 1024
+_LONGEST = 200
+
+
+def shortened(name: str) -> str:
+    """A name fit for a message: cut after 200 characters."""
+    return name if len(name) <= _LONGEST else name[:_LONGEST] + "..."
 
 
 def check_finite(parts: Mapping[str, Images]) -> None:
@@ -50,14 +56,14 @@ def check_labels(name: str, parts: Mapping[str, Images], classes: Sequence[str])
             raise DataError(
                 'Class "{label}" of {name} occurs in {splits} but not in training.',
                 hint="The network cannot learn it: add training images, or take it out.",
-                label=label,
+                label=shortened(label),
                 name=name,
                 splits=", ".join(others),
             )
         raise DataError(
             'Class "{label}" of {name} is empty.',
             hint="Add images of it, or remove the class.",
-            label=label,
+            label=shortened(label),
             name=name,
         )
     if len(classes) < 2:
@@ -65,5 +71,5 @@ def check_labels(name: str, parts: Mapping[str, Images], classes: Sequence[str])
             "{name} has one class only: {classes}.",
             hint="Expected at least two classes to tell apart.",
             name=name,
-            classes=", ".join(classes),
+            classes=", ".join(map(shortened, classes)),
         )

@@ -19,7 +19,7 @@ from netwright.core.errors import DataError, SettingError, UnknownNameError, nea
 from netwright.core.events import Noted
 from netwright.core.keyed import permutation
 from netwright.core.registry import Entry
-from netwright.data.checking import check_finite, check_labels
+from netwright.data.checking import check_finite, check_labels, shortened
 from netwright.data.dataset import Dataset, Images
 from netwright.data.files import Bad, FileImages, decoded, sampled
 from netwright.data.given import open_images
@@ -232,9 +232,9 @@ def _renumbered(
         raise DataError(
             'Class "{label}" of {name} is unknown to the network.',
             hint="It knows: {classes}.",
-            label=strange[0],
+            label=shortened(strange[0]),
             name=found.name,
-            classes=", ".join(classes),
+            classes=", ".join(map(shortened, classes)),
         )
     numbers = np.array([list(classes).index(each) for each in found.classes], np.int64)
     moved = {split: images.relabelled(numbers) for split, images in parts.items()}

@@ -12,6 +12,7 @@ import numpy as np
 
 from netwright.core.errors import DataError
 from netwright.core.keyed import permutation
+from netwright.data.checking import shortened
 from netwright.data.dataset import Int64Array
 
 
@@ -32,7 +33,7 @@ def stratified(
         raise DataError(
             'Class "{label}" has {count} image: too few to split into training and validation.',
             hint="Add images of it, remove the class, or give a val/ split of your own.",
-            label=classes[number],
+            label=shortened(classes[number]),
             count=1,
         )
     quotas = apportion(counts.tolist(), share)

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from netwright.core.config import config
-from netwright.core.errors import DataError
+from netwright.core.errors import DataError, nearest
 from netwright.core.events import Noted
 from netwright.core.languages import say
+from netwright.data.checking import shortened
 from netwright.data.files import FileImages
 from netwright.data.listing import Survey, folders, image_names, with_headers
 from netwright.data.sources import SOURCES, Found, Request
@@ -92,8 +93,13 @@ def _classes(root: str, trees: dict[str, str], survey: Survey) -> list[str]:
         raise DataError(
             "{path} has no class folders: {images} images and {others} other files{kinds}.",
             hint="Expected {path}/CLASS/*.jpg, one folder for each class; or a .csv of paths "
-            "and labels.",
+            "and labels."
+            if "train" not in trees
+            else "A folder called {folder}/ is taken as the {split} split, and expected to hold "
+            "CLASS/*.jpg; if it is a class, give it another name.",
             path=tree,
+            folder=os.path.basename(tree),
+            split="train",
             images=loose,
             others=survey.others.total(),
             kinds=f" ({survey.kinds()})" if survey.others else "",
@@ -145,7 +151,7 @@ def _refuse_empty(
             raise DataError(
                 'Class "{label}" of {name} is empty.',
                 hint="Add images of it, or remove the class.",
-                label=classes[number],
+                label=shortened(classes[number]),
                 name=root,
             )
 
@@ -161,12 +167,26 @@ def _guesses(inner: list[str], split_folders: dict[str, str]) -> list[Noted]:
         if name != split
     ]
     ignored = [name for name in inner if name not in split_folders] if split_folders else []
+    for name in ignored:
+        if near := nearest(name, set(SPLIT_NAMES.values())):
+            notes.append(
+                Noted(
+                    word="WARN",
+                    template="The folder {folder}/ is no split and was passed over: "
+                    "did you mean {split}/?",
+                    values={"folder": name, "split": near[0]},
+                )
+            )
     if ignored:
         notes.append(
             Noted(
                 word="NOTE",
-                template="Folders beside the splits were passed over: {folders}.",
-                values={"folders": ", ".join(ignored)},
+                template="{splits} are taken as splits; folders beside them were passed over: "
+                "{folders}.",
+                values={
+                    "splits": ", ".join(f"{name}/" for name in split_folders),
+                    "folders": ", ".join(f"{name}/" for name in map(shortened, ignored)),
+                },
             )
         )
     return notes

@@ -11,6 +11,7 @@ from netwright.core.config import config, setting
 from netwright.core.errors import DataError, SettingError
 from netwright.core.events import Noted
 from netwright.core.languages import Phrase, say
+from netwright.data.checking import shortened
 from netwright.data.files import FileImages, Listed
 from netwright.data.listing import Survey, inside, with_headers
 from netwright.data.sources import SOURCES, Found, Request
@@ -125,9 +126,8 @@ def _splits(read: Table, column: str | None, path: Path) -> list[str]:
     for number, value in enumerate(read.column(column)):
         split = SPLIT_NAMES.get(value.strip().lower())
         if split is None:
-            raise _row(
-                read, path, number, Phrase('"{value}" is no split: train, val or test', value=value)
-            )
+            reason = Phrase('"{value}" is no split: train, val or test', value=shortened(value))
+            raise _row(read, path, number, reason)
         found.append(split)
     return found
 
@@ -171,8 +171,8 @@ def _distinct(
                 reason = Phrase(
                     '{name} is "{value}" here and "{before}" in line {line}',
                     name=name,
-                    value=each[number],
-                    before=each[first],
+                    value=shortened(each[number]),
+                    before=shortened(each[first]),
                     line=read.lines[first],
                 )
                 raise _row(read, path, number, reason)
