@@ -29,8 +29,8 @@ Pair = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """A network and the data it is timed on. The clock runs from the end of step `first` to the
-    end of step `last`, over at least one end of an epoch."""
+    """A network and the data it is timed on: after `first` steps to warm up, `bursts` times
+    `burst` steps, over at least one end of an epoch."""
 
     name: str
     model: str
@@ -39,7 +39,8 @@ class Setup:
     lr: float
     read: Callable[[], Pair]
     first: int
-    last: int
+    burst: int
+    bursts: int
     factory: str
     momentum: float = 0.9
 
@@ -149,7 +150,8 @@ SETUPS = {
             lr=0.02,
             read=mnist,
             first=100,
-            last=2_863,  # three epochs of 921 steps on from the first
+            burst=307,
+            bursts=9,  # three epochs of 921 steps
             factory="mnist",
         ),
         Setup(
@@ -160,7 +162,8 @@ SETUPS = {
             lr=0.1,
             read=cifar10,
             first=20,
-            last=207,  # one epoch of 187 steps on from the first
+            burst=17,
+            bursts=11,  # one epoch of 187 steps
             factory="cifar10",
         ),
     )

@@ -1,6 +1,10 @@
-"""One training loop in this process, timed between two of its steps.
+"""One training loop in this process, taken in bursts that another process calls for.
 
-    python benchmarks/loops.py CONTENDER SETUP FEED --first 100 --last 2863 --seed 0 --out FILE
+    python benchmarks/loops.py CONTENDER SETUP FEED --first 100 --burst 307 --bursts 9 --say 5
+
+After its first steps and after each burst the loop stands still in the middle of training, says
+how long the burst took, and waits for a line on standard input. So three loops can be taken in
+turns, seconds apart, and what else the machine does falls on all of them alike.
 
 The contenders train the same module with the same optimizer on the same data: `bare`, the loop a
 competent person writes; `lightning`, Lightning's Trainer; `netwright`, the command `netwright
@@ -14,13 +18,15 @@ import argparse
 import contextlib
 import csv
 import json
+import os
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 import torch.nn.functional as F
@@ -34,18 +40,35 @@ LOG_EVERY = 50
 
 @dataclass
 class Clock:
-    """Wall and processor time at the end of step `first` and of step `last`."""
+    """Stops the loop between two bursts; `say` is where it tells what it took."""
 
     first: int
-    last: int
-    wall: list[float] = field(default_factory=list)
-    processor: list[float] = field(default_factory=list)
+    burst: int
+    bursts: int
+    say: TextIO
+    wall: float = 0.0
+    processor: float = 0.0
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run: three more, so that the last burst ends as the others do."""
+        return self.first + self.burst * self.bursts + 3
 
     def tick(self, step: int) -> None:
-        """`step` counts the steps done."""
-        if step in (self.first, self.last):
-            self.wall.append(time.perf_counter())
-            self.processor.append(time.process_time())
+        """Called at the end of each step; `step` counts the steps done."""
+        done, rest = divmod(step - self.first, self.burst)
+        if rest or not 0 <= done <= self.bursts:
+            return
+        if done:
+            seconds, processor = time.perf_counter() - self.wall, time.process_time()
+            self.tell(seconds=seconds, processor=processor - self.processor)
+        else:
+            self.tell(ready=True)
+        sys.stdin.readline()
+        self.wall, self.processor = time.perf_counter(), time.process_time()
+
+    def tell(self, **values: Any) -> None:
+        print(json.dumps(values), file=self.say, flush=True)
 
 
 @dataclass(frozen=True)
@@ -53,7 +76,6 @@ class Job:
     setup: feeds.Setup
     feed: str
     workers: int
-    steps: int
     seed: int
     folder: Path
     clock: Clock
@@ -67,7 +89,7 @@ def bare(job: Job) -> float:
     step, accuracy = 0, 0.0
     with (job.folder / "log.csv").open("w", newline="") as file:
         log = csv.writer(file)
-        while step < job.steps:
+        while step < job.clock.steps:
             model.train()
             for images, target in train:
                 optimizer.zero_grad(set_to_none=True)
@@ -78,7 +100,7 @@ def bare(job: Job) -> float:
                 job.clock.tick(step)
                 if step % LOG_EVERY == 0:
                     log.writerow([step, loss.item()])
-                if step == job.steps:
+                if step == job.clock.steps:
                     break
             accuracy = _accuracy(model, val)
             log.writerow([step, loss.item(), accuracy])
@@ -120,7 +142,7 @@ def lightning(job: Job) -> float:
     trainer = lightning.Trainer(
         accelerator="cpu",
         devices=1,
-        max_steps=job.steps,
+        max_steps=job.clock.steps,
         max_epochs=-1,
         logger=CSVLogger(str(job.folder)),
         log_every_n_steps=LOG_EVERY,
@@ -161,7 +183,7 @@ def netwright(job: Job) -> float:
         "train",
         f"{feeds.__file__}:{setup.factory}_{kind}",
         setup.model,
-        f"steps={job.steps}",
+        f"steps={job.clock.steps}",
         f"batch={setup.batch}",
         f"seed={job.seed}",
         "device=cpu",
@@ -196,11 +218,11 @@ def loaders_made() -> Iterator[list[DataLoader[Any]]]:
         made.append(loader)
         return iterate(loader)
 
-    DataLoader.__iter__ = noticed
+    DataLoader.__iter__ = noticed  # type: ignore[method-assign]
     try:
         yield made
     finally:
-        DataLoader.__iter__ = iterate
+        DataLoader.__iter__ = iterate  # type: ignore[method-assign]
 
 
 CONTENDERS = {"bare": bare, "lightning": lightning, "netwright": netwright}
@@ -256,36 +278,28 @@ def main() -> None:
     parser.add_argument("contender", choices=sorted(CONTENDERS))
     parser.add_argument("setup", choices=sorted(feeds.SETUPS))
     parser.add_argument("feed", choices=FEEDS)
-    parser.add_argument("--first", type=int, required=True)
-    parser.add_argument("--last", type=int, required=True)
+    parser.add_argument("--first", type=int, required=True, help="steps before the first burst")
+    parser.add_argument("--burst", type=int, required=True, help="steps of a burst")
+    parser.add_argument("--bursts", type=int, required=True)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--say", type=int, required=True, help="an open file descriptor")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    clock = Clock(given.first, given.last)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, os.fdopen(given.say, "w") as say:
+        clock = Clock(given.first, given.burst, given.bursts, say)
         job = Job(
             setup=feeds.SETUPS[given.setup],
             feed=given.feed,
             workers=given.workers,
-            steps=given.last + 3,
             seed=given.seed,
             folder=Path(folder),
             clock=clock,
         )
         accuracy = CONTENDERS[given.contender](job)
-    steps = given.last - given.first
-    wall = clock.wall[1] - clock.wall[0]
-    result = {
-        "steps_per_second": steps / wall,
-        "processor_ms_per_step": 1e3 * (clock.processor[1] - clock.processor[0]) / steps,
-        "threads": torch.get_num_threads(),
-        "val_acc1": accuracy,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
-    given.out.write_text(json.dumps(result))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        clock.tell(val_acc1=accuracy, peak_mb=peak, threads=torch.get_num_threads())
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@
     python benchmarks/train.py --quick    # a few minutes; prints, keeps nothing
 
 All three train the same module (netwright's own lenet5 and resnet20) with the same optimizer on
-the same data, once out of one tensor in memory, once through torch's DataLoader. A round starts
-each contender in a fresh process, one after another, in an order that turns from round to round;
-a ratio compares two contenders of one round. See `loops.py` for the loops, `feeds.py` for the
-data. Lightning lives in an environment of its own, made on first use in
-`$NETWRIGHT_HOME` or `~/.cache/netwright`, under `benchmarks/`.
+the same data, once out of one tensor in memory, once through torch's DataLoader. In a round each
+contender is a fresh process; the three train in turns, a few seconds each, while the others stand
+still, so that whatever disturbs the machine falls on all alike. A ratio compares two contenders
+of one round. See `loops.py` for the loops, `feeds.py` for the data. Lightning lives in an
+environment of its own, made on first use in `$NETWRIGHT_HOME` or `~/.cache/netwright`, under
+`benchmarks/`.
 
 One line a round goes into `train.jsonl`; started again, the benchmark goes on after the last.
 The table is written to `train.md`.
@@ -17,6 +18,7 @@ The table is written to `train.md`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -62,8 +64,9 @@ def main() -> None:
         "threads": given.threads,
         "workers": given.workers,
         "steps": ", ".join(
-            "{} steps {} to {}".format(each.name, *window(each, given.quick))
+            f"{each.name}: {burst * bursts} after {first}"
             for each in feeds.SETUPS.values()
+            for first, burst, bursts in [extent(each, given.quick)]
         ),
     }
     print(json.dumps(setup), flush=True)
@@ -90,44 +93,120 @@ def one_round(
     given: argparse.Namespace,
     pythons: Mapping[str, Path],
 ) -> dict[str, Any]:
-    """Each contender once, in a process of its own; the first of them turns with the round."""
-    turn = number % len(CONTENDERS)
-    names = list(CONTENDERS)
-    first, last = window(setup, given.quick)
-    values: dict[str, Any] = {"seed": number}
-    for name in names[turn:] + names[:turn]:
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "result.json"
-            line = [
+    """All contenders once, in turns; who begins changes from burst to burst."""
+    first, burst, bursts = extent(setup, given.quick)
+    with contextlib.ExitStack() as stack:
+        runners = []
+        for name in CONTENDERS:
+            words = [
                 str(pythons[name]), str(HERE / "loops.py"), name, setup.name, feed,
-                f"--first={first}", f"--last={last}", f"--seed={number}",
-                f"--threads={given.threads}", f"--workers={given.workers}", f"--out={out}",
+                f"--first={first}", f"--burst={burst}", f"--bursts={bursts}",
+                f"--seed={number}", f"--threads={given.threads}", f"--workers={given.workers}",
             ]  # fmt: skip
-            values[name] = measured(line, given.threads, Path(folder), out)
-    return values
+            runners.append(stack.enter_context(Runner(words, given.threads)))
+        for each in runners:
+            each.turn()  # until it is warm; the others have ended or not begun
+        for turn in range(bursts):
+            at = (turn + number) % len(runners)
+            for each in runners[at:] + runners[:at]:
+                each.bursts.append(each.turn())
+        results = {
+            name: each.finish(burst * bursts)
+            for name, each in zip(CONTENDERS, runners, strict=True)
+        }
+    return {"seed": number, **results}
 
 
-def measured(line: Sequence[str], threads: int, folder: Path, out: Path) -> dict[str, Any]:
-    """What one process measured about itself, and its time from start to end."""
-    environment = os.environ | {
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "PYTHONPATH": str(HERE.parent / "src"),
-        "NETWRIGHT_RUNS": str(folder / "runs"),
-    }
-    started = time.perf_counter()
-    done = subprocess.run(line, env=environment, cwd=folder, capture_output=True, text=True)
-    seconds = time.perf_counter() - started
-    if done.returncode:
-        raise SystemExit(f"{' '.join(line)} failed:\n{done.stdout}{done.stderr}")
-    return {**json.loads(out.read_text()), "process_seconds": seconds}
+class Runner(contextlib.AbstractContextManager["Runner"]):
+    """One contender in a process of its own, which runs only while it has its turn."""
+
+    def __init__(self, words: Sequence[str], threads: int) -> None:
+        self.words = words
+        self.bursts: list[dict[str, float]] = []
+        self.seconds = 0.0
+        self._folder = tempfile.TemporaryDirectory()
+        self._threads = threads
+        self._process: subprocess.Popen[str] | None = None
+
+    def turn(self) -> dict[str, Any]:
+        """Let it train until it stops again; what it says it took."""
+        started = time.perf_counter()
+        if self._process is None:
+            self._start()
+        else:
+            self._go()
+        line = self._ear.readline()
+        self.seconds += time.perf_counter() - started
+        if not line:
+            raise SystemExit(f"{' '.join(self.words)} failed:\n{self._said()}")
+        return json.loads(line)
+
+    def finish(self, steps: int) -> dict[str, Any]:
+        """Let it come to its end; its rates and what it used."""
+        last = self.turn()
+        started = time.perf_counter()
+        assert self._process is not None
+        if self._process.wait():
+            raise SystemExit(f"{' '.join(self.words)} failed:\n{self._said()}")
+        self.seconds += time.perf_counter() - started
+        seconds = [each["seconds"] for each in self.bursts]
+        return {
+            "steps_per_second": steps / sum(seconds),
+            "processor_ms_per_step": 1e3 * sum(each["processor"] for each in self.bursts) / steps,
+            "process_seconds": self.seconds,
+            "burst_seconds": [round(each, 4) for each in seconds],
+            **last,
+        }
+
+    def _start(self) -> None:
+        ear, mouth = os.pipe()
+        folder = Path(self._folder.name)
+        environment = os.environ | {
+            "OMP_NUM_THREADS": str(self._threads),
+            "MKL_NUM_THREADS": str(self._threads),
+            "PYTHONPATH": str(HERE.parent / "src"),
+            "NETWRIGHT_RUNS": str(folder / "runs"),
+        }
+        with (folder / "said.txt").open("w") as said:
+            self._process = subprocess.Popen(
+                [*self.words, f"--say={mouth}"],
+                stdin=subprocess.PIPE,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                pass_fds=(mouth,),
+                env=environment,
+                cwd=folder,
+                text=True,
+            )
+        os.close(mouth)
+        self._ear = os.fdopen(ear)
+
+    def _go(self) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has failed: the empty answer tells
+            self._process.stdin.write("\n")
+            self._process.stdin.flush()
+
+    def _said(self) -> str:
+        return (Path(self._folder.name) / "said.txt").read_text()
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._ear.close()
+            assert self._process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        self._folder.cleanup()
 
 
-def window(setup: feeds.Setup, quick: bool) -> tuple[int, int]:
-    """The steps between which the clock runs."""
-    if not quick:
-        return setup.first, setup.last
-    return setup.first // 10, setup.first // 10 + setup.last // 20
+def extent(setup: feeds.Setup, quick: bool) -> tuple[int, int, int]:
+    """Steps to warm up, steps of a burst, bursts."""
+    if quick:
+        return setup.first // 10, setup.burst // 5, 3
+    return setup.first, setup.burst, setup.bursts
 
 
 def interpreters() -> dict[str, Path]:
@@ -238,10 +317,10 @@ def spread(ratios: Sequence[float]) -> str:
 
 
 _NOTES = """\
-A ratio is a median over rounds, with the least and the greatest; above 1 the first is faster. A
-round starts each contender in a fresh process, one after another, in an order that turns; the seed
-is the number of the round. The clock runs between two steps and sees loading, logging and the
-evaluation of 1,000 images at the end of each epoch, not imports ({steps}).
+A ratio is a median over rounds, with the least and the greatest; above 1 the first is faster. In
+a round each contender is a fresh process, and the three train in turns, some seconds each, while
+the others stand still; the seed is the number of the round. The clock sees loading, logging and the
+evaluation of 1,000 images at the end of each epoch, not imports (steps timed in a round: {steps}).
 
 All three train Netwright's own module with SGD (momentum 0.9, `fused=True`), float32, on the same
 normalised tensors. The bare loop logs the loss every 50 steps to a CSV file; Lightning does so with
