@@ -159,6 +159,7 @@ def _task(
             augmentation=Augmentation(recipe.aug) or None,
             workers=recipe.data.workers,
             device=device,
+            max_unreadable=recipe.data.max_unreadable,
         )
     }
     for split in ("val", "test"):
@@ -214,6 +215,7 @@ def evaluation_feed(
         workers=recipe.data.workers,
         shuffle=False,
         device=device,
+        max_unreadable=recipe.data.max_unreadable,
     )
 
 

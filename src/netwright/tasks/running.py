@@ -170,6 +170,17 @@ def _finish(
     elif task.average is not None:
         task.load_best(task.weights())
     task.examine(folder.path)
+    lost = [name for feed in task.evaluations.values() for name in feed.replaced]
+    if lost:
+        events.emit(
+            note(
+                "WARN",
+                "{count} images that were evaluated could not be read any more and do not count: "
+                "{names}",
+                count=len(lost),
+                names=", ".join(lost[:5]),
+            )
+        )
     if task.replaced:
         events.emit(
             note(
