@@ -95,17 +95,17 @@ class LBFGS(optim.Optimizer):
         self._inner.state = self.state
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; returns what the first call of `closure` returned."""
+        """One step; returns what the first call of `closure` returned, detached."""
         assert closure is not None, "L-BFGS needs a closure that computes the loss again"
         rate = float(self.param_groups[0]["lr"])
         if rate == 0:  # the line search would divide by its own length
             with torch.enable_grad():
-                return closure()
-        losses: list[Any] = []
+                return closure().detach()
+        losses: list[Tensor] = []
 
         def penalised() -> Any:
             with torch.enable_grad():
-                losses.append(closure())
+                losses.append(closure().detach())
             return losses[-1] + self._decay()
 
         self._inner.param_groups[0]["lr"] = rate
