@@ -63,7 +63,5 @@ def test_a_piece_of_weightless_samples_adds_nothing() -> None:
     loss: Any = entry.target(entry.options(class_weights=(0.0, 1.0)), [2, 2])
     logits = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]], requires_grad=True)
     y = torch.tensor([0, 1, 1])
-    value = accumulate(
-        lambda p: loss(logits[p], y[p]), 3, 3, divisor=lambda p: loss.divisor(y[p])
-    )
+    value = accumulate(lambda p: loss(logits[p], y[p]), 3, 3, divisor=lambda p: loss.divisor(y[p]))
     assert float(value) == pytest.approx(0.6931, abs=1e-4)

@@ -1,5 +1,6 @@
 """The schedules of the second hour: polynomial, cyclic, restarts, and the one that watches."""
 
+import itertools
 import math
 
 import pytest
@@ -43,7 +44,9 @@ def test_triangular2_halves_its_height_with_each_cycle() -> None:
 
 def test_exp_keeps_gamma_of_its_height_at_the_end_of_the_run() -> None:
     options = CyclicOptions(cycles=1.5, low=0.0, shape="exp", gamma=0.25)
-    assert [cyclic(step, 30, options) for step in (10, 30)] == pytest.approx([0.25 ** (1 / 3), 0.25])
+    assert [cyclic(step, 30, options) for step in (10, 30)] == pytest.approx(
+        [0.25 ** (1 / 3), 0.25]
+    )
 
 
 def test_a_cycle_may_rise_faster_than_it_falls() -> None:
@@ -78,7 +81,7 @@ def test_there_are_as_many_restarts_as_asked_for_in_a_run_of_any_length(
     options = CosineRestartsOptions(cycles=cycles, growth=growth)
     for total in (500, 501, 997):
         found = [cosine_restarts(step, total, options) for step in range(total)]
-        rises = sum(later > earlier for earlier, later in zip(found, found[1:], strict=False))
+        rises = sum(later > earlier for earlier, later in itertools.pairwise(found))
         assert rises == cycles - 1
 
 

@@ -47,9 +47,10 @@ def test_the_suggestion_does_not_depend_on_the_scale_of_the_loss(
     scale: float, shift: float
 ) -> None:
     tried, losses = _curve()
-    assert suggest(tried, [scale * each + shift for each in losses]).rate == suggest(
-        tried, losses
-    ).rate
+    assert (
+        suggest(tried, [scale * each + shift for each in losses]).rate
+        == suggest(tried, losses).rate
+    )
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -6,6 +6,7 @@ when these differ in size or weight. Each part therefore counts by its share.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 from torch import Tensor
@@ -26,7 +27,7 @@ def parts(count: int, pieces: int) -> list[Part]:
     ends = [0]
     for number in range(pieces):
         ends.append(ends[-1] + size + (number < larger))
-    return [slice(first, last) for first, last in zip(ends, ends[1:], strict=False)]
+    return [slice(first, last) for first, last in itertools.pairwise(ends)]
 
 
 def accumulate(

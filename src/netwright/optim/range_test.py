@@ -132,9 +132,7 @@ def _agreed(readings: Mapping[str, float], smoothed: Sequence[float]) -> Suggest
 
 
 def _nothing(why: Phrase, smoothed: Sequence[float] = ()) -> Suggestion:
-    return Suggestion(
-        rate=None, why=why, readings=MappingProxyType({}), smoothed=tuple(smoothed)
-    )
+    return Suggestion(rate=None, why=why, readings=MappingProxyType({}), smoothed=tuple(smoothed))
 
 
 def _too_short(end: int, losses: Sequence[float]) -> Phrase:
@@ -173,9 +171,7 @@ def _smooth(losses: Sequence[float]) -> list[float]:
 def _noise(losses: Sequence[float]) -> float:
     """The standard error of the smoothed curve, from second differences, which a slope does not
     enter: of independent noise they have the variance 6 sigma^2."""
-    seconds = [
-        abs(a - 2 * b + c) for a, b, c in zip(losses, losses[1:], losses[2:], strict=False)
-    ]
+    seconds = [abs(a - 2 * b + c) for a, b, c in zip(losses, losses[1:], losses[2:], strict=False)]
     sigma = 1.4826 * statistics.median(seconds) / math.sqrt(6)
     effective = 2 * math.sqrt(math.pi) * max(1.0, _SMOOTHING * len(losses))
     return sigma / math.sqrt(effective)

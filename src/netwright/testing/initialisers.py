@@ -60,9 +60,9 @@ def _check_untouched(entry: Entry[Initialiser], model: nn.Sequential) -> None:
         f"{entry.name} leaves a bias that is not 0"
     )
     norm: Any = model[1]
-    assert bool((norm.weight == 3).all()) and int(norm.num_batches_tracked) == 0, (
-        f"{entry.name} touches a norm layer"
-    )
+    seen = int(norm.num_batches_tracked)
+    assert seen == 0, f"{entry.name} lets a norm layer take statistics"
+    assert bool((norm.weight == 3).all()), f"{entry.name} touches a norm layer"
     assert all(each.training for each in model.modules()), f"{entry.name} leaves training mode"
     assert not model[0].weight.requires_grad, f"{entry.name} thaws a weight that was frozen"
     assert model[3].weight.requires_grad, f"{entry.name} freezes a weight"
