@@ -71,7 +71,7 @@ def _hinge(row: list[float], t: int, *, margin: float, squared: bool) -> float:
     return sum(each**2 if squared else each for each in short) / len(row)
 
 
-def _dice(row: list[float], t: int, *, smooth: float, squared: bool) -> float:
+def _dice(row: list[float], t: int, *, over: str, smooth: float, squared: bool) -> float:
     found = []
     for c, p in enumerate(_softmax(row)):
         y = float(c == t)
@@ -89,7 +89,11 @@ CASES: list[tuple[str, Callable[..., float], dict[str, Any]]] = [
     ("bce_with_logits", _bce, {"smoothing": 0.0, "positive_weight": 1.0}),
     ("bce_with_logits", _bce, {"smoothing": 0.2, "positive_weight": 3.0}),
     *[("hinge", _hinge, {"margin": m, "squared": s}) for m in (1.0, 2.5) for s in (False, True)],
-    *[("dice", _dice, {"smooth": e, "squared": s}) for e in (1.0, 1e-3) for s in (False, True)],
+    *[
+        ("dice", _dice, {"over": "sample", "smooth": e, "squared": s})
+        for e in (1.0, 1e-3)
+        for s in (False, True)
+    ],
 ]
 
 
@@ -209,13 +213,13 @@ def test_dice_over_an_image_counts_pixels_and_bears_an_empty_class() -> None:
     first = [1 - (2 * 1.5 + 1) / (2 + 3 + 1), 1 - (2 * 0.5 + 1) / (2 + 1 + 1)]
     second = [1 - (2 * 2 + 1) / (2 + 4 + 1), 1 - (0 + 1) / (2 + 0 + 1)]
     expected = (sum(first) + sum(second)) / 4
-    assert float(_made("dice")(logits, target)) == pytest.approx(expected)
+    assert float(_made("dice", over="sample")(logits, target)) == pytest.approx(expected)
 
 
 def test_dice_over_the_batch_counts_the_pixels_of_all_images() -> None:
     logits, target = _masks()
     expected = (1 - (2 * 3.5 + 1) / (4 + 7 + 1) + 1 - (2 * 0.5 + 1) / (4 + 1 + 1)) / 2
-    loss = dice(DiceOptions(over="batch"), [1, 1])
+    loss = dice(DiceOptions(), [1, 1])
     assert float(loss(logits, target)) == pytest.approx(expected)
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from netwright.core.errors import SettingError
 from netwright.optim.optimizers import OPTIMIZERS
 from netwright.optim.optimizers.lbfgs import LBFGS, LBFGSOptions, lbfgs
 
@@ -86,3 +87,9 @@ def test_softmax_regression_comes_to_the_optimum_where_descent_is_still_on_its_w
         gradient = max(float(each.grad.abs().max()) for each in layer.parameters())
         assert (gradient < 1e-4) == (name == "lbfgs")
     assert losses["lbfgs"] < losses["gd"] < math.log(3)
+
+
+@pytest.mark.parametrize("chosen", [{"clip": 1.0}, {"l1": 0.1}])
+def test_what_would_mislead_its_line_search_is_refused(chosen: dict[str, float]) -> None:
+    with pytest.raises(SettingError, match=r"takes neither optim\.clip nor optim\.l1"):
+        lbfgs([{"params": [nn.Parameter(torch.ones(1))]}], LBFGSOptions(**chosen))

@@ -24,8 +24,8 @@ class ConstantOptions:
 def constant(weight: Tensor, fans: Fans, gain: float, options: ConstantOptions) -> None:
     """w = value, for teaching: gradients flow, yet the units of a layer never become different.
 
-    All rows of a weight are equal, so are their gradients, and so they stay, to the last bit:
-    a layer of any width is one unit.
+    All rows of a weight are equal, so are their gradients, and so they stay: a layer of any
+    width is one unit.
 
     When to use it: to show that, and to check shapes with numbers that can be added in the
     head. What goes wrong: a network of 100 units in a layer learns what one unit can.

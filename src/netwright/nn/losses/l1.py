@@ -32,7 +32,7 @@ def l1(options: L1Options, class_counts: Sequence[int]) -> Loss:
     When to use it: numbers with outliers, since it asks for the median; on softmax with many
     wrong labels, which then weigh no more than right ones. What goes wrong: the gradient has
     the same size however small the error, so it rattles around the answer unless the rate falls;
-    with C classes on logits all 0 is right for C - 1 of C numbers, and a network stays there.
+    on logits all 0 is right for C - 1 of C numbers, which a network is slow to leave.
 
     >>> import torch
     >>> loss = l1(L1Options(), [5, 5])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, optim
 
 from netwright.core.config import config, setting
+from netwright.core.errors import SettingError
 from netwright.optim.groups import OptimCommon
 from netwright.optim.optimizers import OPTIMIZERS
 
@@ -35,7 +36,8 @@ def lbfgs(groups: list[dict[str, Any]], options: LBFGSOptions) -> LBFGS:
 
     The fact `closure=True`: `step(closure)` calls `closure()` several times. It has to clear the
     gradients, compute the loss of *the same batch with the same noise*, call `backward`, and
-    return the loss. Clipping, or a proximal step, in between would break the line search.
+    return the loss. Raises `SettingError` for clipping and for L1, which would each make another
+    function of what the line search measures.
 
     When to use it: small smooth problems on the whole training set (`batch="all"`: softmax
     regression, style transfer), where it needs tens of steps and not thousands. What goes wrong:
@@ -55,6 +57,12 @@ def lbfgs(groups: list[dict[str, Any]], options: LBFGSOptions) -> LBFGS:
     >>> round(weight.item(), 4)
     1.0
     """
+    if options.clip is not None or options.l1 > 0:
+        raise SettingError(
+            "optim=lbfgs takes neither optim.clip nor optim.l1: "
+            "its line search needs the gradient of the loss as it is.",
+            hint="Leave them out, or use optim.wd, which it takes into the loss.",
+        )
     return LBFGS(
         groups,
         lr=options.lr,
