@@ -10,10 +10,15 @@ from torch import Tensor, nn
 from netwright.augment.flip import FlipOptions
 from netwright.core.config import config, setting
 from netwright.core.registry import Entry
+from netwright.nn.initialisers import INITIALISERS
+from netwright.nn.initialisers.zeros import ZerosOptions
 from netwright.optim.groups import OptimCommon
 from netwright.optim.schedules import ScheduleCommon
+from netwright.optim.schedules.plateau import Plateau, PlateauOptions
 from netwright.testing.contracts import (
     check_augmentation,
+    check_initialiser,
+    check_loss,
     check_model,
     check_optimizer,
     check_options,
@@ -91,3 +96,49 @@ def test_an_augmentation_that_draws_for_the_batch_is_noticed() -> None:
 
     with pytest.raises(AssertionError, match=r"augments a sample alone differently|the order of"):
         check_augmentation(_entry("flip", flip, FlipOptions, order=1))
+
+
+def test_an_initialiser_that_loses_the_signal_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def faint(weight: Tensor, fans: Any, gain: float, options: Any) -> None:
+        weight.normal_(0.0, 0.01)
+
+    monkeypatch.setattr(INITIALISERS, "get", lambda name: entry)
+    entry = _entry("faint", faint, ZerosOptions)
+    with pytest.raises(AssertionError, match="faint: after 20 layers the spread is"):
+        check_initialiser(entry)
+
+
+def test_a_loss_that_is_a_sum_is_noticed() -> None:
+    def total(options: Any, class_counts: Any) -> Any:
+        return lambda logits, target: nn.functional.cross_entropy(logits, target, reduction="sum")
+
+    with pytest.raises(AssertionError, match="total is not a mean over the batch"):
+        check_loss(_entry("total", total, ZerosOptions))
+
+
+def test_a_loss_that_overflows_is_noticed() -> None:
+    def naive(options: Any, class_counts: Any) -> Any:
+        def loss(logits: Tensor, target: Tensor) -> Tensor:
+            powers = logits.exp()
+            return -(powers.gather(1, target[:, None]) / powers.sum(1, keepdim=True)).log().mean()
+
+        return loss
+
+    with pytest.raises(AssertionError, match="naive is not finite at huge logits"):
+        check_loss(_entry("naive", naive, ZerosOptions))
+
+
+def test_a_schedule_whose_watcher_forgets_is_noticed() -> None:
+    class Forgetful(Plateau):
+        def state_dict(self) -> dict[str, Any]:
+            return super().state_dict() | {"waited": 0}
+
+    def watching(step: int, total: int, options: PlateauOptions) -> float:
+        return 1.0
+
+    with pytest.raises(AssertionError, match="watching goes on differently from its state"):
+        check_schedule(
+            _entry("watching", watching, PlateauOptions, watches="val/loss", watcher=Forgetful)
+        )

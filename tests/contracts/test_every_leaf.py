@@ -8,11 +8,12 @@ from netwright.augment import AUGMENTATIONS
 from netwright.core.languages import say, speaking
 from netwright.core.registry import Entry
 from netwright.models import MODELS
+from netwright.nn.initialisers import INITIALISERS
 from netwright.nn.losses import LOSSES
 from netwright.optim.optimizers import OPTIMIZERS
 from netwright.optim.schedules import SCHEDULES
 
-FAMILIES = (MODELS, LOSSES, OPTIMIZERS, SCHEDULES, AUGMENTATIONS)
+FAMILIES = (MODELS, LOSSES, OPTIMIZERS, SCHEDULES, INITIALISERS, AUGMENTATIONS)
 LEAVES: list[Entry[Any]] = [entry for family in FAMILIES for entry in family]
 
 

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from netwright.core.config import build
 from netwright.core.errors import SettingError
-from netwright.nn.losses.cross_entropy import CrossEntropyOptions, balanced, cross_entropy
+from netwright.nn.losses._class_weights import balanced
+from netwright.nn.losses.cross_entropy import CrossEntropyOptions, cross_entropy
 
 
 def _slow(

@@ -19,6 +19,9 @@ class OptimCommon:
 
     lr: float = setting(0.05, gt=0, help="learning rate", search=(1e-4, 1.0))
     wd: float = setting(0.0, ge=0, help="weight decay", search=(1e-6, 1e-2))
+    l1: float = setting(
+        0.0, ge=0, help="pull of each weight to exactly 0, as a proximal step", search=(1e-6, 1e-3)
+    )
     spare: bool = setting(True, help="do not decay biases and norm layers")
     clip: float | None = setting(
         None, gt=0, help="largest norm of the whole gradient; none for no limit"

@@ -10,6 +10,7 @@ Each check raises `AssertionError` with a sentence that says what is owed.
 """
 
 from netwright.testing.augmentations import check_augmentation
+from netwright.testing.initialisers import check_initialiser
 from netwright.testing.losses import check_loss
 from netwright.testing.models import check_model
 from netwright.testing.optimizers import check_optimizer
@@ -18,6 +19,7 @@ from netwright.testing.schedules import check_schedule
 
 __all__ = [
     "check_augmentation",
+    "check_initialiser",
     "check_loss",
     "check_model",
     "check_optimizer",

@@ -18,3 +18,5 @@ Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 LOSSES: Registry[Callable[[Any, Sequence[int]], Loss]] = Registry(
     "loss", "netwright.nn.losses", listing="netwright ls losses"
 )
+"""Fact of a leaf: `batchwise`, true for a loss of the batch as a whole, which is no mean over its
+samples and which gradient accumulation changes."""

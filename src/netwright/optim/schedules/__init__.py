@@ -2,13 +2,14 @@
 
 A leaf is a function `(step, total, options) -> factor` that multiplies the rate an optimizer was
 given: `step` counts from 0, `total` is the number of steps it is spread over. It keeps no
-state, so a resumed run needs to know its step only.
+state, so a resumed run needs to know its step only. A schedule that answers to what the run
+measures has a watcher besides, which keeps the little state there is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
 
 from netwright.core.config import config, setting
 from netwright.core.errors import SettingError
@@ -19,7 +20,27 @@ Schedule: TypeAlias = Callable[[int, int, Any], float]
 SCHEDULES: Registry[Schedule] = Registry(
     "schedule", "netwright.optim.schedules", listing="netwright ls schedules"
 )
-"""Fact of a leaf: `rises`, true for a schedule that begins low of its own accord."""
+"""Facts of a leaf: `rises`, true for a schedule that begins low of its own accord; `watches`, the
+metric that it answers to, and `watcher`, the class that does (see `Watcher`)."""
+
+
+class Watcher(Protocol):
+    """The part of a schedule that answers to measurements: `watcher(options)` makes one."""
+
+    factor: float
+
+    @property
+    def metric(self) -> str:
+        """What it wants to observe, by its name in `metrics.jsonl`."""
+
+    def observe(self, value: float) -> float:
+        """Take in one evaluation; returns the factor from here on."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers, from which a resumed run goes on alike."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
 
 
 @config
@@ -55,3 +76,19 @@ def factor(
         return (step + 1) / warmup_steps
     left = max(1, total - warmup_steps)
     return entry.target(min(step - warmup_steps, left), left, options)
+
+
+def watcher(schedule: str | Entry[Schedule], options: Any) -> Watcher | None:
+    """A fresh watcher of a schedule that answers to measurements; None for all others.
+
+    The rate is then lr * factor(...) * watcher.factor; after each evaluation the watcher
+    observes the metric that it names.
+
+    >>> from netwright.optim.schedules.plateau import PlateauOptions
+    >>> made = watcher("plateau", PlateauOptions(patience=0))
+    >>> made.metric, made.observe(1.0), made.observe(1.0)
+    ('val/loss', 1.0, 0.1)
+    """
+    entry = SCHEDULES.get(schedule) if isinstance(schedule, str) else schedule
+    kind = entry.facts.get("watcher")
+    return None if kind is None else kind(options)
