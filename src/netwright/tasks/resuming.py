@@ -128,8 +128,8 @@ def _refuse_other_data(run: Run, prepared: Prepared) -> None:
     if recorded and recorded != prepared.dataset.fingerprint():
         raise DataError(
             "The data of {name} are not the ones this run was started with.",
-            hint="Files were added, removed, relabelled or their content changed; start a new run, or "
-            "bring them back.",
+            hint="Files were added, removed, relabelled or their content changed; start a new run, "
+            "or bring them back.",
             name=prepared.dataset.name,
         )
 
