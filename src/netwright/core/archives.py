@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from netwright.core.atomic import disk, free_bytes
-from netwright.core.cache import amount, too_full, writing
+from netwright.core.cache import amount, cache_home, too_full, writing
+from netwright.core.downloads import sha256_of
 from netwright.core.errors import DataError
 from netwright.core.languages import Phrase
 
-__all__ = ["Limits", "is_archive", "unpack"]
+__all__ = ["Limits", "is_archive", "unpack", "unpacked"]
 
 _CHUNK = 1 << 18
 _LONG_HEADER = 1 << 16
@@ -71,11 +72,28 @@ def unpack(
         count = _Unpacking(archive, beside, limits or Limits()).run(wanted)
         with writing(folder):
             os.chmod(beside, 0o755)
-            disk.rename(beside, folder)
+            try:
+                disk.rename(beside, folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was faster
+                    raise
             disk.sync(folder.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return count
+
+
+def unpacked(archive: Path, *, only: str = "") -> Path:
+    """The folder of the cache that holds what is in `archive`, unpacked if it is not there yet.
+
+    It is found by the sha256 of the archive, so a changed archive is unpacked anew. `only` is
+    what the names of the wanted files begin with. Raises as `unpack` does.
+    """
+    digest = sha256_of(archive)[:32]
+    folder = cache_home() / "unpacked" / "-".join(filter(None, (digest, only)))
+    if not folder.is_dir():
+        unpack(archive, folder, wanted=lambda name: Path(name).name.startswith(only))
+    return folder
 
 
 @dataclass(frozen=True)
@@ -106,7 +124,7 @@ class _Unpacking:
         self.limits = limits
         self.room = free_bytes(folder)
         self.size = 0
-        self.seen: dict[tuple[str, ...], tuple[tuple[str, ...], bool]] = {}
+        self.seen: dict[str, tuple[str, bool]] = {}
 
     def run(self, wanted: Callable[[str], bool]) -> int:
         count = entries = 0
@@ -114,8 +132,7 @@ class _Unpacking:
             packed = self.archive.stat().st_size
             most = max(packed * self.limits.ratio, self.limits.harmless)
             most = min(most, self.limits.size)
-            members = _zip_members if zipfile.is_zipfile(self.archive) else _tar_members
-            for member in members(self.archive, most):
+            for member in _members(self.archive, most):
                 entries += 1
                 if entries > self.limits.entries:
                     raise _RefusedError(Phrase("more than {count} entries", count=entries - 1))
@@ -140,20 +157,19 @@ class _Unpacking:
         """The parts of the member's name, which nothing has taken before in any spelling."""
         parts = _parts(member.name, self.limits.depth)
         for end in range(1, len(parts) + 1):
-            some, is_folder = parts[:end], end < len(parts) or member.is_folder
-            folded = tuple(unicodedata.normalize("NFC", each).casefold() for each in some)
-            known = self.seen.setdefault(folded, (some, is_folder))
-            if known[0] != some:
+            name, is_folder = "/".join(parts[:end]), end < len(parts) or member.is_folder
+            folded = unicodedata.normalize("NFC", name).casefold()
+            known, was_folder = self.seen.get(folded, ("", False))
+            if not known:
+                self.seen[folded] = name, is_folder
+            elif known != name:
                 raise _RefusedError(
-                    Phrase("differs from {other} in its case only", other="/".join(known[0])),
-                    member.name,
+                    Phrase('differs from "{other}" in its case only', other=known), member.name
                 )
-            if not (known[1] and is_folder) and (known[1] != is_folder or end < len(parts)):
+            elif was_folder != is_folder:
                 raise _RefusedError(Phrase("is a file and a folder"), member.name)
-        if not member.is_folder:
-            if (parts, False) in self._files:
+            elif not is_folder:
                 raise _RefusedError(Phrase("is there twice"), member.name)
-            self._files.add((parts, False))
         return parts
 
     def _make(self, parts: tuple[str, ...]) -> None:
@@ -209,7 +225,16 @@ def _parts(name: str, depth: int) -> tuple[str, ...]:
     return parts
 
 
-def _zip_members(path: Path, most: int) -> Iterator[_Member]:
+def _members(path: Path, most: int) -> Iterator[_Member]:
+    """What the archive holds, told by its first bytes: a tar may have a zip as its last file."""
+    with open(path, "rb") as file:
+        first = file.read(4)
+    if first in (b"PK\3\4", b"PK\5\6"):
+        return _zip_members(path)
+    return _tar_members(path, most, is_gzip=first.startswith(b"\x1f\x8b"))
+
+
+def _zip_members(path: Path) -> Iterator[_Member]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             name = info.orig_filename  # `filename` has been cut at a zero byte
@@ -224,7 +249,7 @@ def _zip_members(path: Path, most: int) -> Iterator[_Member]:
             yield _Member(name, info.file_size, is_folder, lambda info=info: archive.open(info))
 
 
-def _tar_members(path: Path, most: int) -> Iterator[_Member]:
+def _tar_members(path: Path, most: int, *, is_gzip: bool) -> Iterator[_Member]:
     """Forward only: a header that points back, as hostile ones do to be read for ever, fails."""
     ended = False
 
@@ -241,8 +266,6 @@ def _tar_members(path: Path, most: int) -> Iterator[_Member]:
             return info
 
     with open(path, "rb") as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
         plain: Any = _Measured(gzip.GzipFile(fileobj=file), most) if is_gzip else file
         with tarfile.open(fileobj=plain, mode="r|", tarinfo=Careful) as archive:
             for info in archive:
@@ -252,6 +275,8 @@ def _tar_members(path: Path, most: int) -> Iterator[_Member]:
                 yield _Member(
                     info.name, info.size, info.isdir(), lambda info=info: _part(archive, info)
                 )
+        while is_gzip and plain.read(_CHUNK):  # its checksum stands behind the end of the tar
+            pass
     if not ended:
         raise EOFError
 

@@ -168,9 +168,9 @@ class _Pauses:
         """Whether to try again, after a pause, when the file has `reached` so many bytes."""
         self._vain = 0 if reached > self._furthest else self._vain + 1
         self._furthest = max(self._furthest, reached)
-        if self._vain >= self._tries - 1:
+        if self._vain >= self._tries:
             return False
-        self._sleep(2.0**self._vain)
+        self._sleep(2.0 ** max(self._vain - 1, 0))
         return True
 
 

@@ -55,10 +55,10 @@ def transfer(address: str, file: IO[bytes], terms: Terms, progress: Progress | N
         start = _restart(file)
     if start == terms.size:
         return
-    request = urllib.request.Request(address, headers={"User-Agent": "netwright"})
-    if start:
-        request.add_header("Range", f"bytes={start}-")
     try:
+        request = urllib.request.Request(address, headers={"User-Agent": "netwright"})
+        if start:
+            request.add_header("Range", f"bytes={start}-")
         with _opener().open(request, timeout=terms.silence) as response:
             if start != _begins(response, start):
                 start = _restart(file)
