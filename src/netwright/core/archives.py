@@ -83,13 +83,14 @@ def unpack(
     return count
 
 
-def unpacked(archive: Path, *, only: str = "") -> Path:
+def unpacked(archive: Path, *, only: str = "", sha256: str | None = None) -> Path:
     """The folder of the cache that holds what is in `archive`, unpacked if it is not there yet.
 
     It is found by the sha256 of the archive, so a changed archive is unpacked anew. `only` is
-    what the names of the wanted files begin with. Raises as `unpack` does.
+    what the names of the wanted files begin with, `sha256` that of the archive where it has just
+    been checked. Raises as `unpack` does.
     """
-    digest = sha256_of(archive)[:32]
+    digest = (sha256 or sha256_of(archive))[:32]
     folder = cache_home() / "unpacked" / "-".join(filter(None, (digest, only)))
     if not folder.is_dir():
         unpack(archive, folder, wanted=lambda name: Path(name).name.startswith(only))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import pickletools
 from dataclasses import dataclass
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -42,22 +42,22 @@ class PickleError(Exception):
         self.reason = reason
 
 
-def read_pickle(file: IO[bytes]) -> Any:
-    """What `file` holds: dicts, lists, tuples, numbers, text, bytes and uint8 arrays.
+def read_pickle(content: bytes) -> Any:
+    """What the pickle `content` holds: dicts, lists, tuples, numbers, text, bytes and uint8 arrays.
 
     Text of Python 2 comes as text, byte for byte (Latin-1). Raises `PickleError` for anything
     else, before it is built.
 
-    >>> import io, pickle
-    >>> read_pickle(io.BytesIO(pickle.dumps({"labels": [3, 5]}, protocol=2)))
+    >>> import pickle
+    >>> read_pickle(pickle.dumps({"labels": [3, 5]}, protocol=2))
     {'labels': [3, 5]}
-    >>> read_pickle(io.BytesIO(pickle.dumps(print)))
+    >>> read_pickle(pickle.dumps(print))
     Traceback (most recent call last):
     netwright.data.pickles.PickleError: it asks for builtins.print
     """
     machine = _Machine()
     try:
-        for code, argument, _ in pickletools.genops(file):
+        for code, argument, _ in pickletools.genops(content):
             if code.name == "STOP":
                 break
             machine.step(code.name, argument)
@@ -127,7 +127,8 @@ class _Machine:
             _checked(stack[-1], list).extend(items)
         elif name in ("SETITEM", "SETITEMS"):
             items = [self.pop(), self.pop()][::-1] if name == "SETITEM" else self._marked()
-            _checked(stack[-1], dict).update(zip(items[::2], items[1::2], strict=True))
+            for key, value in zip(items[::2], items[1::2], strict=True):
+                _checked(stack[-1], dict)[_checked(key, str | bytes | int)] = value
         elif name == "GLOBAL":
             stack.append(_known(*argument.split(" ")))
         elif name == "STACK_GLOBAL":
@@ -184,7 +185,7 @@ def _filled(target: Any, state: Any) -> None:
     _checked(target, _Array).made = np.frombuffer(content, np.uint8).reshape(sizes)
 
 
-def _checked(value: Any, kind: type) -> Any:
+def _checked(value: Any, kind: Any) -> Any:
     if not isinstance(value, kind):
         raise TypeError
     return value
