@@ -69,6 +69,11 @@ def test_only_what_is_wanted_is_unpacked(kind: str, tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "out").rglob("*") if p.is_file()] == ["two.png"]
 
 
+def test_the_folder_itself_may_be_an_entry(tmp_path: Path) -> None:
+    archive = tar(tmp_path / "x.tar", special(".", tarfile.DIRTYPE), ("./a", b"a"))
+    assert unpack(archive, tmp_path / "out") == 1
+
+
 def test_modes_and_owners_of_the_archive_are_ignored(tmp_path: Path) -> None:
     info = tarfile.TarInfo("a")
     info.mode = 0o6777
@@ -84,8 +89,9 @@ BAD_NAMES = [
     ("a/../../out.txt", "leaves the folder"),
     ("a\\..\\out.txt", "has a backslash"),
     ("a/\x1b[31m.txt", "control character"),
-    ("x" * 300, "empty, too long or too deep"),
-    ("a/" * 40 + "b", "empty, too long or too deep"),
+    (".", "has no name"),
+    ("x" * 300, "too long or too deep"),
+    ("a/" * 40 + "b", "too long or too deep"),
 ]
 
 

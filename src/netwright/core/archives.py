@@ -157,6 +157,8 @@ class _Unpacking:
     def _claim(self, member: _Member) -> tuple[str, ...]:
         """The parts of the member's name, which nothing has taken before in any spelling."""
         parts = _parts(member.name, self.limits.depth)
+        if not parts and not member.is_folder:
+            raise _RefusedError(Phrase("has no name"), member.name)
         for end in range(1, len(parts) + 1):
             name, is_folder = "/".join(parts[:end]), end < len(parts) or member.is_folder
             folded = unicodedata.normalize("NFC", name).casefold()
@@ -221,8 +223,8 @@ def _parts(name: str, depth: int) -> tuple[str, ...]:
         raise _RefusedError(Phrase("leaves the folder"), name)
     if "\\" in name or any(ord(char) < 32 or ord(char) == 127 for char in name):
         raise _RefusedError(Phrase("has a backslash or a control character in its name"), name)
-    if not parts or len(parts) > depth or any(len(os.fsencode(part)) > 255 for part in parts):
-        raise _RefusedError(Phrase("has a name that is empty, too long or too deep"), name)
+    if len(parts) > depth or any(len(os.fsencode(part)) > 255 for part in parts):
+        raise _RefusedError(Phrase("has a name that is too long or too deep"), name)
     return parts
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import pickletools
+import warnings
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -22,9 +23,7 @@ _RECONSTRUCT = {
     ("numpy._core.multiarray", "_reconstruct"),
 }
 _ARRAY, _DTYPE = ("numpy", "ndarray"), ("numpy", "dtype")
-_VALUES = {
-    "NONE": None, "NEWTRUE": True, "NEWFALSE": False,
-}  # fmt: skip
+_VALUES = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _FRESH = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 _LITERALS = {
     "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT",
@@ -57,10 +56,11 @@ def read_pickle(content: bytes) -> Any:
     """
     machine = _Machine()
     try:
-        for code, argument, _ in pickletools.genops(content):
-            if code.name == "STOP":
-                break
-            machine.step(code.name, argument)
+        with warnings.catch_warnings(action="ignore"):  # of odd escapes in a name
+            for code, argument, _ in pickletools.genops(content):
+                if code.name == "STOP":
+                    break
+                machine.step(code.name, argument)
         return _plain(machine.pop())
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
         # What a program that makes no sense runs into, in the library's reader or in ours.

@@ -54,8 +54,8 @@ def _is_cifar10(path: Path) -> bool:
 def cifar10(request: Request, options: CIFAR10Options) -> Found:
     """CIFAR-10: 50,000 and 10,000 photographs of ten kinds of things, 32x32 colour.
 
-    Python pickles are read without executing anything. Some hundred photographs are in training
-    and test alike or nearly so (Barz and Denzler 2020, "Do We Train on Test Data?").
+    Python pickles are read without executing anything. Of the test photographs 3.3 % have a
+    near twin in training (Barz and Denzler 2020, "Do We Train on Test Data?").
     """
     return cifar_set(
         request,

@@ -53,7 +53,8 @@ class FashionMNISTOptions:
 def fashion_mnist(request: Request, options: FashionMNISTOptions) -> Found:
     """Fashion-MNIST: 60,000 and 10,000 pictures of clothes, 28x28 grey.
 
-    Harder than MNIST, same files: a few pictures occur twice, some of them in both splits.
+    The files of MNIST with harder pictures: shirts, coats and pullovers are mistaken for each
+    other, by people too.
     """
     return idx_set(
         request,
