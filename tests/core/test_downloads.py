@@ -28,7 +28,7 @@ class Handler(BaseHTTPRequestHandler):
     answers: list[Answer]
     asked: list[tuple[str, str]]
 
-    def do_GET(self) -> None:  # noqa: N802  # the name the library calls
+    def do_GET(self) -> None:  # the name the library calls
         self.asked.append((self.path, self.headers.get("Range", "")))
         self.answers[min(len(self.asked), len(self.answers)) - 1](self)
 
@@ -259,9 +259,7 @@ def test_a_file_of_the_cache_that_was_damaged_is_fetched_again(
     ],
     ids=["shorter", "longer", "longer, unannounced"],
 )
-def test_a_file_of_another_size_is_refused(
-    answer: Answer, server: Server, tmp_path: Path
-) -> None:
+def test_a_file_of_another_size_is_refused(answer: Answer, server: Server, tmp_path: Path) -> None:
     server.answers(answer)
     with pytest.raises(DataError, match=r"it has 10\d+ bytes, not 1024000"):
         fetched(server, tmp_path)
@@ -273,9 +271,7 @@ def test_without_a_length_a_short_file_is_taken_up_again(server: Server, tmp_pat
 
 
 @pytest.mark.parametrize("length", [None, -1], ids=["announced", "unannounced"])
-def test_more_than_the_limit_is_refused(
-    length: int | None, server: Server, tmp_path: Path
-) -> None:
+def test_more_than_the_limit_is_refused(length: int | None, server: Server, tmp_path: Path) -> None:
     server.answers(lambda handler: handler.send(200, BODY, length=length))
     with pytest.raises(DataError, match=r"larger than the 100 kB allowed"):
         fetched(server, tmp_path, size=None, limit=100_000)
@@ -335,8 +331,8 @@ def test_a_server_that_falls_silent_is_not_waited_for_for_ever(
 
 
 def test_nobody_there_is_a_data_error(tmp_path: Path) -> None:
+    resource = Resource(name="set.gz", addresses=("http://127.0.0.1:9/x",))
     with pytest.raises(DataError, match=r"Cannot download set.gz: http://127.0.0.1:9/x: .*refused"):
-        resource = Resource(name="set.gz", addresses=("http://127.0.0.1:9/x",))
         fetch(resource, folder=tmp_path, sleep=lambda seconds: None)
 
 

@@ -234,9 +234,7 @@ def test_a_damaged_record_file_is_named(
         ({"data": np.zeros((2, 3072), np.uint8), "labels": [1, "x"]}, "no list of 2 labels"),
     ],
 )
-def test_a_pickle_of_something_else_is_refused(
-    held: object, message: str, tmp_path: Path
-) -> None:
+def test_a_pickle_of_something_else_is_refused(held: object, message: str, tmp_path: Path) -> None:
     folder = cifar10_files(tmp_path / "set", "pickle")
     (folder / "test_batch").write_bytes(pickle.dumps(held, protocol=4))
     with pytest.raises(DataError, match=message):
@@ -246,9 +244,9 @@ def test_a_pickle_of_something_else_is_refused(
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data.path: there is no folder"):
         opened("mnist", path=str(tmp_path / "nowhere"))
-    with pytest.raises(DataError, match=r"does not hold the files of mnist.\nExpected train-images"):
+    with pytest.raises(DataError, match=r"does not hold the files of mnist.\nExpected train-"):
         opened("mnist", path=str(tmp_path))
-    with pytest.raises(DataError, match=r"does not hold the files of cifar10.\nExpected data_batch"):
+    with pytest.raises(DataError, match=r"does not hold the files of cifar10.\nExpected data_"):
         opened("cifar10", path=str(tmp_path))
 
 

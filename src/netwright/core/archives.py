@@ -7,6 +7,7 @@ than the limits allow. An archive that breaks a rule is refused whole: nothing o
 
 from __future__ import annotations
 
+import functools
 import gzip
 import os
 import shutil
@@ -249,7 +250,7 @@ def _zip_members(path: Path) -> Iterator[_Member]:
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise _RefusedError(Phrase("is packed in an unusual way"), name)
             is_folder = name.endswith("/")
-            yield _Member(name, info.file_size, is_folder, lambda info=info: archive.open(info))
+            yield _Member(name, info.file_size, is_folder, functools.partial(archive.open, info))
 
 
 def _tar_members(path: Path, most: int, *, is_gzip: bool) -> Iterator[_Member]:
@@ -258,7 +259,7 @@ def _tar_members(path: Path, most: int, *, is_gzip: bool) -> Iterator[_Member]:
 
     class Careful(tarfile.TarInfo):
         @classmethod
-        def frombuf(cls, buf: Any, encoding: str, errors: str) -> tarfile.TarInfo:
+        def frombuf(cls, buf: Any, encoding: str, errors: str) -> Careful:
             nonlocal ended
             ended = ended or (len(buf) == tarfile.BLOCKSIZE and not any(buf))
             info = super().frombuf(buf, encoding, errors)
@@ -272,12 +273,11 @@ def _tar_members(path: Path, most: int, *, is_gzip: bool) -> Iterator[_Member]:
         plain: Any = _Measured(gzip.GzipFile(fileobj=file), most) if is_gzip else file
         with tarfile.open(fileobj=plain, mode="r|", tarinfo=Careful) as archive:
             for info in archive:
-                archive.members = []  # they are all kept otherwise
+                archive.members = []  # type: ignore[attr-defined]  # all would be kept
                 if not (info.isreg() or info.isdir()) or info.issparse():
                     raise _RefusedError(Phrase("is a link or a device"), info.name)
-                yield _Member(
-                    info.name, info.size, info.isdir(), lambda info=info: _part(archive, info)
-                )
+                part = functools.partial(_part, archive, info)
+                yield _Member(info.name, info.size, info.isdir(), part)
         while is_gzip and plain.read(_CHUNK):  # its checksum stands behind the end of the tar
             pass
     if not ended:
@@ -294,7 +294,7 @@ class _Measured:
     """A stream that ends in a refusal when more comes out of it than is allowed: what nobody
     wants has to be unpacked too, to get past it."""
 
-    def __init__(self, stream: IO[bytes], most: int) -> None:
+    def __init__(self, stream: gzip.GzipFile, most: int) -> None:
         self._stream = stream
         self._most = most
         self._left = most + most // 4 + (1 << 20)  # headers and padding besides the files

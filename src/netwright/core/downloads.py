@@ -227,7 +227,10 @@ def _matches(file: IO[bytes], resource: Resource) -> bool:
 
 def _sha256(file: IO[bytes]) -> str:
     file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _set_aside(path: Path) -> None:

@@ -182,4 +182,3 @@ def _said(error: BaseException) -> Phrase | str:
     if isinstance(inner, OSError) and inner.strerror:
         return inner.strerror.lower()
     return str(inner) or type(inner).__name__
-

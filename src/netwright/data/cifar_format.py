@@ -35,9 +35,7 @@ def read_batch(path: Path, *, label: str, labels: Sequence[str]) -> tuple[Bytes,
     if path.suffix == ".bin":
         record = len(labels) + _IMAGE
         if not content or len(content) % record:
-            raise _bad(
-                path, Phrase("its length is no multiple of {record} bytes", record=record)
-            )
+            raise _bad(path, Phrase("its length is no multiple of {record} bytes", record=record))
         records = np.frombuffer(content, np.uint8).reshape(-1, record)
         numbers = records[:, labels.index(label)].astype(np.int64)
         return records[:, len(labels) :].reshape(-1, 3, 32, 32), numbers

@@ -50,13 +50,8 @@ class Duplicates:
         """What a user should know before training, each with its first examples."""
         notes = [_leak(pair, twins) for pair, twins in self.leaks.items()]
         if self.contradicted:
-            notes.append(
-                _noted(
-                    "WARN",
-                    "{count} images have a twin with the same pixels and another label: {first}.",
-                    self.contradicted,
-                )
-            )
+            template = "{count} images have a twin with the same pixels and another label: {first}."
+            notes.append(_noted("WARN", template, self.contradicted))
         for split, twins in self.repeats.items():
             template = "{count} images of the {split} split are there already: {first}."
             notes.append(_noted("NOTE", template, twins, split=split))
@@ -138,17 +133,15 @@ def _digests(images: Images, rows: Int64Array) -> Iterator[tuple[int, bytes]]:
         pool = images.pool.numpy()
         for row in rows.tolist():
             pixels = np.ascontiguousarray(pool[images.rows[row]])
-            yield row, hashlib.blake2b(pixels, digest_size=16).digest()
+            yield row, hashlib.blake2b(pixels.data, digest_size=16).digest()
     elif isinstance(images, FileImages):
         for row in rows.tolist():
             with contextlib.suppress(OSError):  # a file that has gone is told of when it is read
+                digest = hashlib.blake2b(digest_size=16)
                 with open_regular(images.files[row].path) as file:
-                    content = hashlib.file_digest(file, _hasher)
-                yield row, content.digest()
-
-
-def _hasher() -> Any:
-    return hashlib.blake2b(digest_size=16)
+                    while chunk := file.read(1 << 20):
+                        digest.update(chunk)
+                yield row, digest.digest()
 
 
 def _size(path: str) -> int:
@@ -166,4 +159,6 @@ def _leak(pair: tuple[str, str], twins: Sequence[tuple[str, str]]) -> Noted:
 def _noted(word: str, template: str, twins: Sequence[tuple[str, str]], **values: Any) -> Noted:
     first = [Phrase("{one} = {other}", one=one, other=other) for one, other in twins[:_SHOWN]]
     shown = Series([*first, *(["..."] if len(twins) > _SHOWN else [])], between="; ")
-    return Noted(word=word, template=template, values={"count": len(twins), "first": shown, **values})
+    return Noted(
+        word=word, template=template, values={"count": len(twins), "first": shown, **values}
+    )

@@ -11,7 +11,7 @@ import math
 import pickletools
 import warnings
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -168,7 +168,7 @@ def _made(called: Any, arguments: Any) -> _Array | _Dtype:
         return _Array()
     if pair == _DTYPE:
         return _Dtype(_checked(arguments[0], str).lstrip("|=<>"))
-    _refuse_array()
+    raise _refused_array()
 
 
 def _filled(target: Any, state: Any) -> None:
@@ -179,9 +179,9 @@ def _filled(target: Any, state: Any) -> None:
     content = raw.encode("latin-1") if isinstance(raw, str) else _checked(raw, bytes)
     sizes = [_checked(size, int) for size in shape]
     if _checked(dtype, _Dtype).code != "u1" or columns_first or min(sizes, default=0) < 0:
-        _refuse_array()
+        raise _refused_array()
     if math.prod(sizes) != len(content):
-        _refuse_array()
+        raise _refused_array()
     _checked(target, _Array).made = np.frombuffer(content, np.uint8).reshape(sizes)
 
 
@@ -191,8 +191,8 @@ def _checked(value: Any, kind: Any) -> Any:
     return value
 
 
-def _refuse_array() -> NoReturn:
-    raise PickleError(Phrase("it holds an array that is not one of plain bytes"))
+def _refused_array() -> PickleError:
+    return PickleError(Phrase("it holds an array that is not one of plain bytes"))
 
 
 def _plain(value: Any) -> Any:

@@ -58,6 +58,7 @@ def kmnist(request: Request, options: KMNISTOptions) -> Found:
         resources=RESOURCES,
         classes=CLASSES,
         attribution=say(
-            "KMNIST Dataset, created by CODH, adapted from Kuzushiji Dataset (NIJL and others), CC BY-SA 4.0"
+            "KMNIST Dataset, created by CODH, adapted from Kuzushiji Dataset (NIJL and others), "
+            "CC BY-SA 4.0"
         ),
     )

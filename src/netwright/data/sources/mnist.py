@@ -61,6 +61,7 @@ def mnist(request: Request, options: MNISTOptions) -> Found:
         resources=RESOURCES,
         classes=CLASSES,
         attribution=say(
-            "The MNIST database of handwritten digits, Y. LeCun, C. Cortes and C. J. C. Burges (1998)"
+            "The MNIST database of handwritten digits, Y. LeCun, C. Cortes and C. J. C. Burges "
+            "(1998)"
         ),
     )
