@@ -17,6 +17,7 @@ from torch import Tensor
 from netwright.augment.keys import Keys
 from netwright.core.errors import DataError
 from netwright.core.keyed import key, permutation
+from netwright.data.balance import balanced_draws, balanced_order
 from netwright.data.dataset import Images, Int64Array, MemoryImages, UnreadableImageError
 from netwright.data.foreign import ForeignImages
 from netwright.data.preprocessing import Preprocessing
@@ -37,16 +38,31 @@ class Batch(NamedTuple):
 
 
 class Order:
-    """Which images training batch k holds: full batches of a new keyed order in each epoch."""
+    """Which images training batch k holds: full batches of a new keyed order in each epoch.
 
-    def __init__(self, count: int, batch: int, seed: int, *, shuffle: bool = True) -> None:
-        self.count = count
+    An epoch is an order of draws. Draw `d` is of image `d % images`; the second draw of an image
+    in an epoch is `images` more than the first, so that it is augmented in its own way. With
+    the labels to `balance`, every class is drawn as often as the largest one has images.
+    """
+
+    def __init__(
+        self,
+        images: int,
+        batch: int,
+        seed: int,
+        *,
+        shuffle: bool = True,
+        balance: Int64Array | None = None,
+    ) -> None:
+        self.images = images
         self.batch = batch
         self.seed = seed
         self.shuffle = shuffle
-        self.steps_per_epoch = count // batch
+        self.balance = balance
+        self.draws = images if balance is None else balanced_draws(balance)
+        self.steps_per_epoch = self.draws // batch
         self._epoch = -1
-        self._order: Int64Array = np.arange(count)
+        self._order: Int64Array = np.arange(images)
 
     def place(self, k: int) -> tuple[int, slice]:
         """The epoch of batch k, and its slice of that epoch's order."""
@@ -54,9 +70,12 @@ class Order:
         return epoch, slice(step * self.batch, (step + 1) * self.batch)
 
     def of(self, epoch: int) -> Int64Array:
-        """The order of one epoch; kept until another is asked for."""
-        if self.shuffle and epoch != self._epoch:
-            self._order = permutation(self.count, self.seed, epoch)
+        """The draws of one epoch in their order; kept until another is asked for."""
+        if epoch != self._epoch:
+            if self.balance is not None:
+                self._order = balanced_order(self.balance, self.seed, epoch)
+            elif self.shuffle:
+                self._order = permutation(self.images, self.seed, epoch)
             self._epoch = epoch
         return self._order
 
@@ -98,12 +117,14 @@ class MemoryBatches:
         self._epoch = -1
         self._epoch_rows = self._rows
         self._epoch_labels = self._labels
-        self._epoch_index: Int64Array = np.arange(len(images))
+        self._epoch_draws: Int64Array = np.arange(len(images))
+        self._epoch_index = self._epoch_draws
 
     def training(self, k: int) -> Batch:
         epoch, part = self._order.place(k)
         if epoch != self._epoch:
-            self._epoch_index = self._order.of(epoch)
+            self._epoch_draws = self._order.of(epoch)
+            self._epoch_index = self._epoch_draws % self._order.images
             shuffled = torch.from_numpy(self._epoch_index).to(self._rows.device)
             self._epoch_rows = self._rows[shuffled]
             self._epoch_labels = self._labels[shuffled]
@@ -111,7 +132,8 @@ class MemoryBatches:
         index = self._epoch_index[part]
         images = self._pool.index_select(0, self._epoch_rows[part])
         if self._augment is not None:
-            images = self._augment(images, Keys(self._order.seed, epoch, index))
+            draws = self._epoch_draws[part]
+            images = self._augment(images, Keys(self._order.seed, epoch, draws))
         return Batch(self._normal(images), self._epoch_labels[part], index, epoch)
 
     def evaluation(self, first: int, last: int) -> Batch:
@@ -139,10 +161,11 @@ class StreamedBatches:
 
     def training(self, k: int) -> Batch:
         epoch, part = self._order.place(k)
-        wanted = self._order.of(epoch)[part]
+        draws = self._order.of(epoch)[part]
+        wanted = draws % self._order.images
         found = [self._read_or_replace(int(i), epoch) for i in wanted]
         images = torch.stack([image for image, _, _ in found])
-        keys = Keys(self._order.seed, epoch, wanted)
+        keys = Keys(self._order.seed, epoch, draws)
         index = np.array([i for _, i, _ in found], np.int64)
         replaced = tuple(pair for _, _, pairs in found for pair in pairs)
         return self._batch(images, keys, index, epoch, replaced)

@@ -35,7 +35,8 @@ class Feed:
     `augmentation` is called with uint8 images before they are normalised (with float images
     after) and the `Keys` of the batch. `workers` counts processes for a streamed set; `auto`
     takes as many as there are processors, eight at most. With `shuffle` off, training batches
-    come in the order of the set.
+    come in the order of the set. With `balance="oversample"` each class comes as often in an
+    epoch as the largest one has images, its images repeated, each time augmented anew.
 
     Raises `SettingError` when `batch` is larger than the set, unless `shuffle` is off.
     """
@@ -52,13 +53,16 @@ class Feed:
         shuffle: bool = True,
         device: str | torch.device = "cpu",
         max_unreadable: float = 0.01,
+        balance: Literal["none", "oversample"] = "none",
     ) -> None:
-        if shuffle and batch > len(images):
+        labels = images.labels if balance == "oversample" else None
+        order = Order(len(images), batch, seed, shuffle=shuffle, balance=labels)
+        if shuffle and batch > order.draws:
             raise SettingError(
                 "batch={batch} is larger than the data set: it has {count} images for training.",
                 hint="Choose batch={count} or less.",
                 batch=batch,
-                count=len(images),
+                count=order.draws,
             )
         self.images = images
         self.batch = batch
@@ -67,7 +71,7 @@ class Feed:
         """Every file that could not be read so far, and what came in its place."""
         self.workers = 0 if images.in_memory else _count(workers)
         self._allowed = allowance(len(images), max_unreadable)
-        self._order = Order(len(images), batch, seed, shuffle=shuffle)
+        self._order = order
         augment = augmentation or None  # an empty augmentation is false
         self._batches: Batches = (
             MemoryBatches(images, self._order, preprocessing, augment, self.device)

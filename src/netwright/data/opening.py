@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from netwright.core.config import Count, build, config, setting
+from netwright.core.downloads import Announce, Progress, log
 from netwright.core.errors import DataError, SettingError, UnknownNameError, nearest
 from netwright.core.events import Noted
 from netwright.core.keyed import permutation
@@ -24,6 +25,7 @@ from netwright.data.dataset import Dataset, Images
 from netwright.data.files import Bad, FileImages, decoded, sampled
 from netwright.data.given import open_images
 from netwright.data.memory import memory_limit
+from netwright.data.packed import data_in
 from netwright.data.shaping import Shape, common_shape, shaped
 from netwright.data.sources import SOURCES, Found, Request, Source
 from netwright.data.splits import stratified
@@ -49,6 +51,9 @@ class DataOptions:
     max_unreadable: float = setting(
         0.01, ge=0, le=1, help="share of unreadable files that is forgiven, five in any case"
     )
+    balance: Literal["none", "oversample"] = setting(
+        "none", help="oversample: each class as often as the largest in an epoch of training"
+    )
     source: dict[str, Any] = setting({}, help="settings of the source")
 
 
@@ -71,9 +76,9 @@ def find_source(name: str) -> Entry[Source]:
     Raises `DataError` when there is nothing or nothing known, and `UnknownNameError` for a word
     that is nearly the name of a built-in set.
     """
-    if name in SOURCES and SOURCES.get(name).facts.get("built_in"):
+    if _is_named(name):
         return SOURCES.get(name)
-    path = Path(name).expanduser()
+    path = data_in(Path(name).expanduser())
     layouts = [entry for entry in SOURCES if "recognises" in entry.facts]
     for entry in sorted(layouts, key=lambda entry: entry.facts["order"]):
         if entry.facts["recognises"](path):
@@ -104,6 +109,8 @@ def open_dataset(
     splits_needed: Sequence[str] = ("train", "val"),
     classes: Sequence[str] | None = None,
     shape: Shape | None = None,
+    announce: Announce = log,
+    progress: Progress | None = None,
 ) -> Dataset:
     """Find, read, check and split the data that `options` name.
 
@@ -111,20 +118,28 @@ def open_dataset(
     from training by `seed`; what the source gives as test stays test. Without (`()`, for an
     evaluation on other data) the splits stay as the source has them, and a set without any is
     one split called `all`. `classes` and `shape` are those of a trained network: labels are
-    brought to its numbers, images to its (C, H, W).
+    brought to its numbers, images to its (C, H, W). `announce` is told of a download before it
+    begins, `progress(held, total)` is called while it goes on.
 
     Raises `DataError` for everything about the data that cannot be mended, `SettingError` for
     settings that the source does not have.
     """
     entry = find_source(options.name)
+    place = "" if _is_named(options.name) else options.name
+    inside = data_in(Path(place).expanduser())
+    is_packed = inside != Path(place).expanduser()
     request = Request(
-        place=options.name,
+        place=str(inside) if is_packed else place,
         size=options.size,
         seed=seed,
         val_share=options.val_share,
         cache=options.cache,
+        announce=announce,
+        progress=progress,
     )
     found = entry.target(request, _source_options(entry, options))
+    if is_packed:
+        found = _from_archive(found, options.name, inside)
     whole, notes = common_shape(found.parts.values(), size=options.size, channels=options.channels)
     given = [split for split in ("all", "train", "val", "test") if split in found.parts]
     parts = {split: shaped(found.parts[split], shape or whole) for split in given}
@@ -150,6 +165,20 @@ def open_dataset(
         quarantined=tuple((name, str(reason)) for name, reason in quarantined),
         attribution=found.attribution,
     )
+
+
+def _is_named(name: str) -> bool:
+    return name in SOURCES and bool(SOURCES.get(name).facts.get("built_in"))
+
+
+def _from_archive(found: Found, archive: str, inside: Path) -> Found:
+    note = Noted(
+        word="NOTE",
+        template="{archive} was unpacked into the cache and read at {path}.",
+        values={"archive": archive, "path": str(inside)},
+    )
+    name = archive if found.name == str(inside) else found.name
+    return dataclasses.replace(found, name=name, notes=(note, *found.notes))
 
 
 def _source_options(entry: Entry[Source], options: DataOptions) -> Any:

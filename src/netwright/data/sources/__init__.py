@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from netwright.core.downloads import Announce, Progress, log
 from netwright.core.events import Noted
 from netwright.core.registry import Registry
 from netwright.data.dataset import Images
@@ -23,7 +24,8 @@ class Request:
 
     `place` is the path or `file.py:factory` as the user wrote it ("" for a named set), `size`
     the side the user wants or None for the source's own choice. `cache` is the setting: only
-    a source that could not be read twice needs to know it.
+    a source that could not be read twice needs to know it. A source that fetches its files tells
+    `announce` before it does, and `progress` while.
     """
 
     place: str = ""
@@ -31,6 +33,8 @@ class Request:
     seed: int = 0
     val_share: float = 0.1
     cache: Literal["auto", "memory", "stream"] = "auto"
+    announce: Announce = log
+    progress: Progress | None = None
 
     @property
     def path(self) -> Path:
