@@ -20,6 +20,7 @@ from netwright.core.config import Setting, settings_of, show
 from netwright.core.registry import Registry
 from netwright.data.sources import SOURCES
 from netwright.models import MODELS
+from netwright.nn.initialisers import INITIALISERS
 from netwright.nn.losses import LOSSES
 from netwright.optim.optimizers import OPTIMIZERS
 from netwright.optim.schedules import SCHEDULES
@@ -34,6 +35,7 @@ FAMILIES: dict[str, tuple[str, Registry[Any]]] = {
     "Models": ("MODEL, or model=", MODELS),
     "Data": ("DATA, or data=", SOURCES),
     "Losses": ("loss=", LOSSES),
+    "Initialisers": ("init=", INITIALISERS),
     "Optimizers": ("optim=", OPTIMIZERS),
     "Schedules": ("sched=", SCHEDULES),
     "Augmentations": ("aug.NAME=", AUGMENTATIONS),

@@ -21,6 +21,7 @@ from netwright.core.registry import Registry
 from netwright.data.opening import DataOptions
 from netwright.data.sources import SOURCES
 from netwright.models import MODELS
+from netwright.nn.initialisers import INITIALISERS
 from netwright.nn.losses import LOSSES
 from netwright.optim.optimizers import OPTIMIZERS
 from netwright.optim.schedules import SCHEDULES, ScheduleCommon
@@ -44,6 +45,7 @@ GROUPS: Mapping[str, Group] = {
     "model": Group(None, MODELS, "resnet20", open_names=True),
     "optim": Group(None, OPTIMIZERS, "adamw"),
     "sched": Group(ScheduleCommon, SCHEDULES, "one-cycle"),
+    "init": Group(None, INITIALISERS, None),
     "loss": Group(None, LOSSES, "cross_entropy"),
     "run": Group(RunOptions, None, None),
 }
@@ -84,6 +86,8 @@ class _Assembly:
         made["data"] = self._data()
         for name in ("model", "optim", "sched", "loss"):
             made[name] = self._choice(name)
+        given = self._inside("init").get("name") not in (None, "none")
+        made["init"] = self._choice("init") if given else None
         made["sched_common"] = self._common("sched")
         made["aug"] = self._augmentations()
         made["run"] = self._built(RunOptions, self._inside("run"), "run.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,26 @@ from netwright.data.dataset import Dataset
 from netwright.data.feed import Feed
 from netwright.data.preprocessing import Preprocessing
 from netwright.optim.averages import Average
+from netwright.optim.proximal import proximal_step
+from netwright.optim.schedules import Watcher
 from netwright.tasks import TASKS
 from netwright.tasks.evaluation import Examination, arrays, examine, pack, score, thumbnail
 from netwright.train.task import Goal, Rhythm, Task
-from netwright.train.updates import apply_gradients, set_rates
+from netwright.train.updates import apply_closure, apply_gradients, set_rates
 
 SHOWN = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """What belongs to a step besides the optimizer: `clip` the norm of the gradients, pull
+    weights to zero by `l1` (`spare`: but no biases and norms); whether the optimizer wants a
+    `closure`."""
+
+    clip: float | None = None
+    l1: float = 0.0
+    spare: bool = True
+    closure: bool = False
 
 
 @TASKS.register("classification", data="images with one label each", metric="val/acc1")
@@ -45,10 +60,12 @@ class Classification(Task):
         rhythm: Rhythm,
         seed: int,
         device: torch.device,
-        clip: float | None = None,
+        update: Update | None = None,
+        watcher: Watcher | None = None,
         ema: float | None = None,
     ) -> None:
-        """`rate_factor(step)` multiplies the base rates the optimizer was made with.
+        """`rate_factor(step)`, and what `watcher` makes of each evaluation, multiply the base
+        rates the optimizer was made with. `update` says what else belongs to a step.
         `evaluations` has a feed for each split that can be judged, `val` among them where the
         data have one."""
         self.model = model
@@ -63,7 +80,8 @@ class Classification(Task):
         self.goal = Goal(metric="val/acc1", mode="max") if "val" in evaluations else None
         self.seed = seed
         self.device = device
-        self.clip = clip
+        self.update = update or Update()
+        self.watcher = watcher
         self.average = Average(model, ema) if ema is not None else None
         self.replaced: dict[str, str] = {}
         """Unreadable files met while training, with the reason; each was stood in for."""
@@ -74,28 +92,50 @@ class Classification(Task):
         return self.train.iterate(step, self.rhythm.steps)
 
     def step(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
-        # Dropout and whatever else draws from torch's generator is a function of (seed, step).
-        _seed_generators(key(self.seed, "noise", step), self.device)
-        set_rates(self.optimizer, self._base_rates, self.rate_factor(step))
-        logits = self.model(batch.images)
-        loss = self.loss(logits, batch.target)
-        model: Any = self.model
-        for logits_half_way in getattr(model, "aux_logits", ()):  # GoogLeNet
-            loss = loss + model.aux_weight * self.loss(logits_half_way, batch.target)
-        loss.backward()
-        norm = apply_gradients(self.optimizer, loss.detach(), clip=self.clip)
+        noise = key(self.seed, "noise", step)
+        set_rates(self.optimizer, self._base_rates, self._factor(step))
+        outputs: list[Tensor] = []
+
+        def compute() -> Tensor:
+            # Dropout and whatever else draws from torch's generator is a function of (seed, step).
+            _seed_generators(noise, self.device)
+            logits = self.model(batch.images)
+            outputs.append(logits.detach())
+            return self._loss(logits, batch.target)
+
+        if self.update.closure:
+            loss, norm = apply_closure(self.optimizer, compute)
+        else:
+            whole = compute()
+            whole.backward()
+            loss = whole.detach()
+            norm = apply_gradients(self.optimizer, loss, clip=self.update.clip)
+        proximal_step(self.optimizer.param_groups, self.update.l1, spare=self.update.spare)
         if self.average is not None:
             self.average.update(self.model)
         if batch.replaced:
             self.replaced |= dict(batch.replaced)
-        right = (logits.detach().argmax(1) == batch.target).sum()
-        return {"loss": loss.detach(), "acc1": right / len(batch.target), "grad/norm": norm}
+        right = (outputs[0].argmax(1) == batch.target).sum()
+        return {"loss": loss, "acc1": right / len(batch.target), "grad/norm": norm}
+
+    def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        loss = self.loss(logits, target)
+        model: Any = self.model
+        for logits_half_way in getattr(model, "aux_logits", ()):  # GoogLeNet
+            loss = loss + model.aux_weight * self.loss(logits_half_way, target)
+        return loss
+
+    def _factor(self, step: int) -> float:
+        answered = self.watcher.factor if self.watcher is not None else 1.0
+        return self.rate_factor(step) * answered
 
     def evaluate(self, step: int) -> Mapping[str, float]:
         metrics = {"lr/g0": float(self.optimizer.param_groups[0]["lr"])}
         if "val" in self.evaluations:
             found = self.judge(lambda network: self._score(network, "val"))
             metrics |= {f"val/{name}": value for name, value in found.items()}
+        if self.watcher is not None:
+            self.watcher.observe(metrics[self.watcher.metric])
         return metrics
 
     def judge(self, look: Callable[[Callable[[Tensor], Tensor]], Any]) -> Any:
@@ -126,7 +166,8 @@ class Classification(Task):
         raw = dict(self.model.state_dict()) if self.average is not None else None
         return {
             "optimizer": self.optimizer.state_dict(),
-            "schedule": {},  # a function of the step
+            # A function of the step, but for one that answers to what it measures.
+            "schedule": self.watcher.state_dict() if self.watcher is not None else {},
             "scaler": None,
             "average": {"raw": raw, "updates": self.average.updates} if self.average else None,
             "replaced": dict(self.replaced),
@@ -134,6 +175,8 @@ class Classification(Task):
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.watcher is not None:
+            self.watcher.load_state_dict(state["schedule"])
         if self.average is not None:
             self.average.updates = int(state["average"]["updates"])
             self.model.load_state_dict(state["average"]["raw"])

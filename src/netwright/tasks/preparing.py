@@ -13,22 +13,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from netwright.augment import Augmentation
 from netwright.core import events as e
 from netwright.core.config import build
 from netwright.core.errors import DataError, SettingError
 from netwright.core.keyed import key
-from netwright.core.registry import Registry
-from netwright.data.dataset import Dataset, class_counts
+from netwright.core.registry import Entry, Registry
+from netwright.data.dataset import Dataset, Images, class_counts
+from netwright.data.duplicates import with_duplicates_noted
 from netwright.data.feed import Feed
 from netwright.data.opening import open_dataset
 from netwright.data.preprocessing import Preprocessing
 from netwright.data.statistics import channel_statistics
+from netwright.nn.initialisation import initialise, last_layer
+from netwright.nn.initialisers import INITIALISERS
 from netwright.nn.losses import LOSSES
 from netwright.optim.groups import parameter_groups
 from netwright.optim.optimizers import OPTIMIZERS
-from netwright.optim.schedules import SCHEDULES, factor
+from netwright.optim.schedules import SCHEDULES, Schedule, Watcher, factor, watcher
 from netwright.records.run import Run
 from netwright.tasks.architectures import (
     Architecture,
@@ -37,7 +41,7 @@ from netwright.tasks.architectures import (
     recorded_preprocessing,
     refuse_foreign_data_code,
 )
-from netwright.tasks.classification import Classification
+from netwright.tasks.classification import Classification, Update
 from netwright.tasks.recipe import Choice, Recipe
 from netwright.tasks.settings import Resolved, changed
 from netwright.train.task import Rhythm
@@ -81,7 +85,8 @@ def prepare(
     else:
         architecture = recorded_architecture(recorded, trust_code=trust_code)
         refuse_foreign_data_code(recorded, recipe.data.name, trust_code=trust_code)
-    dataset = open_dataset(recipe.data, seed=seed)
+    opened = open_dataset(recipe.data, seed=seed, announce=events.emit)
+    dataset = with_duplicates_noted(opened)
     for note in dataset.notes:
         events.emit(note)
     if "train" not in dataset.splits:
@@ -112,8 +117,19 @@ def prepare(
 
 
 def _fitting_batch(resolved: Resolved, count: int, events: e.Events) -> Resolved:
-    """A default batch made smaller where it would give fewer than 8 steps an epoch; said."""
+    """A default batch made smaller where it would give fewer than 8 steps an epoch, or the whole
+    set for an optimizer that is made for that; said."""
     batch = resolved.recipe.general.batch
+    name = resolved.recipe.optim.name
+    if resolved.origins["batch"] == "default" and OPTIMIZERS.get(name).facts.get("batch") == "all":
+        events.emit(
+            e.Noted(
+                word="NOTE",
+                template="{optim} takes all {count} training images in each step (batch={count}).",
+                values={"optim": name, "count": count},
+            )
+        )
+        return changed(resolved, {"batch": count})
     fitting = max(1, 2 ** int(math.log2(max(count, 8) / 8)))
     if resolved.origins["batch"] != "default" or fitting >= batch or count < 1:
         return resolved
@@ -149,7 +165,9 @@ def _task(
             num_classes=num_classes,
             in_channels=preprocessing.channels,
             input_size=preprocessing.size,
-        ).to(device)
+        )
+        _initialise(model, recipe, train_images, preprocessing)
+        model = model.to(device)
     feeds = {
         "train": Feed(
             train_images,
@@ -160,6 +178,7 @@ def _task(
             workers=recipe.data.workers,
             device=device,
             max_unreadable=recipe.data.max_unreadable,
+            balance=recipe.data.balance,
         )
     }
     for split in ("val", "test"):
@@ -193,7 +212,13 @@ def _task(
         rhythm=rhythm,
         seed=seed,
         device=device,
-        clip=groups_options.clip,
+        update=Update(
+            clip=groups_options.clip,
+            l1=groups_options.l1,
+            spare=groups_options.spare,
+            closure=bool(OPTIMIZERS.get(recipe.optim.name).facts.get("closure")),
+        ),
+        watcher=_watcher(schedule, schedule_options, dataset),
         ema=recipe.run.ema,
     )
 
@@ -217,6 +242,39 @@ def evaluation_feed(
         device=device,
         max_unreadable=recipe.data.max_unreadable,
     )
+
+
+def _initialise(
+    model: nn.Module, recipe: Recipe, images: Images, preprocessing: Preprocessing
+) -> None:
+    """Draw the weights anew by `init.name`; without it the network keeps its own start."""
+    if recipe.init is None:
+        return
+    entry = INITIALISERS.get(recipe.init.name)
+    seen = None
+    if entry.facts.get("images"):
+        count = min(64, len(images))
+        seen = preprocessing(torch.stack([images.read(i) for i in range(count)]))
+    initialise(
+        model,
+        recipe.model.options.get("act", "relu"),
+        name=entry.name,
+        options=_options(INITIALISERS, recipe.init, "init."),
+        head=last_layer(model),
+        images=seen,
+    )
+
+
+def _watcher(schedule: Entry[Schedule], options: Any, dataset: Dataset) -> Watcher | None:
+    """The part of a schedule that answers to evaluations, if what it watches is evaluated."""
+    made = watcher(schedule, options)
+    if made is not None and (not made.metric.startswith("val/") or "val" not in dataset.splits):
+        raise SettingError(
+            'sched.watch: "{metric}" is not measured at evaluations of this run.',
+            hint="Watch val/loss or val/acc1, with data that have a validation split.",
+            metric=made.metric,
+        )
+    return made
 
 
 def _options(family: Registry[Any], choice: Choice, prefix: str) -> Any:

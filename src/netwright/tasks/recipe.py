@@ -84,6 +84,7 @@ class Recipe:
     sched: Choice
     sched_common: ScheduleCommon
     loss: Choice
+    init: Choice | None
     aug: Mapping[str, Any]
     run: RunOptions
 

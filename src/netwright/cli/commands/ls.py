@@ -19,6 +19,7 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "models": ("netwright.models", "MODELS"),
     "data": ("netwright.data.sources", "SOURCES"),
     "losses": ("netwright.nn.losses", "LOSSES"),
+    "initialisers": ("netwright.nn.initialisers", "INITIALISERS"),
     "optimizers": ("netwright.optim.optimizers", "OPTIMIZERS"),
     "schedules": ("netwright.optim.schedules", "SCHEDULES"),
     "augmentations": ("netwright.augment", "AUGMENTATIONS"),
@@ -33,8 +34,8 @@ LISTED = (*FAMILIES, "recipes", "runs")
     "ls",
     group="Look up",
     usage="FAMILY [QUERY]",
-    about="FAMILY is one of models, data, losses, optimizers, schedules, augmentations, tasks, "
-    "recipes, runs. QUERY is a part of a name or of its line.",
+    about="FAMILY is one of models, data, losses, initialisers, optimizers, schedules, "
+    "augmentations, tasks, recipes, runs. QUERY is a part of a name or of its line.",
     examples=("netwright ls models resnet", "netwright ls runs", "netwright ls optimizers --json"),
 )
 def ls(
