@@ -73,13 +73,13 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def step(self, batch: Any, step: int) -> Mapping[str, Tensor]:
+    def step(self, batch: Any, step: int) -> Mapping[str, Tensor | float]:
         """Take step number `step` (counted from 0) whole: forward, backward and every update.
 
-        Returns what it has to tell as detached scalars, still on the device; the trainer takes
-        the mean of each name over the steps that gave it. Raises `NonFiniteError` before an
-        update is made with a loss or gradient that is not finite; the step is then half taken,
-        and the trainer neither saves nor goes on from it.
+        Returns what it has to tell as numbers or detached scalars, still on the device; the
+        trainer takes the mean of each name over the steps that gave it. Raises `NonFiniteError`
+        before an update is made with a loss or gradient that is not finite; the step is then half
+        taken, and the trainer neither saves nor goes on from it.
         """
 
     @abstractmethod
