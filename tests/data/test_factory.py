@@ -282,7 +282,7 @@ def test_what_an_item_raises_is_told_with_its_line(
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("call", ["fail", "leave"])
 def test_what_an_item_raises_late_is_told_too(tmp_path: Path, call: str, workers: int) -> None:
-    item = f"lambda s, i: {call}(i) if s.reads > 60 else pair(i)"
+    item = f"lambda s, i: {call}(i) if s.reads > 90 else pair(i)"
     dataset = items(tmp_path, item, cache="stream")
     with pytest.raises(DataError, match=r"Item \d+ of the train split .* raised"):
         _epochs(dataset, workers)

@@ -163,12 +163,22 @@ class StreamedBatches:
         epoch, part = self._order.place(k)
         draws = self._order.of(epoch)[part]
         wanted = draws % self._order.images
-        found = [self._read_or_replace(int(i), epoch) for i in wanted]
-        images = torch.stack([image for image, _, _ in found])
+        number = key(self._order.seed, "item", epoch)
+        images: list[Tensor] = []
+        index = wanted.tolist()
+        replaced = []
+        for place, i in enumerate(wanted.tolist()):
+            try:
+                images.append(self._read(i, number))
+            except UnreadableImageError as error:
+                image, index[place] = self._stand_in(i, number, error)
+                images.append(image)
+                replaced.append((self._images.name(i), self._images.name(index[place])))
+        stacked, found = torch.stack(images), np.array(index, np.int64)
+        if isinstance(self._images, ForeignImages):
+            self._images.check_finite(stacked, found)
         keys = Keys(self._order.seed, epoch, draws)
-        index = np.array([i for _, i, _ in found], np.int64)
-        replaced = tuple(pair for _, _, pairs in found for pair in pairs)
-        return self._batch(images, keys, index, epoch, replaced)
+        return self._batch(stacked, keys, found, epoch, tuple(replaced))
 
     def evaluation(self, first: int, last: int) -> Batch:
         images, index, left_out = [], [], []
@@ -203,29 +213,23 @@ class StreamedBatches:
         target = torch.from_numpy(self._images.labels[index])
         return Batch(images, target, index, epoch, replaced)
 
-    def _read(self, i: int, epoch: int) -> Tensor:
+    def _read(self, i: int, number: int) -> Tensor:
         if isinstance(self._images, ForeignImages):  # which may draw at random: keyed as all is
-            return self._images.draw(i, key(self._order.seed, "item", epoch))
+            return self._images.draw(i, number)
         return self._images.read(i)
 
-    def _read_or_replace(
-        self, i: int, epoch: int
-    ) -> tuple[Tensor, int, tuple[tuple[str, str], ...]]:
-        """Image `i`, or for a bad file the next good one of its class, round the end if need be."""
-        try:
-            return self._read(i, epoch), i, ()
-        except UnreadableImageError as error:
-            members = np.flatnonzero(self._images.labels == self._images.labels[i])
-            start = int(np.searchsorted(members, i)) + 1
-            for j in np.roll(members, -start)[:-1]:
-                try:
-                    image = self._read(int(j), epoch)
-                except UnreadableImageError:
-                    continue
-                return image, int(j), ((self._images.name(i), self._images.name(int(j))),)
-            raise DataError(
-                "No image of the class of {name} can be read any more: {reason}.",
-                hint="Look at the disk or the network drive that holds the data.",
-                name=self._images.name(i),
-                reason=error.values.get("reason", ""),
-            ) from error
+    def _stand_in(self, i: int, number: int, error: UnreadableImageError) -> tuple[Tensor, int]:
+        """For a bad file the next good one of its class, round the end if need be."""
+        members = np.flatnonzero(self._images.labels == self._images.labels[i])
+        start = int(np.searchsorted(members, i)) + 1
+        for j in np.roll(members, -start)[:-1].tolist():
+            try:
+                return self._read(j, number), j
+            except UnreadableImageError:
+                continue
+        raise DataError(
+            "No image of the class of {name} can be read any more: {reason}.",
+            hint="Look at the disk or the network drive that holds the data.",
+            name=self._images.name(i),
+            reason=error.values.get("reason", ""),
+        ) from error

@@ -1,14 +1,16 @@
 """Foreign data sets: a pair of tensors or a map-style data set of (image, label), made ours.
 
-Small ones are read once and held as one tensor. A large one is streamed, and so is one whose
-items differ from read to read: a random transform in it must stay random. Before an item is
-read for training, Python's, NumPy's and torch's generators are seeded from (seed, epoch, index),
-so that even a transform that knows nothing of keys gives the same image after a resume.
+Small ones are read once and held as one tensor. A large one is streamed, and so is one that
+draws at random: a random transform in it must stay random. Before an item of such a set is read
+for training, Python's, NumPy's and torch's generators are seeded from (seed, epoch, index), so
+that even a transform that knows nothing of keys gives the same image after a resume. A set that
+draws nothing is spared that: it costs fifty times what a row of a tensor does.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 import traceback
 from collections.abc import Iterator
@@ -30,16 +32,18 @@ from netwright.data.reading import plain, to_tensor
 
 Cache = Literal["auto", "memory", "stream"]
 
+_KEPT = (torch.uint8, torch.float32)
 _INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64)
 _READ_TWICE = 8
-"""Items read twice to see whether they vary; a flip of even chances escapes 1 time in 256."""
+"""Items read twice to see whether the data set draws at random."""
+_READ = key("read")
 _MOST = 1_000_000_000
 """Labels of more items than this fit in no memory: such a length is no length."""
 
 
 def split_of(given: Any, split: str, place: str, *, cache: Cache = "auto") -> Images:
     """`given` as images: a pair of tensors in memory, a map-style data set as `cache` says
-    (`auto`: in memory if it fits and its items do not vary).
+    (`auto`: in memory if it fits and draws nothing at random).
 
     Raises `DataError` that says what was expected, with the index of the first misfit.
     """
@@ -60,7 +64,7 @@ def split_of(given: Any, split: str, place: str, *, cache: Cache = "auto") -> Im
     if count == 0:
         return _held(torch.empty(0), torch.empty(0), split, place)
     source = _Source(given, count, split, place)
-    if cache == "stream" or (cache == "auto" and (not source.fits() or source.varies())):
+    if cache == "stream" or (cache == "auto" and (not source.fits() or source.draws())):
         return source.streamed()
     items = [source.item(i, first=source.first) for i in range(count)]
     images = torch.stack([image for image, _ in items])
@@ -74,6 +78,7 @@ class ForeignImages:
     source: _Source
     labels: Int64Array
     rows: Int64Array
+    random: bool
     in_memory: bool = False
 
     def __len__(self) -> int:
@@ -88,19 +93,30 @@ class ForeignImages:
         return self.source.name(int(self.rows[i]))
 
     def read(self, i: int) -> Tensor:
-        return self.draw(i, key("read"))
+        image = self.draw(i, _READ)
+        self.check_finite(image[None], np.array([i]))
+        return image
 
     def draw(self, i: int, number: int) -> Tensor:
-        """Image `i` as its data set draws it under `number`; NaN or infinity is a `DataError`."""
+        """Image `i` as its data set draws it under `number`; not yet checked for NaN."""
         row = int(self.rows[i])
+        if not self.random:
+            return self.source.image(row)
         with _seeded(key(number, row)):
             pixels, label = self.source.item(row, first=self.source.first)
         if not torch.equal(label, self.source.labels[row]):
             raise self.source.moody(row)
-        image = _pixels(pixels[None], self.source.split, self.source.place)[0]
-        if image.is_floating_point() and not bool(image.isfinite().all()):
-            raise not_finite(self.source.split, row, self.source.name(row))
-        return image
+        return _pixels(pixels, self.source.split, self.source.place)
+
+    def check_finite(self, images: Tensor, index: Int64Array) -> None:
+        """`DataError` for the first of `images`, those at `index`, that holds NaN or infinity."""
+        # One pass and no array of truth values: a sum is finite only if all its terms are.
+        if not images.is_floating_point() or math.isfinite(images.sum()):
+            return
+        for image, i in zip(images, index.tolist(), strict=True):
+            if not bool(image.isfinite().all()):
+                row = int(self.rows[i])
+                raise not_finite(self.source.split, row, self.source.name(row))
 
     def content(self) -> bytes:
         return b""  # to know it, everything would have to be read
@@ -140,16 +156,18 @@ class _Source:
     def fits(self) -> bool:
         return self.count * self.first.numel() * self.first.element_size() <= memory_limit()
 
-    def varies(self) -> bool:
-        """Whether an item differs when it is read again; a label that does is a `DataError`."""
-        with _seeded(key("varies")):
+    def draws(self) -> bool:
+        """Whether reading an item moves a generator on, or gives another image than before; a
+        label that changes is a `DataError`."""
+        with _seeded(key("draws")):
+            before = _states()
             for row in range(min(_READ_TWICE, self.count)):
                 (image, label), (again, same) = self.item(row), self.item(row)
                 if not torch.equal(label, same):
                     raise self.moody(row)
                 if not torch.equal(image, again):
                     return True
-        return False
+            return _states() != before
 
     def moody(self, row: int) -> DataError:
         return DataError(
@@ -166,7 +184,18 @@ class _Source:
             listed = torch.stack([self.item(i)[1] for i in range(self.count)])
         labels = _labels(torch.as_tensor(listed), self.split)
         self.labels = torch.from_numpy(labels).to(torch.float64)
-        return ForeignImages(source=self, labels=labels, rows=np.arange(self.count))
+        rows = np.arange(self.count)
+        return ForeignImages(source=self, labels=labels, rows=rows, random=self.draws())
+
+    def image(self, i: int) -> Tensor:
+        """Image `i` of a set that draws nothing, uint8 or float32."""
+        try:
+            value = self.given[i][0]
+        except (Exception, SystemExit):  # a user's code can raise anything: `item` will tell it
+            value = None
+        if type(value) is Tensor and value.dtype in _KEPT and value.shape == self.first.shape:
+            return value  # all the rest together costs more than reading a row of a tensor
+        return _pixels(self.item(i, first=self.first)[0], self.split, self.place)
 
     def _agrees(self, listed: Any) -> bool:
         """Whether the labels in a list are those of the items: they may be turned into others."""
@@ -302,6 +331,13 @@ def _told(what: Phrase, split: str, place: str) -> Iterator[None]:
         ) from error
 
 
+def _states() -> tuple[Any, ...]:
+    """Where Python's, NumPy's and torch's generators stand, to be compared."""
+    numpy: Any = np.random.get_state()
+    kind, numbers, *rest = numpy
+    return random.getstate(), kind, numbers.tobytes(), *rest, torch.get_rng_state().tolist()
+
+
 @contextlib.contextmanager
 def _seeded(number: int) -> Iterator[None]:
     """Python's, NumPy's and torch's generators set from `number`, and put back afterwards."""
@@ -340,7 +376,7 @@ def _image(value: Any, index: int, split: str, place: str) -> Tensor:
 
 def _pixels(images: Tensor, split: str, place: str) -> Tensor:
     """uint8 as it is, floats as float32; other integers only if they are 0..255."""
-    if images.dtype == torch.uint8:
+    if images.dtype in _KEPT:
         return images.contiguous()
     if images.is_floating_point():
         return images.to(torch.float32).contiguous()
