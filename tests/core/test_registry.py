@@ -87,3 +87,11 @@ def test_a_leaf_that_cannot_be_imported_fails_every_time(family, tmp_path):
 def test_what_is_no_text_is_no_name(family):
     assert 3 not in family
     assert len(family) == 3
+
+
+def test_names_come_in_natural_order_whatever_the_order_of_import():
+    registry = Registry("leaf", "netwright.augment")
+    registry._read = True
+    for name in ("b10", "zeta", "b9", "alpha", "b-10x"):
+        registry.register(name)(lambda: None)
+    assert registry.names() == ["alpha", "b9", "b10", "b-10x", "zeta"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -106,11 +107,6 @@ class Registry(Generic[T]):
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
-    parts: list[tuple[int, int, str]] = []
-    text = ""
-    for char in name + "\0":
-        if text and char.isdigit() != text[-1].isdigit():
-            parts.append((0, int(text), "") if text.isdigit() else (1, 0, text))
-            text = ""
-        text += char
-    return parts
+    """The parts of a name as they are ordered: numbers by their value, before words."""
+    parts = re.split(r"(\d+)", name)
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts if part]

@@ -85,6 +85,8 @@ class Classification(Task):
         self.average = Average(model, ema) if ema is not None else None
         self.replaced: dict[str, str] = {}
         """Unreadable files met while training, with the reason; each was stood in for."""
+        # GoogLeNet has; asked once, for a module answers slowly about what it has not.
+        self._has_heads_half_way = hasattr(model, "aux_logits")
         self._base_rates = [float(group["lr"]) for group in optimizer.param_groups]
 
     def feed(self, step: int) -> Iterator[Batch]:
@@ -110,7 +112,8 @@ class Classification(Task):
             whole.backward()
             loss = whole.detach()
             norm = apply_gradients(self.optimizer, loss, clip=self.update.clip)
-        proximal_step(self.optimizer.param_groups, self.update.l1, spare=self.update.spare)
+        if self.update.l1:
+            proximal_step(self.optimizer.param_groups, self.update.l1, spare=self.update.spare)
         if self.average is not None:
             self.average.update(self.model)
         if batch.replaced:
@@ -121,9 +124,10 @@ class Classification(Task):
 
     def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
         loss = self.loss(logits, target)
-        model: Any = self.model
-        for logits_half_way in getattr(model, "aux_logits", ()):  # GoogLeNet
-            loss = loss + model.aux_weight * self.loss(logits_half_way, target)
+        if self._has_heads_half_way:
+            model: Any = self.model
+            for logits in model.aux_logits:
+                loss = loss + model.aux_weight * self.loss(logits, target)
         return loss
 
     def _factor(self, step: int) -> float:
