@@ -9,18 +9,12 @@ same file, with the same content and the same name in it, stands there.
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 from netwright.core import atomic
+from netwright.core.cache import cache_home
 
 _LARGEST = 4 * 2**20
-
-
-def cache_folder() -> Path:
-    """Where Netwright keeps what outlives a run: `NETWRIGHT_HOME`, else `~/.cache/netwright`."""
-    named = os.environ.get("NETWRIGHT_HOME")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "netwright"
 
 
 def remember(spec: str, origin: Path, sha256: str) -> None:
@@ -32,7 +26,7 @@ def remember(spec: str, origin: Path, sha256: str) -> None:
     with contextlib.suppress(OSError, RuntimeError):
         known = _known()
         if line not in known:
-            folder = cache_folder()
+            folder = cache_home()
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             atomic.disk.append(folder / "code.txt", f"{line}\n".encode())
 
@@ -50,7 +44,7 @@ def _line(spec: str, origin: Path, sha256: str) -> str:
 
 
 def _known() -> set[str]:
-    path = cache_folder() / "code.txt"
+    path = cache_home() / "code.txt"
     try:
         if path.stat().st_size > _LARGEST:
             return set()
