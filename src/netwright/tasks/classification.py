@@ -24,6 +24,7 @@ from netwright.optim.proximal import proximal_step
 from netwright.optim.schedules import Watcher
 from netwright.tasks import TASKS
 from netwright.tasks.evaluation import Examination, arrays, examine, pack, score, thumbnail
+from netwright.tasks.tally import Tally
 from netwright.train.task import Goal, Rhythm, Task
 from netwright.train.updates import apply_closure, apply_gradients, set_rates
 
@@ -83,6 +84,7 @@ class Classification(Task):
         self.update = update or Update()
         self.watcher = watcher
         self.average = Average(model, ema) if ema is not None else None
+        self.tally = Tally()
         self.replaced: dict[str, str] = {}
         """Unreadable files met while training, with the reason; each was stood in for."""
         # GoogLeNet has; asked once, for a module answers slowly about what it has not.
@@ -102,7 +104,7 @@ class Classification(Task):
             # Dropout and whatever else draws from torch's generator is a function of (seed, step).
             _seed_generators(noise, self.device)
             logits = self.model(batch.images)
-            predicted.append(logits.detach().argmax(1))
+            predicted.append(logits.detach())
             return self._loss(logits, batch.target)
 
         if self.update.closure:
@@ -110,17 +112,15 @@ class Classification(Task):
         else:
             whole = compute()
             whole.backward()
-            loss = whole.detach()
-            norm = apply_gradients(self.optimizer, loss, clip=self.update.clip)
+            loss, norm = apply_gradients(self.optimizer, whole.detach(), clip=self.update.clip)
         if self.update.l1:
             proximal_step(self.optimizer.param_groups, self.update.l1, spare=self.update.spare)
         if self.average is not None:
             self.average.update(self.model)
         if batch.replaced:
             self.replaced |= dict(batch.replaced)
-        # In place on the predictions: half the cost of comparing into a tensor of truth values.
-        right = predicted[0].eq_(batch.target).sum().item()
-        return {"loss": loss, "acc1": right / len(batch.target), "grad/norm": norm}
+        self.tally.add(predicted[0], batch.target)
+        return {"loss": loss, "grad/norm": norm}
 
     def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
         loss = self.loss(logits, target)
@@ -136,6 +136,9 @@ class Classification(Task):
 
     def evaluate(self, step: int) -> Mapping[str, float]:
         metrics = {"lr/g0": float(self.optimizer.param_groups[0]["lr"])}
+        trained = self.tally.take()
+        if trained is not None:
+            metrics["train/acc1"] = trained
         if "val" in self.evaluations:
             found = self.judge(lambda network: self._score(network, "val"))
             metrics |= {f"val/{name}": value for name, value in found.items()}
@@ -175,6 +178,7 @@ class Classification(Task):
             "schedule": self.watcher.state_dict() if self.watcher is not None else {},
             "scaler": None,
             "average": {"raw": raw, "updates": self.average.updates} if self.average else None,
+            "tally": self.tally.state_dict(),
             "replaced": dict(self.replaced),
         }
 
@@ -185,6 +189,7 @@ class Classification(Task):
         if self.average is not None:
             self.average.updates = int(state["average"]["updates"])
             self.model.load_state_dict(state["average"]["raw"])
+        self.tally.load_state_dict(state.get("tally", {"right": 0, "seen": 0}))
         self.replaced = dict(state["replaced"])
 
     def load_best(self, weights: Mapping[str, Tensor]) -> None:
