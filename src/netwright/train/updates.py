@@ -41,7 +41,8 @@ def apply_gradients(
 def apply_closure(optimizer: Optimizer, compute: Callable[[], Tensor]) -> tuple[float, float]:
     """One step of an optimizer that asks for the loss several times (L-BFGS).
 
-    `compute()` makes the loss of the same batch under the same noise. Returns the loss and the
+    `compute()` leaves the gradients of the same batch under the same noise and returns its loss,
+    detached. Returns the loss and the
     norm of the gradients where the step began. Raises `NonFiniteError` before anything is
     changed; what a line search meets on its way it deals with itself.
     """
@@ -51,10 +52,9 @@ def apply_closure(optimizer: Optimizer, compute: Callable[[], Tensor]) -> tuple[
     def closure() -> Any:  # torch says float and wants a tensor
         _clear(parameters)
         loss = compute()
-        loss.backward()
         if not begun:
             norm = total_norm(_gradients(parameters))
-            begun.append((_finite_value(parameters, loss.detach(), norm), norm))
+            begun.append((_finite_value(parameters, loss, norm), norm))
         return loss
 
     optimizer.step(closure)
