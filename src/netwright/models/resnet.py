@@ -4,8 +4,8 @@ He, Zhang, Ren & Sun 2015, "Deep residual learning for image recognition", table
 its like, for CIFAR, are smaller and stand in a file of their own.
 
 In a bottleneck with stride 2 the paper lets the first 1x1 convolution skip pixels; here, as in
-torchvision and most of what came since, the 3x3 one does, which sees them all. That costs 6.0 % more
-multiply-adds in ResNet-50, 3.1 % in ResNet-101 and 2.0 % in ResNet-152 (counted).
+torchvision and most of what came since, the 3x3 one does, which sees them all. That costs 6.0 %
+more multiply-adds in ResNet-50, 3.1 % in ResNet-101 and 2.0 % in ResNet-152 (counted).
 """
 
 from __future__ import annotations
@@ -199,6 +199,7 @@ def _document(
 ) -> str:
     plain = block is BasicBlock
     kind = "two 3x3 convolutions" if plain else "bottlenecks of 1x1, 3x3 and 1x1"
+    strided = "first" if plain else "3x3"
     table = []
     for index, blocks in enumerate(stages):
         maps, side = 64 << index, 56 >> index
@@ -216,9 +217,9 @@ shortcut is x itself, or a 1x1 convolution of x where the shape changes. For 3 x
     fc       linear                                    num_classes
 
 Norm behind every convolution, activation behind every norm, the last one of a block behind the
-sum. The first block of layer2, 3 and 4 has stride 2, in its {"first" if plain else "3x3"} convolution. The small stem, a
-3x3 convolution without a pool behind it, is that of the paper's networks for CIFAR: images of
-32x32 keep 4x4 positions to the end.
+sum. The first block of layer2, 3 and 4 has stride 2, in its {strided} convolution.
+The small stem, a 3x3 convolution without a pool behind it, is that of the paper's networks for
+CIFAR: images of 32x32 keep 4x4 positions to the end.
 
 What was new: the block learns what to add to its input. Plain networks with a norm get worse in
 *training* when they get deep (in our measurement 0.6 % training error at 4 layers, 28 % at 20),
@@ -227,9 +228,10 @@ residual ones hardly (0.08 % and 0.6 %): a block that has nothing to add can lea
 When to use it: {_USES[depth]}
 
 What goes wrong: below 64 pixels the standard stem throws nearly everything away (32x32 ends in one
-place); `model.stem=auto` takes the small one, which costs sixteen times the positions. Batch
-normalisation is poor below about 8 images a step: `model.norm=group`. With `model.norm=none` every
-block adds its variance to the sum, which grows with depth: take a smaller rate and warm-up. Images far larger than in training see other statistics in the mean over each map."""
+place); `model.stem=auto` takes the small one, which costs sixteen times the positions. With few
+images a step batch normalisation is noisy, most where maps are small: `model.norm=group`. With
+`model.norm=none` every block adds its variance to the sum, which grows with depth: take a smaller
+rate and warm-up. Images far larger than in training give other means over each map."""
 
 
 _USES = {

@@ -180,9 +180,9 @@ show it at depths up to 110 and more on small images.
 When to use it: {_USES[depth]}
 
 What goes wrong: on large images it keeps the full size through layer1 and is slow: 224x224 costs 49
-times 32x32. With 64 features before the head it may under-fit many classes. Batch normalisation is
-poor below about 8 images a step: `model.norm=group`. With `model.norm=none` every block adds its
-variance to the sum: take a smaller rate and warm-up."""
+times 32x32. With 64 features before the head it may under-fit many classes. With few images a step
+batch normalisation is noisy, most where maps are small: `model.norm=group`. With `model.norm=none`
+every block adds its variance to the sum: take a smaller rate and warm-up."""
 
 
 _USES = {

@@ -143,7 +143,7 @@ sixteenth for such images (VGG-16: 8.4 million parameters). At full width weight
 momentum take about 1.6 GB."""
 
 
-_WITH_NORM = """batch normalisation is poor below about 8 images a step: `model.norm=group`."""
+_WITH_NORM = """with few images a step batch normalisation is noisy: `model.norm=group`."""
 
 _WITHOUT_NORM = """without a norm it starts slowly, the deeper the slower: a rate of about 0.01 with
 warm-up, or `model.norm=batch`."""

@@ -24,7 +24,11 @@ class NLLOptions:
     )
 
 
-@LOSSES.register("nll", options=NLLOptions, paper="Fisher 1922, On the mathematical foundations of theoretical statistics")
+@LOSSES.register(
+    "nll",
+    options=NLLOptions,
+    paper="Fisher 1922, On the mathematical foundations of theoretical statistics",
+)
 def nll(options: NLLOptions, class_counts: Sequence[int]) -> NLL:
     """Negative log-likelihood: -w_t log p_t, the mean over the batch by weights.
 
