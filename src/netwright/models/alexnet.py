@@ -93,8 +93,8 @@ def alexnet(
     What goes wrong: without a norm it starts slowly; take a rate of 0.01 with momentum 0.9 and some
     warm-up, where others take 0.1, or set `model.norm=batch`. Weights, gradients and momentum of 57
     million parameters are 0.7 GB before the first image. Of an image of 32x32 3x3 places are left,
-    each copied to four of the 6x6 that the first linear layer sees: `model.width=0.25` loses
-    little. Few images and two layers of 4096 units over-fit: keep the dropout.
+    each copied to four of the 6x6 that the first linear layer sees: `model.width=0.25` makes a
+    network of a sixteenth. Few images and two layers of 4096 units over-fit: keep the dropout.
 
     >>> small = alexnet(num_classes=10, input_size=(32, 32), width=0.25)
     >>> sum(p.numel() for p in small.parameters())

@@ -49,7 +49,7 @@ def mlp(
     """Fully connected layers over the flattened image.
 
     h = dropout(act(norm(W x + b))) for each hidden layer, then logits = W h + b. For images (N, C,
-    H, W) the first weight is (hidden[0], C*H*W); the head gives logits (N, num_classes). For 1 x 28
+    H, W) the first weight is (hidden[0], C H W); the head gives logits (N, num_classes). For 1 x 28
     x 28:
 
         layer                 output    parameters

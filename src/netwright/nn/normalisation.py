@@ -10,6 +10,9 @@ each channel, on maps (N, C, H, W). They differ in the values that share a mean:
 
 The result has mean 0 and variance 1 before weight and bias, and the shape of distribution it had:
 it is not made normal.
+
+Choosing: `batch` for batches of 16 and more, `group` below; `instance` for style, not for classes;
+`none` to see what a norm does.
 """
 
 from __future__ import annotations
