@@ -73,7 +73,7 @@ def families() -> tuple[Family, ...]:
             columns={
                 "made for": _fact("input"),
                 "parameters": lambda e: _number(e.facts["params"]),
-                "multiply-adds": lambda e: _short(_counted(e.name, e.facts["input"])[1]),
+                "multiply-adds": _multiply_adds,
                 "parameters for 3x32x32, 10 classes": lambda e: _number(_small(e)[0]),
                 "multiply-adds for these": lambda e: _short(_small(e)[1]),
                 "smallest image": lambda e: str(e.facts.get("smallest", 1)),
@@ -300,6 +300,11 @@ def _counted(name: str, shape: tuple[int, int, int], classes: int | None = None)
         )
     rows = outline(model, shape)
     return sum(row.params for row in rows), sum(row.macs for row in rows)
+
+
+def _multiply_adds(entry: Entry[Any]) -> str:
+    """Those it was registered with, which a contract checks; counted where it states none."""
+    return _short(entry.facts.get("macs") or _counted(entry.name, entry.facts["input"])[1])
 
 
 def _small(entry: Entry[Any]) -> tuple[int, int]:
