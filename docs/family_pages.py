@@ -225,7 +225,9 @@ def page(family: Family) -> str:
         )
     shown: dict[Any, str] = {}
     for entry in leaves:
-        lines += ["", f"## {entry.name}", "", *_leaf(entry, family, shown)]
+        lines += ["", f"## {entry.name}"]
+        for block in _leaf(entry, family.prefix, shown):
+            lines += ["", block]
     return "\n".join(lines) + "\n"
 
 
@@ -239,31 +241,31 @@ def table(fields: Iterable[Setting], prefix: str) -> Iterator[str]:
         yield f"| `{prefix}{each.name}` | `{show(each.default)}` | {allowed} | {each.help}{unit} |"
 
 
-def _leaf(entry: Entry[Any], family: Family, shown: dict[Any, str]) -> Iterator[str]:
-    """The docstring, the settings and the facts; what an earlier leaf of the page has said in
-    the same words (`shown`: by whom) is linked and not repeated."""
+def _leaf(entry: Entry[Any], prefix: str, shown: dict[Any, str]) -> Iterator[str]:
+    """The docstring, the settings and the facts, block by block; a section or settings that an
+    earlier leaf of the page has in the same words (`shown`: which) is linked and not repeated."""
     again: dict[str, list[str]] = {}
     for paragraph in _paragraphs(entry.target):
         heading = next((each for each in HEADINGS if paragraph.startswith(f"{each}:")), None)
-        if heading and paragraph in shown:
+        if heading is None:
+            yield paragraph
+        elif paragraph in shown:
             again.setdefault(shown[paragraph], []).append(heading)
-            continue
-        if heading:
+        else:
             shown[paragraph] = entry.name
-            paragraph = f"**{heading}:**{paragraph.removeprefix(f'{heading}:')}"
-        yield from [paragraph, ""]
+            yield f"**{heading}:**{paragraph.removeprefix(f'{heading}:')}"
     for name, headings in again.items():
         joined = " and ".join(each.lower() for each in headings)
-        yield from [f"**{joined.capitalize()}:** as of [{name}](#{name}).", ""]
+        yield f"**{joined.capitalize()}:** as with [{name}](#{name})."
     if "paper" in entry.facts:
-        yield from [f"**Source:** {entry.facts['paper']}.", ""]
+        yield f"**Source:** {entry.facts['paper']}."
     fields = settings_of(entry.options) if entry.options is not None else []
     if entry.options in shown:
         name = shown[entry.options]
-        yield from [f"**Settings:** those of [{name}](#{name}).", ""]
+        yield f"**Settings:** those of [{name}](#{name})."
     elif fields:
         shown[entry.options] = entry.name
-        yield from [*table(fields, family.prefix), ""]
+        yield "\n".join(table(fields, prefix))
     facts = [
         f"{name.replace('_', ' ')}: {_plain(fact)}"
         for name, fact in entry.facts.items()

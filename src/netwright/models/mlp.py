@@ -71,8 +71,8 @@ def mlp(
     What goes wrong: it does not know that pixels have neighbours: an image moved by one pixel is
     another vector, and has to be learned anew. The first layer grows with the pixels (256 units on
     3 x 224 x 224 are 38.5 million weights). Deep stacks without `norm` need an initialiser that
-    fits the activation (`init=he`), else the signal dies or explodes; with `norm=batch` a last
-    batch of one image cannot be normalised.
+    fits the activation (`init=he`), else the signal dies or explodes; `model.norm=batch`
+    cannot be trained with one image a step.
 
     >>> sum(p.numel() for p in mlp(input_size=(2, 2), hidden=(3,), num_classes=2).parameters())
     23
