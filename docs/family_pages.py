@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -276,8 +277,9 @@ def _leaf(entry: Entry[Any], prefix: str, shown: dict[Any, str]) -> Iterator[str
 
 
 def _paragraphs(target: Any) -> Iterator[str]:
-    """The paragraphs of a docstring; an example is fenced."""
-    for paragraph in (inspect.getdoc(target) or "").split("\n\n"):
+    """The paragraphs of a docstring, a new one at each heading; an example is fenced."""
+    between = rf"\n\n|\n(?=(?:{'|'.join(HEADINGS)}): )"
+    for paragraph in re.split(between, inspect.getdoc(target) or ""):
         yield f"```pycon\n{paragraph}\n```" if paragraph.startswith(">>>") else paragraph
 
 

@@ -46,12 +46,12 @@ def name(entry: Entry[Any]) -> str:
 
 
 def parts_missing(target: Any, parts: tuple[str, ...] = PARTS) -> list[str]:
-    """The parts without a paragraph of their own, or with too little in it to be of use."""
+    """The parts that begin no line, or have too little in them to be of use."""
     paragraphs = (inspect.getdoc(target) or "").split("\n\n")
     return [
         part
         for part in parts
-        if not any(re.match(rf"{part}: \S[\s\S]{{10,}}", each) for each in paragraphs)
+        if not any(re.search(rf"(^|\n){part}: \S[\s\S]{{10,}}", each) for each in paragraphs)
     ]
 
 

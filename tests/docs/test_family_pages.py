@@ -33,7 +33,6 @@ def second() -> None:
     """Square.
 
     When to use it: never.
-
     What goes wrong: nothing.
     """
 
