@@ -23,6 +23,7 @@ from netwright.optim.averages import Average
 from netwright.optim.proximal import proximal_step
 from netwright.optim.schedules import Watcher
 from netwright.tasks import TASKS
+from netwright.tasks.epoch_loss import EpochLoss
 from netwright.tasks.evaluation import Examination, arrays, examine, pack, score, thumbnail
 from netwright.train.task import Goal, Rhythm, Task
 from netwright.train.updates import apply_closure, apply_gradients, set_rates
@@ -82,6 +83,7 @@ class Classification(Task):
         self.device = device
         self.update = update or Update()
         self.watcher = watcher
+        self.epoch_loss = EpochLoss.wanted_by(watcher)
         self.average = Average(model, ema) if ema is not None else None
         self.replaced: dict[str, str] = {}
         """Unreadable files met while training, with the reason; each was stood in for."""
@@ -118,6 +120,8 @@ class Classification(Task):
             self.average.update(self.model)
         if batch.replaced:
             self.replaced |= dict(batch.replaced)
+        if self.epoch_loss is not None:
+            self.epoch_loss.add(loss)
         # In place on the predictions: half the cost of comparing into a tensor of truth values.
         right = predicted[0].eq_(batch.target).sum().item()
         return {"loss": loss, "acc1": right / len(batch.target), "grad/norm": norm}
@@ -140,7 +144,8 @@ class Classification(Task):
             found = self.judge(lambda network: self._score(network, "val"))
             metrics |= {f"val/{name}": value for name, value in found.items()}
         if self.watcher is not None:
-            self.watcher.observe(metrics[self.watcher.metric])
+            seen = metrics if self.epoch_loss is None else self.epoch_loss.take()
+            self.watcher.observe(seen[self.watcher.metric])
         return metrics
 
     def judge(self, look: Callable[[Callable[[Tensor], Tensor]], Any]) -> Any:
@@ -173,6 +178,7 @@ class Classification(Task):
             "optimizer": self.optimizer.state_dict(),
             # A function of the step, but for one that answers to what it measures.
             "schedule": self.watcher.state_dict() if self.watcher is not None else {},
+            "epoch_loss": self.epoch_loss.state_dict() if self.epoch_loss is not None else {},
             "scaler": None,
             "average": {"raw": raw, "updates": self.average.updates} if self.average else None,
             "replaced": dict(self.replaced),
@@ -182,6 +188,8 @@ class Classification(Task):
         self.optimizer.load_state_dict(state["optimizer"])
         if self.watcher is not None:
             self.watcher.load_state_dict(state["schedule"])
+        if self.epoch_loss is not None:
+            self.epoch_loss.load_state_dict(state["epoch_loss"])
         if self.average is not None:
             self.average.updates = int(state["average"]["updates"])
             self.model.load_state_dict(state["average"]["raw"])
