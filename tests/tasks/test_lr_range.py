@@ -64,7 +64,7 @@ def test_the_suggested_rate_learns_more_than_a_hundredth_of_it(loader, kind):
 
     model = network()
     optimizer = getattr(torch.optim, kind)(model.parameters(), lr=1e-3)
-    found = nw.lr_range(model, loader, F.cross_entropy, optimizer=optimizer)
+    found = nw.lr_range(model, loader, F.cross_entropy, optimizer=optimizer, last=100)
     assert found.suggestion is not None, found.why
     assert found.optimizer == kind
     assert loss_after_training(found.suggestion) < 0.5 * loss_after_training(found.suggestion / 100)
@@ -397,7 +397,7 @@ def test_labels_that_have_nothing_to_do_with_the_inputs_give_no_rate():
         for _ in range(100)
     ]
     found = nw.lr_range(network(), noise, F.cross_entropy)
-    assert found.suggestion is None or found.why  # no promise but an answer with its reason
+    assert found.suggestion is None
     low = nw.lr_range(network(), noise, F.cross_entropy, first=1e-8, last=1e-5)
     assert low.suggestion is None
     assert "higher" in low.why
@@ -407,7 +407,7 @@ def test_labels_that_have_nothing_to_do_with_the_inputs_give_no_rate():
 
 
 def test_the_result_is_plain_numbers_a_picture_and_a_sentence(loader, tmp_path):
-    found = nw.lr_range(network(), loader, F.cross_entropy)
+    found = nw.lr_range(network(), loader, F.cross_entropy, last=100)
     document = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert document["suggestion"] == found.suggestion
     assert document["why"] == found.why
@@ -416,7 +416,7 @@ def test_the_result_is_plain_numbers_a_picture_and_a_sentence(loader, tmp_path):
     drawn = ET.parse(path).getroot()
     assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
     words = " ".join(each.text or "" for each in drawn.iter("{http://www.w3.org/2000/svg}text"))
-    assert f"suggested {found.suggestion}" in words
+    assert "suggested 0." in words
     assert "Learning-rate range test · SGD" in words
     assert found.why in found._repr_html_()
     assert repr(found) == f"RateRange(suggestion={found.suggestion}, why={found.why!r})"

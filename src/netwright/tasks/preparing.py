@@ -271,8 +271,7 @@ def _watcher(schedule: Entry[Schedule], options: Any, dataset: Dataset) -> Watch
     if made is not None and made.metric.startswith("val/") and "val" not in dataset.splits:
         raise SettingError(
             'sched.watch: "{metric}" is not measured at evaluations of this run.',
-            hint="Set sched.watch=train/loss, or take data with a validation split "
-            "(data.val_share).",
+            hint="Set sched.watch=train/loss, or take data with a validation split.",
             metric=made.metric,
         )
     return made
