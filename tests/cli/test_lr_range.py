@@ -14,7 +14,7 @@ def test_it_ends_with_the_training_that_it_found_a_rate_for(netwright, tmp_path)
     answer = netwright(*TINY, "--save", "rates.svg", "optim.lr=9", "--seed", "3")
     assert answer.status == 0
     lines = answer.out.splitlines()
-    assert lines[0].split() == ["rate", "loss"]
+    assert lines[0].split() == ["Learning", "rate", "Loss"]
     assert any(line.startswith("Three rules agree on a rate between") for line in lines)
     assert lines[-1] == "wrote rates.svg"
     rate = float(lines[-2].split("optim.lr=")[1].split()[0])

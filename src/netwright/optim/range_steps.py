@@ -120,7 +120,7 @@ def _trainable(model: nn.Module) -> list[Tensor]:
         raise SettingError(
             "A torch.nn.Module is expected as model, not {kind}.", kind=type(model).__name__
         )
-    trained = [each for each in model.parameters() if each.requires_grad]
+    trained: list[Tensor] = [each for each in model.parameters() if each.requires_grad]
     if not trained:
         raise SettingError(
             "{model} has no parameters to train.",

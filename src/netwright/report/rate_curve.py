@@ -87,7 +87,7 @@ def _grid(
     middle = (_LEFT + WIDTH - _RIGHT) / 2
     below = say("learning rate, logarithmic")
     parts.append(text(below, x=middle, y=floor + 38, class_="tick middle"))
-    parts.append(text(say("loss"), x=_LEFT - 8, y=_TOP - 8, class_="tick end"))
+    parts.append(text(say("Loss"), x=_LEFT - 8, y=_TOP - 8, class_="tick end"))
     return "".join(parts)
 
 

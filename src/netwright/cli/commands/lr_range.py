@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -116,7 +116,7 @@ def _next(
     model: str | None,
     config: str | None,
     settings: tuple[str, ...],
-    shorthands: dict[str, object],
+    shorthands: Mapping[str, object],
     rate: float,
 ) -> str:
     """The training that the rate was found for, as it is typed."""
@@ -129,7 +129,7 @@ def _next(
 
 
 def _lines(found: RateRange, save: str | None) -> Iterator[str]:
-    yield from table(_landmarks(found), head=[say("rate"), say("loss")])
+    yield from table(_landmarks(found), head=[say("Learning rate"), say("Loss")])
     yield ""
     for name, rate in found.readings.items():
         yield say("{rule}: {rate:.2g}", rule=_rule(name), rate=rate)
@@ -151,10 +151,9 @@ def _rule(name: str) -> str:
 
 def _landmarks(found: RateRange) -> list[tuple[str, str]]:
     """About one point of the curve for each factor of ten, and the last."""
-    shown, decade = [], -math.inf
-    for rate, loss in zip(found.rates, found.smoothed or found.losses, strict=False):
-        if math.floor(math.log10(rate) + 1e-9) > decade:
-            decade = math.floor(math.log10(rate) + 1e-9)
-            shown.append((rate, loss))
+    curve = found.smoothed or found.losses
+    decades = [math.floor(math.log10(rate) + 1e-9) for rate in found.rates]
+    begun = [k for k, decade in enumerate(decades) if k == 0 or decade > decades[k - 1]]
+    shown = [(found.rates[k], curve[k]) for k in begun if k < len(curve)]
     shown.append((found.rates[-1], found.losses[-1]))
     return [(f"{rate:.1e}", f"{loss:.4g}") for rate, loss in shown]
