@@ -18,6 +18,7 @@ _STYLE = """
 fill:#1a1d21;font-variant-numeric:tabular-nums}
 .nw-drawing .tick{fill:#5b626b}.nw-drawing text.label{font-weight:600}
 .nw-drawing text.over{font-size:14px;font-weight:600}
+.nw-drawing .read{paint-order:stroke;stroke:#fcfcfa;stroke-width:4}
 .nw-drawing .middle{text-anchor:middle}.nw-drawing .end{text-anchor:end}
 .nw-drawing .rule{stroke:#e4e4df;stroke-width:1}
 .nw-drawing .pin{stroke:#5b626b;stroke-width:1;stroke-dasharray:1.5 3}

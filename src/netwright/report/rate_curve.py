@@ -50,11 +50,11 @@ def rate_curve(
     if len(line) > 1:
         path = "M" + "L".join(f"{point(x)} {point(y)}" for x, y in line)
         parts.append(element("path", d=path, class_="line train"))
-    parts += _readings(readings or {}, across)
     title = say("Learning-rate range test") + (f" · {optimizer}" if optimizer else "")
     parts.append(text(fitted(title, 300, 14), x=_LEFT, y=24, class_="over"))
     if suggestion is not None:
         parts.append(_suggested(suggestion, across))
+    parts += _readings(readings or {}, across)
     return standalone(WIDTH, HEIGHT, "".join(parts), title=title, about=about)
 
 
@@ -87,29 +87,32 @@ def _grid(
     middle = (_LEFT + WIDTH - _RIGHT) / 2
     below = say("learning rate, logarithmic")
     parts.append(text(below, x=middle, y=floor + 38, class_="tick middle"))
-    parts.append(text(say("Loss"), x=_LEFT - 8, y=_TOP - 8, class_="tick end"))
+    parts.append(text(say("Loss"), x=_LEFT - 8, y=_TOP - 14, class_="tick end"))
     return "".join(parts)
 
 
 def _readings(readings: Mapping[str, float], across: Callable[[float], float]) -> list[str]:
-    """Each on a row of its own, for the rules may name rates that lie close together."""
+    """Each on a row of its own, for the rules may name rates that lie close together; low and to
+    the left of its line, where a loss that falls leaves room."""
     parts = []
     for row, (name, rate) in enumerate(readings.items()):
         x, y = across(rate), HEIGHT - _BOTTOM - 44 + 15 * row
-        label = f"{_RULES.get(name, say)(name)} {digits(rate, 2)}"
-        to_left = x + 6 + text_width(label) > WIDTH - _RIGHT
-        place = "tick end" if to_left else "tick"
+        label = f"{_rule(name)} {digits(rate, 2)}"
+        to_left = x - 6 - text_width(label) > _LEFT
+        place = "tick read end" if to_left else "tick read"
         ends = {"x1": x, "x2": x, "y1": _TOP, "y2": HEIGHT - _BOTTOM}
         parts.append(element("line", **ends, class_="pin"))
         parts.append(text(label, x=x - 6 if to_left else x + 6, y=y, class_=place))
     return parts
 
 
-_RULES: Mapping[str, Callable[[str], str]] = {
-    "steepest": lambda _: say("steepest"),
-    "middle": lambda _: say("half-way"),
-    "blow-up": lambda _: say("a tenth of the blow-up"),
-}
+def _rule(name: str) -> str:
+    words = {
+        "steepest": say("steepest"),
+        "middle": say("half-way"),
+        "blow-up": say("a tenth of the blow-up"),
+    }
+    return words.get(name, name)
 
 
 def _suggested(rate: float, across: Callable[[float], float]) -> str:

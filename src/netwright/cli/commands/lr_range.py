@@ -137,8 +137,8 @@ def _lines(found: RateRange, save: str | None) -> Iterator[str]:
     if found.suggestion is None:
         yield say("suggested  none")
     else:
-        rate = f"{found.suggestion:g}"
-        yield say("suggested  optim.lr={rate}  for {optim}", rate=rate, optim=found.optimizer)
+        shown = f"{found.suggestion:g}"
+        yield say("suggested  optim.lr={rate}  for {optim}", rate=shown, optim=found.optimizer)
     if save is not None:
         yield say("wrote {path}", path=terminal(save))
 
