@@ -5,7 +5,9 @@ Here the curve is measured; `netwright.optim.range_test` reads it.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import functools
 import inspect
 import math
 from collections import defaultdict
@@ -75,10 +77,7 @@ def own_losses(
     twin = _default(model) if optimizer is None else _twin(optimizer, model)
     held = [each for group in twin.param_groups for each in group["params"]]
     shares = _shares(twin)
-    modules = [each for each in (model, loss_fn) if isinstance(each, nn.Module)]
-    # A loss may be a method of a module that holds tensors of its own.
-    owner = getattr(loss_fn, "__self__", None)
-    modules += [owner] if isinstance(owner, nn.Module) else []
+    modules = [model, *_modules_of(loss_fn)]
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
@@ -87,7 +86,7 @@ def own_losses(
         if not model.training:
             model.train()  # parts that were set to evaluation one by one stay so otherwise
         batches = _endless(loader)
-        device = held[0].device
+        device = next(model.parameters()).device
 
         def take_step(number: int, rate: float) -> float:
             batch = next(batches)
@@ -233,6 +232,18 @@ def _generators(loader: Any) -> list[Any]:
     holders = (loader, getattr(loader, "sampler", None), sampler, getattr(sampler, "sampler", None))
     found = [getattr(each, "generator", None) for each in holders]
     return [each for each in found if isinstance(each, torch.Generator)]
+
+
+def _modules_of(loss_fn: Any) -> list[nn.Module]:
+    """The modules that a loss function is, belongs to, or was made with: they too may count or
+    average what they see."""
+    near = [loss_fn, getattr(loss_fn, "__self__", None)]
+    for cell in getattr(loss_fn, "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # a name that nothing was assigned to so far
+            near.append(cell.cell_contents)
+    if isinstance(loss_fn, functools.partial):
+        near += [*_modules_of(loss_fn.func), *loss_fn.args, *loss_fn.keywords.values()]
+    return [each for each in near if isinstance(each, nn.Module)]
 
 
 def _pair(batch: Any) -> tuple[Any, Any]:
