@@ -49,6 +49,9 @@ class RunOptions:
     ema: float | None = setting(
         None, gt=0, lt=1, help="decay of a running average of the weights, which is then evaluated"
     )
+    tensorboard: bool = setting(
+        False, help="also write what TensorBoard shows, to RUN/tensorboard (extra [track])"
+    )
 
     def __post_init__(self) -> None:
         save_interval(self.checkpoint_every)

@@ -70,6 +70,8 @@ def carry_out(
     save_steps, save_seconds = save_interval(recipe.run.checkpoint_every)
     spent = _Spent(folder.info)
     events.listen(spent)
+    if recipe.run.tensorboard:
+        events.listen(_tensorboard(folder, prepared, events))
     with contextlib.ExitStack() as stack:
         stack.enter_context(reproducible())
         checkpoints = stack.enter_context(
@@ -190,6 +192,19 @@ def _finish(
                 names=", ".join(list(task.replaced)[:5]),
             )
         )
+
+
+def _tensorboard(folder: RunFolder, prepared: Prepared, events: e.Events) -> e.Listener:
+    from netwright.tasks.tensorboard import TensorBoard  # needs an extra
+
+    return TensorBoard(
+        folder,
+        model=prepared.task.model,
+        rhythm=prepared.task.rhythm,
+        shape=prepared.preprocessing.shape,
+        settings=prepared.resolved.plain(),
+        events=events,
+    )
 
 
 def note(word: str, template: str, **values: Any) -> e.Noted:
