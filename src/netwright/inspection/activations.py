@@ -83,11 +83,18 @@ def activations(model: nn.Module, images: Tensor, layer: str) -> list[Activation
     return found
 
 
-def last_at_each_size(model: nn.Module, images: Tensor) -> list[tuple[str, Tensor]]:
-    """Name and output of the last layer that ran at each size of feature maps, largest first.
+def last_at_each_size(
+    model: nn.Module, images: Tensor
+) -> tuple[list[tuple[str, Tensor]], Tensor]:
+    """Name and output of the last layer that ran at each size of feature maps; and what the
+    model puts out itself.
 
     Sizes are (H, W) of outputs (N, C, H, W) in the order they came up; maps of one pixel and
     what only passes its input on (dropout, identity) do not count.
+
+    >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
+    >>> [name for name, _ in last_at_each_size(net, torch.zeros(1, 1, 8, 8))[0]]
+    ['1', '2']
     """
     found: dict[tuple[int, int], tuple[str, Tensor]] = {}
 
@@ -102,8 +109,8 @@ def last_at_each_size(model: nn.Module, images: Tensor) -> list[tuple[str, Tenso
         if name and not isinstance(module, _PASSING)
     ]
     with _listening(model, layers, keep):
-        model(images)
-    return list(found.values())
+        output: Tensor = model(images)
+    return list(found.values()), output
 
 
 _PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import Tensor, nn
 
 from netwright.core.errors import SettingError
@@ -32,7 +34,7 @@ def filters(model: nn.Module, layer: str) -> Tensor:
         inside = [name for name, _ in _convolutions(module)]
         known = [f"{layer}.{name}" for name in inside] or [name for name, _ in _convolutions(model)]
         raise SettingError(
-            "{layer} is a {kind}: only convolutions have filters.",
+            "{layer} ({kind}) has no filters: only convolutions have.",
             hint="Convolutions: {known}." if known else "This network has no convolution.",
             layer=layer or "(model)",
             kind=type(module).__name__,
@@ -41,7 +43,7 @@ def filters(model: nn.Module, layer: str) -> Tensor:
     return module.weight.detach().float().cpu().clone()
 
 
-def _convolutions(module: nn.Module):  # type: ignore[no-untyped-def]
+def _convolutions(module: nn.Module) -> Iterator[tuple[str, nn.Conv2d]]:
     for name, each in module.named_modules():
         if isinstance(each, nn.Conv2d):
             yield name, each

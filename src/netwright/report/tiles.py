@@ -15,9 +15,11 @@ from netwright.records.arrays import Array
 
 _PAPER = 255
 
-# Dark violet through red to pale yellow: as light as the value is large, and told apart by every
-# kind of colour vision. Eight stops of "inferno" (S. van der Walt and N. Smith 2015, CC0).
-_STOPS = (
+# Black at zero; above it violet, red and pale yellow, below it blue: as light as the value is far
+# from zero, and told apart by every kind of colour vision. The warm half are eight stops of
+# "inferno" (S. van der Walt and N. Smith 2015, CC0).
+_COLD = ((206, 236, 252), (112, 186, 232), (46, 120, 186), (16, 58, 110), (0, 0, 4))
+_WARM = (
     (0, 0, 4), (31, 12, 72), (85, 15, 109), (136, 34, 106), (186, 54, 85), (227, 89, 51),
     (249, 140, 10), (249, 201, 50), (252, 255, 164),
 )  # fmt: skip
@@ -47,26 +49,9 @@ def signed_bytes(values: Array) -> Array:
     return np.asarray(128 + np.clip(finite / scale, -1, 1) * 127).round().astype(np.uint8)
 
 
-def unsigned_bytes(values: Array) -> Array:
-    """uint8 of the shape of `values`, from their smallest (0, or zero itself where none is below
-    it) to the 99.5th percentile (255); what is not finite counts as zero.
-
-    >>> unsigned_bytes(np.array([0.0, 1.0, 2.0, 4.0])).tolist()
-    [0, 64, 129, 255]
-    """
-    finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    if not finite.size:
-        return finite.astype(np.uint8)
-    low = min(0.0, float(finite.min()))
-    high = float(np.percentile(finite, 99.5))
-    if high <= low:
-        high = float(finite.max())
-    spread = high - low or 1.0
-    return np.asarray(np.clip((finite - low) / spread, 0, 1) * 255).round().astype(np.uint8)
-
-
 def coloured(tiles: Array) -> Array:
-    """uint8 of any shape with one more axis of three: dark where small, pale where large."""
+    """What `signed_bytes` made, with one more axis of three: black at zero, warm above it, blue
+    below."""
     return _LADDER[tiles]
 
 
@@ -135,10 +120,8 @@ def png(pixels: Array) -> bytes:
 
 
 _BLUE, _ORANGE = (0, 114, 178), (213, 94, 0)
+_STOPS = np.concatenate([np.linspace(0, 128, len(_COLD)), np.linspace(128, 255, len(_WARM))[1:]])
 _LADDER = np.stack(
-    [
-        np.interp(np.arange(256), np.linspace(0, 255, len(_STOPS)), [each[c] for each in _STOPS])
-        for c in range(3)
-    ],
-    axis=1,
-).round().astype(np.uint8)  # fmt: skip
+    [np.interp(np.arange(256), _STOPS, each) for each in np.transpose((*_COLD, *_WARM[1:]))], axis=1
+)
+_LADDER = _LADDER.round().astype(np.uint8)

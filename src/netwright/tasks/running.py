@@ -19,6 +19,7 @@ from netwright.core.errors import DivergedError, InterruptedRunError, NetwrightE
 from netwright.core.languages import Phrase
 from netwright.records.run import Run
 from netwright.report.page import write_report
+from netwright.tasks.feature_evidence import write_features
 from netwright.tasks.preparing import Prepared, reproducible
 from netwright.tasks.recipe import save_interval
 from netwright.tasks.run_facts import now, plain_values
@@ -172,6 +173,11 @@ def _finish(
     elif task.average is not None:
         task.load_best(task.weights())
     task.examine(folder.path)
+    judged = next((each for each in ("val", "test") if each in task.evaluations), "train")
+    images = prepared.dataset.splits[judged]
+    why = write_features(folder.path, task.model, images, prepared.preprocessing)
+    if why:
+        events.emit(note("NOTE", "The report has no feature maps: {reason}", reason=why))
     lost = [name for feed in task.evaluations.values() for name in feed.replaced]
     if lost:
         events.emit(
