@@ -18,6 +18,7 @@ from netwright.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "README.zh-CN.md"]
+GUIDES = ["docs/seeing.md"]
 
 
 def commands(page):
@@ -87,7 +88,15 @@ def test_every_command_of_the_readme_runs(place, capsys):
         capsys.readouterr()
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", GUIDES)
+def test_every_command_of_a_guide_runs(page, place, capsys):
+    found = list(commands(page))
+    assert found
+    for words in found:
+        assert main(words) == 0, (words, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("page", PAGES + GUIDES)
 def test_every_python_example_of_a_page_runs(page, place):
     text = (ROOT / page).read_text(encoding="utf-8")
     for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):

@@ -83,9 +83,7 @@ def activations(model: nn.Module, images: Tensor, layer: str) -> list[Activation
     return found
 
 
-def last_at_each_size(
-    model: nn.Module, images: Tensor
-) -> tuple[list[tuple[str, Tensor]], Tensor]:
+def last_at_each_size(model: nn.Module, images: Tensor) -> tuple[list[tuple[str, Tensor]], Tensor]:
     """Name and output of the last layer that ran at each size of feature maps; and what the
     model puts out itself.
 

@@ -21,9 +21,9 @@ from netwright.data.preprocessing import Preprocessing
 from netwright.inspection.activations import last_at_each_size
 from netwright.inspection.filters import first_convolution
 from netwright.records.arrays import Array, read_arrays
+from netwright.report.tiles import filter_tiles, shrunk, signed_bytes
 from netwright.tasks.evaluation import pack, thumbnail
 from netwright.tasks.layer_pictures import strongest
-from netwright.report.tiles import filter_tiles, shrunk, signed_bytes
 
 FILTERS = 64
 LAYERS = 4

@@ -141,7 +141,8 @@ def picture_feature_maps(
     """What a layer puts out for one image, (1, C, H, W) as the network takes it.
 
     Of many maps the strongest are shown (largest mean of absolute values), strongest first and
-    all on one scale: black is zero, yellow far above it, blue below. A layer that runs several times is shown at its run number `call`.
+    all on one scale: black is zero, yellow far above it, blue below.
+    A layer that runs several times is shown at its run number `call`.
     """
     runs = inside.activations(model, images, layer)
     if not 0 <= call < len(runs):

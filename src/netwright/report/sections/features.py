@@ -13,7 +13,7 @@ from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
 from netwright.report.tables import note
 from netwright.report.tiles import coloured
-from netwright.report.words import named, percent, short
+from netwright.report.words import named, percent, short, together
 
 # About so many screen pixels a filter and a map are high.
 _FILTER, _MAP, _IMAGE = 36, 72, 96
@@ -47,12 +47,12 @@ def features(material: Material, allowance: Allowance) -> Part | None:
 
 
 def _filters(found: Features, allowance: Allowance) -> str:
-    title = (
-        say("Filters of {layer}, {height} x {width}", layer=found.layer, height=found.shape[2],
-            width=found.shape[3])  # fmt: skip
-        if found.shape
-        else say("Filters of the first convolution")
-    )
+    title = say("Filters of the first convolution")
+    if found.shape:
+        height, width = found.shape[2:]
+        title = say(
+            "Filters of {layer}, {height} x {width}", layer=found.layer, height=height, width=width
+        )
     sides = [(say("after training"), found.filters)]
     if found.started is not None:
         sides.insert(0, (say("at the start"), found.started))
@@ -65,14 +65,17 @@ def _filters(found: Features, allowance: Allowance) -> str:
         for words, tiles in shown
         if tiles
     )
-    scale = say("Middle grey is zero. Each side has one scale for all its filters.")
+    notes = [say("Middle grey is zero. Each side has one scale for all its filters.")]
     if found.shape and found.shape[1] not in (1, 3):
-        scale += " " + say("Each tile is the mean over {count} input channels.",
-                           count=found.shape[1])  # fmt: skip
+        notes.append(
+            say("Each tile is the mean over {count} input channels.", count=found.shape[1])
+        )
     if found.shape and found.shape[0] > len(found.filters):
-        scale += " " + say("{shown} of {count} filters are shown.", shown=len(found.filters),
-                           count=f"{found.shape[0]:,}")  # fmt: skip
-    return f'<h3>{html_text(title)}</h3><div class="charts">{figures}</div>{note(scale)}'
+        count = f"{found.shape[0]:,}"
+        notes.append(
+            say("{shown} of {count} filters are shown.", shown=len(found.filters), count=count)
+        )
+    return f'<h3>{html_text(title)}</h3><div class="charts">{figures}</div>{note(together(notes))}'
 
 
 def _maps(material: Material, found: Features, allowance: Allowance) -> str:
@@ -97,9 +100,7 @@ def _maps(material: Material, found: Features, allowance: Allowance) -> str:
 
 def _row(maps: LayerMaps, image: int, allowance: Allowance) -> str:
     shape = " x ".join(f"{each:,}" for each in maps.shape)
-    tiles = _tiles(
-        coloured(maps.tiles[image]), allowance, channels=maps.channels, about=_MAP
-    )
+    tiles = _tiles(coloured(maps.tiles[image]), allowance, channels=maps.channels, about=_MAP)
     if not tiles:
         return ""
     return (
