@@ -134,14 +134,24 @@ def _listening(
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices=range(torch.cuda.device_count())))
         stack.enter_context(torch.no_grad())
-        training = [module for module in model.modules() if module.training]
-        stack.callback(lambda: [setattr(module, "training", True) for module in training])
-        for module in training:
-            module.training = False
+        stack.enter_context(_evaluating(model))
         for name, module in layers:
             handle = module.register_forward_hook(hook(name))
             stack.callback(handle.remove)
         yield
+
+
+@contextlib.contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode for the block; then each module has the mode it had."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def _tensors(output: Any) -> list[Tensor]:

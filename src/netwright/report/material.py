@@ -49,7 +49,8 @@ class Material:
             each for each in (self._evidence(split) for split in SPLITS) if each is not None
         ]
         self.first_batch = self._first_batch()
-        self.features = features_in(self._read(lambda: run.evidence("features"), None) or {})
+        features = self._read(lambda: run.evidence("features"), None)
+        self.features = features_in(features or {})
 
     @cached_property
     def classes(self) -> list[str]:

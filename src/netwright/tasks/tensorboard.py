@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.jit import TracingCheckError  # type: ignore[attr-defined]
 from torch.utils.tensorboard import summary
 from torch.utils.tensorboard._pytorch_graph import graph as graph_of  # add_graph, without a file
 
@@ -58,7 +59,7 @@ _SIDE = 48
 # What tracing a network that it cannot follow has been seen to raise.
 _UNTRACEABLE = (
     RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError, AssertionError,
-    torch.jit.TracingCheckError,
+    TracingCheckError,
 )  # fmt: skip
 
 

@@ -17,7 +17,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.event_pb2 import (  # type: ignore[import-untyped]
+    Event,
+    SessionLog,
+)
 from torch.utils.tensorboard import RecordWriter
 
 from netwright.core import atomic
