@@ -144,7 +144,7 @@ IMAGES = MemoryImages(torch.randint(0, 255, (4, 3, 32, 32), dtype=torch.uint8), 
 RAW = Preprocessing(channels=3, size=(32, 32), mean=(0.5,) * 3, std=(0.25,) * 3)
 
 
-@pytest.mark.parametrize("name", ["resnet20", "googlenet", "mobilenet_v2", "vgg11_bn", "alexnet"])
+@pytest.mark.parametrize("name", ["resnet20", "googlenet", "mobilenet_v2", "alexnet"])
 def test_the_evidence_of_a_network_is_small(name, tmp_path):
     side = 64 if name == "alexnet" else 32
     images = IMAGES.replaced(IMAGES.pool.repeat(1, 1, side // 32, side // 32))
