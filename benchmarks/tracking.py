@@ -34,8 +34,8 @@ def main() -> int:
             "# What TensorBoard costs",
             "",
             f"Threads: {torch.get_num_threads()}, torch {torch.__version__}, load of the machine "
-            f"at the end {os.getloadavg()[0]:.0f}. Written by `benchmarks/tracking.py`: the digits at "
-            "32x32, batch 64; the median of each event. On a loaded machine only the shares tell.",
+            f"at the end {os.getloadavg()[0]:.0f}. Written by `benchmarks/tracking.py`: the digits "
+            "at 32x32, batch 64; the median of each event. On a loaded machine only shares tell.",
             "",
             "| network | tensors | a step, ms | listening to it, ms | share of a step, % | "
             "an evaluation, ms | in steps | the start (graph, pictures), ms | kB written |",
