@@ -115,6 +115,7 @@ def build_run(
     (folder / "evidence").mkdir(exist_ok=True)
     for split in splits:
         write_evidence(folder, split, len(names), rng, side=side, errors=errors)
+    write_features(folder, side=side)
     (folder / "samples").mkdir(exist_ok=True)
     target = rng.integers(0, len(names), 32)
     images = np.stack([digit(int(label), rng, side=side) for label in target])
@@ -163,6 +164,29 @@ def write_evidence(
         pair_images=images[:5],
         pair_true=np.array([true for true, _ in shown[:5]], dtype=np.int64),
         pair_pred=np.array([pred for _, pred in shown[:5]], dtype=np.int64),
+    )
+
+
+def write_features(folder: Path, *, side: int = 8) -> None:
+    """`evidence/features.npz` of a network with six filters and two layers of maps."""
+    rng = np.random.default_rng(11)
+    filters = np.repeat(rng.integers(0, 256, (6, 5, 5, 1), dtype=np.uint8), 3, axis=3)
+    np.savez(
+        folder / "evidence" / "features.npz",
+        filters=filters,
+        filters_start=filters[::-1],
+        filter_layer=np.asarray("features.conv1"),
+        filter_shape=np.asarray((6, 1, 5, 5)),
+        images=np.stack([digit(3, rng, side=side), digit(8, rng, side=side)]),
+        image_target=np.asarray((3, 8)),
+        image_pred=np.asarray((3, 1)),
+        image_probability=np.asarray((0.97, 0.51)),
+        map_layer=np.asarray(("features.conv1", "features.conv2")),
+        map_shape=np.asarray(((6, 28, 28), (16, 10, 10))),
+        maps_0=rng.integers(0, 256, (2, 6, 28, 28), dtype=np.uint8),
+        channels_0=np.arange(6),
+        maps_1=rng.integers(0, 256, (2, 8, 10, 10), dtype=np.uint8),
+        channels_1=np.arange(8)[::-1],
     )
 
 

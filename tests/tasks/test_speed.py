@@ -70,7 +70,7 @@ def test_an_explicit_setting_is_never_tried(monkeypatch):
 def test_compiling_is_tried_in_long_runs_only(monkeypatch):
     measured(monkeypatch, channels_last=1.0, bf16=1.0, compile=0.5)
     assert "compile" not in trial(RunOptions(), network(), steps=1000).ratios  # of 1 s each
-    assert trial(RunOptions(), network(), steps=3000).speed == Speed(compile=True)
+    assert trial(RunOptions(), network(), steps=9000).speed == Speed(compile=True)
 
 
 def test_a_short_run_is_not_worth_a_trial():

@@ -22,6 +22,7 @@ from netwright.report.evidence import (
     images_in,
     integers_in,
 )
+from netwright.report.features import features_in
 from netwright.report.words import number, spoken, whole
 
 T = TypeVar("T")
@@ -48,6 +49,8 @@ class Material:
             each for each in (self._evidence(split) for split in SPLITS) if each is not None
         ]
         self.first_batch = self._first_batch()
+        features = self._read(lambda: run.evidence("features"), None)
+        self.features = features_in(features or {})
 
     @cached_property
     def classes(self) -> list[str]:

@@ -133,6 +133,14 @@ margin:0}
 .pairs-list div{display:grid;grid-template-columns:112px 1fr;padding:3px 0;font-size:14px}
 .pairs-list dt{font-size:14px;overflow-wrap:anywhere}
 .pairs-list dd{font-size:14px;font-weight:400}
+.tiles{display:flex;flex-wrap:wrap;gap:5px}
+.tiles.maps{display:grid;grid-template-columns:repeat(8,minmax(0,84px))}
+.tiles.maps img{width:100%}
+.looked{display:grid;grid-template-columns:104px minmax(0,1fr);gap:8px 32px;margin:10px 0 28px}
+.looked figcaption{font-size:14px;margin:7px 0 0}.looked figcaption>*{display:block;margin:0}
+.looked i{font-style:normal;color:var(--soft);font-weight:400}
+.layers{display:grid;gap:14px}.layers p{font-size:14px;margin:0 0 4px}
+.layers small{color:var(--soft);font-size:13px;margin-left:.4em}
 footer{margin:56px 0 0;padding:16px 0 0;border-top:1px solid var(--rule);font-size:13px;
 color:var(--soft);overflow-wrap:anywhere}
 @media (max-width:860px){main{padding:36px 24px 32px}main>.half{grid-column:1/-1}
@@ -144,7 +152,9 @@ section{padding-top:36px}.facts{grid-template-columns:repeat(auto-fit,minmax(96p
 .barred{min-width:32px}th,td{padding-right:10px}
 td:first-child{white-space:normal}
 svg text:not([font-size]){font-size:12.5px}.pairs li{grid-template-columns:1fr}
-.strip{grid-column:1;grid-row:auto;margin-top:10px}}
+.strip{grid-column:1;grid-row:auto;margin-top:10px}.looked{grid-template-columns:1fr}
+.looked figure{display:flex;gap:14px;align-items:center}
+.tiles.maps{grid-template-columns:repeat(4,minmax(0,1fr))}}
 @page{size:A4;margin:15mm 14mm}
 @media print{:root{--paper:#fff;--card:#fff;--ink:#000;--soft:#4a4f57;--rule:#d5d5d0;
 --faint:#f3f3f0;--blue:#0068ab;--orange:#b84a00;--grey:#6b7280;--stop:#a8201a;--right:#0072b2;

@@ -65,6 +65,21 @@ class Network:
 
         return evaluate_with(self, data=data, split=split)
 
+    def filters(self, layer: str) -> Any:
+        """The filters of a convolution, by its name in `module`: a `LayerPicture` with `.values`
+        (out_channels, in_channels / groups, h, w), `.save("filters.png")`."""
+        from netwright.tasks.layer_pictures import picture_filters
+
+        return picture_filters(self.module, layer)
+
+    def feature_maps(self, image: Any, layer: str, *, call: int = 0) -> Any:
+        """What a layer, by its name in `module`, makes of one image (a file, or an array of the
+        network's (C, H, W)): a `LayerPicture` with `.values` and `.save("maps.png")`."""
+        from netwright.tasks.layer_pictures import picture_feature_maps, read_one
+
+        seen = self.preprocessing(read_one(image, self.preprocessing).to(self.device))
+        return picture_feature_maps(self.module, seen, layer, call=call)
+
     def __repr__(self) -> str:
         return (
             f"Network({self.run.model['architecture']['name']}, {len(self.classes)} classes, "

@@ -42,6 +42,7 @@ from netwright.tasks.architectures import (
     refuse_foreign_data_code,
 )
 from netwright.tasks.classification import Classification, Update
+from netwright.tasks.extras import refuse_absent_extra
 from netwright.tasks.recipe import Choice, Recipe
 from netwright.tasks.settings import Resolved, changed
 from netwright.tasks.speed import asked, is_open, try_out
@@ -81,6 +82,8 @@ def prepare(
     recipe = resolved.recipe
     for note in resolved.notes:
         events.emit(note)
+    if recipe.run.tensorboard:
+        refuse_absent_extra("track", "torch.utils.tensorboard", "run.tensorboard")
     device = find_device(recipe.general.device)
     seed = recipe.general.seed
     if recorded is None:

@@ -49,6 +49,9 @@ class RunOptions:
     ema: float | None = setting(
         None, gt=0, lt=1, help="decay of a running average of the weights, which is then evaluated"
     )
+    tensorboard: bool = setting(
+        False, help="also write what TensorBoard shows, to RUN/tensorboard (extra [track])"
+    )
 
     channels_last: bool | Literal["auto"] = setting(
         "auto", help="keep images channels last; auto measures whether that is faster here"
@@ -58,7 +61,7 @@ class RunOptions:
         help="numbers a step is computed in; auto takes bf16 where it is measured faster here",
     )
     compile: bool | Literal["auto"] = setting(
-        "auto", help="compile the network; auto measures it in runs above half an hour"
+        "auto", help="compile the network; auto measures it in runs above two hours"
     )
 
     def __post_init__(self) -> None:

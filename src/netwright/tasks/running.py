@@ -19,6 +19,7 @@ from netwright.core.errors import DivergedError, InterruptedRunError, NetwrightE
 from netwright.core.languages import Phrase
 from netwright.records.run import Run
 from netwright.report.page import write_report
+from netwright.tasks.feature_evidence import write_features
 from netwright.tasks.preparing import Prepared, reproducible
 from netwright.tasks.recipe import save_interval
 from netwright.tasks.run_facts import now, plain_values
@@ -70,6 +71,8 @@ def carry_out(
     save_steps, save_seconds = save_interval(recipe.run.checkpoint_every)
     spent = _Spent(folder.info)
     events.listen(spent)
+    if recipe.run.tensorboard:
+        events.listen(_tensorboard(folder, prepared, events))
     with contextlib.ExitStack() as stack:
         stack.enter_context(reproducible())
         checkpoints = stack.enter_context(
@@ -183,6 +186,11 @@ def _finish(
     elif task.average is not None:
         task.load_best(task.weights())
     task.examine(folder.path)
+    judged = next((each for each in ("val", "test") if each in task.evaluations), "train")
+    images = prepared.dataset.splits[judged]
+    why = write_features(folder.path, task.model, images, prepared.preprocessing)
+    if why:
+        events.emit(note("NOTE", "The report has no feature maps: {reason}", reason=why))
     lost = [name for feed in task.evaluations.values() for name in feed.replaced]
     if lost:
         events.emit(
@@ -203,6 +211,19 @@ def _finish(
                 names=", ".join(list(task.replaced)[:5]),
             )
         )
+
+
+def _tensorboard(folder: RunFolder, prepared: Prepared, events: e.Events) -> e.Listener:
+    from netwright.tasks.tensorboard import TensorBoard  # needs an extra
+
+    return TensorBoard(
+        folder,
+        model=prepared.task.model,
+        rhythm=prepared.task.rhythm,
+        shape=prepared.preprocessing.shape,
+        settings=prepared.resolved.plain(),
+        events=events,
+    )
 
 
 def note(word: str, template: str, **values: Any) -> e.Noted:

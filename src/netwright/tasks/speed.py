@@ -27,7 +27,7 @@ Loss: TypeAlias = Callable[[Tensor], Tensor]
 
 WORTH_A_TRIAL = 60.0
 """Seconds that a run takes as it is; in a shorter one a trial would cost what it can save."""
-WORTH_COMPILING = 1800.0
+WORTH_COMPILING = 7200.0
 """The same for compiling, which alone takes 14 to 270 seconds."""
 CLEAR = 0.95
 """A way is taken when its median step takes no more than this share of the other's."""
