@@ -24,6 +24,7 @@ from netwright.optim.proximal import proximal_step
 from netwright.optim.schedules import Watcher
 from netwright.tasks import TASKS
 from netwright.tasks.evaluation import Examination, arrays, examine, pack, score, thumbnail
+from netwright.tasks.mixed_labels import loss_of
 from netwright.train.task import Goal, Rhythm, Task
 from netwright.train.updates import apply_closure, apply_gradients, set_rates
 
@@ -103,7 +104,7 @@ class Classification(Task):
             _seed_generators(noise, self.device)
             logits = self.model(batch.images)
             predicted.append(logits.detach().argmax(1))
-            return self._loss(logits, batch.target)
+            return self._loss(logits, batch)
 
         if self.update.closure:
             loss, norm = apply_closure(self.optimizer, compute)
@@ -122,12 +123,12 @@ class Classification(Task):
         right = predicted[0].eq_(batch.target).sum().item()
         return {"loss": loss, "acc1": right / len(batch.target), "grad/norm": norm}
 
-    def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        loss = self.loss(logits, target)
+    def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        loss = loss_of(self.loss, logits, batch)
         if self._has_heads_half_way:
             model: Any = self.model
             for logits in model.aux_logits:
-                loss = loss + model.aux_weight * self.loss(logits, target)
+                loss = loss + model.aux_weight * loss_of(self.loss, logits, batch)
         return loss
 
     def _factor(self, step: int) -> float:
