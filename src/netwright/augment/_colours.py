@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from netwright.augment import Fill
+from netwright.augment._parts import by_parts, real_type
 from netwright.augment.keys import Keys
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -29,7 +30,7 @@ _LUMA = (0.299, 0.587, 0.114)
 _YIQ = np.array([_LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)])
 _RGB = np.linalg.inv(_YIQ)
 
-# A fixed point for sums: integers add up to the same in whatever order.
+# A fixed point for sums: whole numbers add up to the same in whatever order.
 _FINE = 2.0**20
 
 
@@ -84,18 +85,19 @@ class Colours:
 
     def apply(self) -> Tensor:
         """The images with all changes; bytes are cut off at 0 and 255, floats nowhere."""
-        images = self._images
-        real = images.dtype if images.is_floating_point() else torch.float32
-        matrix, offset = self._matrix.to(real), self._offset.to(real)
-        if matrix.shape[1] == 1:
-            out = images.to(real) * matrix[..., None] + offset[..., None]
-        else:
-            out = torch.empty_like(images, dtype=real)
-            planes = images.to(real).unbind(1)
-            for i in range(3):
-                r, g, b = (matrix[:, i, j, None, None] * planes[j] for j in range(3))
-                out[:, i] = r.add_(g).add_(b).add_(offset)
-        return out if images.is_floating_point() else _as_bytes(out)
+        real = real_type(self._images)
+        matrix, offset = self._matrix.to(real)[..., None], self._offset.to(real)[..., None]
+
+        def change(some: Tensor, part: slice) -> Tensor:
+            by, more = matrix[part], offset[part]
+            if by.shape[1] == 1:
+                return (some.to(real) * by).add_(more)
+            red, green, blue = some.to(real).split(1, dim=1)
+            from_red, from_green, from_blue = by.split(1, dim=2)
+            out = red * from_red
+            return out.add_(green * from_green).add_(blue * from_blue).add_(more)
+
+        return by_parts(self._images, change)
 
     def _column(self, values: Floats) -> Tensor:
         return torch.from_numpy(values).to(self._matrix)[:, None, None]
@@ -106,13 +108,7 @@ class Colours:
 
     def _mean_grey(self) -> Tensor:
         """The mean brightness of each image after the changes so far, (N, 1, 1)."""
-        images = self._images
-        flat = images.flatten(2)
-        if images.is_floating_point():
-            means = (flat * _FINE).round_().to(torch.int64).sum(2).double() / _FINE
-        else:
-            means = flat.sum(2, dtype=torch.int64).double()
-        means = means / max(flat.shape[2], 1)
+        means = _sums(self._images) / max(self._images.shape[2] * self._images.shape[3], 1)
         if self._matrix.shape[1] == 3:
             mixed = [self._matrix[:, :, i] * means[:, i : i + 1] for i in range(3)]
             seen = mixed[0] + mixed[1] + mixed[2]
@@ -139,5 +135,13 @@ def around_one(keys: Keys, amount: float, lane: str) -> Floats:
     return 1 + amount * (2 * keys.uniform(lane) - 1)
 
 
-def _as_bytes(values: Tensor) -> Tensor:
-    return values.add_(0.5).clamp_(0, 255).to(torch.uint8)
+def _sums(images: Tensor) -> Tensor:
+    """The sum of each channel, (N, C) float64, the same bits whatever the batch.
+
+    The order of a sum depends on the batch, so all that is added is whole and small enough to
+    be exact: a row of bytes in float32 (2^24 holds 65,793 of them), all else in float64.
+    """
+    if images.is_floating_point():
+        return (images.double() * _FINE).round_().sum((2, 3)) / _FINE
+    narrow = torch.float32 if images.shape[3] <= 65_793 else torch.float64
+    return images.to(narrow).sum(3).double().sum(2)

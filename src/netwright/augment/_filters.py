@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from netwright.augment._parts import by_parts, real_type
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -19,18 +21,20 @@ def sharpened(images: Tensor, factor: Floats) -> Tensor:
 
     The blur is (1 1 1; 1 5 1; 1 1 1) / 13, and the outermost pixels are left alone.
     """
-    height, width = images.shape[2:]
-    if min(height, width) < 3:
-        return images.clone()
-    sharp = _real(images)
-    middle = sharp[:, :, 1:-1, 1:-1]
-    rows = sharp[:, :, :-2] + sharp[:, :, 1:-1] + sharp[:, :, 2:]
-    soft = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:] + 4 * middle
-    soft /= 13
-    by = _column(factor, sharp)
-    out = sharp.clone()
-    out[:, :, 1:-1, 1:-1] = soft + by * (middle - soft)
-    return _like(images, out)
+    real = real_type(images)
+    factors = torch.from_numpy(factor).to(images.device, real).view(-1, 1, 1, 1)
+
+    def change(some: Tensor, part: slice) -> Tensor:
+        sharp = some.to(real)
+        middle = sharp[:, :, 1:-1, 1:-1]
+        rows = sharp[:, :, :-2] + sharp[:, :, 1:-1] + sharp[:, :, 2:]
+        soft = rows[..., :-2] + rows[..., 1:-1]
+        soft.add_(rows[..., 2:]).add_(middle * 4).div_(13)
+        out = sharp.clone()
+        out[:, :, 1:-1, 1:-1] = (middle - soft).mul_(factors[part]).add_(soft)
+        return out
+
+    return by_parts(images, change) if min(images.shape[2:]) >= 3 else images.clone()
 
 
 def smoothed(images: Tensor, sigma: Floats) -> Tensor:
@@ -43,28 +47,18 @@ def smoothed(images: Tensor, sigma: Floats) -> Tensor:
     total = np.zeros(len(sigma))
     for i in range(len(places)):
         total += weights[:, i]
-    taps = [_column(weights[:, i] / total, images) for i in range(len(places))]
-    out = _real(images)
-    for axis in (2, 3):
-        length = out.shape[axis]
-        edges = (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0)
-        padded = F.pad(out, edges, mode="replicate")
-        out = torch.zeros_like(out)
-        for i, tap in enumerate(taps):
-            out += tap * padded.narrow(axis, i, length)
-    return _like(images, out)
+    real = real_type(images)
+    taps = torch.from_numpy(weights / total[:, None]).to(images.device, real)[:, :, None, None]
 
+    def change(some: Tensor, part: slice) -> Tensor:
+        out = some.to(real)
+        for axis in (2, 3):
+            length = out.shape[axis]
+            edges = (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0)
+            padded = F.pad(out, edges, mode="replicate")
+            out = torch.zeros_like(out)
+            for i in range(len(places)):
+                out.add_(padded.narrow(axis, i, length) * taps[part, i : i + 1])
+        return out
 
-def _real(images: Tensor) -> Tensor:
-    return images if images.is_floating_point() else images.to(torch.float32)
-
-
-def _column(values: Floats, images: Tensor) -> Tensor:
-    real = images.dtype if images.is_floating_point() else torch.float32
-    return torch.from_numpy(values).to(images.device, real).view(-1, 1, 1, 1)
-
-
-def _like(images: Tensor, values: Tensor) -> Tensor:
-    if images.is_floating_point():
-        return values
-    return (values + 0.5).clamp_(0, 255).to(torch.uint8)
+    return by_parts(images, change)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from netwright.augment import AUGMENTATIONS, Fill
+from netwright.augment._parts import by_parts, real_type
 from netwright.augment.keys import Keys
 from netwright.core import keyed
 from netwright.core.config import config, setting
@@ -46,13 +47,17 @@ def noise(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> Tensor
     What goes wrong: too much hides fine texture; below 1/255 bytes swallow most of it.
     """
     channels, height, width = images.shape[1:]
+    real = real_type(images)
+    deviation = amount if images.is_floating_point() else 255 * amount
     rows = np.floor(keys.table(channels * height, "noise") * _TABLE).astype(np.int64)
+    places = torch.from_numpy(rows)
     windows = _normals(width).unfold(0, width, 1)
-    found = windows.index_select(0, torch.from_numpy(rows.reshape(-1))).view(images.shape)
-    found = found.to(images.device)
-    if images.is_floating_point():
-        return found.to(images.dtype).mul_(amount).add_(images)
-    return found.mul_(255 * amount).add_(images).add_(0.5).clamp_(0, 255).to(torch.uint8)
+
+    def change(some: Tensor, part: slice) -> Tensor:
+        found = windows.index_select(0, places[part].flatten()).view(some.shape)
+        return found.to(some.device, real).mul_(deviation).add_(some)
+
+    return by_parts(images, change)
 
 
 @functools.lru_cache(maxsize=4)
