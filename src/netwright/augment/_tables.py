@@ -31,7 +31,8 @@ def stretched(images: Tensor) -> Tensor:
     flat = _levels(images).flatten(2)
     low, high = flat.amin(2).double()[..., None], flat.amax(2).double()[..., None]
     levels = torch.arange(256, device=images.device, dtype=torch.float64)
-    scale = 255.0 / (high - low).clamp(min=1)
+    # Not 255.0 / tensor, which torch rounds twice: some levels would differ from Pillow's.
+    scale = torch.full_like(low, 255.0).div_((high - low).clamp_(min=1))
     table = (levels * scale + (-low * scale)).clamp(0, 255).to(torch.int64)
     return _looked_up(images, torch.where(high > low, table, levels.to(torch.int64)))
 

@@ -224,6 +224,8 @@ class Classification(Task):
             "images": np.stack(pictures),
             "target": batch.target[:SHOWN].cpu().numpy(),
         }
+        if batch.second is not None:
+            content["second"] = batch.second[:SHOWN].cpu().numpy()
         write_bytes(folder / "samples" / "first-batch.npz", pack(content))
 
     def _score(self, network: Callable[[Tensor], Tensor], split: str) -> dict[str, float]:
