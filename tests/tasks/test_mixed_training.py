@@ -12,7 +12,8 @@ from netwright.core import events as e
 from netwright.core.errors import InterruptedRunError, SettingError
 from netwright.records.run import Run
 from netwright.tasks import training
-from netwright.tasks.settings import resolve, settings_schema
+from netwright.tasks.assembling import settings_schema
+from netwright.tasks.settings import resolve
 from netwright.train.weights import read_weights
 
 AUG = {"aug__rotate": 10, "aug__noise": 0.05, "aug__mixup": 0.4, "aug__cutmix": 1.0}
@@ -68,13 +69,14 @@ def test_the_loss_and_the_accuracy_of_a_step_are_those_of_both_labels(tmp_path):
 def test_the_pictures_of_what_each_augmentation_does_are_written_once(tmp_path):
     training.train(digits(steps=1), run_dir=tmp_path / "run")
     arrays = Run(tmp_path / "run").augmentations()
-    assert arrays["names"].tolist() == ["rotate 10.0", "noise 0.05", "cutmix 1.0", "mixup 0.4"]
+    assert arrays["names"].tolist() == ["rotate", "noise", "mixup", "cutmix"]
+    assert arrays["amounts"].tolist() == ["10", "0.05", "0.4", "1"]
     assert arrays["images"].shape[1:] == (8, 8, 3)
     assert arrays["target"].shape == (len(arrays["images"]),)
     for number in range(2):
         draws = arrays[f"draws-{number}"]
         assert draws.dtype == np.uint8
-        assert len(draws) % len(arrays["images"]) == 0
+        assert arrays[f"of-{number}"].tolist() == [0] * 5 + [1] * 5
         assert len(np.unique(draws, axis=0)) == len(draws)
     for number in (2, 3):
         assert len(arrays[f"draws-{number}"]) == len(arrays[f"second-{number}"])

@@ -26,11 +26,12 @@ class CutoutOptions:
 
 @AUGMENTATIONS.register("cutout", options=CutoutOptions, order=86, paper="DeVries & Taylor 2017")
 def cutout(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> Tensor:
-    """A square of each image covered by `fill`, its centre anywhere in the image.
+    """A square of each image covered, its centre anywhere in the image.
 
-    The side is `amount` of the shorter side of the image, one pixel at least; near the border a
-    part of the square lies outside, which the paper found to matter. The 16 pixels that are best
-    for CIFAR-10 in the paper are 0.5, the 8 for CIFAR-100 are 0.25.
+    It is filled with `fill`, black in bytes. The side is `amount` of the shorter side of the
+    image, one pixel at least; near the border a part of the square lies outside, which the paper
+    found to matter. The 16 pixels that are best for CIFAR-10 in the paper are 0.5, the 8 for
+    CIFAR-100 are 0.25.
 
     When to use it: with crop and flip on small images, when training accuracy reaches 100 %.
     What goes wrong: a square that can hide the whole thing leaves nothing that fits the label.

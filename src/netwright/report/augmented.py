@@ -26,12 +26,13 @@ class Mixed:
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """One augmentation: for each image its `draws`; or, of one that mixes, what came of pairs."""
+    """One augmentation: images by number, each with its `draws`; or, of one that mixes, what came
+    of pairs."""
 
     name: str
     amount: str
     doc: str
-    draws: tuple[tuple[Array, ...], ...]
+    draws: tuple[tuple[int, tuple[Array, ...]], ...]
     mixed: tuple[Mixed, ...]
 
 
@@ -55,7 +56,7 @@ def augmented_in(arrays: Mapping[str, Array]) -> Augmented:
             name=name,
             amount=amount,
             doc=doc,
-            draws=_draws(arrays, number),
+            draws=_draws(arrays, number, len(images)),
             mixed=_mixed(arrays, number, len(images)),
         )
         for number, (name, amount, doc) in enumerate(zip(*columns, strict=False))
@@ -71,13 +72,17 @@ def _texts(arrays: Mapping[str, Array], name: str) -> list[str]:
     return [short(each, 300) for each in array[:_MOST]]
 
 
-def _draws(arrays: Mapping[str, Array], number: int) -> tuple[tuple[Array, ...], ...]:
-    """The draws of each of the two images shown, none for a mixture."""
-    pictures = images_in(arrays, f"draws-{number}")
-    if f"share-{number}" in arrays or not len(pictures):
-        return ()
-    half = max(1, (len(pictures) + 1) // 2)
-    return tuple(tuple(pictures[i : i + half]) for i in range(0, len(pictures), half))
+def _draws(
+    arrays: Mapping[str, Array], number: int, images: int
+) -> tuple[tuple[int, tuple[Array, ...]], ...]:
+    """The number of an image and its draws, for each image that has some."""
+    found: dict[int, list[Array]] = {}
+    for of, picture in zip(
+        integers_in(arrays, f"of-{number}"), images_in(arrays, f"draws-{number}"), strict=False
+    ):
+        if 0 <= of < images:
+            found.setdefault(of, []).append(picture)
+    return tuple((of, tuple(pictures)) for of, pictures in found.items())
 
 
 def _mixed(arrays: Mapping[str, Array], number: int, images: int) -> tuple[Mixed, ...]:

@@ -133,7 +133,9 @@ overflow-wrap:anywhere}
 .change h3{margin:0 0 12px;font-weight:400;color:var(--soft);display:flex;flex-wrap:wrap;
 gap:2px 14px;align-items:baseline}
 .change h3 code{color:var(--ink);font-weight:600;font-size:14px}
-.strips{display:flex;flex-wrap:wrap;gap:14px 40px}
+.strips{display:grid;gap:14px 32px;
+grid-template-columns:repeat(auto-fill,minmax(min(100%,460px),1fr))}
+.strips.three{grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr))}
 .change .strip{align-items:center;flex-wrap:wrap;gap:6px}
 .change i{font-style:normal;color:var(--soft);padding:0 4px}
 .change figcaption{font-size:13px;font-weight:400;color:var(--soft);margin:6px 0 0}

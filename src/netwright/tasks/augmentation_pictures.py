@@ -28,6 +28,7 @@ LONGEST = 80
 
 # Pictures in all, so that the page stays small with many augmentations.
 _PICTURES = 120
+_MOST_DRAWS = 5
 _TRIED = 32
 
 
@@ -40,13 +41,13 @@ def show_augmentations(
     seed: int,
 ) -> None:
     """Write `samples/augmentations.npz`: some training images, and each augmentation of `values`
-    (the settings under `aug.`) alone on them, with the draws of their first epochs.
+    (the settings under `aug.`) alone on them, in draws of the first epochs that differ.
 
     - `images` (K, h, w, 3) and `target` (K,): what was stored;
     - `names`, `amounts` and `docs` (A,): what is on, in its order;
-    - `draws-a`: (SHOWN * D, h, w, 3), the draws of each image one after the other; of one that
-      mixes images (M, h, w, 3), with `first-a` and `second-a` (M,), which images went into it,
-      and `share-a` (M,), how much of it is the first.
+    - `draws-a` (D, h, w, 3) and `of-a` (D,): draws, and the image each is of; of one that mixes
+      images `first-a` and `second-a` (D,) in its place, which images went into it, and
+      `share-a` (D,), how much of it is the first.
 
     Nothing is written when nothing is on, or no image can be read.
     """
@@ -75,14 +76,13 @@ def show_augmentations(
         ),
         "docs": np.array([entry.doc for entry in entries]),
     }
-    draws = min(6, max(2, _PICTURES // (SHOWN * len(active))))
+    draws = min(_MOST_DRAWS, max(2, _PICTURES // (SHOWN * len(active))))
     for number, (_, augmentation) in enumerate(active):
         if augmentation.mixing is None:
-            made = _drawn(augmentation, stored, index, preprocessing, seed, draws)
-            content[f"draws-{number}"] = _pictures(made)
+            parts = _drawn(augmentation, stored, index, preprocessing, seed, draws)
         else:
             parts = _mixed(augmentation, preprocessing(stored), preprocessing, seed)
-            content |= {f"{name}-{number}": part for name, part in parts.items()}
+        content |= {f"{name}-{number}": part for name, part in parts.items()}
     (folder / "samples").mkdir(exist_ok=True)
     write_bytes(folder / "samples" / "augmentations.npz", pack(content))
 
@@ -116,29 +116,45 @@ def _drawn(
     preprocessing: Preprocessing,
     seed: int,
     draws: int,
-) -> Tensor:
-    """The first images as `augmentation` shows them in epochs 0 to `draws` - 1."""
+) -> dict[str, npt.NDArray[Any]]:
+    """Of each of the first images up to `draws` pictures that differ from it and each other: a
+    flip that happens to do nothing five times tells nobody what a flip is."""
     seen = stored[:SHOWN]
     if seen.dtype != torch.uint8:  # floats are augmented normalised, as the feed does it
         seen = preprocessing(seen)
     keys = np.array(index[:SHOWN])
-    made = [augmentation(seen, Keys(seed, epoch, keys)) for epoch in range(draws)]
-    together = torch.stack(made, dim=1).flatten(0, 1)
-    return together if together.dtype == torch.uint8 else preprocessing.undo(together)
+    made = torch.stack(
+        [augmentation(seen, Keys(seed, epoch, keys)) for epoch in range(_TRIED)], dim=1
+    )
+    pictures, of = [], []
+    for n, image in enumerate(seen):
+        different: list[Tensor] = []
+        for each in made[n]:
+            new = not any(torch.equal(each, old) for old in (image, *different))
+            if new and len(different) < draws:
+                different.append(each)
+        chosen = different or [made[n, 0]]
+        pictures += chosen
+        of += [n] * len(chosen)
+    together = torch.stack(pictures)
+    shown = together if together.dtype == torch.uint8 else preprocessing.undo(together)
+    return {"draws": _pictures(shown), "of": np.array(of, dtype=np.int64)}
 
 
 def _mixed(
     augmentation: Augmentation, normal: Tensor, preprocessing: Preprocessing, seed: int
 ) -> dict[str, npt.NDArray[Any]]:
-    """Images mixed two by two, no pair twice."""
+    """Images mixed two by two, each the first of a pair once."""
     pictures, pairs, shares = [], [], []
     for step in range(_TRIED):
-        partner = Pairs(seed, step, len(normal)).partner.tolist()
-        new = [(n, p) for n, p in enumerate(partner) if n != p and (n, p) not in pairs]
-        if new and len(pairs) < MIXED:
+        first = len(pairs)
+        if first == min(MIXED, len(normal)):
+            break
+        second = int(Pairs(seed, step, len(normal)).partner[first])
+        if first != second:
             mixture = augmentation.mix(normal, seed, step)
-            pictures.append(mixture.images[new[0][0]])
-            pairs.append(new[0])
+            pictures.append(mixture.images[first])
+            pairs.append((first, second))
             shares.append(mixture.share)
     return {
         "draws": _pictures(preprocessing.undo(torch.stack(pictures)) if pictures else normal[:0]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netwright.core.escaping import html_text
 from netwright.core.languages import say
+from netwright.records.arrays import Array
 from netwright.report.augmented import Augmented, Mixed, Shown
 from netwright.report.material import Material
 from netwright.report.pictures import Allowance
@@ -24,8 +25,8 @@ def augmentations(material: Material, allowance: Allowance) -> Part | None:
     return Part(
         title=say("What each augmentation does"),
         lead=say(
-            "Each alone, in the order they are applied: first the image as it is stored, then "
-            "what the network is shown in its place in the first epochs. The label must still "
+            "Each alone, in the order they are applied: first an image as it is stored, then "
+            "what the network is shown in its place, different draws of it. The label must still "
             "be right for every one."
         ),
         body=f'<div class="changes">{"".join(rows)}</div>',
@@ -34,8 +35,7 @@ def augmentations(material: Material, allowance: Allowance) -> Part | None:
 
 def _row(material: Material, allowance: Allowance, augmented: Augmented, shown: Shown) -> str:
     strips = [
-        _strip(material, allowance, augmented, number, draws)
-        for number, draws in enumerate(shown.draws[: len(augmented.images)])
+        _strip(material, allowance, augmented, number, draws) for number, draws in shown.draws
     ]
     strips += [_mixture(material, allowance, augmented, each) for each in shown.mixed]
     if not any(strips):
@@ -46,7 +46,7 @@ def _row(material: Material, allowance: Allowance, augmented: Augmented, shown: 
     return (
         f'<div class="change"><h3><code>{html_text(written)}</code> '
         f"<span>{html_text(told)}</span></h3>"
-        f'<div class="strips">{"".join(strips)}</div></div>'
+        f'<div class="strips{" three" if shown.mixed else ""}">{"".join(strips)}</div></div>'
     )
 
 
@@ -55,7 +55,7 @@ def _strip(
     allowance: Allowance,
     augmented: Augmented,
     number: int,
-    draws: tuple[object, ...],
+    draws: tuple[Array, ...],
 ) -> str:
     """An image and what becomes of it."""
     label = _label(material, augmented, number)
@@ -90,7 +90,7 @@ def _mixture(material: Material, allowance: Allowance, augmented: Augmented, mix
     told = named(labels[0], 20), named(labels[1], 20)
     if mixed.share is not None:
         parts = percent(mixed.share, 0), percent(1 - mixed.share, 0)
-        told = tuple(f"{part} {name}" for part, name in zip(parts, told, strict=True))
+        told = f"{told[0]} ({parts[0]})", f"{told[1]} ({parts[1]})"
     return (
         f'<figure><div class="strip">{pictures[0]}<i aria-hidden="true">+</i>{pictures[1]}'
         f'<i aria-hidden="true">→</i>{pictures[2]}</div>'
