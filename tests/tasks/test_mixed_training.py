@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ import torch
 
 from netwright.core import events as e
 from netwright.core.errors import InterruptedRunError, SettingError
+from netwright.data.dataset import MemoryImages, UnreadableImageError
+from netwright.data.preprocessing import Preprocessing
 from netwright.records.run import Run
 from netwright.tasks import training
 from netwright.tasks.assembling import settings_schema
+from netwright.tasks.augmentation_pictures import show_augmentations
 from netwright.tasks.settings import resolve
 from netwright.train.weights import read_weights
 
@@ -42,8 +46,6 @@ class StopAt:
 
     def __call__(self, event: e.Event) -> None:
         if isinstance(event, e.StepEnded) and event.step == self.step:
-            import signal
-
             signal.raise_signal(signal.SIGTERM)
 
 
@@ -96,8 +98,63 @@ def test_a_run_without_augmentation_has_no_such_pictures(tmp_path):
 def test_the_schema_completes_every_augmentation():
     inner = settings_schema()["properties"]["aug"]["anyOf"][0]["properties"]
     assert {"rotate", "crop_resize", "trivial", "mixup"} <= set(inner)
+    assert (inner["rotate"]["minimum"], inner["rotate"]["maximum"]) == (0, 180)
 
 
-def test_faults_in_several_augmentations_are_told_together():
-    with pytest.raises(SettingError, match=r"aug\.rotate: 200 is not allowed"):
-        digits(aug__rotate=200)
+@pytest.mark.parametrize("loss", ["focal", "mse", "hinge", "cross_entropy"])
+def test_a_run_with_mixing_takes_any_loss(tmp_path, loss):
+    made = training.train(digits(steps=2, loss=loss), run_dir=tmp_path / "run")
+    assert made.status == "done"
+
+
+def test_float_images_are_augmented_mixed_and_shown(tmp_path):
+    (tmp_path / "floats.py").write_text(
+        "import torch\n\ndef make():\n"
+        "    x, y = torch.rand(60, 3, 9, 7), torch.arange(60) % 3\n"
+        "    return (x, y), (x[:12], y[:12])\n"
+    )
+    resolved = resolve(
+        data=f"{tmp_path}/floats.py:make",
+        settings={"model": "mlp", "epochs": 1, "batch": 20, "aug__trivial": True} | AUG,
+        environ={},
+    )
+    training.train(resolved, run_dir=tmp_path / "run")
+    arrays = Run(tmp_path / "run").augmentations()
+    assert arrays["draws-1"].shape[1:] == (9, 7, 3)
+    assert arrays["images"].std() > 20  # not the normalised floats cut off at 0 and 1
+
+
+def test_a_set_of_one_class_and_one_image_can_be_shown(tmp_path):
+    images = MemoryImages(torch.zeros(1, 1, 5, 5, dtype=torch.uint8), np.array([0]))
+    preprocessing = Preprocessing(channels=1, size=(5, 5), mean=(0.0,), std=(1.0,))
+    show_augmentations(
+        tmp_path, {"flip": True, "mixup": 1.0}, images, preprocessing=preprocessing, seed=0
+    )
+    arrays = Run(tmp_path).augmentations()
+    assert len(arrays["draws-0"]) == 1  # nothing to see, and that is shown
+    assert len(arrays["draws-1"]) == 0  # no partner
+
+
+def test_an_image_that_cannot_be_read_is_not_shown(tmp_path):
+    class Torn:
+        labels = np.array([0, 0, 1])
+        shape, in_memory = (1, 5, 5), False
+
+        def __len__(self):
+            return 3
+
+        def read(self, i):
+            if i == 0:
+                raise UnreadableImageError("Cannot read {name}: {reason}.", name=i, reason="torn")
+            return torch.full((1, 5, 5), 50 * i, dtype=torch.uint8)
+
+    preprocessing = Preprocessing(channels=1, size=(5, 5), mean=(0.0,), std=(1.0,))
+    show_augmentations(tmp_path, {"noise": 0.1}, Torn(), preprocessing=preprocessing, seed=0)
+    arrays = Run(tmp_path).augmentations()
+    assert arrays["images"][:, 0, 0, 0].tolist() == [100, 50]
+    assert arrays["target"].tolist() == [1, 0]
+
+
+def test_a_fault_in_an_augmentation_is_told_with_all_others():
+    with pytest.raises(SettingError, match=r"(?s)epochs: -1.*aug\.rotate: 200 is not allowed"):
+        digits(aug__rotate=200, epochs=-1)

@@ -49,7 +49,7 @@ class Material:
             each for each in (self._evidence(split) for split in SPLITS) if each is not None
         ]
         self.first_batch = self._first_batch()
-        self.augmented = augmented_in(self._read(run.augmentations, None) or {})
+        self.augmented = augmented_in(self._read(lambda: run.augmentations() or {}, {}))
 
     @cached_property
     def classes(self) -> list[str]:

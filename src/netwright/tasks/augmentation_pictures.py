@@ -145,7 +145,9 @@ def _mixed(
     augmentation: Augmentation, normal: Tensor, preprocessing: Preprocessing, seed: int
 ) -> dict[str, npt.NDArray[Any]]:
     """Images mixed two by two, each the first of a pair once."""
-    pictures, pairs, shares = [], [], []
+    pictures: list[Tensor] = []
+    pairs: list[tuple[int, int]] = []
+    shares: list[float] = []
     for step in range(_TRIED):
         first = len(pairs)
         if first == min(MIXED, len(normal)):
