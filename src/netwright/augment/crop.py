@@ -31,5 +31,8 @@ def crop(images: Tensor, keys: Keys, amount: int, fill: Fill = 0.0) -> Tensor:
 
     On images of one size this is a shift by up to `amount`, under the name the field gives it
     and with draws of its own. Raises `SettingError` for a border as wide as the image.
+
+    When to use it: 4 with flip for CIFAR, the field's standard since 2015.
+    What goes wrong: as of shift; with both on an image moves twice.
     """
     return moved(images, keys, amount, fill, name="crop")

@@ -36,7 +36,7 @@ def erase(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> Tensor
     The box has 2 to 40 % of the area and is between 3.3 times as high as wide and as wide as
     high, somewhere inside the image; a side that would be longer than the image is as long as it.
     The colour is one number for each channel, uniform from black to white. (The paper paints
-    every pixel its own, which is one draw for each pixel; timm found one colour as good.)
+    every pixel with a colour of its own, at the price of a draw for each.)
 
     When to use it: photographs in which things stand in front of each other, 0.25 to 0.5.
     What goes wrong: small things can disappear with their label left standing.

@@ -21,7 +21,11 @@ class FlipOptions:
 def flip(images: Tensor, keys: Keys, amount: bool, fill: Fill = 0.0) -> Tensor:
     """Each image mirrored left to right with probability 1/2.
 
-    For things that look the same from both sides; never for digits and letters.
+    x'[y, x] = x[y, W - 1 - x]; no pixel is interpolated.
+
+    When to use it: nearly always for photographs: most things look alike from both sides.
+    What goes wrong: digits, letters, road signs and left and right hands become others, or
+    nothing that exists.
     """
     chosen = torch.from_numpy((keys.uniform("flip") < 0.5).nonzero()[0]).to(images.device)
     # Only the chosen ones are mirrored: half the work of choosing between two whole batches.

@@ -41,8 +41,8 @@ def randaugment(images: Tensor, keys: Keys, amount: int, fill: Fill = 0.0) -> Te
     """Two of 14 operations on each image, one after the other, both at strength `amount` of 30.
 
     Operations as of TrivialAugment, with AutoAugment's narrower ranges; each is drawn anew, so
-    both can be the same. Two operations are what the paper found good nearly everywhere (N = 2);
-    the strength (M) is to be tuned: 9 for a ResNet-50, more for larger networks and more data.
+    both can be the same. Two operations (N = 2) are the paper's choice for ImageNet; the strength
+    (M) is to be tuned: 9 for its ResNet-50, more for larger networks and more data.
 
     When to use it: photographs and long training, where a strength can be tuned; else trivial.
     What goes wrong: as of trivial; a strength that is too high for a small network lowers both

@@ -34,7 +34,7 @@ def _part(colours: Colours, keys: Keys, amount: float) -> None:
     join=recoloured,
     part=_part,
     pixels=True,
-    paper="Howard 2013, sec. 2.1",
+    paper="Howard 2013",
 )
 def saturation(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> Tensor:
     """Each RGB image away from or towards its own grey, by a factor in [1 - amount, 1 + amount].
