@@ -17,6 +17,7 @@ from netwright.records.run import Run
 from netwright.tasks import training
 from netwright.tasks.assembling import settings_schema
 from netwright.tasks.augmentation_pictures import show_augmentations
+from netwright.tasks.preparing import prepare
 from netwright.tasks.settings import resolve
 from netwright.train.weights import read_weights
 
@@ -60,12 +61,22 @@ def test_a_run_with_mixing_that_was_stopped_goes_on_to_the_same_bits(tmp_path):
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
-def test_the_loss_and_the_accuracy_of_a_step_are_those_of_both_labels(tmp_path):
-    seen = []
-    training.train(digits(steps=6), run_dir=tmp_path / "run", listeners=[seen.append])
-    batches = [each.batch for each in seen if isinstance(each, e.StepEnded)]
-    assert all(batch.second is not None and 0.5 <= batch.share <= 1 for batch in batches)
-    assert len({batch.share for batch in batches}) == len(batches)
+def test_the_loss_and_the_accuracy_of_a_step_are_those_of_both_labels():
+    task = prepare(digits(steps=3), e.Events()).task
+    shares = set()
+    for step, batch in enumerate(task.feed(0)):
+        logits = task.model(batch.images).detach()
+        first, second = (
+            torch.nn.functional.cross_entropy(logits, each).item()
+            for each in (batch.target, batch.second)
+        )
+        values = task.step(batch, step)
+        expected = batch.share * first + (1 - batch.share) * second
+        assert float(values["loss"]) == pytest.approx(expected, rel=1e-5)
+        assert values["acc1"] == (logits.argmax(1) == batch.target).float().mean().item()
+        assert 0.5 <= batch.share <= 1
+        shares.add(batch.share)
+    assert len(shares) == 3
 
 
 def test_the_pictures_of_what_each_augmentation_does_are_written_once(tmp_path):

@@ -123,19 +123,19 @@ def _drawn(
     if seen.dtype != torch.uint8:  # floats are augmented normalised, as the feed does it
         seen = preprocessing(seen)
     keys = np.array(index[:SHOWN])
-    made = torch.stack(
-        [augmentation(seen, Keys(seed, epoch, keys)) for epoch in range(_TRIED)], dim=1
-    )
-    pictures, of = [], []
-    for n, image in enumerate(seen):
-        different: list[Tensor] = []
-        for each in made[n]:
-            new = not any(torch.equal(each, old) for old in (image, *different))
-            if new and len(different) < draws:
-                different.append(each)
-        chosen = different or [made[n, 0]]
-        pictures += chosen
-        of += [n] * len(chosen)
+    different: list[list[Tensor]] = [[] for _ in seen]
+    for epoch in range(_TRIED):
+        if all(len(each) == draws for each in different):
+            break
+        made = augmentation(seen, Keys(seed, epoch, keys))
+        for image, drawn, found in zip(seen, made, different, strict=True):
+            new = not any(torch.equal(drawn, old) for old in (image, *found))
+            if new and len(found) < draws:
+                found.append(drawn)
+    # What never changes an image (hue a grey one) is shown by the image itself.
+    chosen = [found or [image] for image, found in zip(seen, different, strict=True)]
+    pictures = [each for found in chosen for each in found]
+    of = [n for n, found in enumerate(chosen) for _ in found]
     together = torch.stack(pictures)
     shown = together if together.dtype == torch.uint8 else preprocessing.undo(together)
     return {"draws": _pictures(shown), "of": np.array(of, dtype=np.int64)}
