@@ -36,6 +36,7 @@ def blur(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> Tensor:
 
     When to use it: photographs out of focus or of different sharpness, and so that a network
     does not rely on the finest texture.
+
     What goes wrong: on images of 32 pixels and fewer, 1 already wipes out what tells classes
     apart.
     """

@@ -43,6 +43,7 @@ def brightness(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> T
     cut off in between.
 
     When to use it: photographs in changing light.
+
     What goes wrong: where brightness is the label (day and night, X-ray density) it erases it.
     A float image is not cut off at 1.
     """

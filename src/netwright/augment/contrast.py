@@ -43,6 +43,7 @@ def contrast(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> Ten
     (the mean of the channels where there are not three), and f uniform.
 
     When to use it: photographs from different cameras, scans, haze.
+
     What goes wrong: at 1 an image can become one flat grey.
     """
     return recoloured(images, keys, [(_part, amount)], fill)

@@ -60,6 +60,7 @@ def crop_resize(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> 
 
     When to use it: photographs; 0.08 for ImageNet and long training, 0.3 to 0.6 for fewer
     epochs, or when the thing fills the image.
+
     What goes wrong: a small part need not show what the label says; things appear larger in
     training than in evaluation (Touvron et al. 2019).
     """

@@ -37,6 +37,7 @@ def cutmix(images: Tensor, pairs: Pairs, amount: float, fill: Fill = 0.0) -> tup
 
     When to use it: photographs and long training, 1; it keeps the pixels natural where mixup
     makes ghosts. With mixup on as well, each batch gets one of the two.
+
     What goes wrong: a box without the thing still counts for its label: small things on a large
     background suffer. Images so small that a box is no more than a pixel gain nothing.
     """

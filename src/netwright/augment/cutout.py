@@ -34,6 +34,7 @@ def cutout(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> Tenso
     CIFAR-100 are 0.25.
 
     When to use it: with crop and flip on small images, when training accuracy reaches 100 %.
+
     What goes wrong: a square that can hide the whole thing leaves nothing that fits the label.
     """
     height, width = images.shape[2:]

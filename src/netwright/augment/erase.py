@@ -39,6 +39,7 @@ def erase(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> Tensor
     every pixel with a colour of its own, at the price of a draw for each.)
 
     When to use it: photographs in which things stand in front of each other, 0.25 to 0.5.
+
     What goes wrong: small things can disappear with their label left standing.
     """
     channels, height, width = images.shape[1:]

@@ -46,6 +46,7 @@ def hue(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> Tensor:
     as they are.
 
     When to use it: things whose colour means nothing (cars, clothes), with small amounts, 0.05.
+
     What goes wrong: colour that is the label (flowers, fruit, traffic lights) is lost.
     """
     return recoloured(images, keys, [(_part, amount)], fill)

@@ -35,6 +35,7 @@ def mixup(images: Tensor, pairs: Pairs, amount: float, fill: Fill = 0.0) -> tupl
 
     When to use it: long training on little data, with 0.2 to 0.4 for photographs (the paper's
     ImageNet), 1 for CIFAR.
+
     What goes wrong: with few epochs it slows learning down without paying back; with label
     smoothing on top, targets become so soft that networks underfit; it fits no loss of several
     labels an image. The training loss no longer goes to 0.

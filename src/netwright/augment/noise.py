@@ -44,6 +44,7 @@ def noise(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> Tensor
 
     When to use it: little data, sensors that are noisy; for small amounts it acts like a penalty
     on steep functions (Bishop 1995).
+
     What goes wrong: too much hides fine texture; below 1/255 bytes swallow most of it.
     """
     channels, height, width = images.shape[1:]

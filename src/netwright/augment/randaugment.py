@@ -45,6 +45,7 @@ def randaugment(images: Tensor, keys: Keys, amount: int, fill: Fill = 0.0) -> Te
     (M) is to be tuned: 9 for its ResNet-50, more for larger networks and more data.
 
     When to use it: photographs and long training, where a strength can be tuned; else trivial.
+
     What goes wrong: as of trivial; a strength that is too high for a small network lowers both
     training and validation accuracy.
     """

@@ -45,6 +45,7 @@ def rotate(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> Tenso
 
     When to use it: photographs that were not held level (10 to 15), things seen from above such
     as cells or satellite images (180).
+
     What goes wrong: beyond the symmetry of the classes labels become wrong: a 6 turned by 180
     degrees is a 9. Black corners can be learnt as a sign that an image is from training.
     """

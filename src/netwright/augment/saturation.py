@@ -43,6 +43,7 @@ def saturation(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> T
     uniform. Images that have not three channels stay as they are.
 
     When to use it: photographs from different cameras and weathers.
+
     What goes wrong: where colour is the label (ripe or unripe) it weakens what tells them apart.
     """
     return recoloured(images, keys, [(_part, amount)], fill)

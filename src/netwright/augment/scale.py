@@ -36,6 +36,7 @@ def scale(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> Tensor
     stays, so an enlarged image is cut and a reduced one has a border of `fill`.
 
     When to use it: things that come at different distances.
+
     What goes wrong: fine patterns of a much reduced image flicker, for it is not smoothed first;
     where size itself is the label (a big and a small screw) it erases the difference.
     """

@@ -45,6 +45,7 @@ def shear(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> Tensor
     into view is `fill`.
 
     When to use it: handwriting, where people lean their letters; things seen from the side.
+
     What goes wrong: from about 30 degrees on, much of the image leaves the frame.
     """
     return resampled(images, keys, [(_part, amount)], fill)

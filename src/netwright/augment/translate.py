@@ -38,6 +38,7 @@ def translate(images: Tensor, keys: Keys, amount: float, fill: Fill = 0.0) -> Te
     stands where it came from.
 
     When to use it: together with rotate, scale or shear, which interpolate anyway.
+
     What goes wrong: alone it blurs for nothing; shift and crop move by whole pixels, are faster
     and keep every pixel as it is.
     """

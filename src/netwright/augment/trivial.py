@@ -41,6 +41,7 @@ def trivial(images: Tensor, keys: Keys, amount: bool, fill: Fill = 0.0) -> Tenso
 
     When to use it: colour photographs from CIFAR's size on, after crop and flip, when training
     runs long enough to overfit; the paper finds it as good as searched policies, or better.
+
     What goes wrong: digits and letters (rotation by up to 135 degrees), and classes that are told
     apart by colour; with few epochs the network does not get to know the plain images.
     """

@@ -22,6 +22,7 @@ def vflip(images: Tensor, keys: Keys, amount: bool, fill: Fill = 0.0) -> Tensor:
     """Each image mirrored top to bottom with probability 1/2.
 
     When to use it: things without an up and a down: cells, satellite images, textures.
+
     What goes wrong: in photographs of the world the sky is above, and a network that is shown
     it below learns what it will never need. Digits and letters become others.
     """
