@@ -9,11 +9,19 @@ from torch import Tensor
 from netwright.data.batches import Batch
 
 
-def loss_of(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, batch: Batch) -> Tensor:
+def loss_of(
+    loss: Callable[[Tensor, Tensor], Tensor],
+    logits: Tensor,
+    batch: Batch,
+    *,
+    whole: Batch | None = None,
+) -> Tensor:
     """`loss(logits, target)`; of mixed images share * loss(logits, target) + (1 - share) *
     loss(logits, second), for any loss (Zhang et al. 2018, "mixup", section 2).
 
-    For cross-entropy that is the loss with the blended label as target.
+    For cross-entropy that is the loss with the blended label as target. When `batch` is a part
+    of a `whole` whose parts are added up by the weights of their first labels, as class weights
+    have it, the second loss is corrected to the weights of the second ones.
 
     >>> import numpy as np, torch
     >>> batch = Batch(torch.zeros(1), torch.tensor([0]), np.array([0]), 0)
@@ -27,4 +35,16 @@ def loss_of(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, batch: Bat
     first = loss(logits, batch.target)
     if batch.second is None:
         return first
-    return batch.share * first + (1 - batch.share) * loss(logits, batch.second)
+    rest = (1 - batch.share) * _by_second(loss, batch, whole)
+    return batch.share * first + rest * loss(logits, batch.second)
+
+
+def _by_second(
+    loss: Callable[[Tensor, Tensor], Tensor], batch: Batch, whole: Batch | None
+) -> float:
+    """The part's weight in the whole by second labels, over its weight by first ones."""
+    divisor: Callable[[Tensor], float] | None = getattr(loss, "divisor", None)
+    if divisor is None or whole is None or batch.second is None or whole.second is None:
+        return 1.0
+    by_first = divisor(batch.target) / divisor(whole.target)
+    return divisor(batch.second) / divisor(whole.second) / by_first
