@@ -120,7 +120,25 @@ def build_run(
     target = rng.integers(0, len(names), 32)
     images = np.stack([digit(int(label), rng, side=side) for label in target])
     np.savez(folder / "samples" / "first-batch.npz", images=images, target=target)
+    write_augmentations(folder, side=side)
     return folder
+
+
+def write_augmentations(folder: Path, *, side: int = 8) -> None:
+    """`samples/augmentations.npz` of a run with aug.shift=1."""
+    images = np.stack([digit(label, np.random.default_rng(3), side=side) for label in (0, 1)])
+    np.savez(
+        folder / "samples" / "augmentations.npz",
+        images=images,
+        target=np.array([0, 1]),
+        names=np.array(["shift"]),
+        amounts=np.array(["1"]),
+        docs=np.array(["Each image moved up or down and left or right by up to `amount` pixels."]),
+        **{
+            "draws-0": np.concatenate([np.roll(images, 1, axis) for axis in (1, 2)]),
+            "of-0": np.array([0, 1, 0, 1]),
+        },
+    )
 
 
 def write_evidence(

@@ -21,7 +21,7 @@ def test_the_sections_stand_in_the_order_of_the_design() -> None:
     ordered = sorted(ALL, key=lambda entry: entry.facts["order"])
     assert [entry.name for entry in ordered] == [
         "verdict", "notes", "curves", "confusion", "recall", "pairs", "mistakes", "first-batch",
-        "features", "model", "data", "reproduce",
+         "augmentations", "features", "model", "data", "reproduce",
     ]  # fmt: skip
 
 

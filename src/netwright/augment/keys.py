@@ -32,3 +32,8 @@ class Keys:
     def integers(self, low: int, high: int, lane: str) -> npt.NDArray[np.int64]:
         """One integer in [low, high], both ends included, for each sample, (N,)."""
         return keyed.integers(self.index, low, high, self.seed, self.epoch, lane)
+
+    def table(self, count: int, lane: str) -> npt.NDArray[np.float64]:
+        """`count` numbers in [0, 1) for each sample, (N, count)."""
+        cells = self.index[:, None] * count + np.arange(count)
+        return keyed.uniform(cells, self.seed, self.epoch, lane)

@@ -1,8 +1,9 @@
 """Batches as a function of their number: which images, how augmented, in which bits.
 
 Training batch k of a set is a function of (seed, k) alone: k gives the epoch and the place in
-it, (seed, epoch) the order, (seed, epoch, index) the augmentation of an image. Nothing here has
-a state to save, so any process can make any batch, and a run can go on from any of them.
+it, (seed, epoch) the order, (seed, epoch, index) the augmentation of an image, (seed, k) who is
+mixed with whom. Nothing here has a state to save, so any process can make any batch, and a run can
+go on from any of them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from netwright.augment import Mix
 from netwright.augment.keys import Keys
 from netwright.core.errors import DataError
 from netwright.core.keyed import key, permutation
@@ -28,13 +30,18 @@ Augment: TypeAlias = Callable[[Tensor, Keys], Tensor]
 class Batch(NamedTuple):
     """`images` (N, C, H, W) float32 as the network sees them, `target` (N,) int64, `index` (N,)
     where they stand in their split, on the host. `replaced` has (bad file, what came instead)
-    for each file that could not be read; in evaluation it is left out instead, with ""."""
+    for each file that could not be read; in evaluation it is left out instead, with "".
+
+    Where images are mixed with each other (mixup, cutmix), `share` of each has the label
+    `target`, at least one half, and the rest the label `second` (N,)."""
 
     images: Tensor
     target: Tensor
     index: Int64Array  # type: ignore[assignment]  # a tuple has a method of this name
     epoch: int
     replaced: tuple[tuple[str, str], ...] = ()
+    second: Tensor | None = None
+    share: float = 1.0
 
     def part(self, part: slice) -> Batch:
         """Some of the images, with what belongs to them; `replaced` stays with the whole."""
@@ -43,6 +50,7 @@ class Batch(NamedTuple):
             target=self.target[part],
             index=self.index[part],
             replaced=(),
+            second=None if self.second is None else self.second[part],
         )
 
 
@@ -112,6 +120,7 @@ class MemoryBatches:
         preprocessing: Preprocessing,
         augment: Augment | None,
         device: torch.device,
+        mix: Mix | None = None,
     ) -> None:
         pool = images.pool.to(device)
         self._bytes = pool.dtype == torch.uint8
@@ -123,6 +132,7 @@ class MemoryBatches:
         self._order = order
         self._preprocessing = preprocessing
         self._augment = augment
+        self._mix = mix
         self._epoch = -1
         self._epoch_rows = self._rows
         self._epoch_labels = self._labels
@@ -143,7 +153,8 @@ class MemoryBatches:
         if self._augment is not None:
             draws = self._epoch_draws[part]
             images = self._augment(images, Keys(self._order.seed, epoch, draws))
-        return Batch(self._normal(images), self._epoch_labels[part], index, epoch)
+        batch = Batch(self._normal(images), self._epoch_labels[part], index, epoch)
+        return _mixed(batch, self._mix, self._order.seed, k)
 
     def evaluation(self, first: int, last: int) -> Batch:
         images = self._normal(self._pool.index_select(0, self._rows[first:last]))
@@ -162,11 +173,13 @@ class StreamedBatches:
         order: Order,
         preprocessing: Preprocessing,
         augment: Augment | None,
+        mix: Mix | None = None,
     ) -> None:
         self._images = images
         self._order = order
         self._preprocessing = preprocessing
         self._augment = augment
+        self._mix = mix
 
     def training(self, k: int) -> Batch:
         epoch, part = self._order.place(k)
@@ -181,7 +194,8 @@ class StreamedBatches:
         if isinstance(self._images, ForeignImages):
             self._images.check_finite(stacked, found)
         keys = Keys(self._order.seed, epoch, draws)
-        return self._batch(stacked, keys, found, epoch, tuple(replaced))
+        batch = self._batch(stacked, keys, found, epoch, tuple(replaced))
+        return _mixed(batch, self._mix, self._order.seed, k)
 
     def evaluation(self, first: int, last: int) -> Batch:
         images, index, left_out = [], [], []
@@ -253,3 +267,14 @@ class StreamedBatches:
             name=self._images.name(i),
             reason=error.values.get("reason", ""),
         ) from error
+
+
+def _mixed(batch: Batch, mix: Mix | None, seed: int, k: int) -> Batch:
+    """Training batch `k` with its images mixed, the label with the larger share first."""
+    if mix is None:
+        return batch
+    images, partner, share = mix(batch.images, seed, k)
+    own, other = batch.target, batch.target[torch.from_numpy(partner).to(batch.target.device)]
+    if share < 0.5:
+        own, other, share = other, own, 1 - share
+    return batch._replace(images=images, target=own, second=other, share=share)

@@ -14,6 +14,7 @@ from typing import Literal
 
 import torch
 
+from netwright.augment import Mix
 from netwright.core.errors import DataError, SettingError
 from netwright.data.batches import (
     Augment,
@@ -33,7 +34,8 @@ class Feed:
     """Batches of `images` on `device`, normalised by `preprocessing`.
 
     `augmentation` is called with uint8 images before they are normalised (with float images
-    after) and the `Keys` of the batch. `workers` counts processes for a streamed set; `auto`
+    after) and the `Keys` of the batch; `mixing` with the normalised images of each training batch,
+    the seed and the number of the batch. `workers` counts processes for a streamed set; `auto`
     takes as many as there are processors, eight at most. With `shuffle` off, training batches
     come in the order of the set. With `balance="oversample"` each class comes as often in an
     epoch as the largest one has images, its images repeated, each time augmented anew.
@@ -49,6 +51,7 @@ class Feed:
         seed: int,
         preprocessing: Preprocessing,
         augmentation: Augment | None = None,
+        mixing: Mix | None = None,
         workers: int | Literal["auto"] = "auto",
         shuffle: bool = True,
         device: str | torch.device = "cpu",
@@ -74,9 +77,9 @@ class Feed:
         self._order = order
         augment = augmentation or None  # an empty augmentation is false
         self._batches: Batches = (
-            MemoryBatches(images, self._order, preprocessing, augment, self.device)
+            MemoryBatches(images, self._order, preprocessing, augment, self.device, mixing)
             if isinstance(images, MemoryImages)
-            else StreamedBatches(images, self._order, preprocessing, augment)
+            else StreamedBatches(images, self._order, preprocessing, augment, mixing)
         )
 
     @property
@@ -115,9 +118,11 @@ class Feed:
         for batch in through_workers(make, numbers, self.workers, pin=self.device.type == "cuda"):
             if batch.replaced:
                 self._count_unreadable(batch)
+            second = batch.second
             yield batch._replace(
                 images=batch.images.to(self.device, non_blocking=True),
                 target=batch.target.to(self.device, non_blocking=True),
+                second=None if second is None else second.to(self.device, non_blocking=True),
             )
 
     def _count_unreadable(self, batch: Batch) -> None:

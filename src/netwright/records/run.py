@@ -127,11 +127,19 @@ class Run:
         return read_arrays(self.path / "evidence" / f"{split}.npz")
 
     def first_batch(self) -> dict[str, Array] | None:
-        """The first batch as the network saw it (`images`, `target`), None if not kept.
+        """The first batch as the network saw it (`images`, `target`, and of mixed images
+        `second`), None if not kept.
 
         Raises `DataError` when the file is damaged.
         """
         return read_arrays(self.path / "samples" / "first-batch.npz")
+
+    def augmentations(self) -> dict[str, Array] | None:
+        """Pictures of what each augmentation does, None if there is none.
+
+        Raises `DataError` when the file is damaged.
+        """
+        return read_arrays(self.path / "samples" / "augmentations.npz")
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"

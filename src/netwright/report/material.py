@@ -15,6 +15,7 @@ from netwright.core.errors import DataError
 from netwright.core.languages import say
 from netwright.records.arrays import Array
 from netwright.records.run import Run
+from netwright.report.augmented import augmented_in
 from netwright.report.evidence import (
     MOST_CLASSES,
     Evidence,
@@ -51,6 +52,7 @@ class Material:
         self.first_batch = self._first_batch()
         features = self._read(lambda: run.evidence("features"), None)
         self.features = features_in(features or {})
+        self.augmented = augmented_in(self._read(lambda: run.augmentations() or {}, {}))
 
     @cached_property
     def classes(self) -> list[str]:
@@ -178,10 +180,14 @@ class Material:
             )
         return found
 
-    def _first_batch(self) -> list[tuple[Array, int | None]]:
+    def _first_batch(self) -> list[tuple[Array, tuple[int, ...]]]:
+        """Each image with its label, or both of them where images were mixed."""
         arrays = self._read(self.run.first_batch, None) or {}
-        images, target = images_in(arrays, "images"), integers_in(arrays, "target")
-        return [(image, target[i] if i < len(target) else None) for i, image in enumerate(images)]
+        columns = [integers_in(arrays, name) for name in ("target", "second")]
+        return [
+            (image, tuple(column[i] for column in columns if i < len(column)))
+            for i, image in enumerate(images_in(arrays, "images"))
+        ]
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

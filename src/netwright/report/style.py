@@ -128,6 +128,17 @@ overflow-wrap:anywhere}
 .gallery figcaption span span{display:inline}
 .gallery.small figcaption{font-weight:400;color:var(--soft);font-size:13px;margin-top:4px}
 .gallery.small figcaption>span{display:inline}
+.change{padding:18px 0 20px;border-bottom:1px solid var(--rule);break-inside:avoid}
+.change:first-child{padding-top:4px}.change:last-child{border-bottom:0}
+.change h3{margin:0 0 12px;font-weight:400;color:var(--soft);display:flex;flex-wrap:wrap;
+gap:2px 14px;align-items:baseline}
+.change h3 code{color:var(--ink);font-weight:600;font-size:14px}
+.strips{display:grid;gap:14px 32px;
+grid-template-columns:repeat(auto-fill,minmax(min(100%,460px),1fr))}
+.strips.three{grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr))}
+.change .strip{align-items:center;flex-wrap:wrap;gap:6px}
+.change i{font-style:normal;color:var(--soft);padding:0 4px}
+.change figcaption{font-size:13px;font-weight:400;color:var(--soft);margin:6px 0 0}
 .pairs-list{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:2px 40px;
 margin:0}
 .pairs-list div{display:grid;grid-template-columns:112px 1fr;padding:3px 0;font-size:14px}

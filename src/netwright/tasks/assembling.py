@@ -210,7 +210,11 @@ def settings_schema() -> dict[str, Any]:
         "anyOf": [
             {
                 "type": "object",
-                "properties": {entry.name: {"description": entry.doc} for entry in AUGMENTATIONS},
+                "properties": {
+                    entry.name: _schema(settings_of(entry.options)[0])
+                    for entry in AUGMENTATIONS
+                    if entry.options is not None
+                },
                 "additionalProperties": False,
             },
             {"type": "null"},

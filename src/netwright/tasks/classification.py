@@ -26,6 +26,7 @@ from netwright.optim.schedules import Watcher
 from netwright.tasks import TASKS
 from netwright.tasks.epoch_loss import EpochLoss
 from netwright.tasks.evaluation import Examination, arrays, examine, pack, score, thumbnail
+from netwright.tasks.mixed_labels import loss_of
 from netwright.tasks.speed import Speed
 from netwright.tasks.tally import Tally
 from netwright.train.task import Goal, Rhythm, Task
@@ -163,27 +164,31 @@ class Classification(Task):
         """The same in parts; each counts by what its mean was divided by."""
         divisor: Callable[[Tensor], float] | None = getattr(self.loss, "divisor", None)
         return accumulate(
-            lambda part: self._forward(batch.part(part), predicted),
+            lambda part: self._forward(batch.part(part), predicted, whole=batch),
             len(batch.target),
             self.update.accumulate,
             divisor=None if divisor is None else lambda part: divisor(batch.target[part]),
         )
 
-    def _forward(self, batch: Batch, predicted: list[Tensor]) -> Tensor:
-        """The loss of a batch; its logits join those `predicted`."""
+    def _forward(
+        self, batch: Batch, predicted: list[Tensor], *, whole: Batch | None = None
+    ) -> Tensor:
+        """The loss of a batch, or of a part of the `whole`; its logits join those `predicted`."""
         with self.speed.computing(self.device):
             logits = self._network(self.speed.images(batch.images))
         if self.speed.bf16:
             logits = logits.float()
         predicted.append(logits.detach())
-        return self._loss(logits, batch.target)
+        return self._loss(logits, batch, whole)
 
-    def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        loss = self.loss(logits, target)
+    def _loss(self, logits: Tensor, batch: Batch, whole: Batch | None) -> Tensor:
+        loss = loss_of(self.loss, logits, batch, whole=whole)
         if self._has_heads_half_way:
             model: Any = self.model
             for logits in model.aux_logits:
-                loss = loss + model.aux_weight * self.loss(logits.float(), target)
+                loss = loss + model.aux_weight * loss_of(
+                    self.loss, logits.float(), batch, whole=whole
+                )
         return loss
 
     def _factor(self, step: int) -> float:
@@ -288,6 +293,8 @@ class Classification(Task):
             "images": np.stack(pictures),
             "target": batch.target[:SHOWN].cpu().numpy(),
         }
+        if batch.second is not None:
+            content["second"] = batch.second[:SHOWN].cpu().numpy()
         write_bytes(folder / "samples" / "first-batch.npz", pack(content))
 
     def _score(self, network: Callable[[Tensor], Tensor], split: str) -> dict[str, float]:

@@ -144,14 +144,13 @@ def pack(content: dict[str, npt.NDArray[Any]]) -> bytes:
     return stream.getvalue()
 
 
-def thumbnail(image: Tensor) -> npt.NDArray[np.uint8]:
-    """One stored image (C, H, W), bytes or floats in [0, 1], as (h, w, 3) bytes, at most 64 wide
-    and high."""
+def thumbnail(image: Tensor, *, longest: int = THUMBNAIL) -> npt.NDArray[np.uint8]:
+    """One stored image (C, H, W), bytes or floats in [0, 1], as (h, w, 3) bytes, at most
+    `longest` wide and high."""
     pixels = image.float() / 255 if image.dtype == torch.uint8 else image.float()
     pixels = _three_channels(pixels)
-    longest = max(pixels.shape[1:])
-    if longest > THUMBNAIL:
-        scale = THUMBNAIL / longest
+    if max(pixels.shape[1:]) > longest:
+        scale = longest / max(pixels.shape[1:])
         size = [max(1, round(each * scale)) for each in pixels.shape[1:]]
         pixels = F.interpolate(pixels[None], size=size, mode="bilinear", antialias=True)[0]
     return (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()

@@ -258,13 +258,15 @@ def _task(
         )
         _initialise(model, recipe, train_images, preprocessing)
         model = model.to(device)
+    augmentation = Augmentation(recipe.aug, mean=preprocessing.mean, std=preprocessing.std)
     feeds = {
         "train": Feed(
             train_images,
             batch=min(general.batch * recipe.accumulate, len(train_images)),
             seed=seed,
             preprocessing=preprocessing,
-            augmentation=Augmentation(recipe.aug) or None,
+            augmentation=augmentation or None,
+            mixing=augmentation.mixing,
             workers=recipe.data.workers,
             device=device,
             max_unreadable=recipe.data.max_unreadable,

@@ -22,6 +22,7 @@ from netwright.core.factories import find_factory, is_factory
 from netwright.core.trust import remember
 from netwright.inspection.outline import outline
 from netwright.tasks.architectures import CODE_FOLDER
+from netwright.tasks.augmentation_pictures import show_augmentations
 from netwright.tasks.feature_evidence import write_first_filters
 from netwright.tasks.preparing import Prepared
 from netwright.tasks.settings import Resolved
@@ -57,6 +58,13 @@ def write_first(folder: RunFolder, prepared: Prepared, command: str) -> None:
     folder.point_latest()
     prepared.task.show_first_batch(folder.path)
     write_first_filters(folder.path, prepared.task.model)
+    show_augmentations(
+        folder.path,
+        prepared.recipe.aug,
+        prepared.dataset.splits["train"],
+        preprocessing=prepared.preprocessing,
+        seed=prepared.recipe.general.seed,
+    )
 
 
 def _model_facts(prepared: Prepared) -> dict[str, Any]:

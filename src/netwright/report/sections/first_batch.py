@@ -13,8 +13,8 @@ from netwright.report.words import named, short
 def first_batch(material: Material, allowance: Allowance) -> Part | None:
     """The images of the first step with their labels."""
     cards = []
-    for pixels, target in material.first_batch:
-        label = "" if target is None else material.class_name(target)
+    for pixels, targets in material.first_batch:
+        label = " + ".join(material.class_name(each) for each in dict.fromkeys(targets))
         image = allowance.image(pixels, alt=short(label), about=64)
         if image:
             cards.append(f"<figure>{image}<figcaption>{named(label, 14)}</figcaption></figure>")
