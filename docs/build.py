@@ -19,6 +19,7 @@ from netwright.augment import AUGMENTATIONS
 from netwright.core.config import Setting, settings_of, show
 from netwright.core.registry import Registry
 from netwright.data.sources import SOURCES
+from netwright.export.formats import FORMATS
 from netwright.models import MODELS
 from netwright.nn.initialisers import INITIALISERS
 from netwright.nn.losses import LOSSES
@@ -39,6 +40,7 @@ FAMILIES: dict[str, tuple[str, Registry[Any]]] = {
     "Optimizers": ("optim=", OPTIMIZERS),
     "Schedules": ("sched=", SCHEDULES),
     "Augmentations": ("aug.NAME=", AUGMENTATIONS),
+    "Export formats": ("--format", FORMATS),
 }
 
 
