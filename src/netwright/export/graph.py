@@ -7,8 +7,8 @@ Outputs: `logits` and `probabilities`, each (N, num_classes).
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.export.graph_signature import InputKind
 from torch.fx import GraphModule
 
 from netwright.core.errors import NetwrightError, SettingError
@@ -74,7 +75,27 @@ def recorded(given: Exportable) -> ExportedProgram:
         if isinstance(part, GraphModule):
             for node in part.graph.nodes:
                 node.meta.pop("stack_trace", None)  # paths and lines of this computer
+    _drop_idle_weights(program)
     return program
+
+
+def _drop_idle_weights(program: ExportedProgram) -> None:
+    """Take out the weights that no operation reads: auxiliary heads, counters of batches. Torch
+    would store them all the same; those of GoogLeNet are half of it."""
+    graph, signature = program.graph, program.graph_signature
+    idle = {node.name for node in graph.nodes if node.op == "placeholder" and not node.users}
+    kept = []
+    for spec in signature.input_specs:
+        weight = spec.kind in (InputKind.PARAMETER, InputKind.BUFFER)
+        if weight and spec.target is not None and spec.arg.name in idle:
+            program.state_dict.pop(spec.target, None)
+        else:
+            kept.append(spec)
+    stays = {spec.arg.name for spec in kept}
+    for node in [each for each in graph.nodes if each.name in idle and each.name not in stays]:
+        graph.erase_node(node)
+    signature.input_specs[:] = kept
+    program.graph_module.recompile()
 
 
 @contextlib.contextmanager
@@ -88,7 +109,9 @@ def unexportable(step: str) -> Iterator[None]:
         raise SettingError(
             "The network cannot be exported: {step} says: {reason}{place}",
             hint="Everything in its forward must be tensor operations: no branch or loop that "
-            "depends on values, no batch size written as a number.",
+            "depends on values, no batch size written as a number."
+            if step == "torch.export"
+            else "A file .pt2 holds the network in torch's own operations, without translation.",
             step=step,
             reason=_reason(error),
             place=_place(error),
@@ -99,15 +122,20 @@ def unexportable(step: str) -> Iterator[None]:
 def quiet() -> Iterator[None]:
     """Keep the warnings, logs and prints of torch's exporters off the screen.
 
-    They speak of packages that are not needed (torchvision) and of their own internals. What a
-    network prints goes to standard error, for standard output carries the result.
+    They speak of packages that are not needed (torchvision) and of their own internals; what
+    they fail for, they raise as well.
     """
     loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "onnxscript", "onnx_ir")]
     levels = [each.level for each in loggers]
     for each in loggers:
-        each.setLevel(logging.ERROR)
+        each.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+        sink = io.StringIO()
+        with (
+            contextlib.redirect_stdout(sink),
+            contextlib.redirect_stderr(sink),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:

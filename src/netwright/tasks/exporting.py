@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -101,7 +103,8 @@ def export(
     """
     path, entry = _asked(run, file, format)
     _refuse_early(path, entry, overwrite=overwrite)
-    network = load(run, trust_code=trust_code, device="cpu")
+    with contextlib.redirect_stdout(sys.stderr):  # as below: code of the user's may print
+        network = load(run, trust_code=trust_code, device="cpu")
     return _export(
         network, path, entry, images, overwrite=overwrite, trust_code=trust_code, announce=announce
     )
@@ -157,7 +160,8 @@ def _export(
             logits, probabilities = module(images)
         return logits, probabilities
 
-    with staged(path, overwrite=overwrite) as place:
+    # What a network of the user's own prints is not the result.
+    with staged(path, overwrite=overwrite) as place, contextlib.redirect_stdout(sys.stderr):
         entry.target(given, place)
         opened, parity = _checked(entry, place, given, in_torch, real.images)
         runners: dict[str, Runner] = {"torch": in_torch}
@@ -204,6 +208,7 @@ def _checked(
             "The exported file does not compute what the network does, and was not kept: on "
             "{images} images the logits differ by up to {logits:.2g} (allowed {bound:.2g}), the "
             "probabilities by up to {probability:.2g}; the same class first on {agree}.",
+            hint="Some operation was translated wrongly. Another format, such as .pt2, may do.",
             images=parity.images,
             logits=parity.max_abs_logits,
             bound=parity.bound,
