@@ -40,7 +40,7 @@ def test_the_result_is_the_file_what_it_takes_and_how_near_it_is(netwright):
     assert lines[3].endswith("same class first on 64/64")
     assert lines[4].startswith("speed    ")
     assert answer.err.startswith("Next: import json, numpy, torch")
-    assert len(answer.err.splitlines()) == 5
+    assert len(answer.err.splitlines()) == 7
     assert Path("a.pt2").is_file()
 
 

@@ -197,6 +197,8 @@ def _checked(
     try:
         opened = entry.facts["opens"](place, given)
         parity = compare(network, opened, images)
+    except MemoryError:
+        raise
     except Exception as error:  # another program's runtime: it raises what it likes
         raise CheckFailedError(
             "The exported file does not run in {runtime}, and was not kept: {reason}",

@@ -3,7 +3,7 @@ writes a file and, as a fact, one `(path, given)` that opens it again for the pa
 
 Facts of a leaf: `suffix` of its files; `opens` (the second function); `packages` it needs beside
 Netwright's own; `runtime`, who runs the file; `graph`, whether the file holds the computation or
-weights only; `use`, a function that gives five lines of Python (see `netwright.export.example`).
+weights only; `use`, a function that gives a few lines of Python (see `netwright.export.example`).
 """
 
 from __future__ import annotations

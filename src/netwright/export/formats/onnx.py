@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from netwright.export.graph import BATCH, INPUT, OUTPUTS, quiet, recorded, unexp
 OPSET = 20
 """Read by ONNX Runtime 1.17 and newer, and what torch translates to without a conversion."""
 
+# The official builds of ONNX Runtime 1.29 and newer send usage events to their maker and leave an
+# identifier in the home folder as soon as they are imported, and nothing said later stops that.
+# Who wants them sets the variable to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 LARGEST_INSIDE = 1536 * 2**20
 """Bytes of weights up to which they stay in the file itself: protobuf ends at 2 GB, and torch
 leaves room for the rest."""
@@ -22,7 +28,7 @@ leaves room for the rest."""
 
 def open_onnx(path: Path, given: Exportable) -> Runner:
     """The file in ONNX Runtime, on one thread of the CPU."""
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -39,12 +45,13 @@ def open_onnx(path: Path, given: Exportable) -> Runner:
 def use_onnx(path: str, image: str, array: str) -> tuple[str, ...]:
     """Lines of Python that use a file with ONNX Runtime alone."""
     return (
-        "import json, numpy, onnxruntime; from PIL import Image, ImageOps",
-        f"session = onnxruntime.InferenceSession({path!r})",
+        "import json, numpy, onnxruntime",
+        "from PIL import Image, ImageOps",
+        f"session = onnxruntime.InferenceSession({path})",
+        'classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])',
         f"image = {image}",
-        f"logits, probabilities = session.run(None, {{'{INPUT}': {array}}})",
-        "print(json.loads(session.get_modelmeta().custom_metadata_map['classes'])"
-        "[probabilities[0].argmax()])",
+        f'logits, probabilities = session.run(None, {{"{INPUT}": {array}}})',
+        "print(classes[probabilities[0].argmax()])",
     )
 
 

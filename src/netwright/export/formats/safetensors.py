@@ -34,10 +34,10 @@ def use_weights(path: str, image: str, array: str) -> tuple[str, ...]:
     """Lines of Python that read a file with safetensors alone; it takes no image."""
     return (
         "import json, safetensors",
-        f"file = safetensors.safe_open({path!r}, 'pt')",
-        "facts = {name: json.loads(file.metadata()[name]) for name in ('architecture', 'input')}",
+        f'file = safetensors.safe_open({path}, "pt")',
+        'facts = {name: json.loads(file.metadata()[name]) for name in ("architecture", "input")}',
         "weights = {name: file.get_tensor(name) for name in file.keys()}",
-        "print(facts['architecture'], facts['input'], len(weights))",
+        'print(facts["architecture"], facts["input"], len(weights))',
     )
 
 

@@ -33,11 +33,13 @@ def open_program(path: Path, given: Exportable) -> Runner:
 def use_program(path: str, image: str, array: str) -> tuple[str, ...]:
     """Lines of Python that use a file with torch alone."""
     return (
-        "import json, numpy, torch; from PIL import Image, ImageOps",
-        f"program = torch.export.load({path!r}, extra_files=(facts := {{'{FACTS}': ''}}))",
+        "import json, numpy, torch",
+        "from PIL import Image, ImageOps",
+        f'program = torch.export.load({path}, extra_files=(facts := {{"{FACTS}": ""}}))',
+        f'classes = json.loads(json.loads(facts["{FACTS}"])["classes"])',
         f"image = {image}",
         f"logits, probabilities = program.module()(torch.tensor({array}))",
-        f"print(json.loads(json.loads(facts['{FACTS}'])['classes'])[probabilities[0].argmax()])",
+        "print(classes[probabilities[0].argmax()])",
     )
 
 
