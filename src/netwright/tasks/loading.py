@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ from netwright.tasks.architectures import (
 )
 from netwright.tasks.preparing import find_device, reproducible
 from netwright.train.weights import read_weights
+
+if TYPE_CHECKING:
+    from netwright.tasks.exporting import Exported
 
 
 class Network:
@@ -79,6 +82,28 @@ class Network:
 
         seen = self.preprocessing(read_one(image, self.preprocessing).to(self.device))
         return picture_feature_maps(self.module, seen, layer, call=call)
+
+    def export(
+        self,
+        path: str | Path,
+        *,
+        format: str | None = None,  # noqa: A002
+        images: Sequence[str | Path] = (),
+        overwrite: bool = False,
+    ) -> Exported:
+        """Write the network with its preprocessing inside to `path`, checked on real images.
+
+        The ending says the format: `.onnx`, `.pt2` (torch.export) or `.safetensors`; `format`
+        does for other endings. The check runs on the run's validation images, else on images
+        kept in the run, or on `images`, which are files and folders of them. The result says
+        how near the file is to the network (`.parity`), its `.path`, and all of it in
+        `.to_json()`. Raises `CheckFailedError` when the two differ; nothing is written then.
+
+            nw.load("latest").export("digits.onnx").parity.max_abs_logits
+        """
+        from netwright.tasks.exporting import export_with
+
+        return export_with(self, path, format=format, images=images, overwrite=overwrite)
 
     def __repr__(self) -> str:
         return (

@@ -78,14 +78,21 @@ def step_of(path: Path, *, fact: str = "step") -> int | None:
 
 
 def pack(
-    weights: Mapping[str, Tensor], *, ties: Mapping[str, str], step: int, best: int | None
+    weights: Mapping[str, Tensor],
+    *,
+    ties: Mapping[str, str],
+    step: int,
+    best: int | None,
+    more: Mapping[str, str] | None = None,
 ) -> tuple[bytes, memoryview]:
     """The file of `weights` (contiguous, on the CPU), in two parts; equal weights, equal bytes.
 
-    `ties` maps a name to the earlier name whose tensor it shares; it is stored once.
+    `ties` maps a name to the earlier name whose tensor it shares; it is stored once. `more` is
+    metadata beside the file's own, under the same hash.
     """
     stored = {name: tensor for name, tensor in weights.items() if name not in ties}
     facts = {
+        **(more or {}),
         "format": FORMAT,
         "step": str(step),
         "best": "" if best is None else str(best),

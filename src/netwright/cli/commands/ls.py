@@ -24,6 +24,7 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "schedules": ("netwright.optim.schedules", "SCHEDULES"),
     "augmentations": ("netwright.augment", "AUGMENTATIONS"),
     "tasks": ("netwright.tasks", "TASKS"),
+    "formats": ("netwright.export.formats", "FORMATS"),
 }
 """Where the registry of each family lives; it is imported only when the family is listed."""
 
@@ -35,7 +36,7 @@ LISTED = (*FAMILIES, "recipes", "runs")
     group="Look up",
     usage="FAMILY [QUERY]",
     about="FAMILY is one of models, data, losses, initialisers, optimizers, schedules, "
-    "augmentations, tasks, recipes, runs. QUERY is a part of a name or of its line.",
+    "augmentations, tasks, formats, recipes, runs. QUERY is a part of a name or of its line.",
     examples=("netwright ls models resnet", "netwright ls runs", "netwright ls optimizers --json"),
 )
 def ls(
