@@ -20,6 +20,7 @@ from netwright.core.config import Setting, settings_of, show
 from netwright.core.registry import Registry
 from netwright.data.sources import SOURCES
 from netwright.models import MODELS
+from netwright.models.adapters import ADAPTERS
 from netwright.nn.initialisers import INITIALISERS
 from netwright.nn.losses import LOSSES
 from netwright.optim.optimizers import OPTIMIZERS
@@ -33,6 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FAMILIES: dict[str, tuple[str, Registry[Any]]] = {
     "Tasks": ("task=", TASKS),
     "Models": ("MODEL, or model=", MODELS),
+    "Adapters": ("model.weights=ADAPTER:FILE", ADAPTERS),
     "Data": ("DATA, or data=", SOURCES),
     "Losses": ("loss=", LOSSES),
     "Initialisers": ("init=", INITIALISERS),

@@ -44,6 +44,7 @@ from netwright.tasks.architectures import (
 from netwright.tasks.classification import Classification, Update
 from netwright.tasks.recipe import Choice, Recipe
 from netwright.tasks.settings import Resolved, changed
+from netwright.tasks.starting import Start, start_again, with_start
 from netwright.train.task import Rhythm
 
 
@@ -57,6 +58,8 @@ class Prepared:
     preprocessing: Preprocessing
     task: Classification
     device: torch.device
+    start: Start | None = None
+    """Weights of others that the network begins with."""
 
     @property
     def recipe(self) -> Recipe:
@@ -75,6 +78,10 @@ def prepare(
     `recorded` is the run that goes on: its preprocessing is taken, and its code only if it is
     the user's own and unchanged, or with `trust_code`.
     """
+    if recorded is None:
+        resolved, start = with_start(resolved, trust_code=trust_code)
+    else:
+        start = start_again(recorded, resolved)
     recipe = resolved.recipe
     for note in resolved.notes:
         events.emit(note)
@@ -102,10 +109,12 @@ def prepare(
             count=len(train_images),
         )
     if recorded is None:
-        preprocessing = _preprocessing(dataset)
+        preprocessing = _preprocessing(dataset, start)
     else:
         preprocessing = recorded_preprocessing(recorded)
-    task = _task(recipe, dataset, architecture, preprocessing, device)
+    task = _task(recipe, dataset, architecture, preprocessing, device, start)
+    for note in start.notes(preprocessing) if start is not None else ():
+        events.emit(note)
     return Prepared(
         resolved=resolved,
         dataset=dataset,
@@ -113,6 +122,7 @@ def prepare(
         preprocessing=preprocessing,
         task=task,
         device=device,
+        start=start,
     )
 
 
@@ -143,9 +153,13 @@ def _fitting_batch(resolved: Resolved, count: int, events: e.Events) -> Resolved
     return changed(resolved, {"batch": fitting})
 
 
-def _preprocessing(dataset: Dataset) -> Preprocessing:
-    mean, std = channel_statistics(dataset.splits["train"])
+def _preprocessing(dataset: Dataset, start: Start | None) -> Preprocessing:
+    """By the statistics of the training images, or by those that the first weights go with."""
     channels, height, width = dataset.shape
+    if start is not None and len(start.mean) == channels:
+        mean, std = start.mean, start.std
+    else:
+        mean, std = channel_statistics(dataset.splits["train"])
     return Preprocessing(channels=channels, size=(height, width), mean=mean, std=std)
 
 
@@ -155,6 +169,7 @@ def _task(
     architecture: Architecture,
     preprocessing: Preprocessing,
     device: torch.device,
+    start: Start | None,
 ) -> Classification:
     general, seed = recipe.general, recipe.general.seed
     num_classes = len(dataset.classes)
@@ -166,7 +181,10 @@ def _task(
             in_channels=preprocessing.channels,
             input_size=preprocessing.size,
         )
-        _initialise(model, recipe, train_images, preprocessing)
+        if start is None:
+            _initialise(model, recipe, train_images, preprocessing)
+        else:
+            start.put_into(model, architecture.name, num_classes=num_classes)
         model = model.to(device)
     feeds = {
         "train": Feed(
