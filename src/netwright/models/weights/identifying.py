@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,8 +42,7 @@ def identify(given: Mapping[str, Shape]) -> Identity | None:
     """
     tensors = {name: torch.empty(shape, device="meta") for name, shape in given.items()}
     for entry in MODELS:
-        first = _built(entry, {}, _channels(entry))
-        if first is None or not _alike(set(own_tensors(first)), set(given)):
+        if not _alike(_names(entry.name), set(given)):
             continue
         for channels in dict.fromkeys((_channels(entry), 3, 1)):
             for options in _variants(entry):
@@ -52,7 +52,15 @@ def identify(given: Mapping[str, Shape]) -> Identity | None:
     return None
 
 
-def _alike(own: set[str], given: set[str]) -> bool:
+@functools.cache
+def _names(name: str) -> frozenset[str]:
+    """The names in the state dict of a registered network; made once, for they are many."""
+    entry = MODELS.get(name)
+    model = _built(entry, {}, _channels(entry))
+    return frozenset(own_tensors(model)) if model is not None else frozenset()
+
+
+def _alike(own: frozenset[str], given: set[str]) -> bool:
     """Whether most names are shared: the options tried change few of them."""
     return len(own & given) > 0.8 * len(own | given)
 

@@ -30,7 +30,7 @@ WRAPPERS = ("state_dict", "model_state_dict", "model")
 PREFIX = "module."
 """What `DataParallel` puts before each name."""
 
-_SPARE_MEMORY = 512 * 2**20
+_SPARE_MEMORY = 256 * 2**20
 _SPARE_CLAIM = 2**20
 _MOST_COPIES = 4  # tied weights and views of one storage are each written whole
 
@@ -41,24 +41,20 @@ def main() -> int:
     data = sys.stdin.buffer.read()
     _limit(len(data))
     try:
-        answer, tensors = _answer(data)
+        said, tensors = answer(data)
     except (MemoryError, RuntimeError) as error:  # torch says RuntimeError when memory is refused
-        answer, tensors = {"fault": _fault(error), "reason": _line(error)}, {}
+        said, tensors = {"fault": _fault(error), "reason": _line(error)}, {}
     blob = save(tensors) if tensors else b""
-    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + blob)
+    sys.stdout.buffer.write(json.dumps(said).encode() + b"\n" + blob)
     return 0
 
 
-def _limit(size: int) -> None:
-    """No more address space than the file can need, and no file written."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        used = int(file.read().split()[0]) * resource.getpagesize()
-    most = used + _MOST_COPIES * size + _SPARE_MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+def answer(data: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What there is to say of the checkpoint `data`, and its tensors if there are any.
 
-
-def _answer(data: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    `fault` is "" when all is well, with the wrappings that were `taken_off`; else it is `code`
+    (`reason` is the function it calls for), `damaged`, `empty` or `lie` (a tensor's name).
+    """
     try:
         found: Any = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -87,6 +83,15 @@ def _answer(data: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return {"fault": "lie", "reason": lie}, {}
     whole = {name: each.contiguous().clone() for name, each in tensors.items()}
     return {"fault": "", "taken_off": taken_off}, whole
+
+
+def _limit(size: int) -> None:
+    """No more address space than the file can need, and no file written."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    most = used + _MOST_COPIES * size + _SPARE_MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
 def _lie(tensors: Mapping[str, Tensor], size: int) -> str:
