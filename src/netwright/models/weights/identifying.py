@@ -45,10 +45,15 @@ def identify(given: Mapping[str, Shape]) -> Identity | None:
         if not _alike(_names(entry.name), set(given)):
             continue
         for channels in dict.fromkeys((_channels(entry), 3, 1)):
-            for options in _variants(entry):
-                model = _built(entry, options, channels)
-                if model is not None and fit_module(model, tensors, num_classes=_CLASSES).good:
-                    return Identity(name=entry.name, options=options, channels=channels)
+            fitting = [
+                options
+                for options in _variants(entry)
+                for model in [_built(entry, options, channels)]
+                if model is not None and fit_module(model, tensors, num_classes=_CLASSES).good
+            ]
+            if fitting:  # of stems that both fit, none need be named
+                options = fitting[0] if len(fitting) == 1 else {}
+                return Identity(name=entry.name, options=options, channels=channels)
     return None
 
 
@@ -67,10 +72,11 @@ def _alike(own: frozenset[str], given: set[str]) -> bool:
 
 def _variants(entry: Entry[Builder]) -> Iterator[dict[str, Any]]:
     names = {each.name for each in config.settings_of(entry.options)} if entry.options else set()
-    yield {}
     if "stem" in names:
         yield {"stem": "standard"}
         yield {"stem": "small"}
+    else:
+        yield {}
 
 
 def _channels(entry: Entry[Builder]) -> int:
