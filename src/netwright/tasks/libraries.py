@@ -45,7 +45,7 @@ def is_library_model(name: str) -> bool:
 def check_library_model(name: str) -> None:
     """Raise `SettingError` when the library is not there, and for a name it does not know."""
     library, _, model = name.partition(":")
-    known = _names(library)
+    known = _names(library, name)
     plain = model.partition(".")[0] if library == "timm" else model  # timm: resnet50.a1_in1k
     if plain not in known:
         raise UnknownNameError(
@@ -118,8 +118,7 @@ def library_facts(name: str) -> dict[str, Any]:
     return {"library": library, "version": str(version)}
 
 
-def _names(library: str) -> list[str]:
-    name = f"{library}:"
+def _names(library: str, name: str) -> list[str]:
     if library == "torchvision":
         models = _module("torchvision.models", name)
         return [str(each) for each in models.list_models(module=models)]
@@ -129,6 +128,7 @@ def _names(library: str) -> list[str]:
 def _module(place: str, name: str) -> Any:
     library = place.partition(".")[0]
     try:
+        importlib.import_module(library)  # first, so that an absent one is told from a broken one
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
         if error.name != library:
