@@ -45,6 +45,7 @@ from netwright.tasks.classification import Classification, Update
 from netwright.tasks.recipe import Choice, Recipe
 from netwright.tasks.settings import Resolved, changed
 from netwright.tasks.starting import Start, start_again, with_start
+from netwright.tasks.stems import stem_notes
 from netwright.train.task import Rhythm
 
 
@@ -113,7 +114,8 @@ def prepare(
     else:
         preprocessing = recorded_preprocessing(recorded)
     task = _task(recipe, dataset, architecture, preprocessing, device, start)
-    for note in start.notes(preprocessing) if start is not None else ():
+    said = stem_notes(architecture.name, architecture.options, preprocessing.size)
+    for note in [*said, *(start.notes(preprocessing) if start is not None else ())]:
         events.emit(note)
     return Prepared(
         resolved=resolved,
