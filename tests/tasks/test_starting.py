@@ -249,6 +249,7 @@ class Trap:
         ("nan.safetensors", 3, "hold NaN"),
         ("cut.safetensors", 3, "is damaged"),
         ("resnet:nan.safetensors", 2, 'No adapter called "resnet"'),
+        ("https://x.org/a.pth", 2, "is an address; weights are read from files"),
         ("\0", 2, "There is no weights file"),
         ("x" * 5000, 3, "Cannot read"),
     ],
@@ -294,6 +295,8 @@ def test_an_adapter_sets_the_options_its_weights_need(tmp_path, shared_data):
     _, said, start = begun(tmp_path / "run", model="squeezenet1_0", data="shapes", **settings)
     options = Run(tmp_path / "run").model["architecture"]["options"]
     assert (options["stem"], options["head_padding"]) == ("standard", 1)
+    settled = "model.stem=standard model.head_padding=1"
+    assert f"the weights say how the network is built: {settled}" in said
     assert start["tensors"] == 50
     assert "the weights were trained on images of 227x227; these are 32x32 (data.size)" in said
     with pytest.raises(SettingError, match=r"need model\.stem=standard; it is small"):

@@ -10,6 +10,7 @@ All must fit but the head, which is drawn anew for other classes. What was loade
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -276,6 +277,12 @@ def _read(spec: str) -> Start:
 
 def _place(spec: str) -> tuple[Entry[Adapter] | None, Path]:
     """The adapter that is named, if one is, and the file or run folder."""
+    if "://" in spec:
+        raise SettingError(
+            "{address} is an address; weights are read from files.",
+            hint="Download it, compare its checksum with the published one, and give the file.",
+            address=spec,
+        )
     path = Path(spec).expanduser()
     if _exists(path):
         return None, path.resolve()
@@ -323,7 +330,7 @@ def _with_run_as_model(resolved: Resolved, *, trust_code: bool) -> Resolved:
     """A MODEL that is a run folder, or a `.safetensors` beside its recipe, spelled out."""
     name = resolved.recipe.model.name
     path = Path(name).expanduser()
-    if name in MODELS or not _exists(path):
+    if name in MODELS or path.suffix == ".py" or not _exists(path):
         return resolved
     run = _run_of(path.resolve())
     asked = dict(resolved.recipe.model.options)
@@ -367,7 +374,8 @@ def _agreeing(resolved: Resolved, start: Start) -> Resolved:
     if chosen != start.network:
         if resolved.origins.get("model.name", "default") == "default":
             needed = {f"model.{name}": value for name, value in start.options.items()}
-            return changed(resolved, {"model.name": start.network, **needed}, origin=origin)
+            changes = {"model.name": start.network, **needed}
+            return _told(changed(resolved, changes, origin=origin), changes)
         if start.adapter is None:  # another network of the same names and shapes may do
             return resolved
         raise SettingError(
@@ -395,7 +403,17 @@ def _agreeing(resolved: Resolved, start: Start) -> Resolved:
                 value=show(value),
                 given=show(given),
             )
-    return changed(resolved, changes, origin=origin)
+    return _told(changed(resolved, changes, origin=origin), changes) if changes else resolved
+
+
+def _told(resolved: Resolved, changes: Mapping[str, Any]) -> Resolved:
+    """`resolved` with a note of what was taken over from the weights."""
+    note = _note(
+        "NOTE",
+        "the weights say how the network is built: {settings}",
+        settings=" ".join(f"{name}={show(value)}" for name, value in changes.items()),
+    )
+    return dataclasses.replace(resolved, notes=(*resolved.notes, note))
 
 
 def _note(word: str, template: str, **values: Any) -> Noted:

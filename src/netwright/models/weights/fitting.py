@@ -110,12 +110,8 @@ def fit_module(
 ) -> Fit:
     """How `tensors` fit `model`; without `num_classes` its head must fit too."""
     last = last_layer(model) if num_classes is not None else None
-    head = [
-        f"{name}.{inner}"
-        for name, each in model.named_modules()
-        if each is last
-        for inner, _ in each.named_parameters()
-    ]
+    inside = {id(each) for each in last.parameters()} if last is not None else set()
+    head = [name for name, each in model.named_parameters() if id(each) in inside]
     return fit(
         shapes(own_tensors(model)),
         shapes(tensors),
