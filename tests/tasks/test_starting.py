@@ -191,6 +191,24 @@ def test_a_run_goes_on_without_the_file_it_started_from(tmp_path, file):
     assert training.train(None, resume=str(tmp_path / "run"), asked=asked).steps == 3
 
 
+def test_the_command_that_started_a_run_goes_on_with_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save_file(mlp().state_dict(), "a.safetensors")
+    begun(tmp_path / "first")
+    again = ["steps=1", "--resume", "auto", "--run-dir"]
+    for words in (
+        ["mlp", "model.hidden=[12]", "model.weights=a.safetensors", *again, "one"],
+        ["mlp", "model.hidden=[12]", "model.weights=first", *again, "two"],
+        ["first", *again, "three"],
+    ):
+        for _ in range(2):
+            assert main(["train", "digits", *words]) == 0, capsys.readouterr().err
+    save_file(mlp().state_dict(), "b.safetensors")
+    other = ["mlp", "model.hidden=[12]", "model.weights=b.safetensors", *again, "one"]
+    assert main(["train", "digits", *other]) == 2
+    assert "These settings differ from those of the run" in capsys.readouterr().err
+
+
 def test_a_run_without_a_checkpoint_begins_again_with_the_same_weights(tmp_path, file):
     weights, _, _ = begun(tmp_path / "run", model__weights=str(file), run__checkpoint_every=1)
     _forget(tmp_path / "run")
@@ -251,6 +269,9 @@ class Trap:
         ("resnet:nan.safetensors", 2, 'No adapter called "resnet"'),
         ("https://x.org/a.pth", 2, "is an address; weights are read from files"),
         ("\0", 2, "There is no weights file"),
+        ("~nobody-here/a.pth", 2, "There is no weights file"),
+        ("/a.safetensors", 2, "There is no weights file"),
+        ("resnet-cifar:\0", 2, "There is no weights file"),
         ("x" * 5000, 3, "Cannot read"),
     ],
 )

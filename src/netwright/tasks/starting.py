@@ -229,6 +229,29 @@ def start_again(run: Run, resolved: Resolved) -> Start | None:
     return start
 
 
+def as_started(asked: Mapping[str, Any], run: Run) -> dict[str, Any]:
+    """`asked` with the weights `run` started from named as the run recorded them.
+
+    The command that started a run may be given again to go on with it: `model.weights=a.pth`
+    is then the file recorded with its whole path, and a MODEL that is a run is its network.
+    """
+    recorded = run.model.get("start")
+    if not isinstance(recorded, Mapping) or not isinstance(recorded.get("weights"), str):
+        return dict(asked)
+    weights = str(recorded["weights"])
+    _, path = _place(weights)
+    known = {str(path), weights, str(recorded.get("run"))}
+    same = dict(asked)
+    given = same.get("model.weights")
+    if isinstance(given, str) and str(_place(given)[1]) in known:
+        same["model.weights"] = weights
+    for name in ("model", "model.name"):
+        model = same.get(name)
+        if isinstance(model, str) and str(_path(model)) in known:
+            del same[name]
+    return same
+
+
 def _read(spec: str) -> Start:
     adapter, path = _place(spec)
     run = _run_of(path)
@@ -283,15 +306,23 @@ def _place(spec: str) -> tuple[Entry[Adapter] | None, Path]:
             hint="Download it, compare its checksum with the published one, and give the file.",
             address=spec,
         )
-    path = Path(spec).expanduser()
+    path = _path(spec)
     if _exists(path):
-        return None, path.resolve()
+        return None, path
     name, colon, rest = spec.partition(":")
-    if colon and (name in ADAPTERS or _exists(Path(rest).expanduser())):
-        return ADAPTERS.get(name), Path(rest).expanduser().resolve()
+    if colon and (name in ADAPTERS or _exists(_path(rest))):
+        return ADAPTERS.get(name), _path(rest)
     if spec == "latest" or is_run(runs_root() / spec):
         return None, find_run(spec).path.resolve()
-    return None, path.absolute()
+    return None, path
+
+
+def _path(text: str) -> Path:
+    """An absolute path; of a text that no system would take as one, the text as it is."""
+    try:
+        return Path(text).expanduser().resolve()
+    except (OSError, ValueError, RuntimeError):  # a zero byte in it, or the home of nobody
+        return Path(text).absolute()
 
 
 def _exists(path: Path) -> bool:
@@ -305,7 +336,9 @@ def _run_of(path: Path) -> Run | None:
     """The run that a folder is, or a weights file is of: its best, or one of its checkpoints."""
     places = [path]
     if path.suffix == ".safetensors":
-        places += [path.parent, path.parents[2] if path.parents[1].name == "ckpt" else path.parent]
+        places.append(path.parent)  # best.safetensors, or ckpt/step-000000123/weights.safetensors
+        if path.parent.parent.name == "ckpt":
+            places.append(path.parent.parent.parent)
     for place in places:
         if is_run(place):
             return Run(place)
@@ -329,12 +362,12 @@ def _recorded_network(run: Run) -> tuple[str | None, dict[str, Any]]:
 def _with_run_as_model(resolved: Resolved, *, trust_code: bool) -> Resolved:
     """A MODEL that is a run folder, or a `.safetensors` beside its recipe, spelled out."""
     name = resolved.recipe.model.name
-    path = Path(name).expanduser()
+    path = _path(name)
     if name in MODELS or path.suffix == ".py" or not _exists(path):
         return resolved
-    run = _run_of(path.resolve())
+    run = _run_of(path)
     asked = dict(resolved.recipe.model.options)
-    weights = resolved.recipe.model_common.weights or str(path.resolve())
+    weights = resolved.recipe.model_common.weights or str(path)
     if run is not None:
         network, options = _recorded_network(run)
         if network is None:

@@ -55,7 +55,7 @@ def read_weights_file(path: str | Path) -> WeightsFile:
     would have to run code to be read; `CheckpointError` when it is damaged; `ExhaustedError` when
     it is larger than the memory.
     """
-    path = Path(path).expanduser()
+    path = Path(path)
     data = _bytes(path)
     digest = hashlib.sha256(data).hexdigest()
     if not _is_safetensors(data) and data.startswith((_ZIP, _PICKLE)):
