@@ -23,8 +23,10 @@ from netwright.augment import AUGMENTATIONS
 from netwright.core.config import Setting, settings_of, show
 from netwright.core.registry import Entry
 from netwright.data.sources import SOURCES
+from netwright.export.formats import FORMATS
 from netwright.inspection.outline import outline
 from netwright.models import MODELS
+from netwright.models.adapters import ADAPTERS
 from netwright.nn.activations import ACTIVATIONS
 from netwright.nn.initialisation import gain
 from netwright.nn.initialisers import INITIALISERS
@@ -79,6 +81,15 @@ def families() -> tuple[Family, ...]:
                 "multiply-adds for these": lambda e: _short(_small(e)[1]),
                 "smallest image": lambda e: str(e.facts.get("smallest", 1)),
             },
+        ),
+        Family(
+            title="Adapters",
+            page="adapters",
+            chosen="model.weights=NAME:FILE",
+            prefix="model.weights.",
+            package="netwright.models.adapters",
+            leaves=ADAPTERS,
+            columns={},
         ),
         Family(
             title="Data",
@@ -157,6 +168,15 @@ def families() -> tuple[Family, ...]:
             package="netwright.augment",
             leaves=AUGMENTATIONS,
             columns={"order": _fact("order"), "value": _value},
+        ),
+        Family(
+            title="Export formats",
+            page="formats",
+            chosen="--format NAME",
+            prefix="format.",
+            package="netwright.export.formats",
+            leaves=FORMATS,
+            columns={"file": _fact("suffix"), "runs in": _fact("runtime")},
         ),
         Family(
             title="Activations",

@@ -47,6 +47,9 @@ class SqueezeNetOptions:
     )
     stem: StemName = setting("auto", help=STEM_HELP)
     width: float = setting(1.0, gt=0, le=4, help="factor on the width of every layer")
+    head_padding: int = setting(
+        0, ge=0, le=1, help="padding of the last convolution; 1 for the weights of its authors"
+    )
 
 
 class SqueezeNet(nn.Module):
@@ -87,7 +90,7 @@ class SqueezeNet(nn.Module):
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Sequential(
             nn.Dropout(options.dropout),
-            nn.Conv2d(channels, num_classes, kernel_size=1),
+            nn.Conv2d(channels, num_classes, kernel_size=1, padding=options.head_padding),
             activation(options.act),
             nn.AdaptiveAvgPool2d(1),
         )
@@ -131,8 +134,11 @@ def _register(version: str, params: int, macs: int, standard_smallest: int) -> B
         dropout: float = 0.5,
         stem: StemName = "auto",
         width: float = 1.0,
+        head_padding: int = 0,
     ) -> nn.Module:
-        options = SqueezeNetOptions(act=act, norm=norm, dropout=dropout, stem=stem, width=width)
+        options = SqueezeNetOptions(
+            act=act, norm=norm, dropout=dropout, stem=stem, width=width, head_padding=head_padding
+        )
         model = SqueezeNet(version, num_classes, in_channels, input_size, options)
         initialise(model, act, head=model.classifier[1])
         return model

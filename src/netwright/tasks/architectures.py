@@ -22,6 +22,12 @@ from netwright.core.factories import (
 from netwright.data.preprocessing import Preprocessing
 from netwright.models import MODELS
 from netwright.records.run import Run
+from netwright.tasks.libraries import (
+    build_library_model,
+    check_library_model,
+    is_library_model,
+    library_facts,
+)
 
 CODE_FOLDER = "code"
 LARGEST_SIDE = 4096  # as data.size allows
@@ -31,12 +37,17 @@ LARGEST_SIDE = 4096  # as data.size allows
 class Architecture:
     """How to build a network again: kept in `model.json`.
 
-    `factory` is None for a registered name.
+    `factory` is None for a registered name and for a model of a library, `torchvision:resnet18`.
     """
 
     name: str
     options: Mapping[str, Any]
     factory: Factory | None = None
+
+    @property
+    def registered(self) -> bool:
+        """Whether it is a network of this package, and no code of others."""
+        return self.factory is None and not is_library_model(self.name)
 
     def build(
         self, *, num_classes: int, in_channels: int, input_size: tuple[int, int]
@@ -49,7 +60,11 @@ class Architecture:
         offered = {
             "num_classes": num_classes, "in_channels": in_channels, "input_size": input_size,
         }  # fmt: skip
-        if self.factory is None:
+        if is_library_model(self.name):
+            module = build_library_model(
+                self.name, num_classes=num_classes, in_channels=in_channels, options=self.options
+            )
+        elif self.factory is None:
             module = models.build(
                 self.name,
                 num_classes=num_classes,
@@ -70,6 +85,8 @@ class Architecture:
 
     def to_json(self) -> dict[str, Any]:
         facts: dict[str, Any] = {"name": self.name, "options": dict(self.options)}
+        if is_library_model(self.name):
+            facts |= library_facts(self.name)
         if self.factory is not None and self.factory.path is not None:
             facts |= {
                 "factory": self.factory.spec,
@@ -84,6 +101,9 @@ def find_architecture(name: str, options: Mapping[str, Any]) -> Architecture:
     """The architecture a recipe names."""
     if name in MODELS:
         return Architecture(name=MODELS.get(name).name, options=options)
+    if is_library_model(name):
+        check_library_model(name)
+        return Architecture(name=name, options=options)
     if is_factory(name):
         return Architecture(name=name, options=options, factory=find_factory(name))
     return Architecture(name=MODELS.get(name).name, options=options)  # raises, with near names
@@ -101,6 +121,9 @@ def recorded_architecture(run: Run, *, trust_code: bool) -> Architecture:
     if not isinstance(options, Mapping) or not all(isinstance(each, str) for each in options):
         raise damaged_model(run, "architecture.options")
     name = str(facts["name"])
+    if is_library_model(name):
+        check_library_model(name)
+        return Architecture(name=name, options=dict(options))
     if "factory" not in facts:
         return Architecture(name=MODELS.get(name).name, options=dict(options))
     kept = Path(str(facts.get("file") or "")).name

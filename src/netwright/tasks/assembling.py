@@ -26,7 +26,7 @@ from netwright.nn.losses import LOSSES
 from netwright.optim.optimizers import OPTIMIZERS
 from netwright.optim.schedules import SCHEDULES, ScheduleCommon
 from netwright.tasks import TASKS
-from netwright.tasks.recipe import Choice, General, Recipe, RunOptions
+from netwright.tasks.recipe import Choice, General, ModelCommon, Recipe, RunOptions
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Group:
 
 GROUPS: Mapping[str, Group] = {
     "data": Group(DataOptions, SOURCES, None, open_names=True),
-    "model": Group(None, MODELS, "resnet20", open_names=True),
+    "model": Group(ModelCommon, MODELS, "resnet20", open_names=True),
     "optim": Group(None, OPTIMIZERS, "adamw"),
     "sched": Group(ScheduleCommon, SCHEDULES, "one-cycle"),
     "init": Group(None, INITIALISERS, None),
@@ -88,6 +88,7 @@ class _Assembly:
             made[name] = self._choice(name)
         given = self._inside("init").get("name") not in (None, "none")
         made["init"] = self._choice("init") if given else None
+        made["model_common"] = self._common("model")
         made["sched_common"] = self._common("sched")
         made["aug"] = self._augmentations()
         made["run"] = self._built(RunOptions, self._inside("run"), "run.")

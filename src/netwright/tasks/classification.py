@@ -113,7 +113,7 @@ class Classification(Task):
         self.replaced: dict[str, str] = {}
         """Unreadable files met while training, with the reason; each was stood in for."""
         # GoogLeNet has; asked once, for a module answers slowly about what it has not.
-        self._has_heads_half_way = hasattr(model, "aux_logits")
+        self._has_heads_half_way = hasattr(model, "aux_logits") and hasattr(model, "aux_weight")
         self._base_rates = [float(group["lr"]) for group in optimizer.param_groups]
 
     def set_speed(self, speed: Speed) -> None:

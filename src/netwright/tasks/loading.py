@@ -125,7 +125,7 @@ def load(run: str | Path, *, trust_code: bool = False, device: str = "auto") -> 
     architecture = recorded_architecture(found, trust_code=trust_code)
     weights = _weights(found)
     shape = (len(classes), preprocessing)
-    if architecture.factory is None:  # a lie about the size is found before memory is taken
+    if architecture.registered:  # a lie about the size is found before memory is taken
         with torch.device("meta"):
             _refuse_unfit(_build(architecture, *shape), weights, found)
     with reproducible():

@@ -46,6 +46,8 @@ from netwright.tasks.extras import refuse_absent_extra
 from netwright.tasks.recipe import Choice, Recipe
 from netwright.tasks.settings import Resolved, changed
 from netwright.tasks.speed import asked, is_open, try_out
+from netwright.tasks.starting import Start, start_again, with_start
+from netwright.tasks.stems import stem_notes
 from netwright.train.task import Rhythm
 
 FEWEST_STEPS = 500  # in a shorter run a trial of some 30 steps is no small part of it
@@ -61,6 +63,8 @@ class Prepared:
     preprocessing: Preprocessing
     task: Classification
     device: torch.device
+    start: Start | None = None
+    """Weights of others that the network begins with."""
 
     @property
     def recipe(self) -> Recipe:
@@ -79,6 +83,10 @@ def prepare(
     `recorded` is the run that goes on: its preprocessing is taken, and its code only if it is
     the user's own and unchanged, or with `trust_code`.
     """
+    if recorded is None:
+        resolved, start = with_start(resolved, trust_code=trust_code)
+    else:
+        start = start_again(recorded, resolved)
     recipe = resolved.recipe
     for note in resolved.notes:
         events.emit(note)
@@ -102,10 +110,13 @@ def prepare(
     recipe = resolved.recipe
     _refuse_large_batch(recipe, len(train_images))
     if recorded is None:
-        preprocessing = _preprocessing(dataset)
+        preprocessing = _preprocessing(dataset, start)
     else:
         preprocessing = recorded_preprocessing(recorded)
-    task = _task(recipe, dataset, architecture, preprocessing, device)
+    task = _task(recipe, dataset, architecture, preprocessing, device, start)
+    said = stem_notes(architecture.name, architecture.options, preprocessing.size)
+    for note in [*said, *(start.notes(preprocessing) if start is not None else ())]:
+        events.emit(note)
     _note_parted_norms(task, events)
     resolved = _with_speed(resolved, task, events, new=recorded is None)
     return Prepared(
@@ -115,6 +126,7 @@ def prepare(
         preprocessing=preprocessing,
         task=task,
         device=device,
+        start=start,
     )
 
 
@@ -233,9 +245,13 @@ def _with_speed(
     return changed(resolved, found, origin="measured here")
 
 
-def _preprocessing(dataset: Dataset) -> Preprocessing:
-    mean, std = channel_statistics(dataset.splits["train"])
+def _preprocessing(dataset: Dataset, start: Start | None) -> Preprocessing:
+    """By the statistics of the training images, or by those that the first weights go with."""
     channels, height, width = dataset.shape
+    if start is not None and len(start.mean) == channels:
+        mean, std = start.mean, start.std
+    else:
+        mean, std = channel_statistics(dataset.splits["train"])
     return Preprocessing(channels=channels, size=(height, width), mean=mean, std=std)
 
 
@@ -245,6 +261,7 @@ def _task(
     architecture: Architecture,
     preprocessing: Preprocessing,
     device: torch.device,
+    start: Start | None,
 ) -> Classification:
     general, seed = recipe.general, recipe.general.seed
     num_classes = len(dataset.classes)
@@ -256,7 +273,10 @@ def _task(
             in_channels=preprocessing.channels,
             input_size=preprocessing.size,
         )
-        _initialise(model, recipe, train_images, preprocessing)
+        if start is None:
+            _initialise(model, recipe, train_images, preprocessing)
+        else:
+            start.put_into(model, architecture.name, num_classes=num_classes)
         model = model.to(device)
     augmentation = Augmentation(recipe.aug, mean=preprocessing.mean, std=preprocessing.std)
     feeds = {

@@ -31,6 +31,16 @@ class General:
 
 
 @config
+class ModelCommon:
+    """The settings of any model, registered or not."""
+
+    weights: str | None = setting(
+        None,
+        help="what the network starts from: a .safetensors or .pth file, a run, ADAPTER:FILE",
+    )
+
+
+@config
 class RunOptions:
     """How a run is saved, averaged and ended."""
 
@@ -94,6 +104,7 @@ class Recipe:
     general: General
     data: DataOptions
     model: Choice
+    model_common: ModelCommon
     optim: Choice
     sched: Choice
     sched_common: ScheduleCommon

@@ -15,6 +15,7 @@ from netwright.records.run import Run
 from netwright.tasks.preparing import Prepared, prepare
 from netwright.tasks.running import Trained, announce, carry_out, note, trained
 from netwright.tasks.settings import Resolved, changed, read_config
+from netwright.tasks.starting import as_started
 from netwright.train.checkpoints import Checkpoint, Checkpoints
 from netwright.train.run_folder import RunFolder
 from netwright.train.weights import read_weights
@@ -32,6 +33,7 @@ def go_on(
     of them may not change, `DataError` when the data are others, `CheckpointError` when no
     checkpoint verifies, `RunBusyError` when another process holds the run.
     """
+    asked = as_started(asked, run)
     before = read_config(str(run.path / "config.yaml"))
     now = changed(before, asked)
     _refuse_other_settings(before, now)

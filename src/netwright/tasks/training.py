@@ -57,11 +57,11 @@ def train(
     if resolved is None:
         raise SettingError("No data: give DATA, or a recipe with --config.")
     if dry_run:
-        return _rehearse(resolved, events)
+        return _rehearse(resolved, events, trust_code=trust_code)
     if run_dir is not None and not _barely_begun(run_dir):
         refuse_unfit(run_dir)
         refuse_taken(run_dir)  # before the data are read, which can take minutes
-    prepared = prepare(resolved, events)
+    prepared = prepare(resolved, events, trust_code=trust_code)
     with contextlib.closing(_folder(run_dir, prepared)) as folder:
         write_first(folder, prepared, command)
         events.emit(note("run", "{path}", path=str(folder.path)))
@@ -92,11 +92,11 @@ def _barely_begun(path: Path) -> bool:
     return not all(written) and not (path / "ckpt").exists()
 
 
-def _rehearse(resolved: Resolved, events: e.Events) -> Trained:
+def _rehearse(resolved: Resolved, events: e.Events, *, trust_code: bool) -> Trained:
     """Two steps of everything, in a folder that is thrown away."""
     short = changed(resolved, {"steps": DRY_STEPS})
     with tempfile.TemporaryDirectory(prefix="netwright-dry-") as place:
-        prepared = prepare(short, events)
+        prepared = prepare(short, events, trust_code=trust_code)
         with contextlib.closing(_folder(Path(place) / "run", prepared)) as folder:
             write_first(folder, prepared, "")
             announce(prepared, events)

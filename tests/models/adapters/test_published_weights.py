@@ -69,9 +69,9 @@ def test_mobilenet_v2_answers_as_recorded(shared_data: Path) -> None:
     "cifar10.zip", "weights/resnet20_cifar10.safetensors", "weights/resnet32_cifar10.safetensors"
 )
 def test_resnets_of_cifar_classify_as_published(
-    name: Any, accuracy: float, shared_data: Path
+    name: str, accuracy: float, shared_data: Path
 ) -> None:
-    network = load_resnet_cifar(shared_data / "weights" / f"{name}_cifar10.safetensors", name=name)
+    network = load_resnet_cifar(shared_data / "weights" / f"{name}_cifar10.safetensors")
     images, target = cifar_images(shared_data / "cifar10.zip", 1000)
     logits = torch.cat([network(part) for part in images.split(250)])
     assert (logits.argmax(1) == target).float().mean() >= accuracy

@@ -17,6 +17,7 @@ from netwright.core.registry import Entry, Registry
 
 FAMILIES: Mapping[str, tuple[str, str]] = {
     "models": ("netwright.models", "MODELS"),
+    "adapters": ("netwright.models.adapters", "ADAPTERS"),
     "data": ("netwright.data.sources", "SOURCES"),
     "losses": ("netwright.nn.losses", "LOSSES"),
     "initialisers": ("netwright.nn.initialisers", "INITIALISERS"),
@@ -35,7 +36,7 @@ LISTED = (*FAMILIES, "recipes", "runs")
     "ls",
     group="Look up",
     usage="FAMILY [QUERY]",
-    about="FAMILY is one of models, data, losses, initialisers, optimizers, schedules, "
+    about="FAMILY is one of models, adapters, data, losses, initialisers, optimizers, schedules, "
     "augmentations, tasks, formats, recipes, runs. QUERY is a part of a name or of its line.",
     examples=("netwright ls models resnet", "netwright ls runs", "netwright ls optimizers --json"),
 )

@@ -29,8 +29,8 @@ if TYPE_CHECKING:  # at run time it brings torch, which --help must not
     usage="[DATA] [MODEL] [key=value ...] [--resume RUN]",
     settings="any setting of the run, such as epochs=5 optim.lr=0.1 aug.flip=true",
     about="DATA is a name, a folder of class folders, a CSV or JSONL of paths and labels, idx "
-    "files, or file.py:factory. MODEL is a name or file.py:factory. Ctrl-C saves and says how to "
-    "go on.",
+    "files, or file.py:factory. MODEL is a name, a run, file.py:factory, or timm:NAME or "
+    "torchvision:NAME where they are installed. Ctrl-C saves and says how to go on.",
     examples=(
         "netwright train digits",
         "netwright train flowers/ resnet20 epochs=20 optim.lr=0.05",

@@ -11,39 +11,48 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from netwright.models.adapters import Pretrained
-from netwright.models.adapters.state_dicts import load_state_dict, read_state_dict
-from netwright.models.mobilenet_v2 import mobilenet_v2
+from netwright.models.adapters import ADAPTERS, Pretrained, load_pretrained
 
+NAME = "mobilenet-v2-tensorflow"
 _HEAD = "classifier.1"
+_BACKGROUND = 1001
 
 
-def load_mobilenet_v2(path: str | Path) -> Pretrained:
-    """MobileNetV2 with the weights of `path`, in floats; 1,000 classes of ImageNet.
+def _recognises(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bool:
+    return f"{_HEAD}.weight_q" in tensors and "features.18.0.weight_q" in tensors
+
+
+@ADAPTERS.register(
+    NAME,
+    network="mobilenet_v2",
+    needs={"norm": "none", "padding": "same"},
+    recognises=_recognises,
+    short_side=256,
+    size=(224, 224),
+    mean=(128 / 255, 128 / 255, 128 / 255),
+    std=(128 / 255, 128 / 255, 128 / 255),
+    source="google-coral/test_data, mobilenet_v2_1.0_224_quant.tflite, Apache-2.0",
+)
+def mobilenet_v2_tensorflow(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """MobileNetV2 of ImageNet from 8 bits, its norms folded, for TensorFlow's padding.
 
     The network is `mobilenet_v2` with `norm=none`, for the norms are folded, and
     `padding=same`, for the weights expect TensorFlow's padding. The first of its 1,001 classes,
-    "background", is left out. Raises `CheckpointError` for a file that cannot be read and
-    `SettingError` for weights of another network.
+    "background", is left out.
     """
-    tensors = dequantise(read_state_dict(path))
-    for name, each in tensors.items():
+    floats = dequantise(tensors)
+    for name, each in floats.items():
         if name.startswith(_HEAD):  # a 1x1 convolution over the mean of each map
-            tensors[name] = each.flatten(1)[1:] if each.dim() > 1 else each[1:]
-    with torch.random.fork_rng(devices=[]):  # the first weights are drawn only to be replaced
-        model = mobilenet_v2(norm="none", padding="same")
-    load_state_dict(model, tensors, source=str(path))
-    return Pretrained(
-        module=model.eval(),
-        short_side=256,
-        size=(224, 224),
-        mean=(128 / 255, 128 / 255, 128 / 255),
-        std=(128 / 255, 128 / 255, 128 / 255),
-        source="google-coral/test_data, mobilenet_v2_1.0_224_quant.tflite, Apache-2.0",
-    )
+            classes = slice(1, None) if len(each) == _BACKGROUND else slice(None)
+            floats[name] = each.flatten(1)[classes] if each.dim() > 1 else each[classes]
+    return floats
+
+
+def load_mobilenet_v2(path: str | Path) -> Pretrained:
+    """MobileNetV2 with the weights of `path`, in floats; 1,000 classes of ImageNet."""
+    return load_pretrained(NAME, path)
 
 
 def dequantise(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -51,6 +60,7 @@ def dequantise(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     What is not quantised stays as it is.
 
+    >>> import torch
     >>> q = {"a.weight_q": torch.tensor([0, 128, 255], dtype=torch.uint8),
     ...      "a.weight_scale": torch.tensor(0.5), "a.weight_zero_point": torch.tensor(128)}
     >>> dequantise(q)["a.weight"].tolist()
@@ -60,6 +70,9 @@ def dequantise(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, each in tensors.items():
         if name.endswith(".weight_q"):
             layer = name.removesuffix("_q")
+            if f"{layer}_scale" not in tensors or f"{layer}_zero_point" not in tensors:
+                floats[name] = each  # left as it is, to be refused by its name
+                continue
             scale, zero_point = tensors[f"{layer}_scale"], tensors[f"{layer}_zero_point"]
             floats[layer] = (each.float() - zero_point.float()) * scale
         elif not name.endswith((".weight_scale", ".weight_zero_point")):

@@ -1,0 +1,457 @@
+"""`model.weights`: a network that begins with weights from a file instead of random ones.
+
+    netwright train flowers/ resnet18 model.weights=resnet18-f37072fd.pth
+    netwright train flowers/ runs/latest                   # the network of a run, and its weights
+    netwright train flowers/ model.weights=squeezenet-deep-compression:weights.safetensors
+
+All must fit but the head, which is drawn anew for other classes. What was loaded is kept in
+`model.json` under `start`; a run that goes on takes its weights from its checkpoints.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from netwright.core.config import show
+from netwright.core.errors import CheckpointError, SettingError
+from netwright.core.events import Noted
+from netwright.core.registry import Entry
+from netwright.data.preprocessing import Preprocessing
+from netwright.models import MODELS
+from netwright.models.adapters import ADAPTERS, Adapter, network_of, recognised
+from netwright.models.weights.fitting import Fit, fit_module, put, shapes
+from netwright.models.weights.identifying import identify
+from netwright.models.weights.reading import read_weights_file
+from netwright.nn.stem import is_small
+from netwright.records.run import Run, find_run, is_run, runs_root
+from netwright.tasks.architectures import recorded_architecture, recorded_preprocessing
+from netwright.tasks.settings import Resolved, changed, read_config
+from netwright.train.weights import FORMAT, UnreadableWeightsError, unpack
+
+
+@dataclass(kw_only=True)
+class Start:
+    """Weights of others: where they come from, and, once they are in a network, what fitted."""
+
+    place: str
+    """`FILE`, or `ADAPTER:FILE`, absolute."""
+    path: Path
+    sha256: str
+    tensors: Mapping[str, Tensor]
+    adapter: Entry[Adapter] | None = None
+    run: Run | None = None
+    taken_off: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    size: tuple[int, int] | None = None
+    network: str | None = None
+    """The registered network they are known to be of."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    fit: Fit | None = None
+    converted: tuple[str, ...] = ()
+    num_classes: int = 0
+
+    def put_into(self, model: nn.Module, name: str, *, num_classes: int) -> None:
+        """Load what fits into `model`, called `name`; raises `SettingError` if too little does."""
+        found = fit_module(model, self.tensors, num_classes=num_classes)
+        if not found.good:
+            raise self._unfit(found, name)
+        self.converted = put(model, self.tensors, found, source=str(self.path))
+        self.fit, self.num_classes = found, num_classes
+
+    def notes(self, preprocessing: Preprocessing) -> list[Noted]:
+        """What was loaded and how, for the user."""
+        assert self.fit is not None, "said after put_into"
+        notes = [
+            _note(
+                "OK",
+                "weights: {count} tensors from {path}",
+                count=len(self.fit.fitting),
+                path=str(self.path),
+            )
+        ]
+        if self.adapter is not None:
+            notes.append(
+                _note(
+                    "NOTE",
+                    "the weights are read by the adapter {adapter}: {source}",
+                    adapter=self.adapter.name,
+                    source=self.adapter.facts["source"],
+                )
+            )
+        if self.taken_off:
+            notes.append(
+                _note(
+                    "NOTE",
+                    "the names of the weights are taken out of {wrappings}",
+                    wrappings=", ".join(self.taken_off),
+                )
+            )
+        if self.fit.fresh and self.fit.given_classes:
+            notes.append(
+                _note(
+                    "NOTE",
+                    "the head begins anew: {given} classes in the file, {own} here ({names})",
+                    given=self.fit.given_classes,
+                    own=self.num_classes,
+                    names=", ".join(self.fit.fresh),
+                )
+            )
+        elif self.fit.fresh:
+            notes.append(
+                _note(
+                    "NOTE",
+                    "the head begins anew: the file has none ({names})",
+                    names=", ".join(self.fit.fresh),
+                )
+            )
+        if self.converted:
+            notes.append(
+                _note(
+                    "NOTE",
+                    "the weights are {kinds} in the file and were converted",
+                    kinds=", ".join(self.converted),
+                )
+            )
+        return [*notes, *self._notes_on_images(preprocessing)]
+
+    def _notes_on_images(self, preprocessing: Preprocessing) -> list[Noted]:
+        used = {
+            "mean": show([round(each, 4) for each in preprocessing.mean]),
+            "std": show([round(each, 4) for each in preprocessing.std]),
+        }
+        if self.mean == preprocessing.mean and self.std == preprocessing.std:
+            template = "images are normalised as the weights expect: mean {mean}, std {std}"
+        else:
+            template = (
+                "images are normalised by the training data, mean {mean}, std {std}: the file "
+                "does not say what its weights expect"
+            )
+        notes = [Noted(word="NOTE", template=template, values=used)]
+        if self.size is not None and self.size != preprocessing.size:
+            notes.append(
+                _note(
+                    "NOTE",
+                    "the weights were trained on images of {given}; these are {own} (data.size)",
+                    given=_times(self.size),
+                    own=_times(preprocessing.size),
+                )
+            )
+        return notes
+
+    def _unfit(self, found: Fit, model: str) -> SettingError:
+        """What fits, what does not, and whose weights they are."""
+        whose = identify(shapes(self.tensors))
+        kernels = [shape for shape in found.own.values() if len(shape) == 4]
+        if whose is None and self.network is not None:
+            hint = "The run they come from trained {network}, with options of its own."
+        elif whose is None:
+            hint = "They fit none of the registered networks with the options it has by default."
+        elif whose.name != model:
+            hint = "They are the weights of {near}: give that as MODEL."
+        elif whose.options:
+            hint = "They fit {near}."
+        elif kernels and whose.channels != kernels[0][1]:
+            hint = "They are for images of {channels} channels: set data.channels={channels}."
+        else:
+            hint = "They fit {near} with the options it has by default."
+        return SettingError(
+            "The weights in {source} do not fit {model}: {fitting} of {total} tensors fit; "
+            "{differences}.",
+            hint=hint,
+            source=str(self.path),
+            model=model,
+            fitting=len(found.fitting),
+            total=len(found.own),
+            differences=found.differences,
+            near=str(whose or ""),
+            network=self.network,
+            channels=whose.channels if whose is not None else 0,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What `model.json` keeps of it, under `start`."""
+        fit = self.fit
+        return {
+            "weights": self.place,
+            "sha256": self.sha256,
+            "tensors": len(fit.fitting) if fit is not None else 0,
+            "fresh": list(fit.fresh) if fit is not None else [],
+            "adapter": self.adapter.name if self.adapter is not None else None,
+            "source": self.adapter.facts["source"] if self.adapter is not None else None,
+            "run": str(self.run.path) if self.run is not None else None,
+        }
+
+
+def with_start(resolved: Resolved, *, trust_code: bool = False) -> tuple[Resolved, Start | None]:
+    """The recipe with a network that agrees with the weights it starts from, and those weights.
+
+    A MODEL that is a run stands for its architecture and its best weights. Where the weights
+    say of which network they are, that network and the options they need are taken, unless
+    others were asked for, which raises `SettingError`.
+    """
+    resolved = _with_run_as_model(resolved, trust_code=trust_code)
+    spec = resolved.recipe.model_common.weights
+    if spec is None:
+        return resolved, None
+    if resolved.recipe.init is not None:
+        raise SettingError(
+            "init.name and model.weights both say what the network starts from; give one of them."
+        )
+    start = _read(spec)
+    origin = resolved.origins.get("model.weights", "command line")
+    resolved = changed(resolved, {"model.weights": start.place}, origin=origin)
+    return _agreeing(resolved, start), start
+
+
+def start_again(run: Run, resolved: Resolved) -> Start | None:
+    """The weights a run started from, if it has no checkpoint yet and must begin once more.
+
+    Raises `SettingError` when the file is another one now.
+    """
+    spec = resolved.recipe.model_common.weights
+    if spec is None or any((run.path / "ckpt").glob("step-*")):
+        return None
+    start = _read(spec)
+    recorded = run.model.get("start")
+    if isinstance(recorded, Mapping) and recorded.get("sha256") != start.sha256:
+        raise SettingError(
+            "{path} has changed since the run started from it.",
+            hint="Bring the file back, or start a new run.",
+            path=str(start.path),
+        )
+    return start
+
+
+def as_started(asked: Mapping[str, Any], run: Run) -> dict[str, Any]:
+    """`asked` with the weights `run` started from named as the run recorded them.
+
+    The command that started a run may be given again to go on with it: `model.weights=a.pth`
+    is then the file recorded with its whole path, and a MODEL that is a run is its network.
+    """
+    recorded = run.model.get("start")
+    if not isinstance(recorded, Mapping) or not isinstance(recorded.get("weights"), str):
+        return dict(asked)
+    weights = str(recorded["weights"])
+    _, path = _place(weights)
+    known = {str(path), weights, str(recorded.get("run"))}
+    same = dict(asked)
+    given = same.get("model.weights")
+    if isinstance(given, str) and str(_place(given)[1]) in known:
+        same["model.weights"] = weights
+    for name in ("model", "model.name"):
+        model = same.get(name)
+        if isinstance(model, str) and str(_path(model)) in known:
+            del same[name]
+    return same
+
+
+def _read(spec: str) -> Start:
+    adapter, path = _place(spec)
+    run = _run_of(path)
+    if run is not None and path == run.path:
+        path = run.path / "best.safetensors"
+        if not path.is_file():
+            raise CheckpointError(
+                "The run {run} has no weights to start from ({status}).",
+                run=str(run.path),
+                status=run.status,
+            )
+    file = read_weights_file(path)
+    tensors: Mapping[str, Tensor] = file.tensors
+    if file.metadata.get("format") == FORMAT:
+        try:
+            tensors = unpack(file.data)[0]
+        except UnreadableWeightsError as error:
+            raise CheckpointError(
+                "{path} is damaged: {reason}",
+                hint="Download or copy it again.",
+                path=str(path),
+                reason=str(error),
+            ) from error
+    adapter = adapter or (recognised(file) if run is None else None)
+    start = Start(
+        place=f"{adapter.name}:{path}" if adapter is not None else str(path),
+        path=path,
+        sha256=file.sha256,
+        tensors=tensors,
+        adapter=adapter,
+        run=run,
+        taken_off=file.taken_off,
+    )
+    if adapter is not None:
+        start.tensors = adapter.target(tensors)
+        start.network = network_of(adapter, tensors)
+        start.options = adapter.facts["needs"]
+        start.mean, start.std = adapter.facts["mean"], adapter.facts["std"]
+        start.size = adapter.facts["size"]
+    elif run is not None:
+        seen = recorded_preprocessing(run)
+        start.mean, start.std, start.size = seen.mean, seen.std, seen.size
+        start.network, start.options = _recorded_network(run)
+    return start
+
+
+def _place(spec: str) -> tuple[Entry[Adapter] | None, Path]:
+    """The adapter that is named, if one is, and the file or run folder."""
+    if "://" in spec:
+        raise SettingError(
+            "{address} is an address; weights are read from files.",
+            hint="Download it, compare its checksum with the published one, and give the file.",
+            address=spec,
+        )
+    path = _path(spec)
+    if _exists(path):
+        return None, path
+    name, colon, rest = spec.partition(":")
+    if colon and (name in ADAPTERS or _exists(_path(rest))):
+        return ADAPTERS.get(name), _path(rest)
+    if spec == "latest" or is_run(runs_root() / spec):
+        return None, find_run(spec).path.resolve()
+    return None, path
+
+
+def _path(text: str) -> Path:
+    """An absolute path; of a text that no system would take as one, the text as it is."""
+    try:
+        return Path(text).expanduser().resolve()
+    except (OSError, ValueError, RuntimeError):  # a zero byte in it, or the home of nobody
+        return Path(text).absolute()
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long, or with a zero byte in it
+        return False
+
+
+def _run_of(path: Path) -> Run | None:
+    """The run that a folder is, or a weights file is of: its best, or one of its checkpoints."""
+    places = [path]
+    if path.suffix == ".safetensors":
+        places.append(path.parent)  # best.safetensors, or ckpt/step-000000123/weights.safetensors
+        if path.parent.parent.name == "ckpt":
+            places.append(path.parent.parent.parent)
+    for place in places:
+        if is_run(place):
+            return Run(place)
+    return None
+
+
+def _recorded_network(run: Run) -> tuple[str | None, dict[str, Any]]:
+    """Name and options of a run's registered network, its stem as it was built then."""
+    facts = run.model.get("architecture")
+    name = facts.get("name") if isinstance(facts, Mapping) else None
+    if not isinstance(facts, Mapping) or name not in MODELS or "factory" in facts:
+        return None, {}
+    given = facts.get("options")
+    options = dict(given) if isinstance(given, Mapping) else {}
+    if options.get("stem") == "auto":
+        small = is_small("auto", recorded_preprocessing(run).size)
+        options["stem"] = "small" if small else "standard"
+    return str(name), options
+
+
+def _with_run_as_model(resolved: Resolved, *, trust_code: bool) -> Resolved:
+    """A MODEL that is a run folder, or a `.safetensors` beside its recipe, spelled out."""
+    name = resolved.recipe.model.name
+    path = _path(name)
+    if name in MODELS or path.suffix == ".py" or not _exists(path):
+        return resolved
+    run = _run_of(path)
+    asked = dict(resolved.recipe.model.options)
+    weights = resolved.recipe.model_common.weights or str(path)
+    if run is not None:
+        network, options = _recorded_network(run)
+        if network is None:
+            architecture = recorded_architecture(run, trust_code=trust_code)
+            network, options = architecture.name, dict(architecture.options)
+            made = architecture.factory
+            if (
+                made is not None
+                and made.path is not None
+                and run.path.resolve() in made.path.parents
+            ):
+                network = f"{made.path}:{made.spec.rpartition(':')[2]}"
+        origin = f"run {run.path.name}"
+    elif path.suffix == ".safetensors" and path.with_suffix(".yaml").is_file():
+        recipe = read_config(str(path.with_suffix(".yaml"))).recipe.model
+        network, options = recipe.name, dict(recipe.options)
+        origin = f"file {path.with_suffix('.yaml').name}"
+    else:
+        raise SettingError(
+            "{path} is no model: expected a run folder, or a .safetensors file with its recipe "
+            "beside it under the same name (.yaml).",
+            hint="Name the network, and give the weights as model.weights={path}.",
+            path=name,
+        )
+    settings = {f"model.{each}": value for each, value in {**options, **asked}.items()}
+    return changed(
+        resolved, {"model.name": network, **settings, "model.weights": weights}, origin=origin
+    )
+
+
+def _agreeing(resolved: Resolved, start: Start) -> Resolved:
+    """The recipe with the network of the weights, where they say which that is."""
+    if start.network is None:
+        return resolved
+    chosen = resolved.recipe.model.name
+    origin = f"weights {start.path.name}"
+    if chosen != start.network:
+        if resolved.origins.get("model.name", "default") == "default":
+            needed = {f"model.{name}": value for name, value in start.options.items()}
+            changes = {"model.name": start.network, **needed}
+            return _told(changed(resolved, changes, origin=origin), changes)
+        if start.adapter is None:  # another network of the same names and shapes may do
+            return resolved
+        raise SettingError(
+            "The weights in {path} are those of {network}; the model is {model}.",
+            hint="Write: netwright train {data} {network} model.weights={weights}",
+            path=str(start.path),
+            network=start.network,
+            model=chosen,
+            data=resolved.recipe.data.name,
+            weights=start.place,
+        )
+    changes = {}
+    for name, value in start.options.items():
+        setting = f"model.{name}"
+        given = resolved.values.get(setting)
+        if given == value or show(given) == show(value):
+            continue
+        if resolved.origins.get(setting, "default") == "default":
+            changes[setting] = value
+        elif start.adapter is not None:
+            raise SettingError(
+                "The weights in {path} need {setting}={value}; it is {given}.",
+                path=str(start.path),
+                setting=setting,
+                value=show(value),
+                given=show(given),
+            )
+    return _told(changed(resolved, changes, origin=origin), changes) if changes else resolved
+
+
+def _told(resolved: Resolved, changes: Mapping[str, Any]) -> Resolved:
+    """`resolved` with a note of what was taken over from the weights."""
+    note = _note(
+        "NOTE",
+        "the weights say how the network is built: {settings}",
+        settings=" ".join(f"{name}={show(value)}" for name, value in changes.items()),
+    )
+    return dataclasses.replace(resolved, notes=(*resolved.notes, note))
+
+
+def _note(word: str, template: str, **values: Any) -> Noted:
+    return Noted(word=word, template=template, values=values)
+
+
+def _times(size: Sequence[int]) -> str:
+    return "x".join(str(side) for side in size)
