@@ -127,10 +127,8 @@ def test_schedules_with_settings_of_their_own(tmp_path, capsys):
         assert_same(digits(*settings), tmp_path / str(number), capsys)
 
 
-@pytest.mark.parametrize("name", LOSSES.names())
+@pytest.mark.parametrize("name", sorted({*LOSSES.names()} - {"nll"}))  # nll wants log p
 def test_every_loss(name, tmp_path, capsys):
-    if name == "nll":
-        pytest.skip("wants a network that gives log-probabilities")
     assert_same(digits(f"loss={name}", "epochs=1"), tmp_path, capsys)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from netwright.core.escaping import terminal
 from netwright.core.languages import say
 from netwright.tasks.annotated import LEFT_OPEN, annotated_yaml
 from netwright.tasks.scripts import plain_loop
@@ -17,7 +18,7 @@ def yaml_copy(resolved: Resolved, *, spec: str, file: str) -> str:
     """
     return annotated_yaml(
         resolved,
-        title=say("A copy of {recipe}, made by netwright cp.", recipe=spec),
+        title=say("A copy of {recipe}, made by netwright cp.", recipe=terminal(spec)),
         command=train_command(resolved, "yaml", file),
     )
 
@@ -27,8 +28,9 @@ def python_copy(resolved: Resolved, *, spec: str, file: str) -> str:
 
     Raises `SettingError` for settings that cannot be written so.
     """
-    title = f"A copy of {spec}, made by netwright cp."
-    return plain_loop(resolved, title=title, spec=spec, stem=PurePath(file).stem)
+    safe = terminal(spec).replace("\\", "/").replace('"""', "'''")  # it stands in a docstring
+    title = f"A copy of {safe}, made by netwright cp."
+    return plain_loop(resolved, title=title, spec=safe, stem=PurePath(file).stem)
 
 
 def train_command(resolved: Resolved, form: str, file: str) -> str:

@@ -26,6 +26,7 @@ SCREEN = "-"
     "cp",
     group="Train",
     usage="RECIPE [FILE] [--as yaml|python] [key=value ...]",
+    dash=True,
     settings="any setting, to have another value in the copy",
     about="RECIPE is a name, a file of settings, or a run. FILE is a .yaml with every setting, its "
     "meaning and its range; or a .py: one plain training loop in torch. Both give the numbers of "
@@ -60,7 +61,8 @@ def cp(
 
     resolved = changed(read_config(source), tokens(call.settings))
     copied = place.name if place is not None else name + SUFFIXES[form]
-    made = (yaml_copy if form == "yaml" else python_copy)(resolved, spec=recipe, file=copied)
+    spec = shlex.join([recipe, *call.settings])
+    made = (yaml_copy if form == "yaml" else python_copy)(resolved, spec=spec, file=copied)
     document = {"recipe": recipe, "form": form, "file": None if place is None else str(place)}
     if place is None:
         call.result({**document, "text": made}, [made.rstrip("\n")])
