@@ -160,5 +160,3 @@ def _written(rows: Sequence[_Row], *, indent: str = "") -> Iterator[str]:
             for part in textwrap.wrap(row.comment, _WIDTH - len(indent) - 2):
                 yield f"{indent}# {part}"
             yield line
-
-

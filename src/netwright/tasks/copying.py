@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import PurePath
 
 from netwright.core.escaping import terminal
 from netwright.core.languages import say
 from netwright.tasks.annotated import LEFT_OPEN, annotated_yaml
 from netwright.tasks.scripts import plain_loop
-from netwright.tasks.settings import Resolved
+from netwright.tasks.settings import RECIPES, Resolved
 
 
 def yaml_copy(resolved: Resolved, *, spec: str, file: str) -> str:
@@ -39,3 +40,9 @@ def train_command(resolved: Resolved, form: str, file: str) -> str:
     if form == "python":
         return f"python {file} DATA" if is_open else f"python {file}"
     return f"netwright train {'DATA ' if is_open else ''}--config {file}"
+
+
+def recipe_words(name: str) -> list[str]:
+    """The comment that the file of a registered recipe begins with, line by line."""
+    lines = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    return [line.lstrip("# ") for line in itertools.takewhile(lambda each: each[:1] == "#", lines)]

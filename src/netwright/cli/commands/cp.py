@@ -70,7 +70,9 @@ def cp(
     write_text(place, made)
     call.result(document, [say("wrote {path}", path=terminal(place))])
     if not call.json:
-        call.note("Next:", "{command}", command=train_command(resolved, form, shlex.quote(str(place))))
+        call.note(
+            "Next:", "{command}", command=train_command(resolved, form, shlex.quote(str(place)))
+        )
     return 0
 
 
@@ -98,9 +100,7 @@ def _place(file: str | None, form: str | None, name: str) -> tuple[str, Path | N
             suffixes=", ".join(FORMS),
         )
     if said is not None and form is not None and said != form:
-        raise SettingError(
-            "{path} and --as {form} differ; give one of them.", path=file, form=form
-        )
+        raise SettingError("{path} and --as {form} differ; give one of them.", path=file, form=form)
     return form or said or "yaml", Path(file)
 
 
