@@ -87,8 +87,8 @@ def test_synthetic_shapes_with_augmentation_and_batch_norm(tmp_path, capsys):
 def test_l1_with_oversampling_and_a_rate_that_falls_on_a_plateau(tmp_path, capsys):
     settings = (
         "epochs=4", "optim=sgd", "optim.lr=0.5", "optim.l1=0.01", "data.balance=oversample",
-        "sched=plateau", "sched.patience=0", "sched.threshold=0.9", "sched.warmup=1", "run.ema=none",
-        "loss.class_weights=[1,2,1,1,1,1,1,1,1,3]",
+        "sched=plateau", "sched.patience=0", "sched.threshold=0.9", "sched.warmup=1",
+        "run.ema=none", "loss.class_weights=[1,2,1,1,1,1,1,1,1,3]",
     )  # fmt: skip
     lines = assert_same(digits(*settings), tmp_path, capsys)
     assert lines[-1]["lr/g0"] < lines[1]["lr/g0"]

@@ -42,7 +42,7 @@ def annotated_yaml(resolved: Resolved, *, title: str, command: str) -> str:
     ]
     lines = [f"# {line}" for line in head]
     lines += ["", *_written(_rows(resolved, "", settings_of(General)))]
-    for name, group in GROUPS.items():
+    for name in GROUPS:
         if name == "init" and resolved.recipe.init is None:
             lines += ["", *_written([_no_initialiser()])]
         else:

@@ -43,7 +43,7 @@ def cp(
     file: Annotated[str | None, Parameter(help="where to: a .yaml, a .py, a folder, or -")] = None,
     /,
     *,
-    form: Annotated[
+    said: Annotated[
         Literal["yaml", "python"] | None,
         Parameter(name="--as", metavar="FORM", help="yaml or python; else the name of FILE says"),
     ] = None,
@@ -53,7 +53,7 @@ def cp(
     """Copy a recipe, to edit it or to read it as a script."""
     source = recipe_file(recipe)
     name = _name(recipe, source)
-    form, place = _place(file, form, name)
+    form, place = _place(file, said, name)
     if place is not None:
         _refuse(place, form, replace=yes)
     from netwright.tasks.copying import python_copy, train_command, yaml_copy

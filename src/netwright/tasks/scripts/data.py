@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from netwright.augment import AUGMENTATIONS
+from netwright.core.config import settings_of
+from netwright.data.opening import DataOptions
 from netwright.data.sources import SOURCES
 from netwright.tasks.scripts.material import Material
 from netwright.tasks.scripts.text import Call, Code, statement, written
@@ -79,31 +81,24 @@ def _data(material: Material) -> dict[str, Any]:
     if material.left_open:
         material.imports.add("import sys")
         name = Code("sys.argv[1]")
-    theirs = [each for each in material.resolved.values if each.startswith("data.")]
-    known = {f"data.{each}" for each in (*_OPENING, "name", "workers", "balance")}
+    common = {f"data.{each.name}" for each in settings_of(DataOptions)}
     wanted = [f"data.{each}" for each in _OPENING]
-    wanted += [each for each in theirs if each not in known and _is_of_source(material, each)]
+    # The settings of the source itself; a factory and a layout know alone which they have.
+    wanted += [n for n in material.resolved.values if n.startswith("data.") and n not in common]
     found = {each: material.value(each) for each in wanted}
     changed = {n: v for n, v in found.items() if not material.is_default(n)}
     return {"name": name, **{n.partition(".")[2]: v for n, v in changed.items()}}
 
 
-def _is_of_source(material: Material, name: str) -> bool:
-    """Whether a setting is one of the source: a factory or a layout says for itself which it has."""
-    from netwright.core.config import settings_of
-    from netwright.data.opening import DataOptions
-
-    return name.partition(".")[2] not in {each.name for each in settings_of(DataOptions)}
-
-
 def _augment(material: Material) -> dict[str, Any]:
     """The augmentations that are on. One that changes more than the images stays unread."""
-    return {
-        AUGMENTATIONS.get(name).name: material.value(f"aug.{name}")
-        for name, value in material.recipe.aug.items()
-        if not AUGMENTATIONS.get(name).facts.get("mixes")
-        and (value not in (None, False, 0) or material.value(f"aug.{name}"))
-    }
+    found = {}
+    for name, value in material.recipe.aug.items():
+        if value in (None, False, 0):
+            material.value(f"aug.{name}")
+        elif not AUGMENTATIONS.get(name).facts.get("mixes"):
+            found[AUGMENTATIONS.get(name).name] = material.value(f"aug.{name}")
+    return found
 
 
 def _batch(material: Material) -> list[str]:

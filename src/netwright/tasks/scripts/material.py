@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from netwright.core.config import settings_of, show
@@ -82,7 +82,7 @@ class Material:
         known = self._defaults
         return name in known and show(known[name]) == show(self.resolved.values.get(name))
 
-    def options(self, group: str, *, without: set[str] = frozenset()) -> dict[str, Any]:  # type: ignore[assignment]
+    def options(self, group: str, *, without: Collection[str] = ()) -> dict[str, Any]:
         """The settings of the leaf chosen in `group` that differ from their defaults, all read."""
         names = [name for name in getattr(self.recipe, group).options if name not in without]
         values = {name: self.value(f"{group}.{name}") for name in names}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import string
 
+from netwright.core.config import settings_of
+from netwright.optim.groups import OptimCommon
 from netwright.tasks.scripts.material import Material
 from netwright.tasks.scripts.text import Call, Code, statement, written
 
@@ -34,7 +36,7 @@ _TORCH = {
 """Optimizers as torch has them: the class, and its arguments in terms of our settings. One that
 is not here is made by its leaf."""
 
-_IN_THE_LOOP = {"lr", "wd", "spare", "l1", "clip"}
+_SHARED = {each.name for each in settings_of(OptimCommon)}
 
 
 def optimizer(material: Material) -> list[str]:
@@ -49,7 +51,7 @@ def optimizer(material: Material) -> list[str]:
         made = Call(f"torch.optim.{kind}", [Code("groups"), Code("lr=LR"), *filled])
     else:
         # What the leaf itself reads. Settings of all optimizers are carried out here or refused.
-        own = material.options("optim", without=_shared(material))
+        own = material.options("optim", without=_SHARED)
         function, options = material.take_leaf(entry, {"lr": Code("LR"), **own})
         made = Call(function, [Code("groups"), options])
     return [*_groups(material), *statement("optimizer = ", made)]
@@ -109,10 +111,3 @@ def _groups(material: Material) -> list[str]:
         '    {"params": spared, "weight_decay": 0.0},',
         "]",
     ]
-
-
-def _shared(material: Material) -> set[str]:
-    from netwright.core.config import settings_of
-    from netwright.optim.groups import OptimCommon
-
-    return _IN_THE_LOOP | {each.name for each in settings_of(OptimCommon)}

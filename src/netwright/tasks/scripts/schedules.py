@@ -104,5 +104,5 @@ def _curve(material: Material, step: str, steps: str, changed: dict[str, Any]) -
 def _refuse_what_a_run_refuses(material: Material, warmup: float) -> None:
     entry = material.schedule
     if entry.options is not None:
-        options = build(entry.options, material.recipe.sched.options, prefix="sched.")
+        options: Any = build(entry.options, material.recipe.sched.options, prefix="sched.")
         factor(entry, options, 0, 1, 1 if warmup else 0)

@@ -68,7 +68,9 @@ def written(value: Any) -> str:
 def _brackets(value: Any) -> tuple[str, str]:
     if isinstance(value, Call):
         return f"{value.target}(", ")"
-    return {dict: ("{", "}"), list: ("[", "]"), tuple: ("(", ")")}[type(value)]
+    if isinstance(value, dict):
+        return "{", "}"
+    return ("[", "]") if isinstance(value, list) else ("(", ")")
 
 
 def _parts(value: Any) -> list[tuple[str, Any]]:
