@@ -27,7 +27,7 @@ long-test: .venv/.ready
 
 bench: .venv/.ready
 	$(BIN)/python benchmarks/train.py
-	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/recipes.py
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

@@ -87,16 +87,31 @@ def mnist() -> Pair:
 
 
 def cifar10() -> Pair:
-    """The exact half of the training set, 25,000 images: ten mosaics of 50x50 images each."""
+    """The exact half of the training set, 25,000 images."""
+    return _normalised(*cifar10_part("cifar10.zip", "train_a"))
+
+
+def cifar10_part(archive: str, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 images (N, 3, 32, 32) and labels (N,) out of mosaics of 50x50 images each.
+
+    The mosaics of `train_b` hold values shifted right by 2 bits.
+    """
     images = []
-    with zipfile.ZipFile(data_folder() / "cifar10.zip") as archive:
-        for number in range(10):
-            with Image.open(io.BytesIO(archive.read(f"train_a_{number:02d}.webp"))) as picture:
+    with zipfile.ZipFile(data_folder() / archive) as file:
+        names = sorted(n for n in file.namelist() if n.startswith(part) and n.endswith(".webp"))
+        for name in names:
+            with Image.open(io.BytesIO(file.read(name))) as picture:
                 mosaic = np.asarray(picture.convert("RGB"))
             tiles = mosaic.reshape(50, 32, 50, 32, 3).swapaxes(1, 2).reshape(-1, 32, 32, 3)
             images.append(tiles.transpose(0, 3, 1, 2))
-        labels = np.load(io.BytesIO(archive.read("train_a_labels.npy")))
-    return _normalised(np.concatenate(images), labels)
+        labels = np.load(io.BytesIO(file.read(f"{part}_labels.npy")))
+    pixels = np.concatenate(images)
+    return (pixels * 4 + 2 if part == "train_b" else pixels), labels
+
+
+def cifar10_classes() -> list[str]:
+    with zipfile.ZipFile(data_folder() / "cifar10.zip") as file:
+        return file.read("classes.txt").decode().split()
 
 
 def split(pair: Pair) -> tuple[Pair, Pair]:

@@ -100,8 +100,17 @@ def test_the_loop_computes_what_a_bare_loop_computes(tmp_path):
         {},
         {"optim": "sgd", "optim__momentum": 0.9, "run__ema": 0.9, "aug__shift": 1},
         {"model": "resnet20", "model__hidden": None, "model__dropout": 0.2, "epochs": 1},
+        {
+            "model": "resnet20",
+            "model__hidden": None,
+            "epochs": 1,
+            "optim": "sgd",
+            "run__channels_last": True,
+            "run__precision": "bf16",
+        },
+        {"batch": 16, "optim__accumulate": 4, "run__channels_last": True},
     ],
-    ids=["adamw", "momentum-ema-shift", "batch-norm-dropout"],
+    ids=["adamw", "momentum-ema-shift", "batch-norm-dropout", "channels-last-bf16", "accumulated"],
 )
 def test_a_run_stopped_by_a_signal_goes_on_to_the_same_bits(tmp_path, settings):
     settings = {name: value for name, value in ({"model__hidden": [16]} | settings).items()
@@ -127,6 +136,56 @@ def test_a_run_stopped_by_a_signal_goes_on_to_the_same_bits(tmp_path, settings):
     left = read_weights(parted / "best.safetensors")
     right = read_weights(whole.run.path / "best.safetensors")
     assert all(torch.equal(left[name], right[name]) for name in right)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optim": "sgd", "optim__clip": 1.0},
+        {"loss__class_weights": "balanced", "loss__smoothing": 0.1},
+        {"loss": "focal", "loss__class_weights": "balanced"},
+        {"model": "resnet20", "model__norm": "group", "steps": 4, "optim": "sgd"},
+        {"optim": "lbfgs", "steps": 3},
+    ],
+    ids=["sgd-clip", "weighted", "focal", "group-norm", "closure"],
+)
+def test_passes_that_are_accumulated_equal_the_large_batch(tmp_path, settings):
+    found = []
+    for batch, passes in ((64, 1), (16, 4)):
+        made = training.train(
+            resolve(
+                data="digits",
+                settings={
+                    "model": "mlp", "steps": 20, "sched": "constant", "batch": batch,
+                    "optim__accumulate": passes,
+                } | settings,
+                environ={},
+            ),
+            run_dir=tmp_path / str(batch),
+        )  # fmt: skip
+        found.append((lines(made.run.path)[0], read_weights(made.run.path / "best.safetensors")))
+    (one, left), (other, right) = found
+    for name in ("train/loss", "train/acc1", "val/loss", "grad/norm"):
+        assert one[name] == pytest.approx(other[name], rel=1e-4, abs=1e-6), name
+    for name, value in left.items():
+        torch.testing.assert_close(value, right[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"batch": 500, "optim__accumulate": 4}, r"steps of 2000 images.*only 1294"),
+        ({"optim__accumulate": 0}, r"optim\.accumulate: 0 is not allowed"),
+        ({"loss": "dice", "optim__accumulate": 2}, r"dice is a loss of the batch as a whole"),
+    ],
+)
+def test_an_accumulation_that_cannot_be_is_refused(tmp_path, settings, words):
+    with pytest.raises(SettingError, match=words):
+        training.train(
+            resolve(data="digits", settings={"model": "mlp"} | settings, environ={}),
+            run_dir=tmp_path / "run",
+        )
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_finished_run_is_not_trained_again_but_can_be_made_longer(tmp_path):

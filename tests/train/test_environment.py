@@ -13,7 +13,7 @@ def test_the_line_holds_what_decides_the_bits():
     line = environment_line(micro_batch=32, world_size=2, amp="bfloat16")
     assert list(line) == [
         "python", "torch", "numpy", "netwright", "code", "device", "processor", "cpu_capability",
-        "threads", "world_size", "micro_batch", "deterministic", "amp",
+        "threads", "world_size", "micro_batch", "deterministic", "amp", "channels_last", "compiled",
     ]  # fmt: skip
     assert line["torch"] == torch.__version__
     assert line["numpy"] == np.__version__

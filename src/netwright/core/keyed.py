@@ -11,6 +11,7 @@ pseudorandom number generators"), folded over the parts of the key.
 
 from __future__ import annotations
 
+import functools
 from typing import TypeAlias
 
 import numpy as np
@@ -81,12 +82,15 @@ def permutation(count: int, *parts: int | str) -> npt.NDArray[np.int64]:
 
 
 def _number(part: int | str) -> int:
-    if isinstance(part, str):
-        number = 0xCBF29CE484222325  # FNV-1a, so that a lane can have a readable name
-        for byte in part.encode():
-            number = ((number ^ byte) * 0x100000001B3) & _MASK
-        return number
-    return int(part) & _MASK
+    return _hash(part) if isinstance(part, str) else int(part) & _MASK
+
+
+@functools.lru_cache(maxsize=256)  # the names of lanes are few, and asked for at each step
+def _hash(name: str) -> int:
+    number = 0xCBF29CE484222325  # FNV-1a, so that a lane can have a readable name
+    for byte in name.encode():
+        number = ((number ^ byte) * 0x100000001B3) & _MASK
+    return number
 
 
 def _mix(state: int) -> int:

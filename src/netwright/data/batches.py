@@ -36,6 +36,15 @@ class Batch(NamedTuple):
     epoch: int
     replaced: tuple[tuple[str, str], ...] = ()
 
+    def part(self, part: slice) -> Batch:
+        """Some of the images, with what belongs to them; `replaced` stays with the whole."""
+        return self._replace(
+            images=self.images[part],
+            target=self.target[part],
+            index=self.index[part],
+            replaced=(),
+        )
+
 
 class Order:
     """Which images training batch k holds: full batches of a new keyed order in each epoch.
@@ -163,18 +172,12 @@ class StreamedBatches:
         epoch, part = self._order.place(k)
         draws = self._order.of(epoch)[part]
         wanted = draws % self._order.images
-        number = key(self._order.seed, "item", epoch)
-        images: list[Tensor] = []
-        index = wanted.tolist()
-        replaced = []
-        for place, i in enumerate(wanted.tolist()):
-            try:
-                images.append(self._read(i, number))
-            except UnreadableImageError as error:
-                image, index[place] = self._stand_in(i, number, error)
-                images.append(image)
-                replaced.append((self._images.name(i), self._images.name(index[place])))
-        stacked, found = torch.stack(images), np.array(index, np.int64)
+        images = self._images.draw_all(wanted) if isinstance(self._images, ForeignImages) else None
+        replaced: list[tuple[str, str]] = []
+        found = wanted
+        if images is None:
+            images, found, replaced = self._one_by_one(wanted, epoch)
+        stacked = torch.stack(images)
         if isinstance(self._images, ForeignImages):
             self._images.check_finite(stacked, found)
         keys = Keys(self._order.seed, epoch, draws)
@@ -212,6 +215,23 @@ class StreamedBatches:
             images = self._preprocessing(images)
         target = torch.from_numpy(self._images.labels[index])
         return Batch(images, target, index, epoch, replaced)
+
+    def _one_by_one(
+        self, wanted: Int64Array, epoch: int
+    ) -> tuple[list[Tensor], Int64Array, list[tuple[str, str]]]:
+        """The images, where each stands, and those that came instead of an unreadable one."""
+        number = key(self._order.seed, "item", epoch)
+        images: list[Tensor] = []
+        index = wanted.tolist()
+        replaced = []
+        for place, i in enumerate(wanted.tolist()):
+            try:
+                images.append(self._read(i, number))
+            except UnreadableImageError as error:
+                image, index[place] = self._stand_in(i, number, error)
+                images.append(image)
+                replaced.append((self._images.name(i), self._images.name(index[place])))
+        return images, np.array(index, np.int64), replaced
 
     def _read(self, i: int, number: int) -> Tensor:
         if isinstance(self._images, ForeignImages):  # which may draw at random: keyed as all is

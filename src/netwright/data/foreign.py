@@ -108,6 +108,13 @@ class ForeignImages:
             raise self.source.moody(row)
         return _pixels(pixels, self.source.split, self.source.place)
 
+    def draw_all(self, indices: Int64Array) -> list[Tensor] | None:
+        """The images at `indices` of a set that draws nothing, read in one go; None where `draw`
+        has to look at them one by one."""
+        if self.random:
+            return None
+        return self.source.images(self.rows[indices].tolist())
+
     def check_finite(self, images: Tensor, index: Int64Array) -> None:
         """`DataError` for the first of `images`, those at `index`, that holds NaN or infinity."""
         # One pass and no array of truth values: a sum is finite only if all its terms are.
@@ -187,14 +194,22 @@ class _Source:
         rows = np.arange(self.count)
         return ForeignImages(source=self, labels=labels, rows=rows, random=self.draws())
 
+    def images(self, rows: list[int]) -> list[Tensor] | None:
+        """Those images, if each is a tensor that needs nothing done: all the rest that `image`
+        does costs more than reading the row of a tensor."""
+        given, shape = self.given, self.first.shape
+        try:
+            found = [given[row][0] for row in rows]
+        except (Exception, SystemExit):  # a user's code can raise anything: `item` will tell it
+            return None
+        fits = all(type(x) is Tensor and x.dtype in _KEPT and x.shape == shape for x in found)
+        return found if fits else None
+
     def image(self, i: int) -> Tensor:
         """Image `i` of a set that draws nothing, uint8 or float32."""
-        try:
-            value = self.given[i][0]
-        except (Exception, SystemExit):  # a user's code can raise anything: `item` will tell it
-            value = None
-        if type(value) is Tensor and value.dtype in _KEPT and value.shape == self.first.shape:
-            return value  # all the rest together costs more than reading a row of a tensor
+        found = self.images([i])
+        if found is not None:
+            return found[0]
         return _pixels(self.item(i, first=self.first)[0], self.split, self.place)
 
     def _agrees(self, listed: Any) -> bool:

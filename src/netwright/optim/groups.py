@@ -26,6 +26,9 @@ class OptimCommon:
     clip: float | None = setting(
         None, gt=0, help="largest norm of the whole gradient; none for no limit"
     )
+    accumulate: int = setting(
+        1, ge=1, help="passes of `batch` images each that make one update of the weights"
+    )
 
 
 def parameter_groups(

@@ -19,11 +19,14 @@ from netwright.data.batches import Batch
 from netwright.data.dataset import Dataset
 from netwright.data.feed import Feed
 from netwright.data.preprocessing import Preprocessing
+from netwright.optim.accumulation import accumulate
 from netwright.optim.averages import Average
 from netwright.optim.proximal import proximal_step
 from netwright.optim.schedules import Watcher
 from netwright.tasks import TASKS
 from netwright.tasks.evaluation import Examination, arrays, examine, pack, score, thumbnail
+from netwright.tasks.speed import Speed
+from netwright.tasks.tally import Tally
 from netwright.train.task import Goal, Rhythm, Task
 from netwright.train.updates import apply_closure, apply_gradients, set_rates
 
@@ -40,6 +43,8 @@ class Update:
     l1: float = 0.0
     spare: bool = True
     closure: bool = False
+    accumulate: int = 1
+    """Passes, each over its part of the batch, before the weights are updated."""
 
 
 @TASKS.register("classification", data="images with one label each", metric="val/acc1")
@@ -63,6 +68,7 @@ class Classification(Task):
         update: Update | None = None,
         watcher: Watcher | None = None,
         ema: float | None = None,
+        speed: Speed | None = None,
     ) -> None:
         """`rate_factor(step)`, and what `watcher` makes of each evaluation, multiply the base
         rates the optimizer was made with. `update` says what else belongs to a step.
@@ -83,11 +89,18 @@ class Classification(Task):
         self.update = update or Update()
         self.watcher = watcher
         self.average = Average(model, ema) if ema is not None else None
+        self.tally = Tally()
+        self.set_speed(speed or Speed())
         self.replaced: dict[str, str] = {}
         """Unreadable files met while training, with the reason; each was stood in for."""
         # GoogLeNet has; asked once, for a module answers slowly about what it has not.
         self._has_heads_half_way = hasattr(model, "aux_logits")
         self._base_rates = [float(group["lr"]) for group in optimizer.param_groups]
+
+    def set_speed(self, speed: Speed) -> None:
+        """How steps are computed from now on; evaluations stay in float32, not compiled."""
+        self.speed = speed
+        self._network = speed.prepare(self.model)
 
     def feed(self, step: int) -> Iterator[Batch]:
         self.model.train()
@@ -99,35 +112,58 @@ class Classification(Task):
         predicted: list[Tensor] = []
 
         def compute() -> Tensor:
+            """Leave the gradients of the batch; its loss, detached."""
             # Dropout and whatever else draws from torch's generator is a function of (seed, step).
             _seed_generators(noise, self.device)
-            logits = self.model(batch.images)
-            predicted.append(logits.detach().argmax(1))
-            return self._loss(logits, batch.target)
+            logits = [] if predicted else predicted  # a closure's first answer counts
+            if self.update.accumulate == 1:
+                return self._pass(batch, logits)
+            return self._passes(batch, logits)
 
         if self.update.closure:
             loss, norm = apply_closure(self.optimizer, compute)
         else:
-            whole = compute()
-            whole.backward()
-            loss = whole.detach()
-            norm = apply_gradients(self.optimizer, loss, clip=self.update.clip)
+            loss, norm = apply_gradients(self.optimizer, compute(), clip=self.update.clip)
         if self.update.l1:
             proximal_step(self.optimizer.param_groups, self.update.l1, spare=self.update.spare)
         if self.average is not None:
             self.average.update(self.model)
         if batch.replaced:
             self.replaced |= dict(batch.replaced)
-        # In place on the predictions: half the cost of comparing into a tensor of truth values.
-        right = predicted[0].eq_(batch.target).sum().item()
-        return {"loss": loss, "acc1": right / len(batch.target), "grad/norm": norm}
+        logits = predicted[0] if len(predicted) == 1 else torch.cat(predicted)
+        self.tally.add(logits, batch.target)
+        return {"loss": loss, "grad/norm": norm}
+
+    def _pass(self, batch: Batch, predicted: list[Tensor]) -> Tensor:
+        loss = self._forward(batch, predicted)
+        loss.backward()
+        return loss.detach()
+
+    def _passes(self, batch: Batch, predicted: list[Tensor]) -> Tensor:
+        """The same in parts; each counts by what its mean was divided by."""
+        divisor: Callable[[Tensor], float] | None = getattr(self.loss, "divisor", None)
+        return accumulate(
+            lambda part: self._forward(batch.part(part), predicted),
+            len(batch.target),
+            self.update.accumulate,
+            divisor=None if divisor is None else lambda part: divisor(batch.target[part]),
+        )
+
+    def _forward(self, batch: Batch, predicted: list[Tensor]) -> Tensor:
+        """The loss of a batch; its logits join those `predicted`."""
+        with self.speed.computing(self.device):
+            logits = self._network(self.speed.images(batch.images))
+        if self.speed.bf16:
+            logits = logits.float()
+        predicted.append(logits.detach())
+        return self._loss(logits, batch.target)
 
     def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
         loss = self.loss(logits, target)
         if self._has_heads_half_way:
             model: Any = self.model
             for logits in model.aux_logits:
-                loss = loss + model.aux_weight * self.loss(logits, target)
+                loss = loss + model.aux_weight * self.loss(logits.float(), target)
         return loss
 
     def _factor(self, step: int) -> float:
@@ -136,6 +172,9 @@ class Classification(Task):
 
     def evaluate(self, step: int) -> Mapping[str, float]:
         metrics = {"lr/g0": float(self.optimizer.param_groups[0]["lr"])}
+        trained = self.tally.take()
+        if trained is not None:
+            metrics["train/acc1"] = trained
         if "val" in self.evaluations:
             found = self.judge(lambda network: self._score(network, "val"))
             metrics |= {f"val/{name}": value for name, value in found.items()}
@@ -175,6 +214,7 @@ class Classification(Task):
             "schedule": self.watcher.state_dict() if self.watcher is not None else {},
             "scaler": None,
             "average": {"raw": raw, "updates": self.average.updates} if self.average else None,
+            "tally": self.tally.state_dict(),
             "replaced": dict(self.replaced),
         }
 
@@ -185,6 +225,7 @@ class Classification(Task):
         if self.average is not None:
             self.average.updates = int(state["average"]["updates"])
             self.model.load_state_dict(state["average"]["raw"])
+        self.tally.load_state_dict(state.get("tally", {"right": 0, "seen": 0}))
         self.replaced = dict(state["replaced"])
 
     def load_best(self, weights: Mapping[str, Tensor]) -> None:

@@ -44,7 +44,10 @@ from netwright.tasks.architectures import (
 from netwright.tasks.classification import Classification, Update
 from netwright.tasks.recipe import Choice, Recipe
 from netwright.tasks.settings import Resolved, changed
+from netwright.tasks.speed import asked, is_open, try_out
 from netwright.train.task import Rhythm
+
+FEWEST_STEPS = 500  # in a shorter run a trial of some 30 steps is no small part of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,18 +102,14 @@ def prepare(
     train_images = dataset.splits["train"]
     resolved = _fitting_batch(resolved, len(train_images), events)
     recipe = resolved.recipe
-    if recipe.general.batch > len(train_images):
-        raise SettingError(
-            "batch: {batch} is more than the {count} training images.",
-            hint="Set batch={count} or less.",
-            batch=recipe.general.batch,
-            count=len(train_images),
-        )
+    _refuse_large_batch(recipe, len(train_images))
     if recorded is None:
         preprocessing = _preprocessing(dataset)
     else:
         preprocessing = recorded_preprocessing(recorded)
     task = _task(recipe, dataset, architecture, preprocessing, device)
+    _note_parted_norms(task, events)
+    resolved = _with_speed(resolved, task, events, new=recorded is None)
     return Prepared(
         resolved=resolved,
         dataset=dataset,
@@ -126,16 +125,17 @@ def _fitting_batch(resolved: Resolved, count: int, events: e.Events) -> Resolved
     set for an optimizer that is made for that; said."""
     batch = resolved.recipe.general.batch
     name = resolved.recipe.optim.name
-    if resolved.origins["batch"] == "default" and OPTIMIZERS.get(name).facts.get("batch") == "all":
+    passes = resolved.recipe.accumulate
+    if resolved.origins["batch"] == "default" and _takes_all(name):
         events.emit(
             e.Noted(
                 word="NOTE",
-                template="{optim} takes all {count} training images in each step (batch={count}).",
-                values={"optim": name, "count": count},
+                template="{optim} takes all {count} training images in each step (batch={batch}).",
+                values={"optim": name, "count": count, "batch": -(-count // passes)},
             )
         )
-        return changed(resolved, {"batch": count})
-    fitting = max(1, 2 ** int(math.log2(max(count, 8) / 8)))
+        return changed(resolved, {"batch": -(-count // passes)})
+    fitting = max(1, 2 ** int(math.log2(max(count / passes, 8) / 8)))
     if resolved.origins["batch"] != "default" or fitting >= batch or count < 1:
         return resolved
     events.emit(
@@ -146,6 +146,93 @@ def _fitting_batch(resolved: Resolved, count: int, events: e.Events) -> Resolved
         )
     )
     return changed(resolved, {"batch": fitting})
+
+
+def _takes_all(optimizer: str) -> bool:
+    return OPTIMIZERS.get(optimizer).facts.get("batch") == "all"
+
+
+def _refuse_large_batch(recipe: Recipe, count: int) -> None:
+    batch, passes = recipe.general.batch, recipe.accumulate
+    if batch > count:
+        raise SettingError(
+            "batch: {batch} is more than the {count} training images.",
+            hint="Set batch={count} or less.",
+            batch=batch,
+            count=count,
+        )
+    if batch * passes > count and not _takes_all(recipe.optim.name):
+        raise SettingError(
+            "batch={batch} with optim.accumulate={passes} makes steps of {whole} images; there are "
+            "only {count} training images.",
+            hint="Set optim.accumulate={most} or less, or a smaller batch.",
+            batch=batch,
+            passes=passes,
+            whole=batch * passes,
+            count=count,
+            most=count // batch,
+        )
+
+
+def _note_parted_norms(task: Classification, events: e.Events) -> None:
+    """Accumulation equals the large batch but for what looks at the whole batch."""
+    norms = [m for m in task.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if task.update.accumulate > 1 and any(each.training for each in norms):
+        events.emit(
+            e.Noted(
+                word="NOTE",
+                template="Batch norm takes its statistics of each of the {passes} passes, not of "
+                "all {images} images of a step; model.norm=group takes them of each image.",
+                values={"passes": task.update.accumulate, "images": task.train.batch},
+            )
+        )
+
+
+def _with_speed(
+    resolved: Resolved, task: Classification, events: e.Events, *, new: bool
+) -> Resolved:
+    """How steps are computed: as the recipe says, the rest measured at the start of a long run.
+
+    What was found becomes a setting of the run, so that a resume and a repetition compute alike.
+    """
+    options = resolved.recipe.run
+    task.set_speed(asked(options))
+    if not new or not is_open(options) or task.update.closure:
+        return resolved
+    steps = task.rhythm.steps
+    if steps < FEWEST_STEPS:
+        return resolved
+    batch = next(iter(task.train.iterate(0, 1))).part(slice(0, resolved.recipe.general.batch))
+    trial = try_out(
+        options,
+        task.model,
+        batch.images,
+        lambda logits: task.loss(logits, batch.target),
+        steps=steps * task.update.accumulate,
+        device=task.device,
+    )
+    if not trial.ratios:
+        return resolved
+    task.set_speed(trial.speed)
+    shown = ", ".join(f"{name} {ratio:.2f}" for name, ratio in trial.ratios.items())
+    events.emit(
+        e.Noted(
+            word="NOTE",
+            template="steps are computed in {speed}: in a trial of {seconds} s the time of a plain "
+            "step became {ratios}",
+            values={
+                "speed": trial.speed.words(),
+                "seconds": f"{trial.seconds:.1f}",
+                "ratios": shown,
+            },
+        )
+    )
+    found = {
+        "run.channels_last": trial.speed.channels_last,
+        "run.precision": "bf16" if trial.speed.bf16 else "float32",
+        "run.compile": trial.speed.compile,
+    }
+    return changed(resolved, found, origin="measured here")
 
 
 def _preprocessing(dataset: Dataset) -> Preprocessing:
@@ -176,7 +263,7 @@ def _task(
     feeds = {
         "train": Feed(
             train_images,
-            batch=general.batch,
+            batch=min(general.batch * recipe.accumulate, len(train_images)),
             seed=seed,
             preprocessing=preprocessing,
             augmentation=Augmentation(recipe.aug) or None,
@@ -200,8 +287,10 @@ def _task(
     schedule_options = _options(SCHEDULES, recipe.sched, "sched.")
     warmup_steps = round(recipe.sched_common.warmup * per_epoch)
     factor(schedule, schedule_options, 0, max(steps, 1), warmup_steps)  # refuses what cannot be
+    loss_options = _options(LOSSES, recipe.loss, "loss.")
+    _refuse_parted_loss(recipe, loss_options)
     loss = LOSSES.get(recipe.loss.name).target(
-        _options(LOSSES, recipe.loss, "loss."), class_counts(train_images, num_classes)
+        loss_options, class_counts(train_images, num_classes)
     )
     return Classification(
         model=model,
@@ -222,10 +311,23 @@ def _task(
             l1=groups_options.l1,
             spare=groups_options.spare,
             closure=bool(OPTIMIZERS.get(recipe.optim.name).facts.get("closure")),
+            accumulate=recipe.accumulate,
         ),
         watcher=_watcher(schedule, schedule_options, dataset),
         ema=recipe.run.ema,
     )
+
+
+def _refuse_parted_loss(recipe: Recipe, options: Any) -> None:
+    whole = LOSSES.get(recipe.loss.name).facts.get("batchwise")
+    if recipe.accumulate > 1 and whole and getattr(options, "over", "batch") == "batch":
+        raise SettingError(
+            "loss={loss} is a loss of the batch as a whole: optim.accumulate={passes} would change "
+            "it.",
+            hint="Use a larger batch with optim.accumulate=1.",
+            loss=recipe.loss.name,
+            passes=recipe.accumulate,
+        )
 
 
 def evaluation_feed(

@@ -25,7 +25,7 @@ class General:
     task: str = setting("classification", help="what kind of problem is trained")
     epochs: int = setting(10, ge=0, help="passes over the training data", search=(1, 200))
     steps: int | None = setting(None, ge=0, help="weight updates, instead of epochs")
-    batch: int = setting(64, ge=1, help="images in one step", search=(16, 512))
+    batch: int = setting(64, ge=1, help="images in one pass through the network", search=(16, 512))
     seed: int = setting(0, ge=0, le=2**63 - 1, help="the number every random choice follows from")
     device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
 
@@ -48,6 +48,17 @@ class RunOptions:
     )
     ema: float | None = setting(
         None, gt=0, lt=1, help="decay of a running average of the weights, which is then evaluated"
+    )
+
+    channels_last: bool | Literal["auto"] = setting(
+        "auto", help="keep images channels last; auto measures whether that is faster here"
+    )
+    precision: Literal["auto", "float32", "bf16"] = setting(
+        "auto",
+        help="numbers a step is computed in; auto takes bf16 where it is measured faster here",
+    )
+    compile: bool | Literal["auto"] = setting(
+        "auto", help="compile the network; auto measures it in runs above half an hour"
     )
 
     def __post_init__(self) -> None:
@@ -87,6 +98,11 @@ class Recipe:
     init: Choice | None
     aug: Mapping[str, Any]
     run: RunOptions
+
+    @property
+    def accumulate(self) -> int:
+        """Passes, of `general.batch` images each, that make one update."""
+        return int(self.optim.options.get("accumulate", 1))
 
 
 def save_interval(value: int | str) -> tuple[int | None, float | None]:

@@ -86,7 +86,13 @@ def carry_out(
                 select=recipe.run.select,
             ),
             events=events,
-            environment=environment_line(device=prepared.device, micro_batch=recipe.general.batch),
+            environment=environment_line(
+                device=prepared.device,
+                micro_batch=recipe.general.batch,
+                amp="bf16" if prepared.task.speed.bf16 else None,
+                channels_last=prepared.task.speed.channels_last,
+                compiled=prepared.task.speed.compile,
+            ),
             settings=prepared.resolved.plain(),
             changes=changes,
         )
@@ -139,18 +145,25 @@ def announce(prepared: Prepared, events: e.Events) -> None:
         note(
             "plan",
             "{model} with {params:,} parameters, epochs: {epochs} of {steps} steps, batch {batch}, "
-            "{optim} lr {lr} ({origin}), {sched}, float32",
+            "{optim} lr {lr} ({origin}), {sched}, {speed}",
             model=prepared.architecture.name,
             params=params,
             epochs=math.ceil(task.rhythm.steps / task.train.steps_per_epoch),
             steps=task.train.steps_per_epoch,
-            batch=recipe.general.batch,
+            batch=_batch_words(prepared),
             optim=recipe.optim.name,
             lr=show(resolved.values.get("optim.lr")),
             origin=resolved.origins.get("optim.lr", "default"),
             sched=recipe.sched.name,
+            speed=task.speed.words(),
         )
     )
+
+
+def _batch_words(prepared: Prepared) -> str:
+    """`64`, or `16 x 4` where four passes make one step."""
+    batch, passes = prepared.recipe.general.batch, prepared.task.update.accumulate
+    return str(batch) if passes == 1 else f"{batch} x {passes}"
 
 
 def _finish(

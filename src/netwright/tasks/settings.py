@@ -102,7 +102,9 @@ def read_config(spec: str) -> Resolved:
     return _merge([_Layer("left open", {"data.name": "DATA"}), layer], notes)
 
 
-def changed(resolved: Resolved, changes: Mapping[str, Any]) -> Resolved:
+def changed(
+    resolved: Resolved, changes: Mapping[str, Any], *, origin: str = "command line"
+) -> Resolved:
     """`resolved` with some values replaced, everything else and its origin kept."""
     if not changes:
         return resolved
@@ -111,7 +113,7 @@ def changed(resolved: Resolved, changes: Mapping[str, Any]) -> Resolved:
         for name, value in resolved.plain().items()
         for origin in [resolved.origins[name]]
     ]
-    return _merge([*layers, _Layer("command line", changes)], list(resolved.notes))
+    return _merge([*layers, _Layer(origin, changes)], list(resolved.notes))
 
 
 def recipe_names() -> list[str]:

@@ -30,6 +30,8 @@ def environment_line(
     micro_batch: int = 0,
     deterministic: bool | None = None,
     amp: str | None = None,
+    channels_last: bool = False,
+    compiled: bool = False,
 ) -> Environment:
     """What decides the bits here and now, as strings and numbers.
 
@@ -57,6 +59,8 @@ def environment_line(
         "micro_batch": micro_batch,
         "deterministic": deterministic,
         "amp": amp or "off",
+        "channels_last": channels_last,
+        "compiled": compiled,
     }
 
 
@@ -90,6 +94,8 @@ _WORDS: Mapping[str, str | Phrase] = {
     "micro_batch": Phrase("micro-batch"),
     "deterministic": Phrase("deterministic algorithms"),
     "amp": Phrase("mixed precision"),
+    "channels_last": Phrase("channels last"),
+    "compiled": Phrase("compiled network"),
 }
 
 

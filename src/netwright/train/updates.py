@@ -13,51 +13,80 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from netwright.train.task import NonFiniteError
 
 
-def apply_gradients(optimizer: Optimizer, loss: Tensor, *, clip: float | None = None) -> float:
+def apply_gradients(
+    optimizer: Optimizer, loss: Tensor, *, clip: float | None = None
+) -> tuple[float, float]:
     """Update with the gradients that `backward` left, then clear them.
 
-    `loss` is the scalar they came from. The total norm of the gradients is taken before
-    clipping to `clip` (None: not clipped) and returned. Raises `NonFiniteError`, with no weight
+    `loss` is the scalar they came from. Returns it and the total norm of the gradients, taken
+    before they are clipped to `clip` (None: not clipped). Raises `NonFiniteError`, with no weight
     changed, when the loss or the norm is NaN or infinite: one number says it for all gradients.
     """
     parameters = _parameters(optimizer)
     gradients = _gradients(parameters)
     norm = total_norm(gradients)
-    _refuse_non_finite(parameters, loss, norm)
+    value = _finite_value(parameters, loss, norm)
     if clip is not None and norm > clip:
         torch._foreach_mul_(gradients, clip / (norm + 1e-6))
-    optimizer.step()
+    take_step(optimizer)
     _clear(parameters)
-    return norm
+    return value, norm
 
 
-def apply_closure(optimizer: Optimizer, compute: Callable[[], Tensor]) -> tuple[Tensor, float]:
+def apply_closure(optimizer: Optimizer, compute: Callable[[], Tensor]) -> tuple[float, float]:
     """One step of an optimizer that asks for the loss several times (L-BFGS).
 
-    `compute()` makes the loss of the same batch under the same noise. Returns the loss and the
+    `compute()` leaves the gradients of the same batch under the same noise and returns its loss,
+    detached. Returns the loss and the
     norm of the gradients where the step began. Raises `NonFiniteError` before anything is
     changed; what a line search meets on its way it deals with itself.
     """
-    begun: list[tuple[Tensor, float]] = []
+    begun: list[tuple[float, float]] = []
     parameters = _parameters(optimizer)
 
     def closure() -> Any:  # torch says float and wants a tensor
         _clear(parameters)
         loss = compute()
-        loss.backward()
         if not begun:
             norm = total_norm(_gradients(parameters))
-            _refuse_non_finite(parameters, loss.detach(), norm)
-            begun.append((loss.detach(), norm))
+            begun.append((_finite_value(parameters, loss, norm), norm))
         return loss
 
     optimizer.step(closure)
     _clear(parameters)
     return begun[0]
+
+
+def take_step(optimizer: Optimizer) -> None:
+    """`optimizer.step()`, without torch's wrapping where nothing would come of it.
+
+    torch wraps each optimizer's step to run hooks and to mark it for the profiler, at some 30 to
+    90 us a step. While there are neither hooks, of this optimizer or of all, nor a profiler, nor
+    a `step` put in the place of the class's own, the function within is called.
+    """
+    step = type(optimizer).step
+    inner = getattr(step, "__wrapped__", None)
+    if inner is None or not hasattr(step, "hooked") or _watched(optimizer):
+        optimizer.step()
+    else:
+        inner(optimizer)
+
+
+def _watched(optimizer: Optimizer) -> bool:
+    """Whether someone may want to know of a step."""
+    return bool(
+        optimizer._optimizer_step_pre_hooks
+        or optimizer._optimizer_step_post_hooks
+        or _global_optimizer_pre_hooks
+        or _global_optimizer_post_hooks
+        or "step" in vars(optimizer)
+        or torch._C._autograd._profiler_enabled()
+    )
 
 
 def set_rates(optimizer: Optimizer, base: Iterable[float], factor: float) -> None:
@@ -96,10 +125,11 @@ def _clear(parameters: Iterable[Tensor]) -> None:
         each.grad = None
 
 
-def _refuse_non_finite(parameters: Iterable[Tensor], loss: Tensor, norm: float) -> None:
+def _finite_value(parameters: Iterable[Tensor], loss: Tensor, norm: float) -> float:
     value = loss.item()
     if not math.isfinite(value + norm):
         _clear(parameters)
         if math.isfinite(value):
             raise NonFiniteError("the norm of the gradients", norm)
         raise NonFiniteError("loss", value)
+    return value

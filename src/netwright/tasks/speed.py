@@ -1,0 +1,209 @@
+"""How a step is computed: memory layout, precision, compiled or not; chosen by measuring.
+
+No fixed rule wins: `channels_last` saves up to a third on one network and nothing on another,
+bf16 halves a step on one processor and multiplies it on the next, a compiled network pays for
+its compiling only in a long run. So what a recipe leaves to `auto` is tried for a few steps on
+a copy of the network, in turns with the way it is, and taken only where it is clearly faster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from netwright.tasks.recipe import RunOptions
+
+Loss: TypeAlias = Callable[[Tensor], Tensor]
+"""The loss of a network's logits for the batch of the trial."""
+
+WORTH_A_TRIAL = 60.0
+"""Seconds that a run takes as it is; in a shorter one a trial would cost what it can save."""
+WORTH_COMPILING = 1800.0
+"""The same for compiling, which alone takes 14 to 270 seconds."""
+CLEAR = 0.95
+"""A way is taken when its median step takes no more than this share of the other's."""
+
+_PAIRS = 5
+_COMPILED_PAIRS = 3
+_HOPELESS = 1.1  # two pairs above this share, and a way is given up
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """The way a step is computed; as it stands, the plain one of torch."""
+
+    channels_last: bool = False
+    bf16: bool = False
+    compile: bool = False
+
+    def prepare(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
+        """What to call with images in place of `model`, which is converted in place."""
+        if self.channels_last:
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return torch.compile(model) if self.compile else model
+
+    def images(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) in the layout that the network wants."""
+        if self.channels_last and images.ndim == 4:
+            return images.contiguous(memory_format=torch.channels_last)
+        return images
+
+    def computing(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+        """The block in which logits are computed."""
+        if self.bf16:
+            return torch.autocast(device.type, dtype=torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def words(self) -> str:
+        """As a plan says it: `float32`, `bf16, channels_last, compiled`."""
+        words = ["bf16" if self.bf16 else "float32"]
+        words += ["channels_last"] if self.channels_last else []
+        words += ["compiled"] if self.compile else []
+        return ", ".join(words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What a trial found: the way to go, and the share of the plain step's time that each way
+    that was tried takes; no `ratios` where it was not worth trying."""
+
+    speed: Speed
+    ratios: dict[str, float]
+    seconds: float
+
+
+def asked(options: RunOptions) -> Speed:
+    """What a recipe says outright; `auto` counts as no."""
+    return Speed(
+        channels_last=options.channels_last is True,
+        bf16=options.precision == "bf16",
+        compile=options.compile is True,
+    )
+
+
+def is_open(options: RunOptions) -> bool:
+    """Whether a recipe leaves anything to be measured."""
+    return "auto" in (options.channels_last, options.precision, options.compile)
+
+
+def try_out(
+    options: RunOptions,
+    model: nn.Module,
+    images: Tensor,
+    loss: Loss,
+    *,
+    steps: int,
+    device: torch.device,
+    worth: float | None = None,
+    worth_compiling: float | None = None,
+) -> Trial:
+    """Choose what `options` leave to `auto`, for `steps` steps on batches like `images`.
+
+    Works on a copy of `model`; the model, its buffers and torch's random state are as before.
+    A network that cannot be copied, or a run of less than `worth` seconds (`WORTH_A_TRIAL`),
+    stays as it is; a way that fails is not gone, and nothing is compiled for a run of less than
+    `worth_compiling` seconds (`WORTH_COMPILING`).
+    """
+    worth = WORTH_A_TRIAL if worth is None else worth
+    worth_compiling = WORTH_COMPILING if worth_compiling is None else worth_compiling
+    started = time.perf_counter()
+    speed = asked(options)
+    ratios: dict[str, float] = {}
+    with _apart(device):
+        plain = _runner(model, speed, images, loss, device)
+        if plain is None:
+            return Trial(speed=speed, ratios={}, seconds=0.0)
+        plain()
+        whole = steps * min(plain(), plain())
+        if whole >= worth:
+            for name in _ways(options):
+                if name == "compile" and whole < worth_compiling:
+                    continue
+                tried = replace(speed, **{name: True})
+                pairs = _COMPILED_PAIRS if name == "compile" else _PAIRS
+                ratio = _compare(
+                    _runner(model, speed, images, loss, device),
+                    _runner(model, tried, images, loss, device),
+                    pairs,
+                )
+                ratios[name] = ratio
+                if ratio <= CLEAR:
+                    speed = tried
+                    whole *= ratio
+    return Trial(speed=speed, ratios=ratios, seconds=time.perf_counter() - started)
+
+
+def _ways(options: RunOptions) -> Iterator[str]:
+    if options.channels_last == "auto":
+        yield "channels_last"
+    if options.precision == "auto":
+        yield "bf16"
+    if options.compile == "auto":
+        yield "compile"
+
+
+def _runner(
+    model: nn.Module, speed: Speed, images: Tensor, loss: Loss, device: torch.device
+) -> Callable[[], float] | None:
+    """A function that takes one step, forward and backward, and returns its seconds; None where
+    this way cannot be gone."""
+    try:
+        own = copy.deepcopy(model)
+    except (RuntimeError, TypeError, NotImplementedError, AttributeError):
+        return None  # locks, open files, tensors inside a graph
+    network = speed.prepare(own)
+
+    def step() -> float:
+        _wait(device)
+        begun = time.perf_counter()
+        with speed.computing(device):
+            logits = network(speed.images(images))
+        loss(logits.float()).backward()
+        _wait(device)
+        taken = time.perf_counter() - begun
+        own.zero_grad(set_to_none=True)
+        return taken
+
+    return step
+
+
+def _compare(plain: Callable[[], float] | None, other: Callable[[], float] | None, n: int) -> float:
+    """The median time of `other` as a share of that of `plain`, taken in turns; infinite where
+    either fails."""
+    if plain is None or other is None:
+        return math.inf
+    try:
+        for step in (plain, other, other):  # the first steps compile, plan and warm up
+            step()
+        ratios: list[float] = []
+        for _ in range(n):
+            mine = plain()
+            ratios.append(other() / mine)
+            if len(ratios) == 2 and min(ratios) > _HOPELESS:
+                break
+    except Exception as error:  # a compiler or a kernel that is not there can raise anything
+        if isinstance(error, MemoryError | torch.OutOfMemoryError):
+            raise
+        return math.inf
+    return statistics.median(ratios)
+
+
+@contextlib.contextmanager
+def _apart(device: torch.device) -> Iterator[None]:
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
