@@ -26,8 +26,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import feeds
 import numpy as np
+
+import feeds
 from cells import Cells, machine
 
 HERE = Path(__file__).resolve().parent

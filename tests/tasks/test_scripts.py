@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import runpy
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from netwright.augment import Augmentation
 from netwright.core.errors import SettingError
 from netwright.nn.initialisers import INITIALISERS
 from netwright.nn.losses import LOSSES
@@ -162,14 +164,38 @@ def test_a_network_and_data_of_ones_own(tmp_path, capsys):
         "        super().__init__(nn.Flatten(), nn.Linear(36, width), nn.Dropout(0.5),\n"
         "                         nn.Linear(width, num_classes))\n"
         "        self[1].bias.requires_grad_(False)\n"
+        "        self.idle = nn.Parameter(torch.ones(3))\n"
     )
     resolved = resolve(
         data=f"{tmp_path}/own.py:make",
         model=f"{tmp_path}/own.py:Net",
-        settings={"model__width": 5, "epochs": 2, "batch": 20, "optim": "sgd", "optim__wd": 0.1},
+        settings={
+            "model__width": 5,
+            "epochs": 2,
+            "batch": 20,
+            "optim": "sgd",
+            "optim__wd": 0.1,
+            "optim__clip": 0.1,
+        },
         environ={},
     )
     assert_same(resolved, tmp_path, capsys)
+
+
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_passes_that_make_one_step(weights, tmp_path, capsys):
+    settings = ("batch=50", "optim.accumulate=3", f"loss.class_weights={weights}", "optim.clip=1")
+    assert_same(digits(*settings), tmp_path, capsys)
+
+
+def test_a_step_computed_in_another_way_where_the_recipe_says_so(tmp_path, capsys):
+    settings = ("model=lenet5", "data.size=16", "run.channels_last=true", "run.precision=bf16")
+    resolved = changed(read_config("digits"), tokens((*settings, "batch=256", "epochs=1")))
+    assert_same(resolved, tmp_path, capsys)
+
+
+def test_augmentation_is_given_all_it_takes():
+    assert list(inspect.signature(Augmentation).parameters) == ["values"]
 
 
 def test_only_what_the_recipe_needs_is_written():
@@ -208,6 +234,8 @@ def test_it_imports_nothing_private_and_from_where_names_are_defined():
 
 
 def test_what_nobody_would_carry_out_is_refused_by_name(monkeypatch):
+    with pytest.raises(SettingError, match=r"optim\.accumulate=2, loss=focal"):
+        script(digits("optim.accumulate=2", "loss=focal"))
     with pytest.raises(SettingError, match=r"epochs=0.*\n.*netwright cp digits copy.yaml"):
         script(digits("epochs=0"))
     monkeypatch.setattr(Material, "value", _forgetting(Material.value, "run.ema"))

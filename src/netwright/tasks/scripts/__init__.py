@@ -12,6 +12,12 @@ from collections.abc import Iterator
 from netwright.tasks.scripts import data, ending, loop, losses, optimizers, schedules, weights
 from netwright.tasks.scripts.material import Material
 from netwright.tasks.settings import Resolved
+from netwright.tasks.speed import is_open
+
+_AUTO = [
+    "(A run of more than a minute may compute its steps in a way that it measures to be",
+    "faster: run.channels_last, run.precision and run.compile are auto. Not so this loop.)",
+]
 
 
 def plain_loop(resolved: Resolved, *, title: str, spec: str, stem: str) -> str:
@@ -40,6 +46,7 @@ def plain_loop(resolved: Resolved, *, title: str, spec: str, stem: str) -> str:
         "One plain loop with the numbers of",
         f"    netwright train {whole}",
         "printed after each epoch. It makes no run folder, report or checkpoint.",
+        *(_AUTO if is_open(resolved.recipe.run) else []),
         '"""',
         "",
         *material.import_lines(),

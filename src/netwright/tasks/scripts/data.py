@@ -29,6 +29,8 @@ def constants(material: Material) -> list[str]:
     batch = material.value("batch")
     if material.resolved.origins["batch"] != "default":
         lines.append(f"BATCH = {batch}")
+    if material.passes > 1:
+        lines.append(f"ACCUMULATE = {material.passes}  # passes that make one step")
     lines.append(f"LR = {written(material.value('optim.lr'))}")
     lines += statement("DATA = ", _data(material))
     lines += statement("AUGMENT = ", _augment(material)) if _augment(material) else []
@@ -96,7 +98,7 @@ def _augment(material: Material) -> dict[str, Any]:
     for name, value in material.recipe.aug.items():
         if value in (None, False, 0):
             material.value(f"aug.{name}")
-        elif not AUGMENTATIONS.get(name).facts.get("mixes"):
+        elif not AUGMENTATIONS.get(name).facts.get("pairs"):
             found[AUGMENTATIONS.get(name).name] = material.value(f"aug.{name}")
     return found
 
@@ -105,12 +107,28 @@ def _batch(material: Material) -> list[str]:
     """A batch that nobody chose depends on how many images there are."""
     if material.resolved.origins["batch"] != "default":
         return []
-    if material.optimizer.facts.get("batch") == "all":
-        return ['BATCH = len(data.splits["train"])  # all images in each step']
+    count = 'len(data.splits["train"])' + (" / ACCUMULATE" if material.passes > 1 else "")
+    if _takes_all(material):
+        return [f"BATCH = math.ceil({count})  # all images in each step"]
     return [
-        'fitting = 2 ** int(math.log2(max(len(data.splits["train"]), 8) / 8))',
+        f"fitting = max(1, 2 ** int(math.log2(max({count}, 8) / 8)))",
         f"BATCH = min({material.recipe.general.batch}, fitting)  # at least 8 steps an epoch",
     ]
+
+
+def _takes_all(material: Material) -> bool:
+    """Whether a step is on the whole training set, by the nature of the optimizer."""
+    return material.optimizer.facts.get("batch") == "all"
+
+
+def _step(material: Material) -> Code:
+    """How many images a step takes."""
+    if material.passes == 1:
+        return Code("BATCH")
+    whole = 'len(data.splits["train"])'
+    return Code(
+        f"min(BATCH * ACCUMULATE, {whole})" if _takes_all(material) else "BATCH * ACCUMULATE"
+    )
 
 
 def _feeds(material: Material) -> list[str]:
@@ -130,7 +148,7 @@ def _feeds(material: Material) -> list[str]:
         own["balance"] = material.value("data.balance")
     lines = statement("feeding = ", common)
     for split, keywords in (
-        ("train", {"batch": Code("BATCH"), **own}),
+        ("train", {"batch": _step(material), **own}),
         ("val", {"batch": Code("max(BATCH, 256)"), "shuffle": False}),
     ):
         images = Code(f'data.splits["{split}"]')

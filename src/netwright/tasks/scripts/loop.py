@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from netwright.tasks.scripts.losses import loss_lines
+from netwright.tasks.scripts.losses import divisor, loss_lines
 from netwright.tasks.scripts.material import Material
 from netwright.tasks.scripts.optimizers import clipping, shrinking
 from netwright.tasks.scripts.schedules import rate_lines, watching_lines
+from netwright.tasks.scripts.speeds import logits_lines, preparation
+from netwright.tasks.scripts.text import Call, Code, statement
 from netwright.tasks.scripts.weights import update_of_average
 
 _SEEDED = [
@@ -19,7 +21,7 @@ def loop(material: Material) -> list[str]:
     """From the first step to the last."""
     best = material.value("run.select") == "best"
     patience = material.value("run.early_stop")
-    lines = ["model.train()"]
+    lines = [*preparation(material), "model.train()"]
     if best:
         material.imports.add("import copy")
         lines.append("best, weights = -1.0, None")
@@ -47,13 +49,10 @@ def loop(material: Material) -> list[str]:
 
 
 def _open(material: Material) -> list[str]:
+    """A step of an optimizer that takes the gradients as they are."""
     return [
         *_SEEDED,
-        "logits = model(batch.images)",
-        *(line[4:] for line in loss_lines(material, indent=4)),
-        "optimizer.zero_grad()",
-        "loss.backward()",
-        f"value, hits = loss.item(), {_RIGHT}",
+        *(_passes(material) if material.passes > 1 else _one_pass(material, indent=4)),
         "if not math.isfinite(value):",
         '    raise SystemExit(f"Training diverged: the loss is {value} in step {step}.")',
         *clipping(material),
@@ -61,19 +60,48 @@ def _open(material: Material) -> list[str]:
     ]
 
 
+def _one_pass(material: Material, *, indent: int) -> list[str]:
+    return [
+        *logits_lines(material, "batch.images"),
+        *(line[indent:] for line in loss_lines(material, indent=indent)),
+        "optimizer.zero_grad()",
+        "loss.backward()",
+        f"value, hits = loss.item(), {_RIGHT}",
+    ]
+
+
+def _passes(material: Material) -> list[str]:
+    """One step as several passes, each over its part of the batch."""
+    material.take("netwright.optim.accumulation", "accumulate")
+    keywords = {"divisor": Code(divisor(material))} if divisor(material) else {}
+    values = [Code("loss_of"), Code("len(batch.target)"), Code("ACCUMULATE")]
+    made = statement("value = ", Call("accumulate", values, keywords), ".item()", indent=4)
+    return [
+        "optimizer.zero_grad()",
+        "hits = 0",
+        "",
+        "def loss_of(part):",
+        "    global hits",
+        *(f"    {line}" for line in logits_lines(material, "batch.images[part]")),
+        *(line[4:] for line in loss_lines(material, indent=8, target="batch.target[part]")),
+        "    hits += (logits.argmax(1) == batch.target[part]).sum().item()",
+        "    return loss",
+        "",
+        *(line[4:] for line in made),
+    ]
+
+
 def _closed(material: Material) -> list[str]:
     """An optimizer that asks for the loss several times: the first answer is the one told."""
     clipping(material)  # which it refuses
+    if material.passes > 1:
+        material.faults.append(f"optim.accumulate={material.passes}")
     return [
         "begun = []",
         "",
         "def closure():",
-        *(f"    {line}" for line in _SEEDED),
-        "    optimizer.zero_grad()",
-        "    logits = model(batch.images)",
-        *(line[4:] for line in loss_lines(material, indent=8)),
-        "    loss.backward()",
-        f"    begun.append((loss.item(), {_RIGHT}))",
+        *(f"    {line}" for line in [*_SEEDED, *_one_pass(material, indent=8)]),
+        "    begun.append((value, hits))",
         "    return loss",
         "",
         "optimizer.step(closure)",

@@ -41,8 +41,14 @@ def preparation(material: Material) -> list[str]:
     return []
 
 
-def loss_lines(material: Material, *, indent: int) -> list[str]:
-    """The lines, `indent` columns in, that make `loss` of `logits` and `batch.target`."""
+def loss_lines(
+    material: Material,
+    *,
+    indent: int,
+    logits: str = "logits",
+    target: str = "batch.target",
+) -> list[str]:
+    """The lines, `indent` columns in, that make `loss` of logits and targets."""
     keywords: dict[str, Any] = {}
     if _is_written_out(material):
         material.imports.add("import torch.nn.functional as F")
@@ -53,19 +59,30 @@ def loss_lines(material: Material, *, indent: int) -> list[str]:
             keywords["label_smoothing"] = given["smoothing"]
     function = "F.cross_entropy" if _is_written_out(material) else "criterion"
 
-    def of(logits: str, before: str, further: int) -> list[str]:
-        made = Call(function, [Code(logits), Code("batch.target")], keywords)
+    def of(answers: str, before: str, further: int) -> list[str]:
+        made = Call(function, [Code(answers), Code(target)], keywords)
         return statement(before, made, indent=indent + further)
 
-    lines = of("logits", "loss = ", 0)
+    lines = of(logits, "loss = ", 0)
     if material.own_model or material.recipe.model.options.get("aux"):
         heads = 'getattr(model, "aux_logits", ())' if material.own_model else "model.aux_logits"
+        early = "early.float()" if material.value("run.precision") == "bf16" else "early"
         lines += [
             " " * indent + f"for early in {heads}:  # heads half-way",
-            *of("early", "more = ", 4),
+            *of(early, "more = ", 4),
             " " * (indent + 4) + "loss = loss + model.aux_weight * more",
         ]
     return lines
+
+
+def divisor(material: Material) -> str:
+    """What the mean over a part of a batch is divided by, if not by how many images it has."""
+    if not _is_written_out(material):  # some losses say so themselves, some are no mean at all
+        material.faults.append(f"optim.accumulate={material.passes}")
+        material.faults.append(f"loss={material.recipe.loss.name}")
+    if "class_weights" in material.options("loss"):
+        return "lambda part: class_weights[batch.target[part]].sum().item()"
+    return ""
 
 
 def _is_written_out(material: Material) -> bool:

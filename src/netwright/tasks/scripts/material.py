@@ -61,6 +61,11 @@ class Material:
         return bool(self.optimizer.facts.get("closure"))
 
     @property
+    def passes(self) -> int:
+        """Passes that make one step."""
+        return int(self.value("optim.accumulate"))
+
+    @property
     def schedule(self) -> Entry[Any]:
         return SCHEDULES.get(self.recipe.sched.name)
 

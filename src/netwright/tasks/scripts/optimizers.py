@@ -67,6 +67,8 @@ def clipping(material: Material) -> list[str]:
     return [
         "# The norm of all gradients together is kept below a limit.",
         'gradients = [w.grad for group in optimizer.param_groups for w in group["params"]]',
+        # A network of the user's may have weights that it does not use.
+        *(["gradients = [g for g in gradients if g is not None]"] if material.own_model else []),
         "norms = [torch.linalg.vector_norm(each).item() for each in gradients]",
         "norm = math.sqrt(sum(each * each for each in norms))",
         f"if norm > {limit}:",
