@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import importlib.util
 import re
 import runpy
@@ -15,9 +16,11 @@ import pytest
 from PIL import Image, ImageDraw
 
 from netwright.cli import main
+from netwright.cli.commands.ls import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "README.zh-CN.md"]
+GUIDES = ["docs/regularisation.md"]
 
 
 def commands(page):
@@ -87,7 +90,15 @@ def test_every_command_of_the_readme_runs(place, capsys):
         capsys.readouterr()
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", GUIDES)
+def test_every_command_of_a_guide_runs(page, place, capsys):
+    found = list(commands(page))
+    assert found
+    for words in found:
+        assert main(words) == 0, (words, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("page", PAGES + GUIDES)
 def test_every_python_example_of_a_page_runs(page, place):
     text = (ROOT / page).read_text(encoding="utf-8")
     for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
@@ -100,16 +111,31 @@ def test_the_examples_run(place, monkeypatch, capsys):
     assert "validation accuracy 1.0" in capsys.readouterr().out
 
 
-def test_pages_made_from_code_are_fresh():
+@pytest.fixture
+def build(monkeypatch):
+    """The script that makes pages; it finds the file beside it as it does when it is run."""
+    monkeypatch.syspath_prepend(ROOT / "docs")
     spec = importlib.util.spec_from_file_location("docs_build", ROOT / "docs" / "build.py")
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
-    for name, text in {
-        "docs/settings.md": build.settings_page(),
-        "docs/families.md": build.families_page(),
-        "CHANGELOG.md": build.changelog(),
-    }.items():
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_pages_made_from_code_are_fresh(build):
+    for name, text in build.pages().items():
         assert (ROOT / name).read_text(encoding="utf-8") == text, "run python docs/build.py"
+
+
+def test_no_page_of_a_family_is_left_over(build):
+    written = {f"docs/families/{path.name}" for path in (ROOT / "docs" / "families").iterdir()}
+    assert written <= set(build.pages())
+
+
+def test_every_family_that_can_be_listed_has_a_page(build):
+    registries = {getattr(importlib.import_module(m), name) for m, name in FAMILIES.values()}
+    assert registries <= {
+        family.leaves for family in build.family_pages.families() if family.prefix
+    }
 
 
 def test_the_two_readmes_say_the_same_commands():
@@ -120,3 +146,11 @@ def test_links_between_pages_lead_somewhere():
     for page in [ROOT / each for each in PAGES] + sorted((ROOT / "docs").rglob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_links_to_a_leaf_lead_to_its_heading():
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", text):
+            headings = (page.parent / target).read_text(encoding="utf-8") if target else text
+            assert f"\n## {anchor}\n" in headings, f"{page.name} links to {target}#{anchor}"

@@ -17,11 +17,24 @@ class FlipOptions:
     flip: bool = setting(False, help="mirror half of the images left to right")
 
 
-@AUGMENTATIONS.register("flip", options=FlipOptions, order=10)
+@AUGMENTATIONS.register(
+    "flip",
+    options=FlipOptions,
+    order=10,
+    paper="Krizhevsky, Sutskever & Hinton 2012, sec. 4.1",
+)
 def flip(images: Tensor, keys: Keys, amount: bool, fill: Fill = 0.0) -> Tensor:
     """Each image mirrored left to right with probability 1/2.
 
-    For things that look the same from both sides; never for digits and letters.
+    Images (N, C, H, W) to images of the same shape: column x goes to W - 1 - x. Where it is right
+    it doubles the data for nothing.
+
+    When to use it: for things that look the same from both sides: animals, vehicles, clothes,
+    textures, seen from above or from the front.
+
+    What goes wrong: never for digits and letters, for the mirror image of one is none or another;
+    nor where left and right are what is asked (road signs, hands, organs, text in the image). It is
+    no error that shows: training goes on and the network is merely worse.
     """
     chosen = torch.from_numpy((keys.uniform("flip") < 0.5).nonzero()[0]).to(images.device)
     # Only the chosen ones are mirrored: half the work of choosing between two whole batches.

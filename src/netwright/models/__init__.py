@@ -1,4 +1,10 @@
-"""The architectures, each a leaf of this folder: a builder and the facts its paper states."""
+"""The architectures, each a leaf of this folder: a builder and the facts its paper states.
+
+Choosing: on small images and a small machine `lenet5` for grey ones, `resnet20` for all others; on
+photographs `resnet18`, with less memory `mobilenet_v2`; the larger ones for their public weights.
+Parameters are what is stored, multiply-adds (of convolutions and linear layers, for one image) what
+is computed; neither is time. Networks with a `stem` take images below 64 pixels whole.
+"""
 
 from __future__ import annotations
 

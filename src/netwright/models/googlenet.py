@@ -83,11 +83,44 @@ def googlenet(
 ) -> nn.Module:
     """GoogLeNet: nine Inception blocks, 22 layers deep, with few parameters.
 
-    It gives logits (N, num_classes) and nothing else. With `aux` it has two more heads, and in
-    training mode `aux_logits` holds what they gave for the last batch, two tensors
-    (N, num_classes): the paper adds their losses to the loss with the weight `aux_weight`, 0.3.
-    In evaluation mode they rest and `aux_logits` is empty. The public weights hold both heads, so
-    they load where `aux` is true, and expect images scaled to -1 ... 1.
+    Images (N, C, H, W) to logits (N, num_classes) and nothing else. For 3 x 224 x 224:
+
+        layer                               output
+        conv 7x7, stride 2; max-pool 3x3    64 x 56 x 56
+        conv 1x1; conv 3x3; max-pool 3x3    192 x 28 x 28
+        Inception 3a, 3b; max-pool 3x3      480 x 14 x 14
+        Inception 4a to 4e; max-pool 2x2    832 x 7 x 7
+        Inception 5a, 5b                    1024 x 7 x 7
+        mean over each map, dropout         1024
+        linear                              num_classes
+
+    A block puts four branches over the same maps side by side: 1x1; 1x1 then 3x3; 1x1 then the
+    large kernel (`kernel`, 3 as in torchvision or 5 as published); a 3x3 max-pool then 1x1. The 1x1
+    convolutions make maps few before the costly kernels see them.
+
+    With `aux` it has two more heads, and in training mode `aux_logits` holds what they gave for the
+    last batch, two tensors (N, num_classes): their losses are added with the weight `aux_weight`,
+    0.3. In evaluation mode they rest and `aux_logits` is empty. The public weights hold both heads,
+    so they load where `aux` is true, and expect images scaled to -1 ... 1.
+
+    What was new: width as well as depth, by parallel kernels of several sizes; 1x1 convolutions as
+    a saving, after Lin, Chen & Yan 2014; the mean over each map in place of wide linear layers. It
+    has 6.6 million parameters to AlexNet's 61.
+
+    When to use it: things of very different sizes in one image; little memory for weights. The
+    heads half-way were made for a deep network without batch normalisation: set `model.aux=true
+    model.norm=none model.kernel=5` to see what they were for.
+
+    What goes wrong: many small convolutions keep a processor waiting, so that it is slower than its
+    multiply-adds say. Below 64 pixels the small stem is needed (`model.stem=auto` takes it): with
+    the standard one an image of 32x32 has a single place left in 5a. With batch normalisation
+    batches of a few images are noisy: below about 8 take `model.norm=group`. Whoever computes a
+    loss from the logits alone leaves the two heads of `aux` without a gradient.
+
+    >>> from torch import zeros
+    >>> small = googlenet(num_classes=10, input_size=(32, 32), width=0.25, aux=True)
+    >>> small(zeros(2, 3, 32, 32)).shape, [each.shape for each in small.aux_logits]
+    (torch.Size([2, 10]), [torch.Size([2, 10]), torch.Size([2, 10])])
     """
     options = GoogLeNetOptions(
         act=act, norm=norm, dropout=dropout, aux=aux, kernel=kernel, stem=stem, width=width

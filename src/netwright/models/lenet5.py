@@ -45,8 +45,32 @@ def lenet5(
 ) -> nn.Module:
     """LeNet-5 with ReLU and max-pooling: two convolutions, three linear layers.
 
-    The paper's images are 32x32. Smaller ones get a border of 2 zeros, which makes MNIST's
-    28x28 the same network; larger ones none. 12x12 is the smallest that leaves a pixel.
+    Images (N, C, H, W) to logits (N, num_classes). For 1 x 32 x 32:
+
+        layer                 output         parameters
+        C1  conv 5x5          6 x 28 x 28           156
+        S2  max-pool 2x2      6 x 14 x 14
+        C3  conv 5x5          16 x 10 x 10        2,416
+        S4  max-pool 2x2      16 x 5 x 5
+        C5  linear            120                48,120
+        F6  linear            84                 10,164
+            linear            10                    850
+
+    416,520 multiply-adds for one image. The paper's images are 32x32. Smaller ones get a border of
+    2 zeros, which makes MNIST's 28x28 the same network; larger ones none. 12x12 is the smallest
+    that leaves a pixel.
+
+    What was new: the plan itself, kernels that look at a small place everywhere, then fewer places
+    and more maps, then linear layers. See `lenet5-1998` for what the paper had and this has not.
+
+    When to use it: digits, characters and other small grey images; a first network that trains in
+    minutes on one core; a network small enough to look at every weight. The recipe `mnist-lenet5`
+    comes to 99.47 % on MNIST (median of five seeds).
+
+    What goes wrong: a unit of S4 sees 16x16 pixels, so that all beyond has to be put together by
+    C5: on photographs it falls far behind a ResNet. C5 grows with the image: at 128x128 it has 1.6
+    million weights where it had 48 thousand. There is no norm, so a rate far above 0.1 kills units
+    (dead ReLUs) or diverges.
 
     >>> sum(p.numel() for p in lenet5(input_size=(28, 28)).parameters())
     61706

@@ -64,11 +64,34 @@ def lenet5_1998(
 ) -> nn.Module:
     """LeNet-5 of the paper: scaled tanh, trainable sub-sampling, 60 of 96 kernels in C3.
 
-    Images smaller than 32x32 get a border of 2 zeros. The logits are minus the squared
-    distances of F6 to the codes of the classes over `temperature`, so that softmax and
-    cross-entropy give the paper's loss (eq. 9) without its constant. The paper's temperature of
-    1 goes with its second-order training: plain SGD diverged at the rate 0.03, and at 0.01 came
-    to 94.6 % on MNIST (12,000 images, 2 epochs), where 10 takes 0.05 and came to 96.3 %.
+    Images (N, C, H, W) to logits (N, num_classes). For 1 x 32 x 32:
+
+        layer                              output         parameters
+        C1  conv 5x5                       6 x 28 x 28           156
+        S2  a (sum over 2x2) + b           6 x 14 x 14            12
+        C3  conv 5x5, 60 pairs of maps     16 x 10 x 10        1,516
+        S4  a (sum over 2x2) + b           16 x 5 x 5             32
+        C5  linear                         120                48,120
+        F6  linear                         84                 10,164
+            -|F6 - code|^2 / temperature   10                      0
+
+    Each layer but the last is followed by 1.7159 tanh(2/3 x). Images smaller than 32x32 get a
+    border of 2 zeros. The logits are minus the squared distances of F6 to the codes of the classes
+    over `temperature`, so that softmax and cross-entropy give the paper's loss (eq. 9) without its
+    constant.
+
+    What was new: local kernels with shared weights, sub-sampling and layers trained together from
+    pixels to characters; a table of connections that makes maps differ; an activation chosen for
+    its curvature.
+
+    When to use it: to repeat the paper, or to see what ReLU, max-pooling and cross-entropy changed;
+    `lenet5` for work.
+
+    What goes wrong: the paper's temperature of 1 goes with its second-order training: plain SGD
+    diverged at the rate 0.03, and at 0.01 came to 94.6 % on MNIST (12,000 images, 2 epochs), where
+    10 takes 0.05 and came to 96.3 %. The codes are fixed, so F6 cannot be widened to help; tanh
+    saturates if the rate is too high. Its first weights are the paper's; an initialiser that is
+    chosen with `init=` draws all but the sparse kernels of C3 anew.
 
     >>> sum(p.numel() for p in lenet5_1998().parameters())
     60000

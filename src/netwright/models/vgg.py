@@ -97,13 +97,7 @@ def _register(depth: int, params: int, macs: int, *, batch_norm: bool = False) -
 
     name = f"vgg{depth}_bn" if batch_norm else f"vgg{depth}"
     build.__name__ = build.__qualname__ = name
-    described = f"VGG-{depth} with batch normalisation" if batch_norm else f"VGG-{depth}"
-    build.__doc__ = (
-        f"{described}: {depth - 3} convolutions of 3x3 and three linear layers.\n\n"
-        "Most parameters are in the first linear layer, which sees 7x7 places; of an image of\n"
-        "32x32 one place is left and copied to all of them: `width=0.25` makes a network of a\n"
-        "sixteenth for such images. Without a norm it needs a rate of about 0.01 and warm-up."
-    )
+    build.__doc__ = _document(depth, batch_norm)
     return MODELS.register(
         name,
         options=options_class,
@@ -117,6 +111,42 @@ def _register(depth: int, params: int, macs: int, *, batch_norm: bool = False) -
         "recognition" + ("; Ioffe & Szegedy 2015, Batch normalization" if batch_norm else ""),
     )(build)
 
+
+def _document(depth: int, batch_norm: bool) -> str:
+    described = f"VGG-{depth} with batch normalisation" if batch_norm else f"VGG-{depth}"
+    table = [
+        f"    {number} of conv 3x3; max-pool 2x2    {channels} x {112 >> stage} x {112 >> stage}"
+        for stage, (number, channels) in enumerate(zip(_STAGES[depth], _CHANNELS, strict=True))
+    ]
+    return f"""{described}: {depth - 3} convolutions of 3x3 and three linear layers.
+
+Images (N, C, H, W) to logits (N, num_classes). For 3 x 224 x 224:
+
+{chr(10).join(table)}
+    linear, act, dropout; twice    4096
+    linear                         num_classes
+
+Norm (if any) and activation behind every convolution. Most parameters are in the first linear
+layer, which sees 7x7 places: 103 million.
+
+What was new: depth from nothing but 3x3 kernels. Two of them see what one of 5x5 sees with 18
+weights for 25, three what one of 7x7 sees with 27 for 49, and an activation stands between them.
+
+When to use it: as features, for style transfer and for losses that compare images, where its layers
+are what the literature names; for transfer from public weights; with `model.width=0.25` as a plain
+network for small images. For a given accuracy residual networks cost less: ResNet-152 has fewer
+multiply-adds than VGG-16.
+
+What goes wrong: {_WITH_NORM if batch_norm else _WITHOUT_NORM} Of an image of 32x32 one place is
+left and copied to all 7x7 that the first linear layer sees: `model.width=0.25` makes a network of a
+sixteenth for such images (VGG-16: 8.4 million parameters). At full width weights, gradients and
+momentum take about 1.6 GB."""
+
+
+_WITH_NORM = """with few images a step batch normalisation is noisy: `model.norm=group`."""
+
+_WITHOUT_NORM = """without a norm it starts slowly, the deeper the slower: a rate of about 0.01 with
+warm-up, or `model.norm=batch`."""
 
 vgg11 = _register(11, 132_863_336, 7_609_090_048)
 vgg13 = _register(13, 133_047_848, 11_308_466_176)

@@ -1,4 +1,7 @@
-"""Where a name becomes a model or data, and a recipe becomes a run; one file for each task."""
+"""Where a name becomes a model or data, and a recipe becomes a run; one file for each task.
+
+A task says what is learned from what: its data, its loss and how it is judged.
+"""
 
 from __future__ import annotations
 

@@ -49,7 +49,23 @@ class Update:
 
 @TASKS.register("classification", data="images with one label each", metric="val/acc1")
 class Classification(Task):
-    """Give each image one of C classes: cross-entropy on logits, judged by top-1 accuracy."""
+    """Give each image one of C classes: cross-entropy on logits, judged by top-1 accuracy.
+
+    The network maps images (N, C, H, W), normalised with the statistics of the training data, to
+    logits (N, classes); the class is the largest logit, its probability that of their softmax. A
+    step is one batch: loss, gradient, optional clipping, optimizer, optional L1 shrinking, average
+    of weights. Validation is measured after each epoch (`val/loss`, `val/acc1`), the best epoch by
+    `val/acc1` is kept (`run.select`), and the test split is looked at once, at the end.
+
+    When to use it: each image belongs to exactly one of the classes. The loss may be any of
+    `loss=`.
+
+    What goes wrong: an image that shows two of the classes has no right answer, and one that shows
+    none is given one all the same, often with confidence. Where one class has most of the images,
+    accuracy is high for saying it always: read the recall of each class in the report, and see
+    `data.balance` and `loss.class_weights`. A split by image where one object was photographed
+    often puts near twins into training and validation; accuracy is then that of remembering.
+    """
 
     def __init__(
         self,

@@ -2,6 +2,10 @@
 
 A leaf is a function `(request, options) -> Found`. Leaves of layouts publish `recognises`, a
 function of a path that tells whether the leaf can read it, and `order`, which is asked first.
+
+Choosing: write the path of your images, and the layout (`folder`, `table`, `idx`) is recognised; or
+the name of a published set, which is taken from `data.path` or fetched once and checked. Where no
+validation split is given, a part of training is set aside for it, from each class its share.
 """
 
 from __future__ import annotations

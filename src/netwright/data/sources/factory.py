@@ -31,8 +31,20 @@ def _is_factory(path: Path) -> bool:
 def factory(request: Request, options: Mapping[str, Any]) -> Found:
     """The user's own function, `file.py:factory` or `package.module:factory`.
 
-    Raises `SettingError` for a function that is not there or does not take a setting, and
-    `DataError` for a result that does not fit, each saying what was expected.
+    It is called with those of `size`, `seed`, `val_share` and the `data.*` settings that its
+    signature names, and returns (train, val), (train, val, test), or a mapping with these names
+    and, if it likes, `classes`. A split is a map-style data set of (image, label), or a pair of
+    tensors, images (N, C, H, W) and labels (N,) counted from 0. Raises `SettingError` for a
+    function that is not there or does not take a setting, and `DataError` for a result that does
+    not fit, each saying what was expected.
+
+    When to use it: formats that are not read here, data made by a program, labels that come from
+    somewhere else.
+
+    What goes wrong: the code runs in this process, so only your own. A function that draws without
+    using `seed` makes another data set each time, and a run that was stopped cannot go on exactly.
+    Images that are already normalised are normalised once more, which does no harm; augmentation
+    inside the function is not keyed and differs with the number of workers.
     """
     offered = {"seed": request.seed, "val_share": request.val_share}
     if request.size is not None:

@@ -32,8 +32,21 @@ class FolderOptions:
 def folder(request: Request, options: FolderOptions) -> Found:
     """A folder with one sub-folder for each class, or such folders under train/, val/ and test/.
 
-    Classes are the sorted names of the class folders (of training, where there are splits).
-    Raises `DataError` when there are no class folders or no images in one of them.
+        flowers/daisy/1.jpg                 flowers/train/daisy/1.jpg
+        flowers/rose/2.png        or        flowers/val/rose/2.png
+                                            flowers/test/...
+
+    Classes are the sorted names of the class folders (of training, where there are splits). Files
+    that cannot be read are listed and left out. Without a validation folder a stratified part of
+    training is drawn. Raises `DataError` when there are no class folders or no images in one of
+    them.
+
+    When to use it: your own images; nothing else has to be written.
+
+    What goes wrong: several photographs of one object, or frames of one film, fall on both sides of
+    a random split, and validation is too good: make the folders `train/` and `val/` yourself. A
+    folder called `train/` is taken for a split and never for a class; the run says what it took.
+    Images of many sizes are brought to one (`data.size`).
     """
     root = str(request.path.expanduser())
     survey = Survey()

@@ -45,8 +45,18 @@ def _is_idx(path: Path) -> bool:
 def idx(request: Request, options: IdxOptions) -> Found:
     """MNIST's layout: files of images and of labels in a folder, or one file of a pair.
 
-    Raises `DataError` for a file that is truncated, too large or not what its header says, and
-    for images and labels that do not match in number.
+        train-images-idx3-ubyte    train-labels-idx1-ubyte
+        t10k-images-idx3-ubyte     t10k-labels-idx1-ubyte     plain, .gz or .xz
+
+    The images file is a header and then bytes (N, H, W), the labels file a header and then bytes
+    (N,). Raises `DataError` for a file that is truncated, too large or not what its header says,
+    and for images and labels that do not match in number.
+
+    When to use it: sets that are handed out in MNIST's form and have no name here.
+
+    What goes wrong: the files carry no class names: give them as `data.classes`, else classes are
+    numbers. Some sets (EMNIST) are stored column by column and come out lying on their side: look
+    at the first batch in the report.
     """
     path = request.path.expanduser()
     pairs = _one_set(_pairs(path), options.prefix, request.place)

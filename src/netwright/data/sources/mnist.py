@@ -46,13 +46,23 @@ class MNISTOptions:
     images=70_000,
     classes=10,
     shape=(1, 28, 28),
+    paper="LeCun, Bottou, Bengio & Haffner 1998, "
+    "Gradient-based learning applied to document recognition",
     built_in=True,
 )
 def mnist(request: Request, options: MNISTOptions) -> Found:
     """MNIST: 60,000 and 10,000 handwritten digits, 28x28 grey.
 
-    The usual mistake is to choose settings on the 10,000 test images: a tenth of training is
-    kept for validation instead.
+    Images (1, 28, 28) uint8; a stratified tenth of training is kept for validation. The files are
+    found in `data.path`, or fetched once (12 MB) and checked.
+
+    When to use it: to see that all works, to repeat what was published, to learn; the recipe
+    `mnist-lenet5` comes to 99.47 %.
+
+    What goes wrong: the usual mistake is to choose settings on the 10,000 test images: a tenth of
+    training is kept for validation instead. Nearly every network exceeds 98 %, and differences of
+    0.1 points are luck (the standard error at 99.4 % is 0.08): it does not tell good methods from
+    others. No flips: a mirrored 2 is no digit.
     """
     return idx_set(
         request,

@@ -40,9 +40,21 @@ def _is_table(path: Path) -> bool:
 def table(request: Request, options: TableOptions) -> Found:
     """A .csv, .tsv, .jsonl or .ndjson file with one row for each image: its path, its label.
 
-    Labels are names; whole numbers keep their order. A path may not leave the folder of the
-    table unless `data.root` names a folder that holds it. Raises `DataError` with the line of
-    the first row that does not fit, and both where two contradict each other.
+        path,label,split                    {"path": "photos/1.jpg", "label": "daisy"}
+        photos/1.jpg,daisy,train     or     {"path": "photos/2.jpg", "label": "rose"}
+
+    Columns, delimiter and splits are guessed, and the guess is said. Labels are names; whole
+    numbers keep their order. A path may not leave the folder of the table unless `data.root` names
+    a folder that holds it. Raises `DataError` with the line of the first row that does not fit, and
+    both where two contradict each other.
+
+    When to use it: images that lie in one heap, labels from a database, splits that were made with
+    care (a split column keeps them).
+
+    What goes wrong: a number with a fraction as label is refused: this is classification. Where two
+    columns could be the label the guess may be the wrong one: read the note, or set
+    `data.label_column`. A table without a split column is split at random, which puts near twins on
+    both sides.
     """
     path = request.path.expanduser()
     read = read_table(path, delimiter=options.delimiter)

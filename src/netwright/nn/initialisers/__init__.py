@@ -2,6 +2,10 @@
 
 A leaf fills one weight (out, in / groups, ...) with first numbers drawn from torch's generator;
 `netwright.nn.initialisation.initialise` calls it for every layer of a network and sets biases 0.
+
+Choosing: nothing, for the networks here take `he` with the gain of their activation; `lsuv` or
+`orthogonal` for deep networks without a norm; `lecun` with SELU. A good start has about the same
+spread of activations in every layer, neither saturated nor near 0.
 """
 
 from __future__ import annotations

@@ -75,13 +75,14 @@ def unit_variance(model: nn.Module, images: Tensor, options: LSUVOptions) -> Non
 def lsuv(weight: Tensor, fans: Fans, gain: float, options: LSUVOptions) -> None:
     """LSUV: orthonormal weights, divided layer by layer by the spread of the outputs on images.
 
-    Layer-sequential unit-variance: the gain is measured and not computed, so it fits whatever
-    lies between the layers (pooling, dropout, branches that are added).
+    Layer-sequential unit-variance: the gain is measured and not computed, so it fits whatever lies
+    between the layers (pooling, dropout, branches that are added).
 
-    When to use it: deep networks without norm layers whose activations have no known gain. What
-    goes wrong: with norm layers after every convolution it changes nothing; the weights depend
-    on the images, so another data set is another start; a layer that is reached by no image
-    keeps its orthonormal weights.
+    When to use it: deep networks without norm layers whose activations have no known gain.
+
+    What goes wrong: with norm layers after every convolution it changes nothing. The weights depend
+    on the images, so another data set is another start. A layer that is reached by no image keeps
+    its orthonormal weights. Images that are all alike have no spread to measure, and are refused.
 
     >>> model = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2))
     >>> images = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))

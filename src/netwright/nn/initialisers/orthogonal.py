@@ -24,13 +24,16 @@ def orthogonal(weight: Tensor, fans: Fans, gain: float, options: OrthogonalOptio
     """Orthogonal: gain Q, where Q has orthonormal rows, or columns where rows are more.
 
     Q is of the QR decomposition of a normal matrix (out, fan_in): uniform over all rotations. A
-    convolution is taken as its matrix, which is not the rotation of an image that Xiao et al.
-    2018 construct.
+    convolution (out, in / groups, k, k) is taken as its matrix, which is not the rotation of an
+    image that Xiao et al. 2018 construct.
 
-    When to use it: deep networks without norm, recurrent ones; all singular values are alike,
-    where those of a normal matrix reach from 0 to twice their root mean square. What goes wrong:
-    where outputs are more than inputs it is lengths that are kept, so that the variance of a
-    unit falls by inputs / outputs; QR of a large layer takes seconds.
+    When to use it: deep networks without norm, recurrent ones; all singular values are alike, where
+    those of a normal matrix reach from 0 to twice their root mean square.
+
+    What goes wrong: where outputs are more than inputs it is lengths that are kept, so that the
+    variance of a unit falls by inputs / outputs. QR of a large layer takes seconds. The activation
+    between the layers undoes the rotation's promise all the same: it holds exactly for linear
+    networks.
 
     >>> import torch
     >>> weight = torch.empty(2, 3)

@@ -27,12 +27,16 @@ class XavierOptions:
 def xavier(weight: Tensor, fans: Fans, gain: float, options: XavierOptions) -> None:
     """Xavier (Glorot): uniform in +-gain sqrt(6 / (in + out)), sd = gain sqrt(2 / (in + out)).
 
-    The paper's gain is 1, for activations that are a straight line near 0 (tanh of small
-    numbers); here it is matched to the activation unless it is given.
+    For a weight (out, in / groups, ...) in is the number of inputs of a unit and out the number of
+    units that an input reaches: a compromise between keeping the spread of activations (in) and of
+    gradients (out). The paper's gain is 1, for activations that are a straight line near 0 (tanh of
+    small numbers); here it is matched to the activation unless it is given.
 
-    When to use it: tanh, and layers whose inputs and outputs are about as many. What goes wrong:
-    with gain 1 and ReLU each layer halves the variance, a thousandth of it is left after ten; a
-    layer with far more outputs than inputs keeps neither spread.
+    When to use it: tanh, and layers whose inputs and outputs are about as many.
+
+    What goes wrong: with gain 1 and ReLU each layer halves the variance, a thousandth of it is left
+    after ten. A layer with far more outputs than inputs keeps neither spread. 1 / sqrt(n), which
+    some texts call Xavier, is `lecun`; the two agree where in = out.
 
     >>> import torch
     >>> weight = torch.empty(100, 200)

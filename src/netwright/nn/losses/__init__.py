@@ -2,6 +2,11 @@
 
 A leaf is a builder `(options, class_counts) -> loss`: `class_counts` are the training samples of
 each class, and `loss(logits (N, C), target (N,))` is one number, the mean over the batch.
+
+Choosing: `cross_entropy`. With wrong labels its smoothing, or `l1` on softmax; with rare classes
+its balanced weights, or `focal`; for several answers at once `bce_with_logits`; for segmentation of
+little foreground `dice`. Each loss takes logits: no softmax or sigmoid belongs at the end of the
+network (`nll` alone takes log-probabilities).
 """
 
 from __future__ import annotations

@@ -32,14 +32,17 @@ class BCEWithLogitsOptions:
 def bce_with_logits(options: BCEWithLogitsOptions, class_counts: Sequence[int]) -> Loss:
     """Binary cross-entropy: the mean of -(w y log s + (1 - y) log(1 - s)), s = sigmoid(logit).
 
-    Over samples and classes; logits (N, C, ...). y is 1 for the target's class and 0 for the
-    others, moved to y (1 - smoothing) + smoothing / 2.
+    Logits (N, C, ...) and target (N, ...) to one number, the mean over samples and classes. y is 1
+    for the target's class and 0 for the others, moved to y (1 - smoothing) + smoothing / 2; w is
+    `positive_weight`. The sigmoid is inside, in a form that stays exact for large logits.
 
     When to use it: several labels at once; for one label where an image may show none of the
-    classes, or mixed images. What goes wrong: at first C - 1 noes drown one yes, and a network
-    says no to everything: begin with the bias -log(C - 1) in the last layer, or raise
-    `positive_weight`; the probabilities do not add up to 1; and the mean over C classes wants a
-    rate higher than that of cross-entropy.
+    classes, or mixed images.
+
+    What goes wrong: at first C - 1 noes drown one yes, and a network says no to everything: begin
+    with the bias -log(C - 1) in the last layer, or raise `positive_weight`. The probabilities do
+    not add up to 1. The mean over C classes wants a rate higher than that of cross-entropy. A
+    sigmoid at the end of the network is one too many: it squeezes all answers into 0.5 to 0.73.
 
     >>> loss = bce_with_logits(BCEWithLogitsOptions(), [5, 5])
     >>> round(float(loss(torch.zeros(1, 2), torch.tensor([0]))), 4)  # log(2)

@@ -31,13 +31,16 @@ class FocalOptions:
 def focal(options: FocalOptions, class_counts: Sequence[int]) -> Focal:
     """Focal loss: -w (1 - p)^gamma log p, with p the softmax of the target's class.
 
-    The paper's alpha is `class_weights`; the sum is divided by the weights of the targets, so
-    that `gamma=0` is `cross_entropy`. logits (N, C, ...), target (N, ...).
+    Logits (N, C, ...) and target (N, ...) to one number. The paper's alpha is `class_weights`; the
+    sum is divided by the weights of the targets, so that `gamma=0` is `cross_entropy`. A sample
+    with p = 0.9 counts a hundredth of what it counts there (gamma 2), one with p = 0.1 four fifths.
 
-    When to use it: very many easy samples beside few hard ones (detection, rare defects). What
-    goes wrong: wrong labels are the hardest samples of all, and count most; the probabilities
-    come out too modest; and it is a fraction of cross-entropy, so that a rate or a weight decay
-    tuned for the one does not fit the other.
+    When to use it: very many easy samples beside few hard ones (detection, rare defects).
+
+    What goes wrong: wrong labels are the hardest samples of all, and count most. The probabilities
+    come out too modest. It is a fraction of cross-entropy, so that a rate or a weight decay tuned
+    for the one does not fit the other. The paper also starts the last bias at the log-odds of a
+    rare class; without that the many easy samples rule the first steps.
 
     >>> import torch
     >>> loss = focal(FocalOptions(), [5, 5])

@@ -26,13 +26,17 @@ class HingeOptions:
 def hinge(options: HingeOptions, class_counts: Sequence[int]) -> Loss:
     """Multi-margin hinge: sum over c != t of max(0, margin - x_t + x_c), divided by C.
 
-    x are logits (N, C), target (N,); the mean over the batch. `squared` squares each term. This
-    is torch's `multi_margin_loss`; Crammer & Singer 2001 take the largest term and not the sum.
+    Logits x (N, C) and target t (N,) to one number, the mean over the batch. `squared` squares each
+    term. This is torch's `multi_margin_loss`; Crammer & Singer 2001 take the largest term and not
+    the sum.
 
-    When to use it: where only the order of the classes matters; a linear model with it is a
-    support vector machine. What goes wrong: samples beyond the margin have no gradient, so that
-    training ends while the rest of the network could still improve; the logits give no
-    probabilities; and the margin sets the scale of the logits, against which weight decay works.
+    When to use it: where only the order of the classes matters; a linear model with it and weight
+    decay is a support vector machine.
+
+    What goes wrong: samples beyond the margin have no gradient, so that training ends while the
+    rest of the network could still improve. The logits give no probabilities: softmax of them is
+    not calibrated. The margin sets the scale of the logits, against which weight decay works. At
+    first nearly all C - 1 terms are active, so that many classes make a large gradient.
 
     >>> import torch
     >>> loss = hinge(HingeOptions(), [5, 5, 5])

@@ -29,13 +29,16 @@ class HuberOptions:
 def huber(options: HuberOptions, class_counts: Sequence[int]) -> Loss:
     """Huber's loss: the mean of d^2 / 2 for |d| up to delta, delta (|d| - delta / 2) beyond.
 
-    d = x - y; y is 1 for the target's class and 0 for the others; x are the logits (N, C, ...)
-    or their softmax. Half of `mse` for small errors, delta times `l1` for large ones; "smooth
-    L1" is this divided by delta.
+    Logits (N, C, ...) and target (N, ...) to one number, the mean over samples and classes. d = x -
+    y; y is 1 for the target's class and 0 for the others; x are the logits or their softmax. Half
+    of `mse` for small errors, delta times `l1` for large ones; "smooth L1" is this divided by
+    delta.
 
-    When to use it: numbers with some outliers (boxes, rewards). What goes wrong: delta has the
-    unit of the target, so that a delta for pixels makes meters all parabola; and a small delta
-    makes the gradient small as well.
+    When to use it: numbers with some outliers (boxes, rewards).
+
+    What goes wrong: delta has the unit of the target, so that a delta for pixels makes meters all
+    parabola; and a small delta makes the gradient small as well. For classes it has no edge over
+    `mse`: y is 0 or 1 and never an outlier.
 
     >>> import torch
     >>> loss = huber(HuberOptions(delta=1.0), [5, 5])

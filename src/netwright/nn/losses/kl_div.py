@@ -33,15 +33,20 @@ class KLDivOptions:
 def kl_div(options: KLDivOptions, class_counts: Sequence[int]) -> Loss:
     """KL divergence: the mean of sum_c q_c log(q_c / p_c), in nats; never below 0.
 
-    p is the softmax of the logits (N, C, ...); q is 1 - smoothing + smoothing/C for the target's
-    class and smoothing/C for the others. Forward it is smoothed cross-entropy less the entropy
-    of q, so that 0 is perfect, with the same gradient; `reverse` is sum_c p_c log(p_c / q_c).
-    Raises `SettingError` for reverse without smoothing, where it is infinite.
+    Logits (N, C, ...) and target (N, ...) to one number, the mean over samples. p is the softmax of
+    the logits; q is 1 - smoothing + smoothing/C for the target's class and smoothing/C for the
+    others. Forward it is smoothed cross-entropy less the entropy of q, so that 0 is perfect, with
+    the same gradient; `reverse` is sum_c p_c log(p_c / q_c). Raises `SettingError` for reverse
+    without smoothing, where it is infinite.
 
     When to use it: to read how far off a network is without the entropy of the target; for soft
-    targets, as in distillation (`divergence`). What goes wrong: torch's `kl_div` wants log p
-    first, then q, and by default divides by the number of elements, not of samples. Reverse, a
-    network may settle on one of several right answers and forget the rest.
+    targets, as in distillation (`divergence`).
+
+    What goes wrong: torch's `kl_div` wants log p first, then q, and by default divides by the
+    number of elements, not of samples. It is no distance: the two directions differ. Forward covers
+    all that the target allows; reverse, a network may settle on one of several right answers and
+    forget the rest (a target of two humps at -3 and 3 was fitted by one wide hump at 0 forward, by
+    one of the two reverse).
 
     >>> import torch
     >>> loss = kl_div(KLDivOptions(smoothing=0.0), [5, 5])

@@ -26,13 +26,17 @@ class L1Options:
 def l1(options: L1Options, class_counts: Sequence[int]) -> Loss:
     """Mean absolute error (MAE): the mean of |x - y| over samples and classes.
 
-    y is 1 for the target's class and 0 for the others; x are the logits (N, C, ...) or their
-    softmax, for which it is 2 (1 - p) / C, with p that of the target's class.
+    Logits (N, C, ...) and target (N, ...) to one number. y is 1 for the target's class and 0 for
+    the others; x are the logits or their softmax, for which it is 2 (1 - p) / C, with p that of the
+    target's class. This is the loss; `optim.l1`, which pulls weights to 0, is something else.
 
-    When to use it: numbers with outliers, since it asks for the median; on softmax with many
-    wrong labels, which then weigh no more than right ones. What goes wrong: the gradient has
-    the same size however small the error, so it rattles around the answer unless the rate falls;
-    on logits all 0 is right for C - 1 of C numbers, which a network is slow to leave.
+    When to use it: numbers with outliers, since it asks for the median; on softmax with many wrong
+    labels, which then weigh no more than right ones.
+
+    What goes wrong: the gradient has the same size however small the error, so it rattles around
+    the answer unless the rate falls. On logits all 0 is right for C - 1 of C numbers, which a
+    network is slow to leave. On softmax a sample that is surely wrong has almost no gradient, so
+    that many classes are learned slowly or not at all.
 
     >>> import torch
     >>> loss = l1(L1Options(), [5, 5])

@@ -26,13 +26,17 @@ class MSEOptions:
 def mse(options: MSEOptions, class_counts: Sequence[int]) -> Loss:
     """Mean squared error: the mean of (x - y)^2 over samples and classes.
 
-    y is 1 for the target's class and 0 for the others; x are the logits (N, C, ...), or their
-    softmax, which makes it Brier's score divided by C.
+    Logits (N, C, ...) and target (N, ...) to one number. y is 1 for the target's class and 0 for
+    the others; x are the logits, or their softmax, which makes it Brier's score divided by C. It is
+    the likelihood of Gaussian noise around x.
 
     When to use it: numbers with Gaussian noise; for classes on logits it is linear discriminant
-    analysis by gradient descent, and rivals cross-entropy. What goes wrong: on softmax a sample
-    that is surely wrong has almost no gradient (p (1 - p) is 0) and stays wrong; the mean over C
-    classes makes gradients small where there are many; one far value outweighs the rest.
+    analysis by gradient descent, and rivals cross-entropy.
+
+    What goes wrong: on softmax, as after a sigmoid, a sample that is surely wrong has almost no
+    gradient (p (1 - p) is 0) and stays wrong: at a logit of -8 it is -0.0007 where cross-entropy
+    has -0.9997. The mean over C classes makes gradients small where there are many. One far value
+    outweighs the rest: then `huber` or `l1`.
 
     >>> import torch
     >>> loss = mse(MSEOptions(), [5, 5])

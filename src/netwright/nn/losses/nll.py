@@ -24,17 +24,24 @@ class NLLOptions:
     )
 
 
-@LOSSES.register("nll", options=NLLOptions, paper="Fisher 1922")
+@LOSSES.register(
+    "nll",
+    options=NLLOptions,
+    paper="Fisher 1922, On the mathematical foundations of theoretical statistics",
+)
 def nll(options: NLLOptions, class_counts: Sequence[int]) -> NLL:
     """Negative log-likelihood: -w_t log p_t, the mean over the batch by weights.
 
-    outputs (N, C, ...) are log p, target (N, ...). With `log_softmax` they may be logits too,
-    and it is `cross_entropy`: log-softmax twice is log-softmax once. Without it the first batch
-    is looked at, and outputs that are no log-probabilities raise `SettingError`.
+    Outputs (N, C, ...), which are log p, and target t (N, ...) to one number. With `log_softmax`
+    they may be logits too, and it is `cross_entropy`: log-softmax twice is log-softmax once.
+    Without it the first batch is looked at, and outputs that are no log-probabilities raise
+    `SettingError`.
 
-    When to use it: for a network that ends in `LogSoftmax`. What goes wrong: without log-softmax
-    anywhere the loss has no lower bound, and training only makes the outputs larger; on
-    probabilities instead of their logarithms it lies in [-1, 0] and hardly moves.
+    When to use it: for a network that ends in `LogSoftmax`.
+
+    What goes wrong: without log-softmax anywhere the loss has no lower bound, and training only
+    makes the outputs larger. On probabilities instead of their logarithms it lies in [-1, 0] and
+    hardly moves.
 
     >>> import torch
     >>> loss = nll(NLLOptions(log_softmax=False), [5, 5])

@@ -2,6 +2,10 @@
 
 `groups` comes from `netwright.optim.groups.parameter_groups` and carries the weight decay of each
 group; `options` is an instance of the leaf's options class, a kind of `OptimCommon`.
+
+Choosing: `sgd` with momentum and a falling schedule for convolutional networks, `adamw` where the
+rate cannot be searched for long or layers differ much. In the formulas g is the gradient, w a
+weight, lr the rate; all is done for each weight by itself.
 """
 
 from __future__ import annotations

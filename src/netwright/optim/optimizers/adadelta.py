@@ -26,13 +26,15 @@ class AdadeltaOptions(OptimCommon):
 def adadelta(groups: list[dict[str, Any]], options: AdadeltaOptions) -> optim.Optimizer:
     """Adadelta: w = w - lr d with d = g sqrt(u + eps) / sqrt(h + eps).
 
-    h = rho h + (1 - rho) g^2 is taken before d, u = rho u + (1 - rho) d^2 after it; both begin
-    at 0. d has the unit of w, which the steps of `adagrad` and `rmsprop` have not. Weight decay
-    is added to the gradient and is scaled with it.
+    h = rho h + (1 - rho) g^2 is taken before d, u = rho u + (1 - rho) d^2 after it; both begin at 0
+    and have the shape of w. d has the unit of w, which the steps of `adagrad` and `rmsprop` have
+    not. Weight decay is added to the gradient and is scaled with it.
 
-    When to use it: where no rate can be searched for. What goes wrong: u begins at 0, so the
-    first steps are sqrt(eps / (1 - rho)) long (0.0045) and it may need thousands to get going:
-    raise eps, not lr.
+    When to use it: where no rate can be searched for.
+
+    What goes wrong: u begins at 0, so the first steps are sqrt(eps / (1 - rho)) long (0.0045) and
+    it may need thousands to get going: raise eps, not lr. With a schedule made for other
+    optimizers, whose rates are small numbers, `lr=1` looks wrong and is right.
 
     >>> import torch
     >>> weight = torch.nn.Parameter(torch.tensor([1.0]))

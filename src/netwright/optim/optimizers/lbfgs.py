@@ -34,16 +34,20 @@ class LBFGSOptions(OptimCommon):
 def lbfgs(groups: list[dict[str, Any]], options: LBFGSOptions) -> LBFGS:
     """L-BFGS: w = w - t H g, H the inverse curvature that the last `history` steps suggest.
 
+    H is never written down: it is applied to g by the differences of weights and gradients that are
+    remembered. t is the length that a line search finds (strong Wolfe conditions).
+
     The fact `closure=True`: `step(closure)` calls `closure()` several times. It has to clear the
-    gradients, compute the loss of *the same batch with the same noise*, call `backward`, and
-    return the loss. Raises `SettingError` for clipping and for L1, which would each make another
-    function of what the line search measures.
+    gradients, compute the loss of *the same batch with the same noise*, call `backward`, and return
+    the loss. Raises `SettingError` for clipping and for L1, which would each make another function
+    of what the line search measures.
 
     When to use it: small smooth problems on the whole training set (`batch="all"`: softmax
-    regression, style transfer), where it needs tens of steps and not thousands. What goes wrong:
-    from small batches the curvature is mostly noise; dropout has to be the same in every call;
-    the running statistics of batch norm see each batch several times; memory is 2 `history`
-    copies of the weights.
+    regression, style transfer), where it needs tens of steps and not thousands.
+
+    What goes wrong: from small batches the curvature is mostly noise. Dropout has to be the same in
+    every call. The running statistics of batch norm see each batch several times. Memory is 2
+    `history` copies of the weights. ReLU has kinks, which the line search may stop at.
 
     >>> weight = torch.nn.Parameter(torch.tensor([3.0]))
     >>> optimizer = lbfgs([{"params": [weight], "weight_decay": 0.0}], LBFGSOptions())

@@ -32,12 +32,14 @@ def nadam(groups: list[dict[str, Any]], options: NAdamOptions) -> optim.Optimize
     """NAdam: w = w - lr (c1 g + c2 m) / (sqrt(v / (1 - beta2^t)) + eps).
 
     With mu_t = beta1 (1 - 0.96^(t rise) / 2) and P_t = mu_1 ... mu_t: m and v are Adam's moving
-    averages, c1 = (1 - mu_t) / (1 - P_t) and c2 = mu_(t+1) / (1 - P_(t+1)). Where Adam steps
-    along m, which holds the last momentum, this steps along the next one, as Nesterov does.
+    averages, c1 = (1 - mu_t) / (1 - P_t) and c2 = mu_(t+1) / (1 - P_(t+1)). Where Adam steps along
+    m, which holds the last momentum, this steps along the next one, as Nesterov does.
 
-    When to use it: where `adam` works and a little speed is wanted. What goes wrong: as with
-    Adam; and half the momentum in the first hundreds of steps makes short runs a different
-    method.
+    When to use it: where `adam` works and a little speed is wanted.
+
+    What goes wrong: as with Adam; and half the momentum in the first hundreds of steps makes short
+    runs a different method. Like `adam` it sends weight decay through the scaling unless
+    `decoupled` is true.
 
     >>> import torch
     >>> weight = torch.nn.Parameter(torch.tensor([1.0]))

@@ -30,13 +30,16 @@ class RMSPropOptions(OptimCommon):
 def rmsprop(groups: list[dict[str, Any]], options: RMSPropOptions) -> optim.Optimizer:
     """RMSProp: w = w - lr g / (sqrt(h) + eps), h = rho h + (1 - rho) g^2 from 0.
 
-    With momentum, v = momentum v + g / (sqrt(h) + eps) and w = w - lr v. Weight decay is added
-    to the gradient and is scaled with it.
+    h has the shape of w. With momentum, v = momentum v + g / (sqrt(h) + eps) and w = w - lr v. With
+    `centered` the squared mean of g is taken from h. Weight decay is added to the gradient and is
+    scaled with it.
 
     When to use it: gradients whose size drifts, as in reinforcement learning and recurrent
-    networks; it follows a moving optimum where `adagrad` has stopped. What goes wrong: h begins
-    at 0 and is not corrected, so the first step is lr / sqrt(1 - rho) long, ten times the rate;
-    warm-up or `adam` takes that away. TensorFlow's variant adds eps inside the root.
+    networks; it follows a moving optimum where `adagrad` has stopped.
+
+    What goes wrong: h begins at 0 and is not corrected, so the first step is lr / sqrt(1 - rho)
+    long, ten times the rate; warm-up or `adam` takes that away. TensorFlow's variant adds eps
+    inside the root, so that its published settings are not these.
 
     >>> import torch
     >>> weight = torch.nn.Parameter(torch.tensor([1.0]))

@@ -4,6 +4,10 @@ A leaf is a function `(step, total, options) -> factor` that multiplies the rate
 given: `step` counts from 0, `total` is the number of steps it is spread over. It keeps no
 state, so a resumed run needs to know its step only. A schedule that answers to what the run
 measures has a watcher besides, which keeps the little state there is.
+
+Choosing: `cosine` where the length of the run is known, with `sched.warmup=1` for networks without
+a norm or batches above a few hundred; `one-cycle` for short runs at a high rate; `plateau` where
+the length is not known; `step` to repeat a paper.
 """
 
 from __future__ import annotations
@@ -69,7 +73,8 @@ def factor(
     if warmup_steps > 0 and entry.facts.get("rises"):
         raise SettingError(
             'sched.warmup: the schedule "{schedule}" rises by itself.',
-            hint="Set sched.warmup=0, and sched.rise for the share of the run in which it rises.",
+            hint="Set sched.warmup=0; sched.rise is the share of the run, or of each cycle, "
+            "in which it rises.",
             schedule=entry.name,
         )
     if step < warmup_steps:

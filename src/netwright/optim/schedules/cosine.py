@@ -19,7 +19,16 @@ class CosineOptions(ScheduleCommon):
 def cosine(step: int, total: int, options: CosineOptions) -> float:
     """Half a cosine from 1 to `final`, without restarts.
 
-    final + (1 - final) (1 + cos(pi step / total)) / 2
+        factor = final + (1 - final) (1 + cos(pi step / total)) / 2
+
+    Half of the run has more than half of the rate, and the last tenth less than a fortieth: fast
+    first, settled at the end, with nothing to choose.
+
+    When to use it: the first choice for a run whose length is known.
+
+    What goes wrong: it is spread over the whole run, so a run that is stopped early never saw its
+    low rates, and a checkpoint from the middle is not a shorter run's result. To go on after the
+    end begins at a rate of 0: raise `epochs` before the run, or use `cosine-restarts`.
 
     >>> [round(cosine(step, 4, CosineOptions()), 3) for step in range(5)]
     [1.0, 0.854, 0.5, 0.146, 0.0]

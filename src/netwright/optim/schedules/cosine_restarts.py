@@ -23,12 +23,18 @@ class CosineRestartsOptions(ScheduleCommon):
 def cosine_restarts(step: int, total: int, options: CosineRestartsOptions) -> float:
     """Half a cosine from 1 to `final`, then the next, `growth` times as long.
 
-    The paper gives the length of the first fall and lets the run end where it may; here the
-    falls are fitted to the run, so that it ends at the bottom of one.
+        factor = final + (1 - final) (1 + cos(pi share)) / 2
+
+    with share that of the present fall that is over. The paper gives the length of the first fall
+    and lets the run end where it may; here the falls are fitted to the run, so that it ends at the
+    bottom of one.
 
     When to use it: to have a good network at several times of one run, at the end of each fall
-    (the paper averages them). What goes wrong: just after a restart the network is worse for a
-    while, which is no reason to stop; early stopping needs more patience than a fall lasts.
+    (averaging their answers is an ensemble at the price of one run).
+
+    What goes wrong: just after a restart the network is worse for a while, which is no reason to
+    stop; early stopping needs more patience than a fall lasts. For the one best network plain
+    `cosine` of the same length usually does as well.
 
     >>> options = CosineRestartsOptions(cycles=2, growth=3.0)  # a quarter of the run, then the rest
     >>> [round(cosine_restarts(step, 8, options), 2) for step in range(9)]

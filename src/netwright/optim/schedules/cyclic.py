@@ -33,14 +33,17 @@ class CyclicOptions(ScheduleCommon):
 def cyclic(step: int, total: int, options: CyclicOptions) -> float:
     """From `low` up to 1 and down again, `cycles` times; it begins low.
 
-    low + (1 - low) height(step) triangle(step), the triangle between 0 and 1. height is 1 for
-    triangular, 1/2 to the number of cycles done for triangular2, and gamma^(step / total) for
-    exp, whose gamma counts over the whole run and not over one step as in the paper: a longer
-    run then keeps its form.
+        factor = low + (1 - low) height(step) triangle(step)
 
-    When to use it: when the best rate is not known to better than a factor of ten; the bounds
-    come from a range test. What goes wrong: weights that are taken near a peak are poor, so let
-    the run end with a whole cycle, or take the best.
+    with the triangle between 0 and 1. height is 1 for triangular, 1/2 to the number of cycles done
+    for triangular2, and gamma^(step / total) for exp, whose gamma counts over the whole run and not
+    over one step as in the paper: a longer run then keeps its form.
+
+    When to use it: when the best rate is not known to better than a factor of ten; the bounds come
+    from a range test.
+
+    What goes wrong: weights that are taken near a peak are poor, so let the run end with a whole
+    cycle, or take the best. It rises by itself: `sched.warmup` before it is refused.
 
     >>> [round(cyclic(step, 8, CyclicOptions(cycles=2, low=0.0)), 2) for step in range(9)]
     [0.0, 0.5, 1.0, 0.5, 0.0, 0.5, 1.0, 0.5, 0.0]

@@ -26,9 +26,20 @@ class OneCycleOptions(ScheduleCommon):
 def one_cycle(step: int, total: int, options: OneCycleOptions) -> float:
     """From `start` up to 1 and down to `final`, each along half a cosine.
 
+        rising   factor = start + (1 - start) (1 - cos(pi step / peak)) / 2,  peak = rise total
+        falling  factor = final + (1 - final) (1 + cos(pi (step - peak) / (total - peak))) / 2
+
     The high rates in the middle keep the weights out of sharp minima, the low ones at the end
-    settle them. Smith's line segments are cosines here, as later practice has them; the
-    momentum is left as it is.
+    settle them. Smith's line segments are cosines here, as later practice has them; the momentum is
+    left as it is.
+
+    When to use it: short runs at a high peak rate; networks that need warm-up, which it has inside.
+    `optim.lr` is the peak, from a range test.
+
+    What goes wrong: a peak as high as a constant rate could never be is the point of it, and a
+    little higher diverges in the middle of the run: look at the loss at `rise` of the run before
+    the rest is spent. As with `cosine`, a run that is stopped early never saw its low rates.
+    `sched.warmup` before it is refused.
 
     >>> [round(one_cycle(step, 10, OneCycleOptions(final=0.0)), 2) for step in (0, 3, 10)]
     [0.04, 1.0, 0.0]

@@ -97,9 +97,12 @@ def plateau(step: int, total: int, options: PlateauOptions) -> float:
     Not a function of the step: the factor of the step is always 1, and that of
     `Plateau(options).observe(value)` comes on top (see `netwright.optim.schedules.watcher`).
 
-    When to use it: when it is not known how long a run will be. What goes wrong: validation
-    loss rises with over-confidence while accuracy still grows, and the rate falls too early
-    (watch `val/acc1`); on a small validation set luck keeps the rate up (raise `threshold`).
+    When to use it: when it is not known how long a run will be.
+
+    What goes wrong: validation loss rises with over-confidence while accuracy still grows, and the
+    rate falls too early (watch `val/acc1`). On a small validation set luck keeps the rate up (raise
+    `threshold`). With `run.early_stop` of about the same patience the run ends before the lower
+    rate has shown anything.
 
     >>> watcher = Plateau(PlateauOptions(patience=1))
     >>> [round(watcher.observe(value), 3) for value in (2.0, 1.0, 1.0, 1.1, 0.5)]

@@ -22,10 +22,12 @@ class PolynomialOptions(ScheduleCommon):
 def polynomial(step: int, total: int, options: PolynomialOptions) -> float:
     """A power of the remaining share, from 1 to `final`.
 
-    final + (1 - final) (1 - step / total)^power
+        factor = final + (1 - final) (1 - step / total)^power
 
-    When to use it: segmentation with power 0.9, fine-tuning with power 1. What goes wrong: it is
-    spread over the whole run, so a run that is stopped early never saw its low rates.
+    When to use it: segmentation with power 0.9, fine-tuning with power 1.
+
+    What goes wrong: it is spread over the whole run, so a run that is stopped early never saw its
+    low rates. A power well above 1 spends most of the run at rates too small to move.
 
     >>> [round(polynomial(step, 4, PolynomialOptions(power=2.0)), 4) for step in range(5)]
     [1.0, 0.5625, 0.25, 0.0625, 0.0]
