@@ -30,8 +30,8 @@ def test_every_name_has_a_page(netwright, family, language):
 def test_the_page_of_an_optimizer(netwright):
     lines = netwright("explain", "adamw").out.splitlines()
     assert lines[0] == "adamw   optimizers   netwright.optim.optimizers.adamw"
-    (rate,) = [line.split() for line in lines if line.startswith("  optim.lr ")]
-    assert rate == ["optim.lr", "0.001", *"learning rate; a number above 0".split()]
+    (rate,) = [" ".join(line.split()) for line in lines if line.startswith("  optim.lr ")]
+    assert rate == "optim.lr 0.001 learning rate; a number above 0"
     assert "  netwright train DATA optim=adamw" in lines
 
 

@@ -243,7 +243,7 @@ def _terminal_width() -> int:
         return int(os.environ["COLUMNS"])
     except (KeyError, ValueError):
         try:
-            return os.get_terminal_size(sys.stderr.fileno()).columns
+            return os.get_terminal_size(sys.stderr.fileno()).columns or 80  # 0: it was never set
         except (OSError, ValueError):
             return 80
 
