@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netwright.core.errors import NetwrightError
     from netwright.tasks.door import train
     from netwright.tasks.loading import Network, load
+    from netwright.tasks.rate_range import RateRange, lr_range
     from netwright.tasks.running import Trained
     from netwright.tasks.using import Evaluation, Prediction, Predictions
 
@@ -28,9 +29,11 @@ __all__ = [
     "NetwrightError",
     "Prediction",
     "Predictions",
+    "RateRange",
     "Trained",
     "__version__",
     "load",
+    "lr_range",
     "train",
 ]
 
@@ -40,8 +43,10 @@ _PLACES = {
     "NetwrightError": "netwright.core.errors",
     "Prediction": "netwright.tasks.using",
     "Predictions": "netwright.tasks.using",
+    "RateRange": "netwright.tasks.rate_range",
     "Trained": "netwright.tasks.running",
     "load": "netwright.tasks.loading",
+    "lr_range": "netwright.tasks.rate_range",
     "train": "netwright.tasks.door",
 }
 

@@ -85,11 +85,6 @@ def test_plateau_lowers_the_rate_and_a_resume_remembers_it(tmp_path):
     assert all(torch.equal(left[each], right[each]) for each in left)
 
 
-def test_plateau_that_watches_what_nobody_measures_is_refused(tmp_path):
-    with pytest.raises(SettingError, match="not measured"):
-        training.train(recipe(sched="plateau", sched__watch="train/loss"), run_dir=tmp_path / "run")
-
-
 def test_an_initialiser_replaces_the_networks_own_start(tmp_path):
     training.train(recipe(init="zeros", steps=1, optim="sgd"), run_dir=tmp_path / "zeros")
     start = read_weights(next((tmp_path / "zeros" / "ckpt").glob("*0000")) / "weights.safetensors")

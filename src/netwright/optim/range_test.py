@@ -136,6 +136,12 @@ def _nothing(why: Phrase, smoothed: Sequence[float] = ()) -> Suggestion:
 
 
 def _too_short(end: int, losses: Sequence[float]) -> Phrase:
+    if end == 0 and len(losses):
+        return Phrase(
+            "The loss is {value} before the first step: look at the data, the start and the loss; "
+            "no rate mends that.",
+            value=losses[0],
+        )
     if end < len(losses) or blown_up(losses):
         return Phrase("The loss blew up after {end} points: test lower rates.", end=end)
     return Phrase(

@@ -24,6 +24,7 @@ from netwright.optim.averages import Average
 from netwright.optim.proximal import proximal_step
 from netwright.optim.schedules import Watcher
 from netwright.tasks import TASKS
+from netwright.tasks.epoch_loss import EpochLoss
 from netwright.tasks.evaluation import Examination, arrays, examine, pack, score, thumbnail
 from netwright.tasks.speed import Speed
 from netwright.tasks.tally import Tally
@@ -104,6 +105,7 @@ class Classification(Task):
         self.device = device
         self.update = update or Update()
         self.watcher = watcher
+        self.epoch_loss = EpochLoss.wanted_by(watcher)
         self.average = Average(model, ema) if ema is not None else None
         self.tally = Tally()
         self.set_speed(speed or Speed())
@@ -148,6 +150,8 @@ class Classification(Task):
             self.replaced |= dict(batch.replaced)
         logits = predicted[0] if len(predicted) == 1 else torch.cat(predicted)
         self.tally.add(logits, batch.target)
+        if self.epoch_loss is not None:
+            self.epoch_loss.add(loss)
         return {"loss": loss, "grad/norm": norm}
 
     def _pass(self, batch: Batch, predicted: list[Tensor]) -> Tensor:
@@ -195,7 +199,8 @@ class Classification(Task):
             found = self.judge(lambda network: self._score(network, "val"))
             metrics |= {f"val/{name}": value for name, value in found.items()}
         if self.watcher is not None:
-            self.watcher.observe(metrics[self.watcher.metric])
+            seen = metrics if self.epoch_loss is None else self.epoch_loss.take()
+            self.watcher.observe(seen[self.watcher.metric])
         return metrics
 
     def judge(self, look: Callable[[Callable[[Tensor], Tensor]], Any]) -> Any:
@@ -228,6 +233,7 @@ class Classification(Task):
             "optimizer": self.optimizer.state_dict(),
             # A function of the step, but for one that answers to what it measures.
             "schedule": self.watcher.state_dict() if self.watcher is not None else {},
+            "epoch_loss": self.epoch_loss.state_dict() if self.epoch_loss is not None else {},
             "scaler": None,
             "average": {"raw": raw, "updates": self.average.updates} if self.average else None,
             "tally": self.tally.state_dict(),
@@ -238,6 +244,8 @@ class Classification(Task):
         self.optimizer.load_state_dict(state["optimizer"])
         if self.watcher is not None:
             self.watcher.load_state_dict(state["schedule"])
+        if self.epoch_loss is not None:
+            self.epoch_loss.load_state_dict(state["epoch_loss"])
         if self.average is not None:
             self.average.updates = int(state["average"]["updates"])
             self.model.load_state_dict(state["average"]["raw"])

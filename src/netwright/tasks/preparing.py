@@ -373,12 +373,12 @@ def _initialise(
 
 
 def _watcher(schedule: Entry[Schedule], options: Any, dataset: Dataset) -> Watcher | None:
-    """The part of a schedule that answers to evaluations, if what it watches is evaluated."""
+    """The part of a schedule that answers to measurements, if what it watches is measured."""
     made = watcher(schedule, options)
-    if made is not None and (not made.metric.startswith("val/") or "val" not in dataset.splits):
+    if made is not None and made.metric.startswith("val/") and "val" not in dataset.splits:
         raise SettingError(
             'sched.watch: "{metric}" is not measured at evaluations of this run.',
-            hint="Watch val/loss or val/acc1, with data that have a validation split.",
+            hint="Set sched.watch=train/loss, or take data with a validation split.",
             metric=made.metric,
         )
     return made
