@@ -123,6 +123,13 @@ def test_schedules_with_settings_of_their_own(tmp_path, capsys):
             ("sched=cosine", "sched.final=0.1"),
             ("sched=polynomial", "sched.power=2.0", "sched.final=0.01", "sched.warmup=1"),
             ("sched=cyclic", "sched.cycles=2.0", "sched.shape=exp"),
+            (
+                "sched=plateau",
+                "sched.watch=train/loss",
+                "sched.patience=0",
+                "epochs=4",
+                "sched.threshold=0.5",
+            ),
         )
     ):
         (tmp_path / str(number)).mkdir()
