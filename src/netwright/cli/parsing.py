@@ -30,6 +30,9 @@ def bind(
             settings=" ".join(settings),
             first=settings[0],
         )
+    if command.facts.get("dash") and "-" in tokens and "--" not in tokens:
+        # A lone - is standard output; the library takes it for an option without a name.
+        tokens = [*(each for each in tokens if each != "-"), "--", "-"]
     try:
         _, bound, _ = grammar(command).parse_args(
             tokens, print_error=False, exit_on_error=False, verbose=False

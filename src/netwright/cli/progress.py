@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from netwright.cli.columns import pad, screen_width, width, wrap
 from netwright.cli.screen import Call
+from netwright.cli.transfer_line import LEAST_WANTED, TransferLine
 from netwright.core import events as e
 from netwright.core.escaping import terminal
 from netwright.core.languages import escape_values, say
@@ -49,6 +50,7 @@ class Progress:
         self._due = 0.0
         self._started = clock()
         self._run: e.RunStarted | None = None
+        self._transfer: TransferLine | None = None
         self._columns: list[str] = []
 
     def __call__(self, event: e.Event) -> None:
@@ -59,6 +61,9 @@ class Progress:
             self._note(event)
         elif isinstance(event, e.Measured):
             self._row(event)
+        elif isinstance(event, e.BytesCame):
+            if self._live:
+                self._draw_bytes(event)
         elif isinstance(event, e.RunStarted):
             self._begin(event)
         elif isinstance(event, e.CheckpointSaved):
@@ -69,7 +74,7 @@ class Progress:
 
     def close(self) -> None:
         """Take the live line away, and a ^C that the terminal has written since."""
-        if self._live and self._run is not None:
+        if self._live and (self._run is not None or self._transfer is not None):
             self._write("\r\x1b[K")
 
     def _begin(self, event: e.RunStarted) -> None:
@@ -87,6 +92,21 @@ class Progress:
             self._call.run_folder = _folder(note.values)
         if not self._call.quiet or note.word in ("WARN", "STOP"):
             self._line(written(note, colour=self._colour))
+        self._transfer = None  # a download is announced, and said to be here: the next is another
+
+    def _draw_bytes(self, event: e.BytesCame) -> None:
+        now = self._clock()
+        if self._transfer is None:
+            self._transfer = TransferLine(event.held, now=now)
+        elif now < self._due:
+            return
+        self._due = now + _EVERY
+        cells = _terminal_width()
+        parts = self._transfer.parts(event.held, event.total, now=now)
+        left = self._transfer.seconds_left(event.held, event.total, now=now)
+        if left is not None:
+            parts["left"] = say("{left} left", left=duration(left, brief=cells < _ROOMY))
+        self._write("\r\x1b[K" + _fitted(parts, cells - 1 - len("^C"), LEAST_WANTED))
 
     def _draw(self, event: e.StepEnded) -> None:
         now = self._clock()
@@ -223,15 +243,19 @@ def _terminal_width() -> int:
         return int(os.environ["COLUMNS"])
     except (KeyError, ValueError):
         try:
-            return os.get_terminal_size(sys.stderr.fileno()).columns
+            return os.get_terminal_size(sys.stderr.fileno()).columns or 80  # 0: it was never set
         except (OSError, ValueError):
             return 80
 
 
-def _fitted(parts: Mapping[str, str], cells: int) -> str:
+def _fitted(
+    parts: Mapping[str, str],
+    cells: int,
+    least_wanted: Sequence[str] = ("rate", "step", "loss", "epoch"),
+) -> str:
     """The parts of the live line that have room, the least wanted left out first."""
     kept = dict(parts)
-    for name in ("rate", "step", "loss", "epoch"):
+    for name in least_wanted:
         if width("  ".join(kept.values())) <= cells:
             break
         if name in kept and len(kept) > 1:

@@ -21,7 +21,7 @@ from typing import IO, TypeAlias
 
 from netwright.core.atomic import disk
 from netwright.core.cache import amount, held, offline, writing
-from netwright.core.errors import DataError
+from netwright.core.errors import DataError, InterruptedRunError
 from netwright.core.events import Noted
 from netwright.core.languages import Phrase, Series
 from netwright.core.transfer import Progress, Terms, TransferError, transfer
@@ -29,7 +29,7 @@ from netwright.core.transfer import Progress, Terms, TransferError, transfer
 __all__ = ["Announce", "Progress", "Resource", "fetch", "log", "sha256_of"]
 
 Announce: TypeAlias = Callable[[Noted], None]
-"""Told of every download before it begins, and of what could not be checked."""
+"""Told of every download before it begins and when it is there, and of what was not checked."""
 
 LIMIT = 20_000_000_000
 SILENCE = 30.0
@@ -64,6 +64,7 @@ def fetch(
     tries: int = 4,
     silence: float = SILENCE,
     sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Path:
     """The path of `resource` in `folder`, downloaded if it is not there yet.
 
@@ -73,7 +74,7 @@ def fetch(
 
     Raises `DataError` when no address gives the file that was published (what came instead is
     set aside, never used) or when `NETWRIGHT_OFFLINE` forbids to ask; `ExhaustedError` when the
-    disk has no room.
+    disk has no room; `InterruptedRunError` after Ctrl-C, with what has come kept.
     """
     target = folder / resource.name
     if _is_good(target, resource):
@@ -99,6 +100,7 @@ def fetch(
         for address in resource.addresses:
             announce(_announcement(resource, address))
             begun = file.seek(0, os.SEEK_END) > 0
+            since = clock()
             try:
                 _bring(address, file, resource, terms, progress, _Pauses(tries, sleep))
                 if begun and not _matches(file, resource):  # perhaps two halves of two versions
@@ -108,12 +110,15 @@ def fetch(
             except TransferError as error:
                 failures.append(Phrase("{address}: {reason}", address=address, reason=error.reason))
                 continue
+            except KeyboardInterrupt:
+                raise _interrupted(resource, part) from None
             if resource.sha256 is None:
                 announce(_unchecked(resource))
             with writing(target):
                 disk.sync(part)
                 disk.rename(part, target)
                 disk.sync(folder)
+            announce(_here(resource, file.seek(0, os.SEEK_END), clock() - since))
             return target
     raise DataError(
         "Cannot download {file}: {failures}.",
@@ -245,6 +250,30 @@ def _announcement(resource: Resource, address: str) -> Noted:
         word="NOTE",
         template="Downloading {address} ({size}).",
         values={"address": address, "size": size},
+    )
+
+
+def _here(resource: Resource, size: int, seconds: float) -> Noted:
+    if resource.sha256 is None:
+        template = "{file} is here: {size} in {seconds:.1f} s."
+    else:
+        template = "{file} is here: {size} in {seconds:.1f} s, checksum right."
+    values = {"file": resource.name, "size": amount(size), "seconds": seconds}
+    return Noted(word="OK", template=template, values=values)
+
+
+def _interrupted(resource: Resource, part: Path) -> InterruptedRunError:
+    """What Ctrl-C leaves. Without a checksum two halves could not be told to belong together."""
+    held = part.stat().st_size if part.exists() else 0
+    return InterruptedRunError(
+        "Stopped by Ctrl-C; {held} of {file} are kept in {path}.",
+        hint="Without a checksum the next download begins anew."
+        if resource.sha256 is None
+        else "The next download goes on from there.",
+        exit_code=130,
+        held=amount(held),
+        file=resource.name,
+        path=str(part),
     )
 
 

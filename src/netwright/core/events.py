@@ -69,6 +69,14 @@ class CheckpointSaved:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BytesCame:
+    """A download went on: the bytes that are there, and those there will be, if anybody knows."""
+
+    held: int
+    total: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunEnded:
     """`status` is done, interrupted, failed or diverged; `why` says it in words."""
 
@@ -77,7 +85,9 @@ class RunEnded:
     why: str
 
 
-Event: TypeAlias = RunStarted | StepEnded | Measured | Noted | CheckpointSaved | RunEnded
+Event: TypeAlias = (
+    RunStarted | StepEnded | Measured | Noted | CheckpointSaved | BytesCame | RunEnded
+)
 Listener: TypeAlias = Callable[[Event], None]
 
 

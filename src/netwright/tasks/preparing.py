@@ -99,7 +99,12 @@ def prepare(
     else:
         architecture = recorded_architecture(recorded, trust_code=trust_code)
         refuse_foreign_data_code(recorded, recipe.data.name, trust_code=trust_code)
-    opened = open_dataset(recipe.data, seed=seed, announce=events.emit)
+    opened = open_dataset(
+        recipe.data,
+        seed=seed,
+        announce=events.emit,
+        progress=lambda held, total: events.emit(e.BytesCame(held=held, total=total)),
+    )
     dataset = with_duplicates_noted(opened)
     for note in dataset.notes:
         events.emit(note)

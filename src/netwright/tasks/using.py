@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 
+from netwright.core import events as e
 from netwright.core.config import build
+from netwright.core.downloads import log
 from netwright.core.errors import DataError, SettingError, nearest
 from netwright.data.dataset import Dataset
 from netwright.data.given import open_images
@@ -93,16 +95,19 @@ def evaluate(
     split: str | None = None,
     device: str = "auto",
     trust_code: bool = False,
+    listeners: Sequence[e.Listener] = (),
 ) -> Evaluation:
     """How good a run is: on its test split where the data have one, else on validation.
 
-    `split` or other `data` (of the same classes) decide otherwise.
+    `split` or other `data` (of the same classes) decide otherwise. `listeners` are told when data
+    are downloaded, and how far that is.
     """
     return evaluate_with(
         load(run, trust_code=trust_code, device=device),
         data=data,
         split=split,
         trust_code=trust_code,
+        listeners=listeners,
     )
 
 
@@ -112,7 +117,9 @@ def evaluate_with(
     data: str | None = None,
     split: str | None = None,
     trust_code: bool = False,
+    listeners: Sequence[e.Listener] = (),
 ) -> Evaluation:
+    events = e.Events(*listeners)
     recipe = read_config(str(network.run.path / "config.yaml")).recipe
     options = recipe.data
     if data is not None:
@@ -125,6 +132,8 @@ def evaluate_with(
         splits_needed=("train", "val") if data is None else (),
         classes=network.classes,
         shape=network.preprocessing.shape,
+        announce=events.emit if listeners else log,
+        progress=lambda held, total: events.emit(e.BytesCame(held=held, total=total)),
     )
     chosen = _split(dataset, split, own=data is None)
     feed = evaluation_feed(dataset, chosen, network.preprocessing, recipe, network.device)

@@ -96,7 +96,7 @@ def _show(
     data = things[0] if things else None
     model = things[1] if len(things) > 1 else None
     if data is not None and config is None and _is_recipe(data):
-        config = _recipe(data)
+        config = recipe_file(data)
         data = None
     check_things(data, model, call.settings)
     resolved = resolve(
@@ -120,7 +120,7 @@ def _check(spec: str, call: Call) -> None:
     """Every fault is in the one error that reading raises."""
     from netwright.tasks.settings import read_config
 
-    resolved = read_config(_recipe(spec))
+    resolved = read_config(recipe_file(spec))
     _tell_notes(resolved, call)
     count = len(resolved.values)
     line = say("OK    {path}: {count} settings, all allowed", path=terminal(spec), count=count)
@@ -131,7 +131,7 @@ def _diff(left: str, right: str, call: Call) -> None:
     from netwright.core.config import show as written
     from netwright.tasks.settings import difference, read_config
 
-    rows = difference(read_config(_recipe(left)), read_config(_recipe(right)))
+    rows = difference(read_config(recipe_file(left)), read_config(recipe_file(right)))
     document = {"differences": [{"name": n, "left": a, "right": b} for n, a, b in rows]}
     head = [say("setting"), terminal(left), terminal(right)]
     lines = table([(n, written(a), written(b)) for n, a, b in rows], head=head)
@@ -153,7 +153,7 @@ def _is_recipe(spec: str) -> bool:
     return path.suffix in {".yaml", ".yml"} or spec == "latest" or is_run(path)
 
 
-def _recipe(spec: str) -> str:
+def recipe_file(spec: str) -> str:
     """A run by name is its file of settings; the rest is found by the reader of recipes."""
     from netwright.records.run import find_run, list_runs
     from netwright.tasks.settings import recipe_names

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from netwright.cli.commands import COMMANDS
+from netwright.cli.progress import Progress
 from netwright.cli.screen import Call
 from netwright.core.escaping import terminal
 from netwright.core.languages import say
@@ -38,7 +39,18 @@ def evaluate(
     """Measure how good a run is."""
     from netwright.tasks.using import evaluate as measure
 
-    found = measure(run, data=data, split=split, device=device, trust_code=trust_code)
+    progress = Progress(call)
+    try:
+        found = measure(
+            run,
+            data=data,
+            split=split,
+            device=device,
+            trust_code=trust_code,
+            listeners=[progress],
+        )
+    finally:
+        progress.close()
     metrics = "   ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
     line = say(
         "{data} {split}   {count} images   {metrics}",
