@@ -60,7 +60,7 @@ def test_a_name_of_two_families_is_asked_back(netwright):
         (["adam-w"], "Nearest: adamw (optimizers)"),
         (["losses/focall"], 'No loss called "focall".'),
         (["sgd", "--family", "optimizr"], "Nearest: optimizers."),
-        (["qqqqqq"], "List the names: netwright ls models|data"),
+        (["qqqqqq"], "List the names: netwright ls models|adapters|data"),
         ([], "netwright explain needs NAME."),
     ],
 )

@@ -202,7 +202,7 @@ def test_a_step_computed_in_another_way_where_the_recipe_says_so(tmp_path, capsy
 
 
 def test_augmentation_is_given_all_it_takes():
-    assert list(inspect.signature(Augmentation).parameters) == ["values"]
+    assert list(inspect.signature(Augmentation).parameters) == ["values", "mean", "std"]
 
 
 def test_only_what_the_recipe_needs_is_written():

@@ -36,10 +36,13 @@ def screen_width() -> int:
     return min(100, max(40, shutil.get_terminal_size((80, 24)).columns))
 
 
-def table(rows: Iterable[Sequence[object]], *, head: Sequence[str] = ()) -> list[str]:
+def table(
+    rows: Iterable[Sequence[object]], *, head: Sequence[str] = (), margin: int = 0
+) -> list[str]:
     """Lines of a table, two blanks between columns; a column of numbers stands to the right.
 
-    Cells are escaped for the screen. The last column is wrapped to the width of the screen.
+    Cells are escaped for the screen. The last column is wrapped to the width of the screen,
+    less a `margin` that the caller puts before each line.
     """
     cells = [[terminal("" if each is None else each) for each in row] for row in rows]
     if not cells:
@@ -54,7 +57,7 @@ def table(rows: Iterable[Sequence[object]], *, head: Sequence[str] = ()) -> list
     for row in every:
         start = "  ".join(pad(row[i], widths[i], right=right[i]) for i in range(count - 1))
         last = pad(row[-1], widths[-1], right=True) if right[-1] else row[-1]
-        first, *more = wrap(last, max(24, screen_width() - before))
+        first, *more = wrap(last, max(24, screen_width() - margin - before))
         lines.append((start + "  " + first if count > 1 else first).rstrip())
         lines += [" " * before + line for line in more]
     return lines

@@ -18,6 +18,7 @@ from netwright.core.registry import Entry
 
 CHOSEN: Mapping[str, tuple[str, str]] = {
     "models": ("netwright train DATA {name}", "model."),
+    "adapters": ("netwright train DATA model.weights={name}:FILE", ""),
     "data": ("netwright train {name}", "data."),
     "losses": ("netwright train DATA loss={name}", "loss."),
     "initialisers": ("netwright train DATA init={name}", "init."),
@@ -25,6 +26,7 @@ CHOSEN: Mapping[str, tuple[str, str]] = {
     "schedules": ("netwright train DATA sched={name}", "sched."),
     "augmentations": ("netwright train DATA aug.{name}={value}", "aug."),
     "tasks": ("netwright train DATA task={name}", ""),
+    "formats": ("netwright export RUN FILE --format {name}", ""),
     "recipes": ("netwright train --config {name}", ""),
 }
 """By family: how a leaf is chosen, and what stands before the names of its settings."""
@@ -36,7 +38,7 @@ def leaf_page(family: str, entry: Entry[Any]) -> list[str]:
     lines = ["   ".join(head), "", *_prose(inspect.getdoc(entry.target) or "", screen_width())]
     facts = [(_label(name), _fact(value)) for name, value in plain_facts(entry).items()]
     if facts:
-        lines += ["", say("Facts"), *_indented(table(facts))]
+        lines += ["", say("Facts"), *_indented(table(facts, margin=2))]
     settings = settings_of(entry.options) if entry.options is not None else []
     if settings:
         lines += ["", say("Settings"), *_indented(_settings(family, settings))]
@@ -90,7 +92,7 @@ def setting_rows(family: str, settings: Sequence[Setting]) -> Iterator[tuple[str
 
 def _settings(family: str, settings: Sequence[Setting]) -> list[str]:
     head = [say("setting"), say("default"), say("meaning")]
-    return table(setting_rows(family, settings), head=head)
+    return table(setting_rows(family, settings), head=head, margin=2)
 
 
 def _prose(text: str, cells: int) -> Iterator[str]:

@@ -19,7 +19,7 @@ def overview() -> list[str]:
     ]
     for group in GROUPS:
         rows = [(each.name, say(each.doc)) for each in COMMANDS if each.facts["group"] == group]
-        lines += ["", say(group), *_indented(table(rows))]
+        lines += ["", say(group), *_indented(table(rows, margin=2))]
     lines += ["", say("Everywhere"), *_indented(table(_everywhere()))]
     lines += ["", say("Start with"), *_indented(["netwright env", "netwright train digits"])]
     return lines
@@ -46,7 +46,7 @@ def page(command: Command) -> list[str]:
         (say("Everywhere"), _everywhere()),
     ):
         if rows:
-            lines += ["", title, *_indented(table(rows))]
+            lines += ["", title, *_indented(table(rows, margin=2))]
     lines += ["", say("Examples"), *_indented(command.facts["examples"])]
     return lines
 

@@ -143,7 +143,7 @@ def _feeds(material: Material) -> list[str]:
     own: dict[str, Any] = {}
     if _augment(material):
         material.take("netwright.augment", "Augmentation")
-        own["augmentation"] = Code("Augmentation(AUGMENT)")
+        own["augmentation"] = Code("Augmentation(AUGMENT, mean=mean, std=std)")
     if material.value("data.balance") != "none":
         own["balance"] = material.value("data.balance")
     lines = statement("feeding = ", common)
