@@ -34,8 +34,8 @@ CHOSEN: Mapping[str, tuple[str, str]] = {
 
 def leaf_page(family: str, entry: Entry[Any]) -> list[str]:
     """The lines of the page of `entry`."""
-    head = [entry.name, say(family), f"{entry.target.__module__}"]
-    lines = ["   ".join(head), "", *_prose(inspect.getdoc(entry.target) or "", screen_width())]
+    head = "   ".join([entry.name, say(family), entry.target.__module__])
+    lines = [*wrap(head, screen_width()), "", *_prose(inspect.getdoc(entry.target) or "", screen_width())]
     facts = [(_label(name), _fact(value)) for name, value in plain_facts(entry).items()]
     if facts:
         lines += ["", say("Facts"), *_indented(table(facts, margin=2))]
