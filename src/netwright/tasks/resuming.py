@@ -34,7 +34,7 @@ def go_on(
     """
     before = read_config(str(run.path / "config.yaml"))
     now = changed(before, asked)
-    _refuse_other_settings(before, now)
+    refuse_other_settings(before, now)
     longer = (now.values["epochs"], now.values["steps"]) != (
         before.values["epochs"],
         before.values["steps"],
@@ -108,7 +108,7 @@ class _ResumeNote:
             self.folder.write_info(resumed=[*known, line])
 
 
-def _refuse_other_settings(before: Resolved, now: Resolved) -> None:
+def refuse_other_settings(before: Resolved, now: Resolved) -> None:
     refused = [
         f"{name}: {show(before.values.get(name))} -> {show(value)}"
         for name, value in now.values.items()

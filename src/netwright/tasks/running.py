@@ -37,6 +37,8 @@ class Trained:
     epochs: int
     steps: int
     best: Mapping[str, Any] | None
+    seeds: Sequence[Mapping[str, Any]] = ()
+    """With `seeds=N`: one row for each seed, and `best` is their median."""
 
     @property
     def report(self) -> Path:
@@ -44,7 +46,7 @@ class Trained:
         return self.run.path / "report.html"
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        document = {
             "format": 1,
             "run": str(self.run.path),
             "status": self.status,
@@ -52,6 +54,7 @@ class Trained:
             "steps": self.steps,
             "best": dict(self.best) if self.best else None,
         }
+        return {**document, "seeds": [dict(each) for each in self.seeds]} if self.seeds else document
 
 
 def carry_out(
@@ -116,6 +119,7 @@ def trained(path: Path) -> Trained:
         epochs=int(info.get("epochs") or 0),
         steps=int(info.get("steps") or 0),
         best=info.get("best"),
+        seeds=info.get("seeds") or (),
     )
 
 

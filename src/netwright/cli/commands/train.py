@@ -179,6 +179,10 @@ def _shortest_name(run: Path) -> str:
 
 def _lines(trained: Trained, page: Path) -> Iterator[str]:
     kept = trained.best
+    if trained.seeds:
+        yield from _seed_lines(trained)
+        yield say("report   {path}", path=terminal(page))
+        return
     if kept:
         shown = {name: kept[name] for name in ("metric", "value", "epoch")}
         if (trained.run.config.get("run") or {}).get("select") == "last":
@@ -187,3 +191,21 @@ def _lines(trained: Trained, page: Path) -> Iterator[str]:
             yield say("best     {metric} {value:.4g} at epoch {epoch}", **shown)
     yield say("weights  {path}", path=terminal(trained.run.path / "best.safetensors"))
     yield say("report   {path}", path=terminal(page))
+
+
+def _seed_lines(trained: Trained) -> Iterator[str]:
+    """What came of several seeds: the median and the range of what was measured."""
+    done = sum(each.get("status") == "done" for each in trained.seeds)
+    yield say("seeds    {done} of {count} done", done=done, count=len(trained.seeds))
+    for name, met in (trained.run.info.get("metrics") or {}).items():
+        if name.endswith("/acc1") or name == (trained.best or {}).get("metric"):
+            yield say(
+                "median   {metric} {median:.4f} [{low:.4f} to {high:.4f}]",
+                metric=name,
+                median=met["median"],
+                low=met["min"],
+                high=met["max"],
+            )
+    if trained.best:
+        place = trained.run.path / f"seed-{trained.best['seed']}" / "best.safetensors"
+        yield say("weights  {path}", path=terminal(place))
