@@ -35,7 +35,7 @@ class General:
     def __post_init__(self) -> None:
         if self.seed + self.seeds > 2**63:
             raise SettingError(
-                "seed: {seed} is too large for seeds={seeds}: the last seed would be above 2^63 - 1.",
+                "seed: {seed} is too large for seeds={seeds}: the last would be above 2^63 - 1.",
                 seed=self.seed,
                 seeds=self.seeds,
             )

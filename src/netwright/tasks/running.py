@@ -54,7 +54,9 @@ class Trained:
             "steps": self.steps,
             "best": dict(self.best) if self.best else None,
         }
-        return {**document, "seeds": [dict(each) for each in self.seeds]} if self.seeds else document
+        return (
+            {**document, "seeds": [dict(each) for each in self.seeds]} if self.seeds else document
+        )
 
 
 def carry_out(

@@ -87,17 +87,15 @@ def go_on_seeds(
         for each in runs:
             if each.run.model:  # seeds not yet begun run the same code, under the same rule
                 recorded_architecture(each.run, trust_code=trust_code)
-                refuse_foreign_data_code(
-                    each.run, resolved.recipe.data.name, trust_code=trust_code
-                )
+                refuse_foreign_data_code(each.run, resolved.recipe.data.name, trust_code=trust_code)
                 break
         if resolved is not before:
             folder.write_config(resolved.to_yaml())
         folder.write_info(status="running", why="", why_message=None, ended=None)
         events.emit(note("run", "{path}", path=str(folder.path)))
-        return _Seeds(
-            folder, resolved, events, command=command, trust_code=trust_code
-        ).carry_out(None)
+        return _Seeds(folder, resolved, events, command=command, trust_code=trust_code).carry_out(
+            None
+        )
 
 
 def of_seed(resolved: Resolved, seed: int) -> Resolved:
@@ -214,9 +212,7 @@ class _Seeds:
         """The runs of the seeds as they now stand on the disk."""
         return tuple(SeedRun(seed=each.seed, run=Run(each.run.path)) for each in self.runs)
 
-    def _count(
-        self, status: str, why: str, *, message: Any = None, ended: bool = False
-    ) -> None:
+    def _count(self, status: str, why: str, *, message: Any = None, ended: bool = False) -> None:
         """What has become of the seeds, into `run.json` and the report."""
         runs = self._fresh()
         self.folder.write_info(

@@ -13,7 +13,7 @@ from netwright.core import events as e
 from netwright.core.errors import SettingError
 from netwright.records.run import Run, find_run
 from netwright.records.seeds import seed_runs
-from netwright.tasks.preparing import Prepared, prepare
+from netwright.tasks.preparing import prepare
 from netwright.tasks.resuming import go_on
 from netwright.tasks.run_facts import make_folder, write_first
 from netwright.tasks.running import Trained, announce, carry_out, note
