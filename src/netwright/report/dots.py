@@ -31,7 +31,7 @@ def dot_chart(rows: Sequence[Dots], *, title: str) -> str:
     axis = linear([value for row in rows for value in row.values])
     left = 16 + max(text_width(row.name) for row in rows)
     labels = [_label(row) for row in rows]
-    right = _WIDTH - 14 - 1.1 * max(text_width(label) for label in labels)
+    right = _WIDTH - 14 - 1.25 * max(text_width(label) for label in labels)
     height = _ROW * len(rows) + _BOTTOM
 
     def across(value: float) -> float:

@@ -54,9 +54,10 @@ class Trained:
             "steps": self.steps,
             "best": dict(self.best) if self.best else None,
         }
-        return (
-            {**document, "seeds": [dict(each) for each in self.seeds]} if self.seeds else document
-        )
+        if not self.seeds:
+            return document
+        rows = [{**row, "run": str(self.run.path / str(row.get("run")))} for row in self.seeds]
+        return {**document, "seeds": rows}
 
 
 def carry_out(

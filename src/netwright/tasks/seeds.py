@@ -42,7 +42,12 @@ from netwright.train.signals import SignalFlag
 
 
 def train_seeds(
-    resolved: Resolved, events: e.Events, *, run_dir: Path | None, command: str
+    resolved: Resolved,
+    events: e.Events,
+    *,
+    run_dir: Path | None,
+    command: str,
+    rehearsal: bool = False,
 ) -> Trained:
     """Train `seeds` runs, from `seed` on, in a new folder.
 
@@ -60,7 +65,8 @@ def train_seeds(
         write_begun(folder, first, command)
         folder.write_info(seeds=[{"seed": seed} for seed in _seeds(resolved)])
         folder.point_latest()
-        events.emit(note("run", "{path}", path=str(folder.path)))
+        if not rehearsal:  # whose folder is thrown away
+            events.emit(note("run", "{path}", path=str(folder.path)))
         announce(first, events)
         return _Seeds(folder, resolved, events, command=command).carry_out(first)
 

@@ -85,7 +85,9 @@ def _rehearse(resolved: Resolved, events: e.Events) -> Trained:
     short = changed(resolved, {"steps": DRY_STEPS})
     with tempfile.TemporaryDirectory(prefix="netwright-dry-") as place:
         if short.recipe.general.seeds > 1:
-            made = train_seeds(short, events, run_dir=Path(place) / "run", command="")
+            made = train_seeds(
+                short, events, run_dir=Path(place) / "run", command="", rehearsal=True
+            )
             return dataclasses.replace(made, status="dry-run")
         prepared = prepare(short, events)
         with contextlib.closing(make_folder(Path(place) / "run", prepared)) as folder:

@@ -53,7 +53,7 @@ def _table(material: SeedsMaterial, most: int) -> str:
     rows = [_row(material, seed, each, has_test) for seed, each in shown]
     for seed in material.waiting[: max(0, most - len(rows))]:
         rows.append([str(seed), html_text(say("waiting")), *[NONE] * (4 if has_test else 3)])
-    head = [say("seed"), say("status"), say("best epoch"), say("val accuracy")]
+    head = [say("seed"), say("status"), say("epoch kept"), say("val accuracy")]
     head += [say("test accuracy")] if has_test else []
     text = table([*head, say("time")], rows, kinds="tt" + "n" * (len(head) - 1))
     if material.count > len(rows):
