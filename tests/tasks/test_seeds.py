@@ -287,7 +287,7 @@ def test_two_owners_of_the_seeds_are_refused(tmp_path):
 def test_wrong_settings_leave_no_folder(tmp_path):
     with pytest.raises(SettingError, match=r"seeds: 0 is not allowed: .* at least 1"):
         digits(seeds=0)
-    with pytest.raises(SettingError, match="seed: .* too large for seeds=3"):
+    with pytest.raises(SettingError, match=r"seed: .* too large for seeds=3"):
         digits(seed=2**63 - 2)
     with pytest.raises(SettingError, match="batch"):
         training.train(digits(batch=5000), run_dir=tmp_path / "run")
