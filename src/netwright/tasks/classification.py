@@ -122,6 +122,11 @@ class Classification(Task):
         right = predicted[0].eq_(batch.target).sum().item()
         return {"loss": loss, "acc1": right / len(batch.target), "grad/norm": norm}
 
+    @property
+    def base_rates(self) -> list[float]:
+        """The rate of each parameter group, before any schedule."""
+        return self._base_rates
+
     def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
         loss = self.loss(logits, target)
         if self._has_heads_half_way:

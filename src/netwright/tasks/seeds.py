@@ -15,18 +15,25 @@ import dataclasses
 import shlex
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from netwright.core import events as e
 from netwright.core.errors import DivergedError, InterruptedRunError, NetwrightError
+from netwright.core.languages import Phrase
 from netwright.records.run import Run
 from netwright.records.seeds import SeedRun, middle, over_seeds, row, seed_runs, spread
 from netwright.report.page import write_report
 from netwright.tasks.architectures import recorded_architecture, refuse_foreign_data_code
 from netwright.tasks.preparing import Prepared, prepare
-from netwright.tasks.resuming import CHANGEABLE, go_on, refuse_other_settings
+from netwright.tasks.resuming import (
+    CHANGEABLE,
+    ResumeNote,
+    go_on,
+    refuse_other_data,
+    refuse_other_settings,
+)
 from netwright.tasks.run_facts import (
     make_folder,
     now,
@@ -36,7 +43,9 @@ from netwright.tasks.run_facts import (
     write_first,
 )
 from netwright.tasks.running import Trained, announce, carry_out, note, trained
+from netwright.tasks.seeds_together import Medians, Opened, refuse_or_choose, train_together
 from netwright.tasks.settings import Resolved, changed, read_config
+from netwright.tasks.stack_trial import MOST_TRIED, Choice
 from netwright.train.run_folder import RunFolder, barely_begun
 from netwright.train.signals import SignalFlag
 
@@ -57,6 +66,8 @@ def train_seeds(
     """
     general = resolved.recipe.general
     first = prepare(of_seed(resolved, general.seed), events)
+    if resolved.recipe.run.stack == "always":
+        refuse_or_choose("always", first, [], general.seeds)
     # A default batch may have been made to fit the data: all seeds take that of the first.
     if first.recipe.general.batch != general.batch:
         resolved = changed(resolved, {"batch": first.recipe.general.batch})
@@ -129,16 +140,20 @@ class _Seeds:
         self.command = command
         self.trust_code = trust_code
         self.runs = seed_runs(Run(folder.path))
+        self._prepared: dict[int, Prepared] = {}
         self._before = float(folder.info.get("seconds") or 0)
         self._started = time.monotonic()
 
     def carry_out(self, first: Prepared | None) -> Trained:
-        """Every seed that has not ended, then the count. `first` is the first seed, if it is
+        """Every seed that has not ended, then the count. `first` is the first of them, if it is
         prepared already."""
         try:
             with SignalFlag() as signals:
+                if first is not None:
+                    self._prepared[first.recipe.general.seed] = first
+                self._together(signals)
                 for number, each in enumerate(self.runs, 1):
-                    self._one(each, number, first if number == 1 else None, signals)
+                    self._one(each, number, signals)
                     self._count("running", "")
                     if signals.pending is not None and number < len(self.runs):
                         raise self._interrupted(signals)
@@ -154,12 +169,14 @@ class _Seeds:
         self._count(status, _lost(lost, len(runs)) if lost else "all seeds trained", ended=True)
         return _told(trained(self.folder.path))
 
-    def _one(self, each: SeedRun, number: int, made: Prepared | None, signals: SignalFlag) -> None:
+    def _one(self, each: SeedRun, number: int, signals: SignalFlag) -> None:
         """Train one seed, or go on with it, unless it has come to its end."""
+        each = SeedRun(seed=each.seed, run=Run(each.run.path))
         if each.status == "diverged":
             self._say_diverged(each.seed, each.run.info.get("why") or "")
             return
-        heard = _OfSeed(self.events, signals, quiet=made is None)
+        # After the first seed its notes are known: only warnings are told again.
+        heard = _OfSeed(self.events, signals, tell=_quietly(self.events))
         if each.status != "done":
             self.events.emit(
                 note(
@@ -171,23 +188,104 @@ class _Seeds:
                 )
             )
         try:
-            result = self._trained(each, made, heard)
+            result = self._trained(each, heard)
         except DivergedError as error:
             self._say_diverged(each.seed, error.phrase)
             return
         self._say_done(each.seed, result)
 
-    def _trained(self, each: SeedRun, made: Prepared | None, heard: e.Events) -> Trained:
+    def _trained(self, each: SeedRun, heard: e.Events) -> Trained:
         path = each.run.path
-        if each.status != "waiting" and not barely_begun(path):
+        if _begun(each):
             return go_on(
                 Run(path), _changeable(self.resolved), heard,
                 command=self.command, trust_code=self.trust_code,
             )  # fmt: skip
-        prepared = made or prepare(of_seed(self.resolved, each.seed), heard)
-        with contextlib.closing(make_folder(path, prepared)) as folder:
-            write_first(folder, prepared, command_of(self.command, each.seed))
+        prepared = self._prepare(each.seed, heard)
+        with contextlib.closing(self._new_folder(each, prepared)) as folder:
             return carry_out(folder, prepared, heard)
+
+    def _prepare(self, seed: int, heard: e.Events) -> Prepared:
+        """The seed's data and network; those made for a trial are taken, once."""
+        made = self._prepared.pop(seed, None)
+        return made or prepare(of_seed(self.resolved, seed), heard)
+
+    def _new_folder(self, each: SeedRun, prepared: Prepared) -> RunFolder:
+        folder = make_folder(each.run.path, prepared)
+        try:
+            write_first(folder, prepared, command_of(self.command, each.seed))
+        except BaseException:
+            folder.close()
+            raise
+        return folder
+
+    def _together(self, signals: SignalFlag) -> None:
+        """Train the seeds that have not ended as one stack, where that is chosen."""
+        waiting = [each for each in self._fresh() if each.status not in ("done", "diverged")]
+        if len(waiting) < 2 or not self._stacked(waiting):
+            return
+        medians = Medians(self.events)
+        with contextlib.ExitStack() as stack:
+            opened = [self._open(each, medians, signals, stack) for each in waiting]
+            train_together(opened, medians)
+
+    def _stacked(self, waiting: Sequence[SeedRun]) -> bool:
+        """Whether they are trained as one: chosen once, when the run begins, and kept."""
+        asked = self.resolved.recipe.run.stack
+        known = self.folder.info.get("stack")
+        if isinstance(known, Mapping) and isinstance(known.get("stacked"), bool):
+            return bool(known["stacked"])
+        if asked == "never":
+            return self._chosen(Choice(stacked=False, why=Phrase("run.stack forbids more")), False)
+        for each in waiting[:1]:
+            self._prepared[each.seed] = self._prepare(each.seed, e.Events())
+        first = self._prepared[waiting[0].seed]
+        choice = refuse_or_choose(asked, first, [], len(self.runs))
+        if choice.stacked:
+            for each in waiting[1:MOST_TRIED]:
+                self._prepared[each.seed] = self._prepare(each.seed, e.Events())
+            others = [self._prepared[each.seed] for each in waiting[1:MOST_TRIED]]
+            choice = refuse_or_choose(asked, first, others, len(self.runs))
+        return self._chosen(choice, True)
+
+    def _chosen(self, choice: Choice, told: bool) -> bool:
+        """Note how the seeds are trained in `run.json`, and say so."""
+        template = (
+            "{count} seeds are trained as one stack: {why}."
+            if choice.stacked
+            else "{count} seeds are trained one by one: {why}."
+        )
+        said = note("NOTE", template, count=len(self.runs), why=choice.why)
+        self.folder.write_info(stack=choice.to_json())
+        if told:
+            values = {"count": len(self.runs), "why": str(choice.why)}
+            self.folder.write_info(notes=[{"word": "NOTE", "template": template, "values": values}])
+            self.events.emit(said)
+        return choice.stacked
+
+    def _open(
+        self,
+        each: SeedRun,
+        medians: Medians,
+        signals: SignalFlag,
+        stack: contextlib.ExitStack,
+    ) -> Opened:
+        heard = _OfSeed(self.events, signals, tell=medians.hear)
+        if not _begun(each):
+            prepared = self._prepare(each.seed, heard)
+            folder = self._new_folder(each, prepared)
+            stack.callback(folder.close)
+            return Opened(folder=folder, prepared=prepared, events=heard, resumed=False)
+        folder = RunFolder.open(each.run.path)
+        stack.callback(folder.close)
+        run = Run(each.run.path)
+        before = read_config(str(run.path / "config.yaml"))
+        settings = changed(before, _changeable(self.resolved))
+        prepared = prepare(settings, heard, recorded=run, trust_code=self.trust_code)
+        refuse_other_data(run, prepared)
+        folder.write_info(status="running", why="", ended=None)
+        heard.listen(ResumeNote(folder, self.command))
+        return Opened(folder=folder, prepared=prepared, events=heard, resumed=True)
 
     def _say_done(self, seed: int, result: Trained) -> None:
         if result.best is None:
@@ -259,34 +357,38 @@ class _Seeds:
 class _OfSeed(e.Events):
     """What one seed announces, told to the listeners of all; their requests reach its loop.
 
-    After the first seed its notes are known, so `quiet` leaves only warnings. A signal that
-    came while no loop ran (the data were being read) is handed on to the loop once it does.
+    A signal that came while no loop ran (the data were being read) is handed on once one does.
     """
 
-    def __init__(self, outer: e.Events, signals: SignalFlag, *, quiet: bool) -> None:
-        super().__init__()
+    def __init__(self, outer: e.Events, signals: SignalFlag, *, tell: e.Listener) -> None:
+        super().__init__(tell)
         self._outer = outer
         self._signals = signals
-        self._quiet = quiet
-        self._handed_on = False
 
     def emit(self, event: e.Event) -> None:
         super().emit(event)
-        if self._quiet and isinstance(event, e.Noted) and event.word not in _HEARD:
-            return
-        if isinstance(event, e.Noted) and event.word == "run":
-            return  # the folder that was told is that of all seeds
-        self._outer.emit(event)
-        pending = self._signals.pending
-        if pending is not None and not self._handed_on and isinstance(event, e.StepEnded):
-            self._handed_on = True
+        pending, step = self._signals.pending, isinstance(event, e.StepEnded)
+        if step and pending is not None:
+            self._signals.pending = None
             signal.raise_signal(pending)
 
     def take_requests(self) -> list[e.Request]:
         return [*super().take_requests(), *self._outer.take_requests()]
 
 
-_HEARD = ("WARN", "STOP", "from")
+def _quietly(outer: e.Events) -> e.Listener:
+    """Tells what happens, but of notes only warnings, and how a seed was taken up again."""
+
+    def tell(event: e.Event) -> None:
+        if not isinstance(event, e.Noted) or event.word in ("WARN", "STOP", "from"):
+            outer.emit(event)
+
+    return tell
+
+
+def _begun(each: SeedRun) -> bool:
+    """Whether there is something to go on with."""
+    return each.status != "waiting" and not barely_begun(each.run.path)
 
 
 def counted(runs: tuple[SeedRun, ...]) -> dict[str, Any]:
