@@ -236,7 +236,7 @@ class _Seeds:
         if isinstance(known, Mapping) and isinstance(known.get("stacked"), bool):
             return bool(known["stacked"])
         if asked == "never":
-            return self._chosen(Choice(stacked=False, why=Phrase("run.stack forbids more")), False)
+            return self._chosen(Choice(stacked=False, why=Phrase("run.stack asks for it")), False)
         for each in waiting[:1]:
             self._prepared[each.seed] = self._prepare(each.seed, e.Events())
         first = self._prepared[waiting[0].seed]
@@ -255,12 +255,9 @@ class _Seeds:
             if choice.stacked
             else "{count} seeds are trained one by one: {why}."
         )
-        said = note("NOTE", template, count=len(self.runs), why=choice.why)
         self.folder.write_info(stack=choice.to_json())
         if told:
-            values = {"count": len(self.runs), "why": str(choice.why)}
-            self.folder.write_info(notes=[{"word": "NOTE", "template": template, "values": values}])
-            self.events.emit(said)
+            self.events.emit(note("NOTE", template, count=len(self.runs), why=choice.why))
         return choice.stacked
 
     def _open(

@@ -45,7 +45,9 @@ class Choice:
     ratio: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {"stacked": self.stacked, "why": str(self.why), "ratio": self.ratio}
+        """As `run.json` has it; `why` is spoken again by the report."""
+        why = {"template": self.why.template, "values": dict(self.why.values)}
+        return {"stacked": self.stacked, "why": why, "ratio": self.ratio}
 
 
 def slow_step(task: Classification) -> bool:

@@ -68,9 +68,7 @@ def why_not(task: Classification, count: int) -> Phrase | None:
     if not task.train.images.in_memory:
         return Phrase("its images are streamed")
     if size > _MOST_BYTES:
-        return Phrase(
-            "{count} of them and their images are too large for memory at once", count=count
-        )
+        return Phrase("{count} networks with their images need too much memory", count=count)
     return None
 
 

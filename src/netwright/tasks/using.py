@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,13 +93,16 @@ class Predictions:
     run: Run
     images: tuple[Prediction, ...]
     seconds: float
+    seed: int | None = None
+    """Of a run over several seeds the one that answered; `run` is its folder."""
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        document = {
             "format": 1,
             "run": str(self.run.path),
             "images": [each.to_json() for each in self.images],
         }
+        return document if self.seed is None else {**document, "seed": self.seed}
 
 
 def evaluate(
@@ -185,8 +189,13 @@ def predict(
     device: str = "auto",
     trust_code: bool = False,
 ) -> Predictions:
-    """What the network of `run` says about image files and folders of them."""
-    return predict_with(load(run, trust_code=trust_code, device=device), paths, top=top)
+    """What the network of `run` says about image files and folders of them; of a run over
+    several seeds the one in the middle."""
+    network = load(run, trust_code=trust_code, device=device)
+    found = predict_with(network, paths, top=top)
+    if not seed_runs(find_run(run)):
+        return found
+    return dataclasses.replace(found, seed=network.run.info.get("seed"))
 
 
 def predict_with(

@@ -17,7 +17,6 @@ from netwright.core.atomic import write_text
 from netwright.core.errors import DataError, SettingError
 from netwright.core.escaping import csv_cell, terminal
 from netwright.core.languages import say
-from netwright.records.run import find_run
 
 if TYPE_CHECKING:  # at run time it brings torch, which --help must not
     from netwright.tasks.using import Prediction, Predictions
@@ -77,12 +76,8 @@ def predict(
     found = classify(run, images, top=top, device=device, trust_code=trust_code)
     if out is not None:
         write_text(Path(out), _csv(found))
-    if found.run.path.resolve() != find_run(run).path.resolve():
-        call.note(
-            "NOTE",
-            "{name} answers: of several seeds the one in the middle",
-            name=found.run.path.name,
-        )
+    if found.seed is not None:
+        call.note("NOTE", "seed {seed} answers: of several the one in the middle", seed=found.seed)
     good = sum(not each.error for each in found.images)
     if good or not call.json:
         call.result(found.to_json(), _lines(found, out))

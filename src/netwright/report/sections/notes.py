@@ -23,9 +23,14 @@ def notes(material: Material, allowance: Allowance) -> Part | None:
     return remarks([material], allowance)
 
 
-def remarks(materials: Sequence[Material], allowance: Allowance) -> Part | None:
-    """The remarks of one folder, or of several that belong together, each said once."""
-    rows: list[tuple[str, str]] = []
+def remarks(
+    materials: Sequence[Material], allowance: Allowance, *, more: Sequence[tuple[str, str]] = ()
+) -> Part | None:
+    """The remarks of one folder, or of several that belong together, each said once.
+
+    `more` are remarks of the caller: word (NOTE, WARN, ...) and text.
+    """
+    rows = list(more)
     for material in materials:
         rows += [("WARN", fault) for fault in material.faults]
         rows += [_note(each) for each in sequence(material.info.get("notes"))]

@@ -27,7 +27,7 @@ def reproduce(material: SeedsMaterial, allowance: Allowance) -> Part:
     if material.middle is not None:
         seed = material.middle
         body += commands(
-            say("One seed alone: the same bits as in this run"),
+            say("One seed alone"),
             [f"netwright train --config {place}/seed-{seed}/config.yaml"],
         )
         body += commands(
