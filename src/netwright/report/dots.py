@@ -1,79 +1,64 @@
-"""Dot charts: one dot for each value on a common scale, equal ones stacked, the median marked."""
+"""Dot charts: one dot for each value, those that would cover each other piled up."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from netwright.core.languages import say
 from netwright.report.axes import linear
-from netwright.report.svg import drawing, element, text, text_width
+from netwright.report.svg import drawing, element, text
 from netwright.report.words import percent
 
-_WIDTH = 920.0
-_ROW = 64.0
+_WIDTH, _HEIGHT = 440.0, 104.0
+_LEFT, _RIGHT, _BOTTOM = 22.0, 22.0, 26.0
 _RADIUS = 5.0
-_BOTTOM = 26.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dots:
-    """One row of dots: shares from 0 to 1. `tone` is a class of the style sheet."""
+def dot_chart(
+    values: Sequence[float], scale: Sequence[float], *, tone: str, title: str, about: str
+) -> str:
+    """SVG of shares from 0 to 1, their median marked, on an axis that holds all of `scale`.
 
-    name: str
-    tone: str
-    values: Sequence[float]
-
-
-def dot_chart(rows: Sequence[Dots], *, title: str) -> str:
-    """The chart as SVG: a row each, on one axis."""
-    axis = linear([value for row in rows for value in row.values])
-    left = 16 + max(text_width(row.name) for row in rows)
-    labels = [_label(row) for row in rows]
-    right = _WIDTH - 14 - 1.25 * max(text_width(label) for label in labels)
-    height = _ROW * len(rows) + _BOTTOM
+    `tone` is a class of the style sheet; `about` says in words what is seen.
+    """
+    axis = linear(scale)
+    floor = _HEIGHT - _BOTTOM
 
     def across(value: float) -> float:
-        return left + min(1.0, max(0.0, axis.place(value))) * (right - left)
+        share = min(1.0, max(0.0, axis.place(value)))
+        return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
 
+    ticks = [tick for tick, _ in axis.ticks if 0 <= tick <= 1]
+    fine = any(abs(1000 * tick - round(1000 * tick)) > 1e-6 for tick in ticks)
     parts = []
-    fine = any(abs(1000 * tick - round(1000 * tick)) > 1e-6 for tick, _ in axis.ticks)
-    places = 2 if fine else 1
-    for tick, _ in axis.ticks:
-        if 0 <= tick <= 1:
-            x = across(tick)
-            parts.append(element("line", x1=x, x2=x, y1=6.0, y2=height - _BOTTOM, class_="rule"))
-            parts.append(text(percent(tick, places), x=x, y=height - 8, class_="tick middle"))
-    for i, row in enumerate(rows):
-        parts.append(_row(row, across, _ROW * (i + 0.5) + 4))
-        y = _ROW * (i + 0.5) + 8
-        parts.append(text(row.name, x=left - 12, y=y, class_=f"label end {row.tone}"))
-        parts.append(text(labels[i], x=right + 14, y=y, class_=f"label {row.tone}"))
-    about = "; ".join(f"{row.name}: {_label(row)}" for row in rows)
-    return drawing(_WIDTH, height, "".join(parts), title=title, about=about)
+    for tick in ticks:
+        x = across(tick)
+        label = percent(tick, 2 if fine else 1)
+        parts.append(element("line", x1=x, x2=x, y1=4.0, y2=floor, class_="rule"))
+        parts.append(text(label, x=x, y=floor + 17, class_="tick middle"))
+    x, middle = across(statistics.median(values)), (4 + floor) / 2
+    parts.append(element("line", x1=x, x2=x, y1=4.0, y2=floor, class_=f"median {tone}"))
+    parts += [
+        element("circle", cx=place, cy=y, r=_RADIUS, class_=f"seed {tone}")
+        for place, y in _piled([across(value) for value in sorted(values)], middle)
+    ]
+    return drawing(_WIDTH, _HEIGHT, "".join(parts), title=title, about=about)
 
 
-def _label(row: Dots) -> str:
-    return say("median {value}", value=percent(statistics.median(row.values), 2))
+def _piled(places: Sequence[float], middle: float) -> list[tuple[float, float]]:
+    """Where each dot goes: piles grow from the middle to both sides, and stay in the chart.
 
-
-def _row(row: Dots, across: Callable[[float], float], middle: float) -> str:
-    """The dots, those that would cover each other piled up from the middle to both sides."""
-    parts = []
-    x = across(statistics.median(row.values))
-    parts.append(
-        element("line", x1=x, x2=x, y1=middle - 24, y2=middle + 24, class_=f"median {row.tone}")
-    )
+    >>> _piled([20.0, 21.0, 60.0], 40.0)
+    [(20.0, 40.0), (21.0, 51.0), (60.0, 40.0)]
+    """
     piles: dict[int, int] = {}
-    for value in sorted(row.values):
-        place = across(value)
+    found = []
+    for place in places:
         column = round(place / (2 * _RADIUS))
         rank = piles.get(column, 0)
         piles[column] = rank + 1
         side = (rank + 1) // 2 * (1 if rank % 2 else -1)
-        # A high pile is pressed together rather than let out of its row.
-        step = 2 * _RADIUS + 1 if rank < 5 else 2.0
-        y = min(max(middle + side * step, middle - 26), middle + 26)
-        parts.append(element("circle", cx=place, cy=y, r=_RADIUS, class_=f"seed {row.tone}"))
-    return "".join(parts)
+        # A seventh dot and more lie over the others: the pile is full.
+        y = middle + max(-3, min(3, side)) * (2 * _RADIUS + 1)
+        found.append((place, y))
+    return found

@@ -88,7 +88,8 @@ svg .seed.other{fill:var(--blue)}svg .seed.val{fill:var(--orange)}
 svg .median{stroke-width:2}svg .median.other{stroke:var(--blue)}
 svg .median.val{stroke:var(--orange)}
 td small{color:var(--soft);margin-left:.4em}
-figure+.scroll,figure+details{margin-top:24px}
+.charts figcaption::first-letter{text-transform:uppercase}
+.charts+.scroll,.charts+details{margin-top:24px}
 .middling{max-width:620px}
 .charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:32px 48px}
 figcaption{font-size:15px;font-weight:600;margin:0 0 6px}

@@ -122,6 +122,10 @@ def of_seed(resolved: Resolved, seed: int) -> Resolved:
     return dataclasses.replace(alone, origins={**alone.origins, "seed": origin, "seeds": "default"})
 
 
+_COUNT_EVERY = 2.0
+"""Seconds between two counts while seeds come to their ends: each reads all their folders."""
+
+
 class _Seeds:
     """The seeds of one folder, one after the other."""
 
@@ -142,7 +146,7 @@ class _Seeds:
         self.runs = seed_runs(Run(folder.path))
         self._prepared: dict[int, Prepared] = {}
         self._before = float(folder.info.get("seconds") or 0)
-        self._started = time.monotonic()
+        self._started = self._counted = time.monotonic()
 
     def carry_out(self, first: Prepared | None) -> Trained:
         """Every seed that has not ended, then the count. `first` is the first of them, if it is
@@ -154,7 +158,8 @@ class _Seeds:
                 self._together(signals)
                 for number, each in enumerate(self.runs, 1):
                     self._one(each, number, signals)
-                    self._count("running", "")
+                    if time.monotonic() - self._counted > _COUNT_EVERY:
+                        self._count("running", "")
                     if signals.pending is not None and number < len(self.runs):
                         raise self._interrupted(signals)
         except BaseException as error:
@@ -325,6 +330,7 @@ class _Seeds:
             **counted(runs),
         )
         write_report(Run(self.folder.path))
+        self._counted = time.monotonic()
 
     def _failed(self, error: BaseException) -> None:
         status = "interrupted" if isinstance(error, InterruptedRunError) else "failed"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
+
 from netwright.core.escaping import html_attribute, html_text
 from netwright.core.languages import say
-from netwright.report.dots import Dots, dot_chart
+from netwright.report.dots import dot_chart
 from netwright.report.material import Material
 from netwright.report.pictures import Allowance
 from netwright.report.sections import Part
@@ -19,21 +21,29 @@ _UNFOLDED = 24
 
 @SEED_SECTIONS.register("seeds", order=25)
 def seeds(material: SeedsMaterial, allowance: Allowance) -> Part | None:
-    """Dots of what was measured, then a row for each seed."""
-    told = {"test": say("test"), "val": say("val")}
-    rows = [
-        Dots(name=told[split], tone=tone, values=list(values.values()))
-        for split, tone in (("test", "other"), ("val", "val"))
-        if (values := material.accuracies(split))
-    ]
-    body = ""
-    if rows and len(material.done) > 1:
-        chart = dot_chart(rows, title=say("Accuracy of each seed"))
-        body = f"<figure><figcaption>{html_text(say('Accuracy'))}</figcaption>{chart}</figure>"
+    """A dot for each of what was measured, then a row for each seed."""
+    body = _dots(material) if len(material.done) > 1 else ""
     listed = _table(material, allowance.rows)
     if material.count > _UNFOLDED:
         listed = fold(say("All {count} seeds", count=material.count), listed)
     return Part(title=say("The seeds"), lead=_lead(material), body=body + listed)
+
+
+def _dots(material: SeedsMaterial) -> str:
+    """A chart for each split, on the same scale."""
+    told = {"test": say("test accuracy"), "val": say("validation accuracy")}
+    known = {split: list(material.accuracies(split).values()) for split in told}
+    scale = [value for values in known.values() for value in values]
+    charts = []
+    for split, tone in (("test", "other"), ("val", "val")):
+        values = known[split]
+        if not values:
+            continue
+        median = say("median {value}", value=percent(statistics.median(values), 2))
+        chart = dot_chart(values, scale, tone=tone, title=told[split], about=median)
+        caption = f"{html_text(told[split])} <small>{html_text(median)}</small>"
+        charts.append(f"<figure><figcaption>{caption}</figcaption>{chart}</figure>")
+    return f'<div class="charts">{"".join(charts)}</div>' if charts else ""
 
 
 def _lead(material: SeedsMaterial) -> str:
