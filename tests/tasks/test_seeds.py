@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -187,22 +186,30 @@ def test_a_signal_while_the_data_are_read_is_obeyed_at_the_next_step(tmp_path, m
 
 def test_seeds_killed_at_any_time_go_on_to_the_same_numbers(whole, tmp_path):
     folder = tmp_path / "killed"
-    script = (
-        "import sys; from netwright.cli import main; sys.exit(main(['train', 'digits', 'mlp', "
-        "'epochs=2', 'model.hidden=[16]', 'seed=3', 'seeds=3', 'run.stack=never', "
-        f"'run.checkpoint_every=3', '-q', '--run-dir', {str(folder)!r}, '--resume', 'auto']))"
-    )
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + 60
-        while time.monotonic() < end and process.poll() is None:
-            if (folder / "seed-4" / "ckpt").exists():
-                break
-            time.sleep(0.002)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == -signal.SIGKILL
+    script = f"""
+import os, signal
+from pathlib import Path
+from netwright.core import events as e
+from netwright.tasks import training
+from netwright.tasks.settings import resolve
+
+steps = []
+
+def listen(event):
+    if isinstance(event, e.StepEnded):
+        steps.append(event)
+        if len(steps) == 55:  # in the middle of the second seed
+            os.kill(os.getpid(), signal.SIGKILL)
+
+settings = ["model=mlp", "epochs=2", "model.hidden=[16]", "seed=3", "seeds=3", "run.stack=never",
+            "run.checkpoint_every=3"]
+resolved = resolve(data="digits", settings=settings, environ={{}})
+training.train(resolved, run_dir=Path({str(folder)!r}), listeners=[listen])
+"""
+    killed = subprocess.run([sys.executable, "-c", script], stdout=subprocess.DEVNULL, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    assert Run(folder).status == "running"
+    assert [each.status for each in seed_runs(Run(folder))] == ["done", "running", "waiting"]
     training.train(None, resume=str(folder))
     assert_same_seeds(folder, whole)
 
@@ -318,6 +325,17 @@ def test_the_command_prints_one_document(tmp_path, monkeypatch, capsys):
     assert main(["report", "latest"]) == 0
     assert main(["train", *words]) == 0
     assert "seeds    2 of 2 done" in capsys.readouterr().out
+
+
+def test_a_command_whose_seed_diverges_ends_with_5_and_tells_of_the_others(
+    tmp_path, monkeypatch, capsys, diverging
+):
+    monkeypatch.setenv("NETWRIGHT_RUNS", str(tmp_path / "runs"))
+    words = ["digits", "mlp", "model.hidden=[16]", "epochs=1", "seed=3", "seeds=2"]
+    assert main(["train", *words, "run.stack=never", "--json", "-q"]) == 5
+    document = json.loads(capsys.readouterr().out)
+    assert document["exit"] == 5
+    assert [row["status"] for row in document["seeds"]] == ["done", "diverged"]
 
 
 def test_python_takes_seeds_as_well(tmp_path):

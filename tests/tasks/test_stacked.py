@@ -8,7 +8,6 @@ import math
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -257,24 +256,37 @@ def test_a_stack_stopped_by_a_signal_goes_on_to_the_same_numbers(stacked, tmp_pa
 
 def test_a_stack_killed_at_any_time_goes_on_from_a_step_that_all_have(stacked, tmp_path):
     folder = tmp_path / "killed"
-    script = (
-        "import sys; from netwright.cli import main; sys.exit(main(['train', 'digits', 'mlp', "
-        "'epochs=2', 'model.hidden=[16]', 'seed=3', 'seeds=3', 'run.stack=always', 'optim=sgd', "
-        "'optim.lr=0.05', 'run.checkpoint_every=1', '-q', "
-        f"'--run-dir', {str(folder)!r}, '--resume', 'auto']))"
-    )
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + 60
-        while time.monotonic() < end and process.poll() is None:
-            if (folder / "seed-4" / "ckpt" / "step-000000005").exists():
-                break
-            time.sleep(0.002)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == -signal.SIGKILL
-    training.train(None, resume=str(folder))
+    script = f"""
+import os, signal
+from pathlib import Path
+from netwright.tasks import training
+from netwright.tasks.settings import resolve
+from netwright.train.checkpoints import Checkpoints
+
+real, saves = Checkpoints.save, []
+
+def save(self, *args, **kwargs):
+    saves.append(args)
+    if len(saves) == 3 * 8 + 3:  # two of three seeds have saved what is the eighth step
+        os.kill(os.getpid(), signal.SIGKILL)
+    path = real(self, *args, **kwargs)
+    self.wait()
+    return path
+
+Checkpoints.save = save
+settings = ["model=mlp", "epochs=2", "model.hidden=[16]", "seed=3", "seeds=3", "run.stack=always",
+            "optim=sgd", "optim.lr=0.05", "run.checkpoint_every=1"]
+resolved = resolve(data="digits", settings=settings, environ={{}})
+training.train(resolved, run_dir=Path({str(folder)!r}))
+"""
+    killed = subprocess.run([sys.executable, "-c", script], stdout=subprocess.DEVNULL, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    newest = [max(path.name for path in (folder / f"seed-{n}" / "ckpt").iterdir()) for n in (3, 5)]
+    assert newest == ["step-000000008", "step-000000007"]
+    heard = []
+    training.train(None, resume=str(folder), listeners=[heard.append])
+    (started,) = [each for each in heard if isinstance(each, e.RunStarted)]
+    assert (started.step, started.resumed) == (7, "exact")
     assert {each.status for each in seed_runs(Run(folder))} == {"done"}
     for each in seed_runs(Run(folder)):
         assert lines(each.run.path) == lines(stacked / each.run.path.name)

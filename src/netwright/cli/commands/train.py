@@ -14,7 +14,7 @@ from netwright.cli.commands.report import show
 from netwright.cli.progress import Progress
 from netwright.cli.screen import Call
 from netwright.cli.things import check_things
-from netwright.core.errors import SettingError
+from netwright.core.errors import DivergedError, SettingError
 from netwright.core.escaping import terminal
 from netwright.core.languages import say
 
@@ -90,6 +90,9 @@ def train(
             command=call.line,
             trust_code=trust_code,
         )
+    except DivergedError:
+        call.found = _kept(call.run_folder)
+        raise
     finally:
         progress.close()
     if dry_run:
@@ -106,6 +109,14 @@ def train(
     if open:
         show(page)
     return 0
+
+
+def _kept(folder: Path | None) -> dict[str, Any]:
+    """Of several seeds of which some diverged: what the others came to."""
+    from netwright.tasks.running import trained as outcome
+
+    made = outcome(folder) if folder is not None else None
+    return made.to_json() if made is not None and made.seeds else {}
 
 
 def _wanted(
