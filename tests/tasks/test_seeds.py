@@ -303,9 +303,16 @@ def test_wrong_settings_leave_no_folder(tmp_path):
 
 def test_a_rehearsal_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("NETWRIGHT_RUNS", str(tmp_path / "runs"))
-    made = training.train(digits(), dry_run=True)
+    made = training.train(digits(run__stack="auto"), dry_run=True)
     assert (made.status, len(made.seeds)) == ("dry-run", 3)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("stack", ["auto", "always", "never"])
+def test_seeds_without_a_step_are_measured_as_they_begin(tmp_path, stack):
+    made = training.train(digits(seeds=2, epochs=0, run__stack=stack), run_dir=tmp_path / "run")
+    assert [row["status"] for row in made.seeds] == ["done", "done"]
+    assert made.steps == 0
 
 
 def test_the_command_prints_one_document(tmp_path, monkeypatch, capsys):

@@ -145,6 +145,7 @@ class _Seeds:
         self.trust_code = trust_code
         self.runs = seed_runs(Run(folder.path))
         self._prepared: dict[int, Prepared] = {}
+        self._ended: set[int] = set()
         self._before = float(folder.info.get("seconds") or 0)
         self._started = self._counted = time.monotonic()
 
@@ -201,6 +202,8 @@ class _Seeds:
 
     def _trained(self, each: SeedRun, heard: e.Events) -> Trained:
         path = each.run.path
+        if each.seed in self._ended:
+            return trained(path)
         if _begun(each):
             return go_on(
                 Run(path), _changeable(self.resolved), heard,
@@ -233,6 +236,7 @@ class _Seeds:
         with contextlib.ExitStack() as stack:
             opened = [self._open(each, medians, signals, stack) for each in waiting]
             train_together(opened, medians)
+        self._ended = {each.seed for each in waiting}
 
     def _stacked(self, waiting: Sequence[SeedRun]) -> bool:
         """Whether they are trained as one: chosen once, when the run begins, and kept."""

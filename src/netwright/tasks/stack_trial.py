@@ -53,7 +53,7 @@ class Choice:
 def slow_step(task: Classification) -> bool:
     """Whether one step of one network takes so long that nothing is to be gained."""
     with _untouched([task]):
-        batch = next(task.feed(0))
+        batch = next(task.train.iterate())
         task.step(batch, 0)
         return _timed(lambda: task.step(batch, 1)) > _LONG_STEP
 
@@ -74,7 +74,7 @@ def try_both(tasks: Sequence[Classification], *, same_loss: bool) -> Choice:
 
 def _compare(tasks: Sequence[Classification], same_loss: bool) -> Choice:
     """Steps one by one and stacked, checked against each other and then timed in turns."""
-    feeds = [task.feed(0) for task in tasks]
+    feeds = [task.train.iterate() for task in tasks]  # also of a run of fewer steps
     batches = [[next(feed) for feed in feeds] for _ in range(_CHECKED)]
     with _untouched(tasks):
         alone = [
@@ -126,6 +126,8 @@ def _timed(action: Callable[[], Any], times: int = 1) -> float:
 @contextmanager
 def _untouched(tasks: Sequence[Classification]) -> Iterator[None]:
     """Afterwards weights, optimizers and averages are what they were, in memory of their own."""
+    for task in tasks:
+        task.model.train()
     kept = [
         (
             [each.detach().clone() for each in _tensors(task)],
