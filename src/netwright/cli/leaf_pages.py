@@ -35,7 +35,11 @@ CHOSEN: Mapping[str, tuple[str, str]] = {
 def leaf_page(family: str, entry: Entry[Any]) -> list[str]:
     """The lines of the page of `entry`."""
     head = "   ".join([entry.name, say(family), entry.target.__module__])
-    lines = [*wrap(head, screen_width()), "", *_prose(inspect.getdoc(entry.target) or "", screen_width())]
+    lines = [
+        *wrap(head, screen_width()),
+        "",
+        *_prose(inspect.getdoc(entry.target) or "", screen_width()),
+    ]
     facts = [(_label(name), _fact(value)) for name, value in plain_facts(entry).items()]
     if facts:
         lines += ["", say("Facts"), *_indented(table(facts, margin=2))]

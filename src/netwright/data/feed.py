@@ -69,6 +69,7 @@ class Feed:
             )
         self.images = images
         self.batch = batch
+        self.mixes = mixing is not None
         self.device = torch.device(device)
         self.replaced: dict[str, str] = {}
         """Every file that could not be read so far, and what came in its place."""

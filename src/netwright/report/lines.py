@@ -26,6 +26,14 @@ class Line:
     dashed: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """What lies between two curves: (x, low, high). `tone` as of the line in it."""
+
+    tone: str
+    points: Sequence[tuple[float, float, float]]
+
+
 def line_chart(
     lines: Sequence[Line],
     axis: Axis,
@@ -35,9 +43,10 @@ def line_chart(
     below: str,
     show: Callable[[float], str],
     pin: tuple[float, str] | None = None,
+    bands: Sequence[Band] = (),
 ) -> str:
     """The chart as SVG. `below` names the x axis, `show` writes the last value of each line,
-    `pin` is a marked x with its label."""
+    `pin` is a marked x with its label, `bands` lie behind the lines."""
     lines = [_thinned(line) for line in lines]
     places = [x for line in lines for x, _ in line.points]
     first, last = min(places), max(places)
@@ -60,6 +69,7 @@ def line_chart(
     parts += [_below(ticks, across, below, right)]
     if pin is not None and first <= pin[0] <= last:
         parts.append(_pin(pin, across, left, right))
+    parts += [_area(band, across, up) for band in bands]
     parts += [_curve(line, across, up) for line in lines]
     if pin is not None:
         parts += [_ring(pin[0], line, across(pin[0]), up) for line in lines]
@@ -132,6 +142,19 @@ def _curve(line: Line, across: Callable[[float], float], up: Callable[[float], f
         element("circle", cx=drawn[-1][0], cy=drawn[-1][1], r=3, class_=f"dot {line.tone}")
     )
     return "".join(parts)
+
+
+def _area(band: Band, across: Callable[[float], float], up: Callable[[float], float]) -> str:
+    """The band as one closed path: along its upper edge, and back along the lower one."""
+    every = max(1, -(-len(band.points) // _MOST_POINTS))
+    groups = [band.points[i : i + every] for i in range(0, len(band.points), every)]
+    # The outermost of several points that fall together, so that no seed leaves its band.
+    points = [(each[0][0], min(p[1] for p in each), max(p[2] for p in each)) for each in groups]
+    if every > 1:
+        points.append((band.points[-1][0], *points[-1][1:]))
+    edge = [f"{point(across(x))} {point(up(high))}" for x, _, high in points]
+    edge += [f"{point(across(x))} {point(up(low))}" for x, low, _ in reversed(points)]
+    return element("path", d="M" + "L".join(edge) + "Z", class_=f"band {band.tone}")
 
 
 def _end(line: Line) -> tuple[float, float]:

@@ -5,22 +5,32 @@ write_report(find_run("latest"))          # -> runs/.../report.html
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from netwright.core import languages
 from netwright.core.atomic import write_text
+from netwright.core.errors import DataError
 from netwright.core.escaping import html_attribute, html_text
 from netwright.core.languages import say
+from netwright.core.registry import Registry
 from netwright.records.run import Run
+from netwright.records.seeds import seed_runs
 from netwright.report.material import Material
 from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
+from netwright.report.seed_sections import SEED_SECTIONS
+from netwright.report.seeds_material import SeedsMaterial
 from netwright.report.style import STYLE
 from netwright.report.tables import note
 from netwright.report.words import short
 
 # A page is under 1 MB: small enough for a letter, and it opens at once.
 LARGEST_PAGE = 1_000_000
+
+_Placed: TypeAlias = tuple[str, Part, bool]
+"""The name of a section, what it has to show, and whether it wants the whole width."""
 
 # Bytes of pictures and rows of a table, tried in turn until the page is small enough.
 _ALLOWANCES = ((640_000, 1000), (320_000, 1000), (160_000, 500), (80_000, 150), (0, 40))
@@ -41,7 +51,7 @@ def write_report(run: Run, *, language: str | None = None) -> Path:
 def render(run: Run, *, language: str | None = None) -> str:
     """The page as HTML, under `LARGEST_PAGE` bytes."""
     with languages.speaking(language):
-        material = Material(run)
+        material = _material(run)
         for budget, rows in _ALLOWANCES:
             page = _page(material, Allowance(budget, rows=rows))
             if len(page.encode("utf-8", "backslashreplace")) < LARGEST_PAGE:
@@ -49,12 +59,25 @@ def render(run: Run, *, language: str | None = None) -> str:
     return page
 
 
-def _page(material: Material, allowance: Allowance) -> str:
-    parts: list[tuple[str, Part, bool]] = []
-    for entry in sorted(SECTIONS, key=lambda each: each.facts["order"]):
-        part = entry.target(material, allowance)
-        if part is not None:
-            parts.append((entry.name, part, bool(entry.facts.get("wide", True))))
+def _material(run: Run) -> Material | SeedsMaterial:
+    with contextlib.suppress(DataError):  # a damaged run.json: the material of one run says so
+        if seed_runs(run):
+            return SeedsMaterial(run)
+    return Material(run)
+
+
+def _sections(material: Material | SeedsMaterial, allowance: Allowance) -> list[_Placed]:
+    """What the sections of its kind make of a run, in their order."""
+    sections: Registry[Any] = SEED_SECTIONS if isinstance(material, SeedsMaterial) else SECTIONS
+    return [
+        (entry.name, part, bool(entry.facts.get("wide", True)))
+        for entry in sorted(sections, key=lambda each: each.facts["order"])
+        if (part := entry.target(material, allowance)) is not None
+    ]
+
+
+def _page(material: Material | SeedsMaterial, allowance: Allowance) -> str:
+    parts = _sections(material, allowance)
     wide = _placed([each[2] for each in parts])
     (head, *rest), (_, *places) = parts, wide
     body = f'<section class="verdict" id="{head[0]}">{head[1].body}{_contents(rest)}</section>'
@@ -105,7 +128,7 @@ def _section(name: str, part: Part, wide: bool) -> str:
     )
 
 
-def _foot(material: Material, allowance: Allowance) -> str:
+def _foot(material: Material | SeedsMaterial, allowance: Allowance) -> str:
     told = ""
     if allowance.dropped:
         told = note(

@@ -81,6 +81,16 @@ svg .right{fill:var(--right)}svg .wrong{fill:var(--wrong)}svg .empty{fill:var(--
 svg .other{fill:var(--grey)}svg .line.other{fill:none}
 svg .gaps{fill:none;stroke:var(--paper);stroke-width:1.5;pointer-events:none}
 svg .on{fill:var(--ink)}svg .mid{fill:#0e1114}svg .over{fill:var(--over);font-weight:600}
+svg .band{fill-opacity:.16;stroke:none}svg .band.train,svg .band.other{fill:var(--blue)}
+svg .band.val{fill:var(--orange)}
+svg .seed{fill-opacity:.72;stroke:var(--paper);stroke-width:1}
+svg .seed.other{fill:var(--blue)}svg .seed.val{fill:var(--orange)}
+svg .median{stroke-width:2}svg .median.other{stroke:var(--blue)}
+svg .median.val{stroke:var(--orange)}
+td small{color:var(--soft);margin-left:.4em}
+.charts figcaption::first-letter{text-transform:uppercase}
+.charts+.scroll,.charts+details{margin-top:24px}
+.middling{max-width:620px}
 .charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:32px 48px}
 figcaption{font-size:15px;font-weight:600;margin:0 0 6px}
 figcaption small{font-weight:400;color:var(--soft);font-size:13px;margin-left:.3em}

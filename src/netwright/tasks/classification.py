@@ -155,6 +155,11 @@ class Classification(Task):
             self.epoch_loss.add(loss)
         return {"loss": loss, "grad/norm": norm}
 
+    @property
+    def base_rates(self) -> list[float]:
+        """The rate of each parameter group, before any schedule."""
+        return self._base_rates
+
     def _pass(self, batch: Batch, predicted: list[Tensor]) -> Tensor:
         loss = self._forward(batch, predicted)
         loss.backward()

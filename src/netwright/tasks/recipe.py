@@ -27,7 +27,18 @@ class General:
     steps: int | None = setting(None, ge=0, help="weight updates, instead of epochs")
     batch: int = setting(64, ge=1, help="images in one pass through the network", search=(16, 512))
     seed: int = setting(0, ge=0, le=2**63 - 1, help="the number every random choice follows from")
+    seeds: int = setting(
+        1, ge=1, le=1000, help="how many runs, with seed, seed+1, ...; their spread is reported"
+    )
     device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
+
+    def __post_init__(self) -> None:
+        if self.seed + self.seeds > 2**63:
+            raise SettingError(
+                "seed: {seed} is too large for seeds={seeds}: the last would be above 2^63 - 1.",
+                seed=self.seed,
+                seeds=self.seeds,
+            )
 
 
 @config
@@ -72,6 +83,10 @@ class RunOptions:
     )
     compile: bool | Literal["auto"] = setting(
         "auto", help="compile the network; auto measures it in runs above two hours"
+    )
+    stack: Literal["auto", "always", "never"] = setting(
+        "auto",
+        help="whether several seeds are trained as one stacked model: auto times both ways",
     )
 
     def __post_init__(self) -> None:

@@ -36,7 +36,7 @@ def go_on(
     asked = as_started(asked, run)
     before = read_config(str(run.path / "config.yaml"))
     now = changed(before, asked)
-    _refuse_other_settings(before, now)
+    refuse_other_settings(before, now)
     longer = (now.values["epochs"], now.values["steps"]) != (
         before.values["epochs"],
         before.values["steps"],
@@ -46,15 +46,15 @@ def go_on(
         return trained(run.path)
     with contextlib.closing(RunFolder.open(run.path)) as folder:
         prepared = prepare(now, events, recorded=run, trust_code=trust_code)
-        checkpoint = _newest_checkpoint(folder, prepared, events)
-        _refuse_other_data(run, prepared)
+        checkpoint = newest_checkpoint(folder, prepared, events)
+        refuse_other_data(run, prepared)
         changes = _refuse_shorter(before, prepared, checkpoint) if longer else []
         folder.write_info(status="running", why="", ended=None)
         if now is not before:
             folder.write_config(now.to_yaml())
         events.emit(note("run", "{path}", path=str(folder.path)))
         announce(prepared, events)
-        events.listen(_ResumeNote(folder, command))
+        events.listen(ResumeNote(folder, command))
         return carry_out(folder, prepared, events, checkpoint=checkpoint, changes=changes)
 
 
@@ -96,7 +96,7 @@ def _refuse_shorter(
     return [Phrase("the run is longer: {old} -> {new}", old=epochs, new=now)]
 
 
-class _ResumeNote:
+class ResumeNote:
     """Writes into `run.json` from which step and how a run was taken up again."""
 
     def __init__(self, folder: RunFolder, command: str) -> None:
@@ -110,7 +110,8 @@ class _ResumeNote:
             self.folder.write_info(resumed=[*known, line])
 
 
-def _refuse_other_settings(before: Resolved, now: Resolved) -> None:
+def refuse_other_settings(before: Resolved, now: Resolved) -> None:
+    """Raise `SettingError` for every setting that differs and may not."""
     refused = [
         f"{name}: {show(before.values.get(name))} -> {show(value)}"
         for name, value in now.values.items()
@@ -125,7 +126,8 @@ def _refuse_other_settings(before: Resolved, now: Resolved) -> None:
         )
 
 
-def _refuse_other_data(run: Run, prepared: Prepared) -> None:
+def refuse_other_data(run: Run, prepared: Prepared) -> None:
+    """Raise `DataError` when the data are not those that `run` was started with."""
     recorded = (run.model.get("data") or {}).get("fingerprint")
     if recorded and recorded != prepared.dataset.fingerprint():
         raise DataError(
@@ -136,13 +138,14 @@ def _refuse_other_data(run: Run, prepared: Prepared) -> None:
         )
 
 
-def _newest_checkpoint(
-    folder: RunFolder, prepared: Prepared, events: e.Events
+def newest_checkpoint(
+    folder: RunFolder, prepared: Prepared, events: e.Events, *, at_most: int | None = None
 ) -> Checkpoint | None:
+    """The newest checkpoint that verifies (of step `at_most` or before); damaged ones are told."""
     with contextlib.closing(
         Checkpoints(folder.path / "ckpt", keep=prepared.recipe.run.keep)
     ) as checkpoints:
-        found = checkpoints.newest()
+        found = checkpoints.newest(at_most=at_most)
         for name, reason in checkpoints.damaged:
             events.emit(
                 note(

@@ -21,23 +21,52 @@ from netwright.core.events import Noted
 from netwright.core.factories import find_factory, is_factory
 from netwright.core.trust import remember
 from netwright.inspection.outline import outline
+from netwright.records.run import runs_root
 from netwright.tasks.architectures import CODE_FOLDER
 from netwright.tasks.augmentation_pictures import show_augmentations
 from netwright.tasks.feature_evidence import write_first_filters
 from netwright.tasks.preparing import Prepared
 from netwright.tasks.settings import Resolved
-from netwright.train.run_folder import RunFolder
+from netwright.train.run_folder import RunFolder, barely_begun
+
+
+def make_folder(run_dir: Path | None, prepared: Prepared, *more: str) -> RunFolder:
+    """The folder of a new run: `run_dir`, else one under `runs/` named by data, model, `more`."""
+    if run_dir is not None and barely_begun(run_dir):
+        return RunFolder.open(run_dir)
+    names = [_short(each) for each in (prepared.dataset.name, prepared.architecture.name)]
+    return RunFolder.create(run_dir, name_parts=[*names, *more], root=runs_root())
+
+
+def _short(name: str) -> str:
+    """The part of a path or factory that tells it from others: `model.py:Net`, `flowers`."""
+    return name.rstrip("/").rpartition("/")[2]
 
 
 def write_first(folder: RunFolder, prepared: Prepared, command: str) -> None:
     """Everything that is known before the first step."""
-    folder.write_config(_with_absolute_paths(prepared.resolved).to_yaml())
+    folder.write_config(with_absolute_paths(prepared.resolved).to_yaml())
     folder.write_model(_model_facts(prepared))
     if prepared.architecture.factory is not None and prepared.architecture.factory.path:
         source = prepared.architecture.factory.path
         remember(prepared.architecture.factory.spec, source, prepared.architecture.factory.sha256)
         (folder.path / CODE_FOLDER).mkdir(exist_ok=True)
         shutil.copyfile(source, folder.path / CODE_FOLDER / source.name)
+    write_begun(folder, prepared, command)
+    folder.point_latest()
+    prepared.task.show_first_batch(folder.path)
+    write_first_filters(folder.path, prepared.task.model)
+    show_augmentations(
+        folder.path,
+        prepared.recipe.aug,
+        prepared.dataset.splits["train"],
+        preprocessing=prepared.preprocessing,
+        seed=prepared.recipe.general.seed,
+    )
+
+
+def write_begun(folder: RunFolder, prepared: Prepared, command: str) -> None:
+    """Where, when and with what a run begins: `env.txt`, and the first state of `run.json`."""
     versions = _versions()
     folder.write_env("".join(f"{name} {value}\n" for name, value in versions.items()))
     folder.write_info(
@@ -54,16 +83,6 @@ def write_first(folder: RunFolder, prepared: Prepared, command: str) -> None:
         epochs=0,
         steps=0,
         threads=torch.get_num_threads(),
-    )
-    folder.point_latest()
-    prepared.task.show_first_batch(folder.path)
-    write_first_filters(folder.path, prepared.task.model)
-    show_augmentations(
-        folder.path,
-        prepared.recipe.aug,
-        prepared.dataset.splits["train"],
-        preprocessing=prepared.preprocessing,
-        seed=prepared.recipe.general.seed,
     )
 
 
@@ -120,7 +139,7 @@ def _data_code(name: str) -> dict[str, str] | None:
     return {"origin": str(factory.path or ""), "sha256": factory.sha256}
 
 
-def _with_absolute_paths(resolved: Resolved) -> Resolved:
+def with_absolute_paths(resolved: Resolved) -> Resolved:
     """Paths as they are found from anywhere: the run must not depend on where it was started."""
     values = dict(resolved.values)
     for name in ("data.name", "model.name"):

@@ -38,6 +38,8 @@ class Trained:
     epochs: int
     steps: int
     best: Mapping[str, Any] | None
+    seeds: Sequence[Mapping[str, Any]] = ()
+    """With `seeds=N`: one row for each seed, and `best` is their median."""
 
     @property
     def report(self) -> Path:
@@ -45,7 +47,7 @@ class Trained:
         return self.run.path / "report.html"
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        document = {
             "format": 1,
             "run": str(self.run.path),
             "status": self.status,
@@ -53,6 +55,10 @@ class Trained:
             "steps": self.steps,
             "best": dict(self.best) if self.best else None,
         }
+        if not self.seeds:
+            return document
+        rows = [{**row, "run": str(self.run.path / str(row.get("run")))} for row in self.seeds]
+        return {**document, "seeds": rows}
 
 
 def carry_out(
@@ -67,21 +73,44 @@ def carry_out(
 
     `changes` are reasons, besides the environment, why a resume is not exact.
     """
-    recipe = prepared.recipe
-    save_steps, save_seconds = save_interval(recipe.run.checkpoint_every)
-    spent = _Spent(folder.info)
-    events.listen(spent)
-    if recipe.run.tensorboard:
-        events.listen(_tensorboard(folder, prepared, events))
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(reproducible())
-        checkpoints = stack.enter_context(
-            contextlib.closing(Checkpoints(folder.path / "ckpt", keep=recipe.run.keep))
-        )
-        trainer = Trainer(
+    course = Course(folder, prepared, events, changes=changes)
+    with reproducible(), contextlib.closing(course.checkpoints):
+        try:
+            course.finish(course.trainer.fit(checkpoint))
+        except BaseException as error:
+            course.fail(error)
+            raise
+    return course.done()
+
+
+class Course:
+    """One run on its course: its trainer, and what its folder says however it ends.
+
+    `share` is the part of the time that is its own, where several are trained at once.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        prepared: Prepared,
+        events: e.Events,
+        *,
+        changes: Sequence[Phrase] = (),
+        share: float = 1.0,
+    ) -> None:
+        recipe = prepared.recipe
+        save_steps, save_seconds = save_interval(recipe.run.checkpoint_every)
+        self.folder, self.prepared, self.events = folder, prepared, events
+        self.checkpoints = Checkpoints(folder.path / "ckpt", keep=recipe.run.keep)
+        self._spent = _Spent(folder.info, share)
+        self._why = ""
+        events.listen(self._spent)
+        if recipe.run.tensorboard:
+            events.listen(_tensorboard(folder, prepared, events))
+        self.trainer = Trainer(
             prepared.task,
             folder,
-            checkpoints,
+            self.checkpoints,
             plan=Plan(
                 save_steps=save_steps,
                 save_seconds=save_seconds,
@@ -99,20 +128,27 @@ def carry_out(
             settings=prepared.resolved.plain(),
             changes=changes,
         )
-        try:
-            outcome = trainer.fit(checkpoint)
-            _finish(folder, prepared, checkpoints, outcome, events)
-        except BaseException as error:
-            status, why, message = _ending(error)
-            _close(folder, trainer, spent, status=status, why=why, message=message)
-            events.emit(e.RunEnded(step=trainer.progress.step, status=status, why=why))
-            with contextlib.suppress(NetwrightError):  # a full disk is told once, by the run
-                write_report(Run(folder.path))
-            raise
-    _close(folder, trainer, spent, status="done", why=outcome.why)
-    write_report(Run(folder.path))
-    events.emit(e.RunEnded(step=trainer.progress.step, status="done", why=outcome.why))
-    return trained(folder.path)
+
+    def finish(self, outcome: Outcome) -> None:
+        """The last step is taken: the best weights, and what they are worth."""
+        self._why = outcome.why
+        _finish(self.folder, self.prepared, self.checkpoints, outcome, self.events)
+
+    def fail(self, error: BaseException) -> None:
+        """The run did not come to its end; `error` says why."""
+        status, why, message = _ending(error)
+        _close(self.folder, self.trainer, self._spent, status=status, why=why, message=message)
+        self.events.emit(e.RunEnded(step=self.trainer.progress.step, status=status, why=why))
+        with contextlib.suppress(NetwrightError):  # a full disk is told once, by the run
+            write_report(Run(self.folder.path))
+
+    def done(self) -> Trained:
+        """The run has come to its end, and its checkpoints are closed."""
+        _close(self.folder, self.trainer, self._spent, status="done", why=self._why)
+        write_report(Run(self.folder.path))
+        step = self.trainer.progress.step
+        self.events.emit(e.RunEnded(step=step, status="done", why=self._why))
+        return trained(self.folder.path)
 
 
 def trained(path: Path) -> Trained:
@@ -125,6 +161,7 @@ def trained(path: Path) -> Trained:
         epochs=int(info.get("epochs") or 0),
         steps=int(info.get("steps") or 0),
         best=info.get("best"),
+        seeds=info.get("seeds") or (),
     )
 
 
@@ -247,7 +284,8 @@ def _ending(error: BaseException) -> tuple[str, str, dict[str, Any] | None]:
 class _Spent:
     """Adds up time, waiting and the peak of memory over a run and all its resumes."""
 
-    def __init__(self, info: Mapping[str, Any]) -> None:
+    def __init__(self, info: Mapping[str, Any], share: float) -> None:
+        self._share = share
         self.seconds = float(info.get("seconds") or 0)
         self.data = float(info.get("data_wait_share") or 0) * self.seconds
         self._started = time.monotonic()
@@ -258,7 +296,7 @@ class _Spent:
             self.data += event.data_seconds
 
     def facts(self) -> dict[str, Any]:
-        seconds = self._before + time.monotonic() - self._started
+        seconds = self._before + self._share * (time.monotonic() - self._started)
         return {
             "seconds": round(seconds, 3),
             "data_wait_share": round(self.data / seconds, 5) if seconds else 0.0,

@@ -11,13 +11,15 @@ from typing import Any
 
 from netwright.core import events as e
 from netwright.core.errors import SettingError
-from netwright.records.run import find_run, runs_root
-from netwright.tasks.preparing import Prepared, prepare
+from netwright.records.run import Run, find_run
+from netwright.records.seeds import seed_runs
+from netwright.tasks.preparing import prepare
 from netwright.tasks.resuming import go_on
-from netwright.tasks.run_facts import write_first
+from netwright.tasks.run_facts import make_folder, write_first
 from netwright.tasks.running import Trained, announce, carry_out, note
+from netwright.tasks.seeds import go_on_seeds, train_seeds
 from netwright.tasks.settings import Resolved, changed
-from netwright.train.run_folder import RunFolder, holds_run
+from netwright.train.run_folder import barely_begun, holds_run
 from netwright.train.run_places import refuse_taken, refuse_unfit
 
 DRY_STEPS = 2
@@ -49,55 +51,53 @@ def train(
     if resume == "auto":
         if run_dir is None:
             raise SettingError("--resume auto needs --run-dir DIR.")
-        resume = str(run_dir) if holds_run(run_dir) and not _barely_begun(run_dir) else None
+        resume = str(run_dir) if holds_run(run_dir) and not _nothing_there(run_dir) else None
     elif resume is not None and run_dir is not None:
         raise SettingError("--run-dir goes with --resume auto only: --resume RUN names the folder.")
     if resume is not None and not dry_run:
-        return go_on(find_run(resume), asked or {}, events, command=command, trust_code=trust_code)
+        run = find_run(resume)
+        proceed = go_on_seeds if seed_runs(run) else go_on
+        return proceed(run, asked or {}, events, command=command, trust_code=trust_code)
     if resolved is None:
         raise SettingError("No data: give DATA, or a recipe with --config.")
     if dry_run:
         return _rehearse(resolved, events, trust_code=trust_code)
-    if run_dir is not None and not _barely_begun(run_dir):
+    if run_dir is not None and not _nothing_there(run_dir):
         refuse_unfit(run_dir)
         refuse_taken(run_dir)  # before the data are read, which can take minutes
+    if resolved.recipe.general.seeds > 1:
+        return train_seeds(
+            resolved, events, run_dir=run_dir, command=command, trust_code=trust_code
+        )
     prepared = prepare(resolved, events, trust_code=trust_code)
-    with contextlib.closing(_folder(run_dir, prepared)) as folder:
+    with contextlib.closing(make_folder(run_dir, prepared)) as folder:
         write_first(folder, prepared, command)
         events.emit(note("run", "{path}", path=str(folder.path)))
         announce(prepared, events)
         return carry_out(folder, prepared, events)
 
 
-def _folder(run_dir: Path | None, prepared: Prepared) -> RunFolder:
-    if run_dir is not None and _barely_begun(run_dir):
-        return RunFolder.open(run_dir)
-    return RunFolder.create(
-        run_dir,
-        name_parts=[_short(each) for each in (prepared.dataset.name, prepared.architecture.name)],
-        root=runs_root(),
-    )
-
-
-def _short(name: str) -> str:
-    """The part of a path or factory that tells it from others: `model.py:Net`, `flowers`."""
-    return name.rstrip("/").rpartition("/")[2]
-
-
-def _barely_begun(path: Path) -> bool:
-    """Whether a run was killed before its settings were on the disk: there is nothing to lose."""
-    if not holds_run(path):
-        return False
-    written = [(path / name).is_file() for name in ("config.yaml", "model.json")]
-    return not all(written) and not (path / "ckpt").exists()
+def _nothing_there(path: Path) -> bool:
+    """Whether a run was killed so early that it is started anew."""
+    return barely_begun(path) and not seed_runs(Run(path))
 
 
 def _rehearse(resolved: Resolved, events: e.Events, *, trust_code: bool) -> Trained:
     """Two steps of everything, in a folder that is thrown away."""
     short = changed(resolved, {"steps": DRY_STEPS})
     with tempfile.TemporaryDirectory(prefix="netwright-dry-") as place:
+        if short.recipe.general.seeds > 1:
+            made = train_seeds(
+                short,
+                events,
+                run_dir=Path(place) / "run",
+                command="",
+                rehearsal=True,
+                trust_code=trust_code,
+            )
+            return dataclasses.replace(made, status="dry-run")
         prepared = prepare(short, events, trust_code=trust_code)
-        with contextlib.closing(_folder(Path(place) / "run", prepared)) as folder:
+        with contextlib.closing(make_folder(Path(place) / "run", prepared)) as folder:
             write_first(folder, prepared, "")
             announce(prepared, events)
             made = carry_out(folder, prepared, events)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from netwright.core.errors import DataError, SettingError, nearest
 from netwright.data.dataset import Dataset
 from netwright.data.given import open_images
 from netwright.data.opening import DataOptions, open_dataset
-from netwright.records.run import Run
+from netwright.records.run import Run, find_run
+from netwright.records.seeds import Spread, seed_runs, spread
 from netwright.tasks.architectures import refuse_foreign_data_code
 from netwright.tasks.evaluation import score
 from netwright.tasks.loading import Network, load
@@ -36,15 +38,29 @@ class Evaluation:
     split: str
     count: int
     metrics: Mapping[str, float]
+    spread: Mapping[str, Spread] = field(default_factory=dict)
+    """Of a run over several seeds: how each metric differs; `metrics` are then the medians."""
+    seeds: Mapping[int, Evaluation] = field(default_factory=dict)
+    """The evaluation of each seed that is done."""
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        document = {
             "format": 1,
             "run": str(self.run.path),
             "data": self.data,
             "split": self.split,
             "count": self.count,
             "metrics": dict(self.metrics),
+        }
+        if not self.seeds:
+            return document
+        return {
+            **document,
+            "spread": {name: each.to_json() for name, each in self.spread.items()},
+            "seeds": [
+                {"seed": seed, "run": str(each.run.path), "metrics": dict(each.metrics)}
+                for seed, each in self.seeds.items()
+            ],
         }
 
 
@@ -79,13 +95,16 @@ class Predictions:
     run: Run
     images: tuple[Prediction, ...]
     seconds: float
+    seed: int | None = None
+    """Of a run over several seeds the one that answered; `run` is its folder."""
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        document = {
             "format": 1,
             "run": str(self.run.path),
             "images": [each.to_json() for each in self.images],
         }
+        return document if self.seed is None else {**document, "seed": self.seed}
 
 
 def evaluate(
@@ -99,15 +118,40 @@ def evaluate(
 ) -> Evaluation:
     """How good a run is: on its test split where the data have one, else on validation.
 
-    `split` or other `data` (of the same classes) decide otherwise. `listeners` are told when data
-    are downloaded, and how far that is.
+    `split` or other `data` (of the same classes) decide otherwise. Of a run over several seeds
+    every one that is done is measured. `listeners` are told when data are downloaded, and how far
+    that is.
     """
-    return evaluate_with(
-        load(run, trust_code=trust_code, device=device),
-        data=data,
-        split=split,
-        trust_code=trust_code,
-        listeners=listeners,
+
+    def measure(path: str) -> Evaluation:
+        network = load(path, trust_code=trust_code, device=device)
+        return evaluate_with(
+            network, data=data, split=split, trust_code=trust_code, listeners=listeners
+        )
+
+    found = find_run(run)
+    done = [each for each in seed_runs(found) if each.status == "done"]
+    if not done:
+        return measure(run)
+    return _over_seeds(found, {each.seed: measure(str(each.run.path)) for each in done})
+
+
+def _over_seeds(run: Run, seeds: Mapping[int, Evaluation]) -> Evaluation:
+    """The evaluations of several seeds as one: medians, and how far they lie apart."""
+    first = next(iter(seeds.values()))
+    differ = {
+        name: met
+        for name in first.metrics
+        if (met := spread({seed: each.metrics[name] for seed, each in seeds.items()}))
+    }
+    return Evaluation(
+        run=run,
+        data=first.data,
+        split=first.split,
+        count=first.count,
+        metrics={name: met.median for name, met in differ.items()},
+        spread=differ,
+        seeds=seeds,
     )
 
 
@@ -155,8 +199,13 @@ def predict(
     device: str = "auto",
     trust_code: bool = False,
 ) -> Predictions:
-    """What the network of `run` says about image files and folders of them."""
-    return predict_with(load(run, trust_code=trust_code, device=device), paths, top=top)
+    """What the network of `run` says about image files and folders of them; of a run over
+    several seeds the one in the middle."""
+    network = load(run, trust_code=trust_code, device=device)
+    found = predict_with(network, paths, top=top)
+    if not seed_runs(find_run(run)):
+        return found
+    return dataclasses.replace(found, seed=network.run.info.get("seed"))
 
 
 def predict_with(

@@ -30,6 +30,14 @@ def holds_run(path: Path) -> bool:
     return os.path.isfile(path / "run.json")
 
 
+def barely_begun(path: Path) -> bool:
+    """Whether a run was killed before its settings were on the disk: there is nothing to lose."""
+    if not holds_run(path):
+        return False
+    written = [(path / name).is_file() for name in ("config.yaml", "model.json")]
+    return not all(written) and not (path / "ckpt").exists()
+
+
 class RunFolder:
     """One run folder, locked while this object lives; make it with `create` or `open`.
 
@@ -161,7 +169,10 @@ class RunFolder:
         """Make `latest` beside this folder lead to it; false where that is not possible.
 
         (A folder of that name, a disk without links: a run is worth more than a short name.)
+        A run inside another one, as one of several seeds, is not the latest: that one is.
         """
+        if holds_run(self.path.parent):
+            return False
         link = self.path.parent / "latest"
         beside = link.with_name(f".latest.{os.getpid()}.tmp")
         try:

@@ -7,6 +7,7 @@ it must remember is `Progress`, which every checkpoint holds; so a run goes on f
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import shlex
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from netwright.core import events as e
 from netwright.core.atomic import write_json
@@ -136,6 +138,14 @@ class Trainer:
         is saved), `DivergedError` at the first value that is not finite, `ExhaustedError` when
         memory or disk run out; the newest checkpoint stays good in every case.
         """
+        with self.explained(), SignalFlag() as signals:
+            self.begin(resume)
+            while not self.finished:
+                self._advance(signals)
+            return self.end()
+
+    def begin(self, resume: Checkpoint | None) -> None:
+        """Take up `resume`, or the untrained state, and announce the run."""
         rhythm = self.task.rhythm
         how = self.restore(resume) if resume is not None else ""
         if resume is not None and resume.best is None:
@@ -149,27 +159,32 @@ class Trainer:
                 resumed=how,
             )
         )
+        if resume is None:
+            self.folder.cut_metrics(0)
+            self.save()  # the untrained state: there is always one to come back to
+
+    def end(self) -> Outcome:
+        """The last state on the disk; what came of the run."""
+        if self._saved_step != self.progress.step:
+            self.save()
+        self.checkpoints.wait()
+        return Outcome(
+            status="done", why=self.progress.stopped or "all steps taken", progress=self.progress
+        )
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Numbers that are not finite and memory that ran out, as errors a user understands."""
         try:
-            with SignalFlag() as signals:
-                if resume is None:
-                    self.folder.cut_metrics(0)
-                    self._save()  # the untrained state: there is always one to come back to
-                while not self._finished():
-                    self._advance(signals)
-            if self._saved_step != self.progress.step:
-                self._save()
-            self.checkpoints.wait()
+            yield
         except InterruptedRunError:
             raise
         except NonFiniteError as error:
-            raise self._diverged(error) from error
+            raise self.diverged(error) from error
         except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
             raise _exhausted(error) from error
-        return Outcome(
-            status="done", why=self.progress.stopped or "all steps taken", progress=self.progress
-        )
 
     def restore(self, checkpoint: Checkpoint) -> str | Phrase:
         """Take up the state of a checkpoint; "exact", or "approximate because ..."."""
@@ -206,7 +221,9 @@ class Trainer:
             Phrase("approximate because {why}", why=Series(why, between="; ")) if why else "exact"
         )
 
-    def _finished(self) -> bool:
+    @property
+    def finished(self) -> bool:
+        """Whether there is no step left to take."""
         return bool(self.progress.stopped) or self.progress.step >= self.task.rhythm.steps
 
     def _advance(self, signals: SignalFlag) -> None:
@@ -214,7 +231,7 @@ class Trainer:
         feed = self.task.feed(self.progress.step)
         try:
             self._clock = time.perf_counter()
-            while not self._finished():
+            while not self.finished:
                 self._step(feed)
                 if self._boundary(signals):
                     return
@@ -231,42 +248,58 @@ class Trainer:
         try:
             values = self.task.step(batch, progress.step)
         except NonFiniteError as error:
-            self._keep_bundle(error, batch)
+            self.keep_bundle(error, batch)
             raise
+        ended = time.perf_counter()
+        self.record(batch, values, seconds=(fed - started, ended - fed), whole=ended - self._clock)
+        self._clock = ended
+
+    def record(
+        self,
+        batch: Any,
+        values: Mapping[str, Tensor | float],
+        *,
+        seconds: tuple[float, float],
+        whole: float,
+    ) -> None:
+        """Remember and announce a step that was taken: what it told, and the seconds it waited
+        for its batch and computed, of `whole` since the one before."""
+        progress = self.progress
         for name, value in values.items():
             progress.sums[name] = progress.sums.get(name, 0.0) + float(value)
             progress.counts[name] = progress.counts.get(name, 0) + 1
-        ended = time.perf_counter()
         progress.step += 1
-        self._stopwatch.take(data=fed - started, whole=ended - self._clock)
-        self._clock = ended
+        self._stopwatch.take(data=seconds[0], whole=whole)
         self.events.emit(
             e.StepEnded(
                 step=progress.step,
                 epoch=self.task.rhythm.epoch(progress.step),
                 batch=batch,
                 values=values,
-                data_seconds=fed - started,
-                step_seconds=ended - fed,
+                data_seconds=seconds[0],
+                step_seconds=seconds[1],
             )
         )
 
+    @property
+    def evaluation_due(self) -> bool:
+        """Whether this is a step after which the task is evaluated."""
+        step, rhythm = self.progress.step, self.task.rhythm
+        return step % rhythm.evaluate_every == 0 or step == rhythm.steps
+
     def _boundary(self, signals: SignalFlag) -> bool:
         """What is due between two steps; true when the feed must start anew."""
-        progress, rhythm = self.progress, self.task.rhythm
-        best = False
-        if progress.step % rhythm.evaluate_every == 0 or progress.step == rhythm.steps:
-            best = self._evaluate()
-        rewound = self._obey_requests()
+        best = self.evaluate() if self.evaluation_due else False
+        rewound = self.obey_requests()
         if rewound:
             return True
-        if best or self._save_due():
-            self._save(best=best)
-        if signals.pending is not None and not self._finished():
-            self._interrupt(signals.pending)
+        if best or self.save_due:
+            self.save(best=best)
+        if signals.pending is not None and not self.finished:
+            self.interrupt(signals.pending)
         return False
 
-    def _evaluate(self) -> bool:
+    def evaluate(self) -> bool:
         """Measure, write one line, judge; true when this is the best state so far."""
         progress, goal = self.progress, self.task.goal
         epoch = self.task.rhythm.epoch(progress.step)
@@ -300,7 +333,8 @@ class Trainer:
         self._clock = time.perf_counter()
         return best
 
-    def _obey_requests(self) -> bool:
+    def obey_requests(self) -> bool:
+        """Carry out what listeners asked for; true when that led back to an earlier step."""
         rewound = False
         for request in self.events.take_requests():
             if not self.task.allows(request):
@@ -312,7 +346,7 @@ class Trainer:
                     )
                 )
             elif isinstance(request, e.Save):
-                self._save()
+                self.save()
             elif isinstance(request, e.Stop):
                 self.progress.stopped = request.why
             elif isinstance(request, e.Call):
@@ -329,7 +363,9 @@ class Trainer:
         self.checkpoints.forget_after(self.progress.step)
         return True
 
-    def _save_due(self) -> bool:
+    @property
+    def save_due(self) -> bool:
+        """Whether the plan asks for a checkpoint, best or not."""
         plan, step = self.plan, self.progress.step
         if plan.save_steps is not None:
             return step % plan.save_steps == 0
@@ -337,7 +373,8 @@ class Trainer:
             return time.monotonic() - self._saved_at >= plan.save_seconds
         return False
 
-    def _save(self, *, best: bool = False) -> None:
+    def save(self, *, best: bool = False) -> None:
+        """Write a checkpoint of the present state; `best` makes it the one that is shipped."""
         progress = dataclasses.asdict(self.progress)
         progress["epoch"] = self.task.rhythm.epoch(self.progress.step)
         progress["position"] = self.progress.step % (self.task.rhythm.steps_per_epoch or 1)
@@ -354,8 +391,9 @@ class Trainer:
         self.events.emit(e.CheckpointSaved(step=self.progress.step, path=str(path)))
         self._clock = time.perf_counter()
 
-    def _interrupt(self, number: int) -> None:
-        self._save()
+    def interrupt(self, number: int) -> None:
+        """Save, and end the run as a signal asks."""
+        self.save()
         self.checkpoints.wait()
         raise InterruptedRunError(
             "Stopped by {signal} after step {step}; the run is saved.",
@@ -366,7 +404,7 @@ class Trainer:
             run=shlex.quote(str(self.folder.path)),
         )
 
-    def _keep_bundle(self, error: NonFiniteError, batch: Any) -> None:
+    def keep_bundle(self, error: NonFiniteError, batch: Any) -> None:
         """What is needed to take the step that went wrong again."""
         evidence = self.folder.path / "evidence"
         evidence.mkdir(exist_ok=True)
@@ -382,7 +420,8 @@ class Trainer:
             },
         )
 
-    def _diverged(self, error: NonFiniteError) -> NetwrightError:
+    def diverged(self, error: NonFiniteError) -> NetwrightError:
+        """The end of a run whose numbers are not finite."""
         self.checkpoints.wait()
         return DivergedError(
             "Training diverged: {what} is {value} at step {step}.",

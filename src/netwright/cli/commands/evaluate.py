@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -11,6 +12,9 @@ from netwright.cli.progress import Progress
 from netwright.cli.screen import Call
 from netwright.core.escaping import terminal
 from netwright.core.languages import say
+
+if TYPE_CHECKING:  # at run time it brings torch, which --help must not
+    from netwright.tasks.using import Evaluation
 
 
 @COMMANDS.register(
@@ -51,13 +55,31 @@ def evaluate(
         )
     finally:
         progress.close()
+    call.result(found.to_json(), _lines(found))
+    return 0
+
+
+def _lines(found: Evaluation) -> Iterator[str]:
+    """One line; of a run over several seeds one for each, and before them the medians."""
     metrics = "   ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
-    line = say(
+    if found.seeds:
+        metrics = "   ".join(
+            say(
+                "{name} {median:.4f} [{low:.4f} to {high:.4f}]",
+                name=name,
+                median=met.median,
+                low=met.low,
+                high=met.high,
+            )
+            for name, met in found.spread.items()
+        )
+    yield say(
         "{data} {split}   {count} images   {metrics}",
         data=terminal(found.data),
         split=found.split,
         count=found.count,
         metrics=metrics,
     )
-    call.result(found.to_json(), [line])
-    return 0
+    for seed, each in found.seeds.items():
+        shown = "   ".join(f"{name} {value:.4f}" for name, value in each.metrics.items())
+        yield say("seed {seed}   {metrics}", seed=seed, metrics=shown)

@@ -134,6 +134,15 @@ def _runs(query: str) -> tuple[list[dict[str, Any]], list[Sequence[str]]]:
                 name: each for name, each in best.items() if isinstance(each, str | int | float)
             }
         found.append({"run": str(run.path), "status": status, "best": best, "started": started})
-        score = f"{best['metric']} {best['value']:.3f}" if best else "-"
+        score = _score(best) if best else "-"
         rows.append((run.name, say(status), score, str(started or "-")[:16].replace("T", " ")))
     return found, rows
+
+
+def _score(best: Mapping[str, Any]) -> str:
+    """The metric that was kept; of several seeds the median and the range."""
+    score = f"{best['metric']} {best['value']:.3f}"
+    low, high = best.get("min"), best.get("max")
+    if isinstance(low, float) and isinstance(high, float):
+        return f"{score} [{low:.3f}, {high:.3f}]"
+    return score

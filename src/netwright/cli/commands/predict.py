@@ -76,6 +76,8 @@ def predict(
     found = classify(run, images, top=top, device=device, trust_code=trust_code)
     if out is not None:
         write_text(Path(out), _csv(found))
+    if found.seed is not None:
+        call.note("NOTE", "seed {seed} answers: of several the one in the middle", seed=found.seed)
     good = sum(not each.error for each in found.images)
     if good or not call.json:
         call.result(found.to_json(), _lines(found, out))

@@ -14,7 +14,7 @@ from netwright.cli.commands.report import show
 from netwright.cli.progress import Progress
 from netwright.cli.screen import Call
 from netwright.cli.things import check_things
-from netwright.core.errors import SettingError
+from netwright.core.errors import DivergedError, SettingError
 from netwright.core.escaping import terminal
 from netwright.core.languages import say
 
@@ -90,6 +90,9 @@ def train(
             command=call.line,
             trust_code=trust_code,
         )
+    except DivergedError:
+        call.found = _kept(call.run_folder)
+        raise
     finally:
         progress.close()
     if dry_run:
@@ -106,6 +109,14 @@ def train(
     if open:
         show(page)
     return 0
+
+
+def _kept(folder: Path | None) -> dict[str, Any]:
+    """Of several seeds of which some diverged: what the others came to."""
+    from netwright.tasks.running import trained as outcome
+
+    made = outcome(folder) if folder is not None else None
+    return made.to_json() if made is not None and made.seeds else {}
 
 
 def _wanted(
@@ -179,6 +190,10 @@ def _shortest_name(run: Path) -> str:
 
 def _lines(trained: Trained, page: Path) -> Iterator[str]:
     kept = trained.best
+    if trained.seeds:
+        yield from _seed_lines(trained)
+        yield say("report   {path}", path=terminal(page))
+        return
     if kept:
         shown = {name: kept[name] for name in ("metric", "value", "epoch")}
         if (trained.run.config.get("run") or {}).get("select") == "last":
@@ -187,3 +202,21 @@ def _lines(trained: Trained, page: Path) -> Iterator[str]:
             yield say("best     {metric} {value:.4g} at epoch {epoch}", **shown)
     yield say("weights  {path}", path=terminal(trained.run.path / "best.safetensors"))
     yield say("report   {path}", path=terminal(page))
+
+
+def _seed_lines(trained: Trained) -> Iterator[str]:
+    """What came of several seeds: the median and the range of what was measured."""
+    done = sum(each.get("status") == "done" for each in trained.seeds)
+    yield say("seeds    {done} of {count} done", done=done, count=len(trained.seeds))
+    for name, met in (trained.run.info.get("metrics") or {}).items():
+        if name.endswith("/acc1") or name == (trained.best or {}).get("metric"):
+            yield say(
+                "median   {metric} {median:.4f} [{low:.4f} to {high:.4f}]",
+                metric=name,
+                median=met["median"],
+                low=met["min"],
+                high=met["max"],
+            )
+    if trained.best:
+        place = trained.run.path / f"seed-{trained.best['seed']}" / "best.safetensors"
+        yield say("weights  {path}", path=terminal(place))

@@ -32,7 +32,7 @@ def curves(material: Material, allowance: Allowance) -> Part | None:
             material,
             say("Loss"),
             [("train/loss", train, "train"), ("val/loss", val, "val")],
-            _loss_axis,
+            loss_axis,
             digits,
         ),
         _chart(
@@ -49,7 +49,7 @@ def curves(material: Material, allowance: Allowance) -> Part | None:
             lambda values: linear(values, zero=True),
             digits,
         ),
-        _chart(material, say("Gradient norm"), [("grad/norm", "", "other")], _loss_axis, digits),
+        _chart(material, say("Gradient norm"), [("grad/norm", "", "other")], loss_axis, digits),
     ]
     shown = "".join(each for each in charts if each)
     if not shown:
@@ -89,7 +89,7 @@ def _chart(
 ) -> str:
     lines = []
     for metric, name, tone in wanted:
-        points = [(x, _inside(value)) for x, value in material.curve(metric)]
+        points = [(x, inside(value)) for x, value in material.curve(metric)]
         if any(value is not None for _, value in points):
             lines.append(Line(name=name, tone=tone, points=points))
     values = [value for line in lines for _, value in line.points if value is not None]
@@ -106,9 +106,13 @@ def _chart(
         show=show,
         pin=(best, _mark(material, best)) if best else None,
     )
+    return f"<figure><figcaption>{html_text(title)}{axis_note(axis)}</figcaption>{drawn}</figure>"
+
+
+def axis_note(axis: Axis) -> str:
+    """What is unusual about an axis, as HTML behind the title of its chart."""
     kind = {"log": say("logarithmic"), "stretched": say("stretched towards 100 %")}.get(axis.note)
-    aside = f" <small>{html_text(kind)}</small>" if kind else ""
-    return f"<figure><figcaption>{html_text(title)}{aside}</figcaption>{drawn}</figure>"
+    return f" <small>{html_text(kind)}</small>" if kind else ""
 
 
 def _mark(material: Material, epoch: int) -> str:
@@ -136,12 +140,14 @@ def _about(lines: Sequence[Line], show: Callable[[float], str]) -> str:
     return "; ".join(told)
 
 
-def _loss_axis(values: Sequence[float]) -> Axis:
+def loss_axis(values: Sequence[float]) -> Axis:
+    """From 0, or logarithmic where the values fall by a large factor."""
     low, high = min(values), max(values)
     return logarithmic(values) if low > 0 and high > _LOG_FROM * low else linear(values, zero=True)
 
 
-def _inside(value: float | None) -> float | None:
+def inside(value: float | None) -> float | None:
+    """A value that can be drawn beside others, None for one that says that the run broke."""
     if value is None or abs(value) >= _OUTSIDE:
         return None
     return value if abs(value) > _NOTHING else 0.0

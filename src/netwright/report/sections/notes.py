@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from netwright.core.escaping import html_text
@@ -19,12 +20,25 @@ _WORDS = ("OK", "NOTE", "WARN", "STOP")
 @SECTIONS.register("notes", order=20)
 def notes(material: Material, allowance: Allowance) -> Part | None:
     """Remarks worst first, then the list of what could not be read."""
-    rows = [("WARN", fault) for fault in material.faults]
-    rows += [_note(each) for each in sequence(material.info.get("notes"))]
-    rows += [_note(each) for each in sequence(material.data.get("notes"))]
-    rows += [("NOTE", _resumed(each)) for each in sequence(material.info.get("resumed"))]
-    if material.metrics and not material.evidence:
-        rows.append(("NOTE", say("The run holds no predictions: what was confused is not shown.")))
+    return remarks([material], allowance)
+
+
+def remarks(
+    materials: Sequence[Material], allowance: Allowance, *, more: Sequence[tuple[str, str]] = ()
+) -> Part | None:
+    """The remarks of one folder, or of several that belong together, each said once.
+
+    `more` are remarks of the caller: word (NOTE, WARN, ...) and text.
+    """
+    rows = list(more)
+    for material in materials:
+        rows += [("WARN", fault) for fault in material.faults]
+        rows += [_note(each) for each in sequence(material.info.get("notes"))]
+        rows += [_note(each) for each in sequence(material.data.get("notes"))]
+        rows += [("NOTE", _resumed(each)) for each in sequence(material.info.get("resumed"))]
+        if material.metrics and not material.evidence:
+            missing = say("The run holds no predictions: what was confused is not shown.")
+            rows.append(("NOTE", missing))
     known = [row for row in dict.fromkeys(rows) if row[1]]
     known.sort(key=lambda row: -_WORDS.index(row[0]))
     body = "".join(
@@ -32,7 +46,7 @@ def notes(material: Material, allowance: Allowance) -> Part | None:
         for word, text in known[: min(_MOST, allowance.rows)]
     )
     body = f'<ul class="notes">{body}</ul>' if body else ""
-    body += _quarantine(material, min(_MOST, allowance.rows))
+    body += "".join(_quarantine(each, min(_MOST, allowance.rows)) for each in materials)
     return Part(title=say("Notes"), body=body) if body else None
 
 

@@ -20,26 +20,26 @@ _MOST = 400
 @SECTIONS.register("reproduce", order=110)
 def reproduce(material: Material, allowance: Allowance) -> Part:
     """Commands to copy, then the settings and the environment."""
-    place = shlex.quote(short(_place(material), 300))
+    place = shlex.quote(short(place_of(material), 300))
     again = [material.info.get("command")] if isinstance(material.info.get("command"), str) else []
-    body = _commands(say("The command of this run"), again)
-    body += _commands(
+    body = commands(say("The command of this run"), again)
+    body += commands(
         say("The same again, with every setting as it was resolved"),
         [f"netwright train --config {place}/config.yaml"] if material.config_text else [],
     )
     if material.status in ("interrupted", "running"):
-        body += _commands(say("Go on with it"), [f"netwright train --resume {place}"])
+        body += commands(say("Go on with it"), [f"netwright train --resume {place}"])
     if material.status == "diverged":
         title = say("A new run with smaller steps, which often cures it")
-        body += _commands(title, _gentler(material, place))
+        body += commands(title, _gentler(material, place))
     if material.has_weights:
         use = [f"netwright evaluate {place}", f"netwright predict {place} image.png"]
-        body += _commands(say("Use it"), use)
-    body += _settings(material.config_text, min(_MOST, allowance.rows)) + _environment(material)
+        body += commands(say("Use it"), use)
+    body += settings(material.config_text, min(_MOST, allowance.rows)) + environment(material)
     return Part(title=say("Do it again"), body=body)
 
 
-def _place(material: Material) -> str:
+def place_of(material: Material) -> str:
     """The run folder as a command given here would name it."""
     path = material.run.path
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
@@ -53,14 +53,15 @@ def _gentler(material: Material, place: str) -> list[str]:
     return [f"netwright train --config {place}/config.yaml optim.lr={rate / 10:.3g}"]
 
 
-def _commands(title: str, lines: list[Any]) -> str:
+def commands(title: str, lines: list[Any]) -> str:
+    """Lines to copy under their title; nothing for none."""
     if not lines:
         return ""
     written = "\n".join(html_text(short(line, 600)) for line in lines)
     return f'<h3>{html_text(title)}</h3><pre class="wrap"><code>{written}</code></pre>'
 
 
-def _settings(text: str, most: int) -> str:
+def settings(text: str, most: int) -> str:
     """`config.yaml` as it is written; the comments, which say where a value came from, paler."""
     lines = text.splitlines()
     if not lines:
@@ -79,7 +80,7 @@ def _settings(text: str, most: int) -> str:
     return fold(title, f"<pre><code>{written}</code></pre>")
 
 
-def _environment(material: Material) -> str:
+def environment(material: Material) -> str:
     """Versions, seed, device, code state, times."""
     info = material.info
     rows = [
