@@ -335,7 +335,10 @@ def test_mnist_is_fetched_announced_and_then_kept(
     first = open_dataset(
         options, seed=0, announce=heard.append, progress=lambda held, total: seen.append(held)
     )
-    assert [n.values["address"] for n in heard] == [address + name for name in names]
+    notes = [each for each in heard if isinstance(each, Noted)]
+    fetched = [note.values["address"] for note in notes if "address" in note.values]
+    assert fetched == [address + name for name in names]
+    assert sum("checksum right" in note.template for note in notes) == len(names)
     assert seen
     shutil.rmtree(folder)
     monkeypatch.setenv("NETWRIGHT_OFFLINE", "1")

@@ -342,3 +342,13 @@ def test_the_door_takes_weights(tmp_path, file):
         run_dir=tmp_path / "run",
     )
     assert made.run.model["start"]["weights"] == str(file)
+
+
+def test_of_a_run_over_seeds_the_one_in_the_middle_is_taken(tmp_path):
+    folder = tmp_path / "seeds"
+    nw.train("digits", model="mlp", steps=3, seeds=3, run_dir=folder)
+    for settings in ({"model": str(folder)}, {"model": "mlp", "model__weights": str(folder)}):
+        made = nw.train("digits", steps=1, run_dir=tmp_path / str(len(settings)), **settings)
+        begun = read_weights(made.run.path / "ckpt" / "step-000000000" / "weights.safetensors")
+        middle = {n: t.cpu() for n, t in nw.load(folder).module.state_dict().items()}
+        assert all(torch.equal(begun[name], middle[name]) for name in middle)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from netwright.core.errors import DataError
+from netwright.core.errors import CheckpointError, DataError
 from netwright.records.run import Run, is_run
 
 _MOST = 1000
@@ -143,3 +143,21 @@ def _score(each: SeedRun) -> float | None:
         return each.measured.get("test/acc1")
     except DataError:
         return None
+
+
+def answering(run: Run) -> Run:
+    """The run that answers for `run`: of several seeds the one in the middle, else itself."""
+    seeds = seed_runs(run)
+    if not seeds:
+        return run
+    chosen = typical(run)
+    if chosen is None:
+        raise CheckpointError(
+            "None of the {count} seeds of {run} is done: there are no weights to use.",
+            hint="Go on with it:  netwright train --resume {run}\n"
+            "or use one of its seeds:  {first}",
+            count=len(seeds),
+            run=str(run.path),
+            first=str(seeds[0].run.path),
+        )
+    return chosen.run

@@ -13,7 +13,7 @@ from netwright.core.errors import CheckpointError, SettingError
 from netwright.core.languages import Phrase
 from netwright.data.preprocessing import Preprocessing
 from netwright.records.run import Run, find_run
-from netwright.records.seeds import seed_runs, typical
+from netwright.records.seeds import answering
 from netwright.tasks.architectures import (
     Architecture,
     recorded_architecture,
@@ -121,7 +121,7 @@ def load(run: str | Path, *, trust_code: bool = False, device: str = "auto") -> 
     the copy in the run folder runs only with `trust_code`. Raises `SettingError` when it is
     not to run, `CheckpointError` when the run has no weights that load.
     """
-    found = _answering(find_run(str(run)))
+    found = answering(find_run(str(run)))
     classes, preprocessing = recorded_classes(found), recorded_preprocessing(found)
     place = find_device(device)
     architecture = recorded_architecture(found, trust_code=trust_code)
@@ -141,24 +141,6 @@ def load(run: str | Path, *, trust_code: bool = False, device: str = "auto") -> 
         preprocessing=preprocessing,
         device=place,
     )
-
-
-def _answering(run: Run) -> Run:
-    """The run that answers for `run`: of several seeds the one in the middle, else itself."""
-    seeds = seed_runs(run)
-    if not seeds:
-        return run
-    chosen = typical(run)
-    if chosen is None:
-        raise CheckpointError(
-            "None of the {count} seeds of {run} is done: there are no weights to use.",
-            hint="Go on with it:  netwright train --resume {run}\n"
-            "or use one of its seeds:  {first}",
-            count=len(seeds),
-            run=str(run.path),
-            first=str(seeds[0].run.path),
-        )
-    return chosen.run
 
 
 def _build(architecture: Architecture, num_classes: int, input: Preprocessing) -> nn.Module:  # noqa: A002

@@ -30,6 +30,7 @@ from netwright.models.weights.identifying import identify
 from netwright.models.weights.reading import read_weights_file
 from netwright.nn.stem import is_small
 from netwright.records.run import Run, find_run, is_run, runs_root
+from netwright.records.seeds import answering
 from netwright.tasks.architectures import recorded_architecture, recorded_preprocessing
 from netwright.tasks.settings import Resolved, changed, read_config
 from netwright.train.weights import FORMAT, UnreadableWeightsError, unpack
@@ -308,12 +309,12 @@ def _place(spec: str) -> tuple[Entry[Adapter] | None, Path]:
         )
     path = _path(spec)
     if _exists(path):
-        return None, path
+        return None, answering(Run(path)).path if is_run(path) else path
     name, colon, rest = spec.partition(":")
     if colon and (name in ADAPTERS or _exists(_path(rest))):
         return ADAPTERS.get(name), _path(rest)
     if spec == "latest" or is_run(runs_root() / spec):
-        return None, find_run(spec).path.resolve()
+        return None, answering(find_run(spec)).path.resolve()
     return None, path
 
 
@@ -341,7 +342,7 @@ def _run_of(path: Path) -> Run | None:
             places.append(path.parent.parent.parent)
     for place in places:
         if is_run(place):
-            return Run(place)
+            return answering(Run(place))
     return None
 
 
