@@ -132,6 +132,8 @@ class Course:
     def finish(self, outcome: Outcome) -> None:
         """The last step is taken: the best weights, and what they are worth."""
         self._why = outcome.why
+        if outcome.progress.stopped:
+            self.events.emit(_ended_early(self.prepared, outcome))
         _finish(self.folder, self.prepared, self.checkpoints, outcome, self.events)
 
     def fail(self, error: BaseException) -> None:
@@ -197,6 +199,19 @@ def announce(prepared: Prepared, events: e.Events) -> None:
             sched=recipe.sched.name,
             speed=task.speed.words(),
         )
+    )
+
+
+def _ended_early(prepared: Prepared, outcome: Outcome) -> e.Noted:
+    """What `run.early_stop` did; the last line of a table alone does not tell it."""
+    best, task = outcome.progress.best, prepared.task
+    return note(
+        "NOTE",
+        "Ended early, {left:,} steps before the last. Epochs without a better {metric}: {waited} "
+        "(run.early_stop).",
+        left=task.rhythm.steps - outcome.progress.step,
+        metric=best["metric"] if best is not None else "val",
+        waited=outcome.progress.waited,
     )
 
 
