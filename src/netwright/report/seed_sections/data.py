@@ -19,8 +19,8 @@ def data(material: SeedsMaterial, allowance: Allowance) -> Part | None:
     if part is None or material.middle is None:
         return part
     told = say(
-        "{layout}. Counts are those of seed {seed}; where validation images are held back from training, "
-        "each seed holds back its own.",
+        "{layout}. Counts are those of seed {seed}; where validation images are held back from "
+        "training, each seed holds back its own.",
         layout=part.lead,
         seed=material.middle,
     )
