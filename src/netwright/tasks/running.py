@@ -192,7 +192,7 @@ def announce(prepared: Prepared, events: e.Events) -> None:
             params=params,
             epochs=math.ceil(task.rhythm.steps / task.train.steps_per_epoch),
             steps=task.train.steps_per_epoch,
-            batch=_batch_words(prepared),
+            batch=batch_words(prepared),
             optim=recipe.optim.name,
             lr=show(resolved.values.get("optim.lr")),
             origin=resolved.origins.get("optim.lr", "default"),
@@ -215,7 +215,7 @@ def _ended_early(prepared: Prepared, outcome: Outcome) -> e.Noted:
     )
 
 
-def _batch_words(prepared: Prepared) -> str:
+def batch_words(prepared: Prepared) -> str:
     """`64`, or `16 x 4` where four passes make one step."""
     batch, passes = prepared.recipe.general.batch, prepared.task.update.accumulate
     return str(batch) if passes == 1 else f"{batch} x {passes}"
