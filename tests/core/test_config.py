@@ -158,3 +158,12 @@ def test_a_name_that_is_value_and_group_is_refused():
 )
 def test_values_are_shown_as_they_are_typed(value, text):
     assert show(value) == text
+
+
+def test_none_is_said_once_where_it_is_a_choice_and_an_absence():
+    @config
+    class Options:
+        norm: Literal["batch", "none"] | None = setting(None, help="a norm")
+
+    (norm,) = settings_of(Options)
+    assert str(norm.expected) == "one of batch, none"

@@ -7,6 +7,7 @@ import torch
 
 from netwright.core import events as e
 from netwright.core.errors import SettingError
+from netwright.core.languages import say
 from netwright.tasks.recipe_range import range_of_recipe
 from netwright.tasks.settings import resolve
 from netwright.train.task import NonFiniteError
@@ -84,3 +85,12 @@ def test_a_step_that_is_not_finite_ends_the_curve(monkeypatch):
 def test_an_optimizer_that_searches_its_own_step_is_refused():
     with pytest.raises(SettingError, match="optim=lbfgs computes the loss several times"):
         range_of_recipe(recipe(optim="lbfgs"))
+
+
+def test_the_plan_tells_of_the_passes_of_a_step():
+    heard = []
+    settings = {"optim__accumulate": 4, "batch": 16}
+    resolved = resolve(data="digits", model="mlp", settings=settings, environ={})
+    range_of_recipe(resolved, steps=20, listeners=[heard.append])
+    (plan,) = [n for n in heard if isinstance(n, e.Noted) and n.word == "plan"]
+    assert "steps of batch 16 x 4, " in say(plan.template, **plan.values)

@@ -352,3 +352,55 @@ def test_of_a_run_over_seeds_the_one_in_the_middle_is_taken(tmp_path):
         begun = read_weights(made.run.path / "ckpt" / "step-000000000" / "weights.safetensors")
         middle = {n: t.cpu() for n, t in nw.load(folder).module.state_dict().items()}
         assert all(torch.equal(begun[name], middle[name]) for name in middle)
+
+
+SEEN = "the weights have been trained on most of the"
+
+
+def test_weights_that_have_seen_the_validation_images_are_warned_of(tmp_path):
+    begun(tmp_path / "first")
+    weights = str(tmp_path / "first")
+    _, said, _ = begun(tmp_path / "same", model__weights=weights)
+    assert not [line for line in said if line.startswith(SEEN)]
+    _, said, _ = begun(tmp_path / "other", seed=9, model__weights=weights)
+    (line,) = [line for line in said if line.startswith(SEEN)]
+    assert "144 validation images of seed 9" in line
+    assert "With seed=0 data.val_share=0.1" in line
+    assert SEEN in (tmp_path / "other" / "report.html").read_text(encoding="utf-8")
+    _, said, _ = begun(tmp_path / "share", data__val_share=0.2, model__weights=weights)
+    assert [line for line in said if line.startswith(SEEN)]
+
+
+def test_weights_of_other_data_have_seen_nothing(tmp_path):
+    begun(tmp_path / "first", data="shapes", data__size=8, data__channels=1)
+    _, said, _ = begun(tmp_path / "second", seed=9, model__weights=str(tmp_path / "first"))
+    assert not [line for line in said if line.startswith(SEEN)]
+
+
+def test_the_warning_names_the_folder_however_it_is_spelled(tmp_path, monkeypatch):
+    from PIL import Image
+
+    for shade, name in enumerate(("dark", "light")):
+        (tmp_path / "them" / name).mkdir(parents=True)
+        for number in range(20):
+            image = Image.new("L", (8, 8), 150 * shade + number)
+            image.save(tmp_path / "them" / name / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    begun(tmp_path / "first", data="them/")
+    _, said, _ = begun(tmp_path / "second", data="./them", seed=9, model__weights="first")
+    assert [line for line in said if line.startswith(SEEN)]
+
+
+def test_of_several_seeds_each_whose_validation_was_seen_is_warned_of(tmp_path, monkeypatch):
+    begun(tmp_path / "first")
+    for stack in ("never", "auto"):
+        notes = []
+        settings = {"seeds": 3, "run__stack": stack, "model__weights": str(tmp_path / "first")}
+        resolved = resolve(
+            data="digits", model="mlp", environ={},
+            settings=STILL | {"model__hidden": [12]} | settings,
+        )  # fmt: skip
+        training.train(resolved, run_dir=tmp_path / stack, listeners=[notes.append])
+        said = [say(n.template, **n.values) for n in notes if isinstance(n, e.Noted)]
+        warned = [line for line in said if line.startswith(SEEN)]
+        assert all(f"of seed {seed}," in line for seed, line in zip((1, 2), warned, strict=True))

@@ -21,6 +21,7 @@ from netwright.core.errors import (
     SettingError,
 )
 from netwright.core.keyed import key
+from netwright.core.languages import say
 from netwright.data.opening import open_dataset, read_options
 from netwright.data.statistics import channel_statistics
 from netwright.models import build
@@ -339,9 +340,16 @@ def test_memory_that_runs_out_is_said_with_what_to_do(tmp_path, monkeypatch):
 def test_early_stopping_goes_back_to_the_best_weights(tmp_path):
     folder = tmp_path / "run"
     resolved = digits(epochs=40, optim="sgd", optim__lr=0.5, run__early_stop=2, sched="constant")
-    made = training.train(resolved, run_dir=folder)
+    heard = []
+    made = training.train(resolved, run_dir=folder, listeners=[heard.append])
     assert made.epochs < 40
     assert made.epochs == made.best["epoch"] + 2
+    said = [say(n.template, **n.values) for n in heard if isinstance(n, e.Noted)]
+    left = 40 * made.steps // made.epochs - made.steps
+    assert (
+        f"Ended early, {left:,} steps before the last. Epochs without a better val/acc1: 2 "
+        "(run.early_stop)."
+    ) in said
     assert "no better val/acc1 in 2" in Run(folder).info["why"]
     judged = nw.load(folder).evaluate(split="val")
     assert judged.metrics["acc1"] == pytest.approx(made.best["value"])

@@ -119,7 +119,8 @@ class Setting:
         if self.bounds:
             bounds = Series(self._range(), between=", ")
             words = [Phrase("{kind} {range}", kind=words[0], range=bounds)]
-        if len(kinds) < len(_kind(self.annotation)):
+        named = any(_NONE in str(each.values.get("choices", "")).split(", ") for each in kinds)
+        if len(kinds) < len(_kind(self.annotation)) and not named:
             words.append(Phrase(_NONE))
         return Series(words, between=" or ")
 

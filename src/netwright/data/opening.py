@@ -33,6 +33,14 @@ from netwright.data.unreadable import first_of, refuse_many
 
 __all__ = ["DataOptions", "find_source", "open_dataset", "open_images", "read_options"]
 
+DRAWN_VALIDATION = (
+    "No validation split of its own: {held} of the {count} training images are kept for it, from "
+    "each class its share (data.val_share, seed {seed}).",
+    "No split of its own: {held} of {count} images are kept for validation, from each class its "
+    "share (data.val_share, seed {seed}). There is no test split.",
+)
+"""What is said when validation is drawn: from the training images, or from all there are."""
+
 _PIXELS_TRIED = 64
 
 
@@ -239,16 +247,7 @@ def _with_validation(
     kept, held = stratified(images.labels, options.val_share, found.classes, "val", seed)
     splits = {"train": images.subset(kept), "val": images.subset(held), **splits}
     values = {"held": len(held), "count": len(images), "seed": seed}
-    if whole is None:
-        template = (
-            "No validation split of its own: {held} of the {count} training images are kept for "
-            "it, from each class its share (data.val_share, seed {seed})."
-        )
-        return splits, [Noted(word="NOTE", template=template, values=values)]
-    template = (
-        "No split of its own: {held} of {count} images are kept for validation, from each class "
-        "its share (data.val_share, seed {seed}). There is no test split."
-    )
+    template = DRAWN_VALIDATION[0] if whole is None else DRAWN_VALIDATION[1]
     return splits, [Noted(word="NOTE", template=template, values=values)]
 
 

@@ -7,6 +7,7 @@ exists.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -119,8 +120,12 @@ def prepare(
     else:
         preprocessing = recorded_preprocessing(recorded)
     task = _task(recipe, dataset, architecture, preprocessing, device, start)
-    said = stem_notes(architecture.name, architecture.options, preprocessing.size)
-    for note in [*said, *(start.notes(preprocessing) if start is not None else ())]:
+    said: list[e.Noted] = stem_notes(architecture.name, architecture.options, preprocessing.size)
+    if start is not None:
+        warned = start.notes_on_split(dataset, resolved.plain())
+        said += [*start.notes(preprocessing), *warned]
+        dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *warned))  # for the report
+    for note in said:
         events.emit(note)
     _note_parted_norms(task, events)
     resolved = _with_speed(resolved, task, events, new=recorded is None)

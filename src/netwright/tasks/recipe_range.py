@@ -12,6 +12,7 @@ from netwright.optim.range_steps import check_range, climb
 from netwright.optim.range_test import rates
 from netwright.tasks.preparing import Prepared, prepare, reproducible
 from netwright.tasks.rate_range import FIRST, LAST, STEPS, RateRange, judged, told
+from netwright.tasks.running import batch_words
 from netwright.tasks.settings import Resolved, changed
 from netwright.train.task import NonFiniteError
 
@@ -97,7 +98,7 @@ def _announce(
                 "model": prepared.architecture.name,
                 "params": sum(each.numel() for each in prepared.task.model.parameters()),
                 "steps": steps,
-                "batch": recipe.general.batch,
+                "batch": batch_words(prepared),
                 "optim": recipe.optim.name,
                 "first": f"{first:g}",
                 "last": f"{last:g}",

@@ -132,6 +132,8 @@ class Course:
     def finish(self, outcome: Outcome) -> None:
         """The last step is taken: the best weights, and what they are worth."""
         self._why = outcome.why
+        if outcome.progress.stopped:
+            self.events.emit(_ended_early(self.prepared, outcome))
         _finish(self.folder, self.prepared, self.checkpoints, outcome, self.events)
 
     def fail(self, error: BaseException) -> None:
@@ -190,7 +192,7 @@ def announce(prepared: Prepared, events: e.Events) -> None:
             params=params,
             epochs=math.ceil(task.rhythm.steps / task.train.steps_per_epoch),
             steps=task.train.steps_per_epoch,
-            batch=_batch_words(prepared),
+            batch=batch_words(prepared),
             optim=recipe.optim.name,
             lr=show(resolved.values.get("optim.lr")),
             origin=resolved.origins.get("optim.lr", "default"),
@@ -200,7 +202,20 @@ def announce(prepared: Prepared, events: e.Events) -> None:
     )
 
 
-def _batch_words(prepared: Prepared) -> str:
+def _ended_early(prepared: Prepared, outcome: Outcome) -> e.Noted:
+    """What `run.early_stop` did; the last line of a table alone does not tell it."""
+    best, task = outcome.progress.best, prepared.task
+    return note(
+        "NOTE",
+        "Ended early, {left:,} steps before the last. Epochs without a better {metric}: {waited} "
+        "(run.early_stop).",
+        left=task.rhythm.steps - outcome.progress.step,
+        metric=best["metric"] if best is not None else "val",
+        waited=outcome.progress.waited,
+    )
+
+
+def batch_words(prepared: Prepared) -> str:
     """`64`, or `16 x 4` where four passes make one step."""
     batch, passes = prepared.recipe.general.batch, prepared.task.update.accumulate
     return str(batch) if passes == 1 else f"{batch} x {passes}"

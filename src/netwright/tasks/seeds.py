@@ -252,13 +252,14 @@ class _Seeds:
             return bool(known["stacked"])
         if asked == "never":
             return self._chosen(Choice(stacked=False, why=Phrase("run.stack asks for it")), False)
+        heard = e.Events(_quietly(self.events))
         for each in waiting[:1]:
-            self._prepared[each.seed] = self._prepare(each.seed, e.Events())
+            self._prepared[each.seed] = self._prepare(each.seed, heard)
         first = self._prepared[waiting[0].seed]
         choice = refuse_or_choose(asked, first, [], len(self.runs))
         if choice.stacked:
             for each in waiting[1:MOST_TRIED]:
-                self._prepared[each.seed] = self._prepare(each.seed, e.Events())
+                self._prepared[each.seed] = self._prepare(each.seed, heard)
             others = [self._prepared[each.seed] for each in waiting[1:MOST_TRIED]]
             choice = refuse_or_choose(asked, first, others, len(self.runs))
         return self._chosen(choice, True)

@@ -22,6 +22,8 @@ from netwright.core.config import show
 from netwright.core.errors import CheckpointError, SettingError
 from netwright.core.events import Noted
 from netwright.core.registry import Entry
+from netwright.data.dataset import Dataset
+from netwright.data.opening import DRAWN_VALIDATION
 from netwright.data.preprocessing import Preprocessing
 from netwright.models import MODELS
 from netwright.models.adapters import ADAPTERS, Adapter, network_of, recognised
@@ -121,6 +123,35 @@ class Start:
                 )
             )
         return [*notes, *self._notes_on_images(preprocessing)]
+
+    def notes_on_split(self, dataset: Dataset, config: Mapping[str, Any]) -> list[Noted]:
+        """A warning where the run these weights are of held back other validation images of the
+        same data: it was trained on most of those that are to judge this one."""
+        if self.run is None or not _held_back(dataset.notes):
+            return []
+        facts, theirs = self.run.model.get("data"), self.run.config
+        if not isinstance(facts, Mapping) or not _held_back(facts.get("notes")):
+            return []
+        data, seed = theirs.get("data"), theirs.get("seed")
+        if not isinstance(data, Mapping) or not _same_data(data, config):
+            return []
+        if facts.get("fingerprint") == dataset.fingerprint():
+            return []
+        share = data.get("val_share")
+        if (seed, share) == (config.get("seed"), config.get("data.val_share")):
+            return []  # the data are others than they were: nothing is known of what was seen
+        return [
+            _note(
+                "WARN",
+                "the weights have been trained on most of the {count} validation images of seed "
+                "{own}, so that validation looks better than it is: their run held back others. "
+                "With seed={seed} data.val_share={share} the same are held back again.",
+                count=len(dataset.splits["val"]),
+                own=config.get("seed"),
+                seed=show(seed),
+                share=show(share),
+            )
+        ]
 
     def _notes_on_images(self, preprocessing: Preprocessing) -> list[Noted]:
         used = {
@@ -344,6 +375,21 @@ def _run_of(path: Path) -> Run | None:
         if is_run(place):
             return answering(Run(place))
     return None
+
+
+def _same_data(theirs: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Whether a recorded `data` and the settings of a new run name the same data."""
+    names = str(theirs.get("name")), str(config.get("data.name"))
+    return names[0] == names[1] or (_exists(_path(names[1])) and _path(names[0]) == _path(names[1]))
+
+
+def _held_back(notes: Any) -> bool:
+    """Whether a data set's notes, as made or as recorded, say that validation was drawn."""
+    texts = [
+        each.get("template") if isinstance(each, Mapping) else getattr(each, "template", None)
+        for each in (notes if isinstance(notes, Sequence) else ())
+    ]
+    return any(text in DRAWN_VALIDATION for text in texts)
 
 
 def _recorded_network(run: Run) -> tuple[str | None, dict[str, Any]]:

@@ -42,8 +42,9 @@ def lbfgs(groups: list[dict[str, Any]], options: LBFGSOptions) -> LBFGS:
     the loss. Raises `SettingError` for clipping and for L1, which would each make another function
     of what the line search measures.
 
-    When to use it: small smooth problems on the whole training set (`batch="all"`: softmax
-    regression, style transfer), where it needs tens of steps and not thousands.
+    When to use it: small smooth problems on the whole training set (taken by itself
+    unless `batch` is given): softmax regression, style transfer. There it needs tens of steps and
+    not thousands.
 
     What goes wrong: from small batches the curvature is mostly noise. Dropout has to be the same in
     every call. The running statistics of batch norm see each batch several times. Memory is 2

@@ -8,7 +8,6 @@ from netwright.report.sections import Part
 from netwright.report.sections.data import data as of_one
 from netwright.report.seed_sections import SEED_SECTIONS
 from netwright.report.seeds_material import SeedsMaterial
-from netwright.report.words import together
 
 
 @SEED_SECTIONS.register("data", order=100)
@@ -20,8 +19,9 @@ def data(material: SeedsMaterial, allowance: Allowance) -> Part | None:
     if part is None or material.middle is None:
         return part
     told = say(
-        "Counts are those of seed {seed}; where validation images are held back from training, "
-        "each seed holds back its own.",
+        "{layout}. Counts are those of seed {seed}; where validation images are held back from "
+        "training, each seed holds back its own.",
+        layout=part.lead,
         seed=material.middle,
     )
-    return Part(title=part.title, lead=together([part.lead, told]), body=part.body)
+    return Part(title=part.title, lead=told, body=part.body)
