@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -348,3 +349,14 @@ def test_a_command_whose_seed_diverges_ends_with_5_and_tells_of_the_others(
 def test_python_takes_seeds_as_well(tmp_path):
     made = nw.train("digits", model="mlp", epochs=1, seeds=2, run_dir=tmp_path / "run")
     assert [row["seed"] for row in made.seeds] == [0, 1]
+
+
+def test_nothing_is_written_behind_a_link_that_stands_for_a_seed(tmp_path):
+    folder, other = tmp_path / "run", tmp_path / "other"
+    training.train(digits(steps=2, seeds=2), run_dir=folder)
+    shutil.rmtree(folder / "seed-4")
+    other.mkdir()
+    (folder / "seed-4").symlink_to(other)
+    with pytest.raises(SettingError, match="is a link, and leads to no run"):
+        training.train(None, resume=str(folder))
+    assert list(other.iterdir()) == []

@@ -24,6 +24,9 @@ from netwright.core.languages import Phrase
 from netwright.optim.range_test import FEWEST, blown_up
 from netwright.optim.untouched import untouched
 
+_WIDEST = 1e30
+_MOST = 100_000
+
 Told = Callable[[int, float, Any], None]
 """Called after each step with its number from 1, its loss and its batch."""
 
@@ -50,6 +53,20 @@ def check_range(first: float, last: float, steps: int) -> None:
             "the first below the last.",
             first=first,
             last=last,
+        )
+    if not last / first <= _WIDEST:
+        raise SettingError(
+            "A range from {first} to {last} is too wide: expected a factor of at most {most} "
+            "between them.",
+            first=first,
+            last=last,
+            most=f"{_WIDEST:g}",
+        )
+    if steps > _MOST:
+        raise SettingError(
+            "{steps} steps are too many for a range test: at most {most}.",
+            steps=steps,
+            most=_MOST,
         )
     if steps < FEWEST:
         raise SettingError(

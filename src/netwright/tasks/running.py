@@ -165,8 +165,9 @@ def trained(path: Path) -> Trained:
     )
 
 
-def announce(prepared: Prepared, events: e.Events) -> None:
-    """Say what is about to be trained, on what, and how."""
+def announce(prepared: Prepared, events: e.Events, *, rehearsal: bool = False) -> None:
+    """Say what is about to be trained, on what, and how; a rehearsal is too short for any
+    schedule."""
     dataset, task, recipe = prepared.dataset, prepared.task, prepared.recipe
     resolved = prepared.resolved
     sizes = " / ".join(f"{len(images)} {split}" for split, images in dataset.splits.items())
@@ -198,6 +199,35 @@ def announce(prepared: Prepared, events: e.Events) -> None:
             speed=task.speed.words(),
         )
     )
+    if not rehearsal:
+        _warn_of_schedule(prepared, events)
+
+
+def _warn_of_schedule(prepared: Prepared, events: e.Events) -> None:
+    """Say where a schedule and the length of the run do not go together."""
+    rhythm, sched = prepared.task.rhythm, prepared.recipe.sched
+    warmup = round(prepared.recipe.sched_common.warmup * rhythm.steps_per_epoch)
+    cycles = float(sched.options.get("cycles") or 0)
+    if warmup > rhythm.steps > 0:
+        events.emit(
+            note(
+                "WARN",
+                "the warm-up of {warmup} steps (sched.warmup) is longer than the run of {steps}: "
+                "the rate never reaches optim.lr",
+                warmup=warmup,
+                steps=rhythm.steps,
+            )
+        )
+    elif cycles > 1 and 2 * cycles > rhythm.steps > 0:
+        events.emit(
+            note(
+                "WARN",
+                "{cycles} cycles (sched.cycles) are too many for a run of {steps} steps: each has "
+                "fewer than 2",
+                cycles=show(sched.options["cycles"]),
+                steps=rhythm.steps,
+            )
+        )
 
 
 def _batch_words(prepared: Prepared) -> str:

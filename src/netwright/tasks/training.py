@@ -99,6 +99,6 @@ def _rehearse(resolved: Resolved, events: e.Events, *, trust_code: bool) -> Trai
         prepared = prepare(short, events, trust_code=trust_code)
         with contextlib.closing(make_folder(Path(place) / "run", prepared)) as folder:
             write_first(folder, prepared, "")
-            announce(prepared, events)
+            announce(prepared, events, rehearsal=True)
             made = carry_out(folder, prepared, events)
     return dataclasses.replace(made, status="dry-run")
