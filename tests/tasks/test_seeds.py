@@ -360,3 +360,22 @@ def test_nothing_is_written_behind_a_link_that_stands_for_a_seed(tmp_path):
     with pytest.raises(SettingError, match="is a link, and leads to no run"):
         training.train(None, resume=str(folder))
     assert list(other.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"best": [1], "seconds": "abc", "stack": [3], "metrics": 5, "epochs": {}},
+        {"best": {"metric": "val/acc1", "value": 1}, "seconds": -1, "resumed": 3, "metrics": [1]},
+    ],
+)
+@pytest.mark.parametrize("status", ["done", "running"])
+def test_odd_values_in_the_list_of_seeds_cost_nothing(tmp_path, capsys, damage, status, whole):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    for each in (folder, folder / "seed-4"):
+        info = json.loads((each / "run.json").read_text()) | damage | {"status": status}
+        (each / "run.json").write_text(json.dumps(info))
+    assert main(["train", "--resume", str(folder)]) == 0
+    assert "3 of 3 done" in capsys.readouterr().out
+    assert_same_run(folder / "seed-3", whole / "seed-3")

@@ -157,7 +157,7 @@ class _Seeds:
         self.runs = seed_runs(Run(folder.path))
         self._prepared: dict[int, Prepared] = {}
         self._ended: set[int] = set()
-        self._before = float(folder.info.get("seconds") or 0)
+        self._before = float(Run(folder.path).number("seconds"))
         self._started = self._counted = time.monotonic()
 
     def carry_out(self, first: Prepared | None) -> Trained:
