@@ -146,7 +146,8 @@ def _export(
     announce: Announce | None = None,
 ) -> Exported:
     announce = announce or (lambda note: None)
-    large = (network.run.model.get("macs") or 0) > LARGE_MACS
+    macs = network.run.model.get("macs")
+    large = isinstance(macs, int) and macs > LARGE_MACS
     real = real_images(
         network, given_images, count=CHECKED_LARGE if large else CHECKED, trust_code=trust_code
     )
