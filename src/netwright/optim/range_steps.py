@@ -12,6 +12,7 @@ import inspect
 import math
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import torch
@@ -47,6 +48,14 @@ def climb(take_step: Callable[[int, float], float], tried: Sequence[float]) -> l
 
 def check_range(first: float, last: float, steps: int) -> None:
     """Raise `SettingError` for rates that do not rise or too few steps to read a curve from."""
+    for name, value, kind in (("first", first, Real), ("last", last, Real), ("steps", steps, int)):
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise SettingError(
+                "{name}={value} is not allowed: expected a {kind}.",
+                name=name,
+                value=repr(value),
+                kind=Phrase("number") if kind is Real else Phrase("whole number"),
+            )
     if not 0 < first < last < math.inf:
         raise SettingError(
             "A range from {first} to {last} is none: expected two rates above 0, "
@@ -91,6 +100,12 @@ def own_losses(
     batch before the step is taken. Ends early where the loss has blown up.
     """
     _check_loader(loader)
+    if not callable(loss_fn):
+        raise SettingError(
+            "The loss is {kind} and cannot be called.",
+            hint="Give a function of outputs and target, as torch.nn.functional.cross_entropy is.",
+            kind=type(loss_fn).__name__,
+        )
     twin = _default(model) if optimizer is None else _twin(optimizer, model)
     held = [each for group in twin.param_groups for each in group["params"]]
     shares = _shares(twin)

@@ -82,8 +82,9 @@ def train_seeds(
             resolved = changed(resolved, {name: value}, origin=origin)
     with contextlib.closing(make_folder(run_dir, first, f"{general.seeds}seeds")) as folder:
         folder.write_config(with_absolute_paths(resolved).to_yaml())
-        write_begun(folder, first, command)
+        # At once: a kill between the two would leave a folder that says of no seeds.
         folder.write_info(seeds=[{"seed": seed} for seed in _seeds(resolved)])
+        write_begun(folder, first, command)
         folder.point_latest()
         if not rehearsal:  # whose folder is thrown away
             events.emit(note("run", "{path}", path=str(folder.path)))

@@ -1,0 +1,10 @@
+"""Failures that arrive in disguise."""
+
+from netwright.cli.failures import told
+from netwright.cli.screen import Call
+
+
+def test_an_interrupt_in_the_words_of_another_library_is_one(capsys):
+    error = ValueError("Error building serializer:\n  ValueError: Field 4:\n  KeyboardInterrupt: ")
+    assert told(error, Call()) == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
