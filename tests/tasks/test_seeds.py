@@ -379,3 +379,14 @@ def test_odd_values_in_the_list_of_seeds_cost_nothing(tmp_path, capsys, damage, 
     assert main(["train", "--resume", str(folder)]) == 0
     assert "3 of 3 done" in capsys.readouterr().out
     assert_same_run(folder / "seed-3", whole / "seed-3")
+
+
+def test_a_folder_stopped_before_its_first_step_says_how_to_begin_again(tmp_path, whole):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    shutil.copy(whole / "config.yaml", folder)
+    (folder / "run.json").write_text('{"format": 1, "status": "running"}')
+    with pytest.raises(SettingError, match=r"nothing to go on with[\s\S]*--resume auto"):
+        training.train(None, resume=str(folder))
+    training.train(digits(), run_dir=folder, resume="auto")
+    assert_same_seeds(whole, folder)

@@ -19,7 +19,9 @@ def told(error: BaseException, call: Call) -> int:
     Only a fault of ours (status 1) leaves a traceback: in the `log.txt` of the run, or in a
     temporary file that the message names.
     """
-    if isinstance(error, KeyboardInterrupt) or _hides_interrupt(error):
+    if isinstance(error, KeyboardInterrupt) or (
+        not isinstance(error, NetwrightError) and _hides_interrupt(error)
+    ):
         text, status = say("Interrupted."), 130
     elif isinstance(error, NetwrightError):
         text, status = error.localized(escape=terminal), error.exit_code
@@ -40,8 +42,14 @@ def told(error: BaseException, call: Call) -> int:
 
 def _hides_interrupt(error: BaseException) -> bool:
     """Whether Ctrl-C came while another library ran that makes an error of its own of it, as
-    pydantic does when a class is made."""
-    return any(line.strip().startswith("KeyboardInterrupt") for line in str(error).splitlines())
+    pydantic does when a class is made, or a half-imported package does later on."""
+    seen: BaseException | None = error
+    for _ in range(20):
+        if seen is None or isinstance(seen, KeyboardInterrupt):
+            break
+        seen = seen.__cause__ or seen.__context__
+    said = any(line.strip().startswith("KeyboardInterrupt") for line in str(error).splitlines())
+    return said or isinstance(seen, KeyboardInterrupt)
 
 
 def _memory(error: BaseException) -> NetwrightError | None:
