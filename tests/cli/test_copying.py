@@ -1,6 +1,7 @@
 """`netwright cp`: what it writes can be trained, and nothing of the user's is overwritten."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,21 @@ def test_a_name_with_odd_characters_stays_a_name(netwright):
         assert answer.status == 0
         if form == "python":
             compile(answer.out, "copy", "exec")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link into nothing"])
+def test_a_copy_takes_no_pipe_or_link_away(netwright, kind):
+    place = Path("mine.yaml")
+    if kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to("nowhere")
+    answer = netwright("cp", "digits", "mine.yaml", "--yes")
+    assert (answer.status, "is no regular file" in answer.err) == (2, True)
+    assert place.is_fifo() or place.is_symlink()
+
+
+@pytest.mark.parametrize("words", [["digits", "x" * 300 + ".yaml"], ["x" * 300 + ".yaml"]])
+def test_a_name_too_long_for_a_copy_is_refused(netwright, words):
+    answer = netwright("cp", *words)
+    assert (answer.status, "cannot be the name of a file" in answer.err) == (2, True)

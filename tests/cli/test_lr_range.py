@@ -1,6 +1,7 @@
 """`netwright lr-range`: its lines, its document, its picture, and what it refuses."""
 
 import json
+import os
 import shlex
 import xml.etree.ElementTree as ET
 
@@ -66,13 +67,18 @@ def test_the_test_has_its_own_steps_whatever_the_training_is_to_take(netwright):
         ([*TINY, "optim.lrr=1"], "lrr"),
         ([*TINY, "optim=lbfgs"], "optim=lbfgs computes the loss several times"),
         ([*TINY, "--first", "2", "--last", "1"], "A range from 2.0 to 1.0 is none"),
-        ([*TINY, "--first", "low"], "--first"),
+        ([*TINY, "--first", "low"], "--first: expected a number."),
+        ([*TINY, "--first", "1e-300", "--last", "1e300"], "is too wide"),
+        ([*TINY, "--steps", "100000000000"], "too many for a range test: at most 100000"),
         ([*TINY, "--steps", "5"], "5 steps are too few for a range test"),
-        ([*TINY, "--save", "rates.png"], "Expected the name of a file, such as rates.svg."),
+        ([*TINY, "--save", "rates.png"], "Expected the name of a file, such as rates.png.svg."),
+        ([*TINY, "--save", "x" * 300 + ".svg"], "cannot be the name of a file"),
+        ([*TINY, "--save", "pipe.svg"], "no regular file"),
         ([*TINY, "--save", "nowhere/rates.svg"], "there is no folder nowhere"),
     ],
 )
 def test_a_wrong_line_ends_with_2_and_says_why(netwright, words, told):
+    os.mkfifo("pipe.svg")
     answer = netwright(*words)
     assert answer.status == 2
     assert told in answer.err

@@ -40,7 +40,16 @@ def test_it_goes_through_json_unchanged() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"size": [2]}, {"mean": [0.5]}, {"channels": "x"}, {"resize": "squash"}, {"std": None}],
+    [
+        {"size": [2]},
+        {"mean": [0.5]},
+        {"mean": [0.5, 1e300, 0.5]},
+        {"channels": "x"},
+        {"resize": "squash"},
+        {"std": None},
+        {"std": [0.5, 0.0, 0.5]},
+        {"std": [0.5, -0.5, 0.5]},
+    ],
 )
 def test_json_that_is_not_ours_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(DataError, match=r"preprocessing in model.json cannot be read"):

@@ -126,3 +126,12 @@ def test_only_a_schedule_that_watches_has_a_watcher() -> None:
     assert with_one == ["plateau"]
     assert watcher("cosine", CosineOptions()) is None
     assert factor("plateau", PlateauOptions(), 0, 10, warmup_steps=4) == 0.25
+
+
+def test_falls_of_any_growth_are_finite() -> None:
+    options = CosineRestartsOptions(cycles=1000, growth=1e300)
+    assert all(0 <= cosine_restarts(step, 5, options) <= 1 for step in range(6))
+    with pytest.raises(SettingError, match="at most 1000"):
+        build(CosineRestartsOptions, {"cycles": 1_000_000_000}, prefix="sched.")
+    with pytest.raises(SettingError, match="at most 1000000"):
+        build(CyclicOptions, {"cycles": 1e308}, prefix="sched.")

@@ -209,3 +209,9 @@ def test_a_network_of_the_users_own_is_exported_if_torch_can_record_it(tmp_path,
     with pytest.raises(SettingError, match="--trust-code"):
         export(str(made.run.path), tmp_path / "b.pt2")
     assert export(str(made.run.path), tmp_path / "b.pt2", trust_code=True).parity.holds
+
+
+def test_an_odd_count_of_operations_is_of_no_weight(moved, tmp_path):
+    place = moved / "model.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"macs": "many"}))
+    assert export(str(moved), tmp_path / "a.safetensors").parity.holds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -348,3 +349,44 @@ def test_a_command_whose_seed_diverges_ends_with_5_and_tells_of_the_others(
 def test_python_takes_seeds_as_well(tmp_path):
     made = nw.train("digits", model="mlp", epochs=1, seeds=2, run_dir=tmp_path / "run")
     assert [row["seed"] for row in made.seeds] == [0, 1]
+
+
+def test_nothing_is_written_behind_a_link_that_stands_for_a_seed(tmp_path):
+    folder, other = tmp_path / "run", tmp_path / "other"
+    training.train(digits(steps=2, seeds=2), run_dir=folder)
+    shutil.rmtree(folder / "seed-4")
+    other.mkdir()
+    (folder / "seed-4").symlink_to(other)
+    with pytest.raises(SettingError, match="is a link, and leads to no run"):
+        training.train(None, resume=str(folder))
+    assert list(other.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"best": [1], "seconds": "abc", "stack": [3], "metrics": 5, "epochs": {}},
+        {"best": {"metric": "val/acc1", "value": 1}, "seconds": -1, "resumed": 3, "metrics": [1]},
+    ],
+)
+@pytest.mark.parametrize("status", ["done", "running"])
+def test_odd_values_in_the_list_of_seeds_cost_nothing(tmp_path, capsys, damage, status, whole):
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    for each in (folder, folder / "seed-4"):
+        info = json.loads((each / "run.json").read_text()) | damage | {"status": status}
+        (each / "run.json").write_text(json.dumps(info))
+    assert main(["train", "--resume", str(folder)]) == 0
+    assert "3 of 3 done" in capsys.readouterr().out
+    assert_same_run(folder / "seed-3", whole / "seed-3")
+
+
+def test_a_folder_stopped_before_its_first_step_says_how_to_begin_again(tmp_path, whole):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    shutil.copy(whole / "config.yaml", folder)
+    (folder / "run.json").write_text('{"format": 1, "status": "running"}')
+    with pytest.raises(SettingError, match=r"nothing to go on with[\s\S]*--resume auto"):
+        training.train(None, resume=str(folder))
+    training.train(digits(), run_dir=folder, resume="auto")
+    assert_same_seeds(whole, folder)

@@ -19,7 +19,9 @@ def told(error: BaseException, call: Call) -> int:
     Only a fault of ours (status 1) leaves a traceback: in the `log.txt` of the run, or in a
     temporary file that the message names.
     """
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) or (
+        not isinstance(error, NetwrightError) and _hides_interrupt(error)
+    ):
         text, status = say("Interrupted."), 130
     elif isinstance(error, NetwrightError):
         text, status = error.localized(escape=terminal), error.exit_code
@@ -36,6 +38,18 @@ def told(error: BaseException, call: Call) -> int:
         kind = type(error).__name__
         print_document({**call.found, "error": text, "kind": kind, "exit": status})
     return status
+
+
+def _hides_interrupt(error: BaseException) -> bool:
+    """Whether Ctrl-C came while another library ran that makes an error of its own of it, as
+    pydantic does when a class is made, or a half-imported package does later on."""
+    seen: BaseException | None = error
+    for _ in range(20):
+        if seen is None or isinstance(seen, KeyboardInterrupt):
+            break
+        seen = seen.__cause__ or seen.__context__
+    said = any(line.strip().startswith("KeyboardInterrupt") for line in str(error).splitlines())
+    return said or isinstance(seen, KeyboardInterrupt)
 
 
 def _memory(error: BaseException) -> NetwrightError | None:

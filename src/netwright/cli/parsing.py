@@ -139,6 +139,12 @@ def _bad_value(fault: faults.CoercionError) -> SettingError:
         )
     if fault.target_type is bool:
         return SettingError("{name} takes no value.", hint="Write {name} alone.", name=name)
+    if fault.target_type is float:
+        return SettingError(
+            '"{value}" is not allowed for {name}: expected a number.',
+            value=fault.token.value,
+            name=name,
+        )
     return SettingError(
         '"{value}" is not allowed for {name}: expected a whole number.',
         value=fault.token.value,

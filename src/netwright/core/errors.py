@@ -154,6 +154,7 @@ def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
     return close[:count]
 
 
-def fold(name: str) -> str:
-    """A name as it is compared: `-` and `_` and any case are equal."""
-    return name.strip().lower().replace("_", "-")
+def fold(name: object) -> str:
+    """A name as it is compared: `-` and `_` and any case are equal. What is no text, which Python
+    code may give for a name, is compared as it is written, and so is unknown."""
+    return str(name).strip().lower().replace("_", "-")

@@ -85,7 +85,11 @@ class Preprocessing:
         except (KeyError, TypeError, ValueError) as error:
             raise _unfit(str(error)) from error
         fits = len(made.mean) == len(made.std) == made.channels and min(height, width) > 0
-        if made.channels < 1 or not fits or made.resize != "cover":
+        # It is divided by, and both together have to be numbers of float32.
+        sane = all(1e-30 < each < 1e30 for each in made.std) and all(
+            -1e30 < each < 1e30 for each in made.mean
+        )
+        if made.channels < 1 or not fits or not sane or made.resize != "cover":
             raise _unfit(str(dict(values)))
         return made
 

@@ -15,35 +15,36 @@ from pathlib import Path
 
 from netwright.core.atomic import disk, free_bytes
 from netwright.core.errors import ExhaustedError, SettingError
+from netwright.core.places import standing
 
 
 def refuse_place(path: Path, *, overwrite: bool) -> None:
     """`SettingError` for a place where no file can or may be put: before any work is done."""
-    if path.is_dir():
+    there = standing(path)
+    if there == "folder":
         raise SettingError(
             "{path} is a folder.",
             hint="Expected the name of a file, such as {example}.",
             path=str(path),
             example=str(path / "model.onnx"),
         )
-    if not path.parent.is_dir():
+    if standing(path.parent) != "folder":
         raise SettingError(
             "{path}: there is no folder {folder}.",
             path=str(path),
             folder=str(path.parent),
             hint="Make it first: mkdir -p {folder}",
         )
-    if os.path.lexists(path):
-        if not path.is_file():
-            raise SettingError(
-                "{path} is there and is no regular file: it is left alone.", path=str(path)
-            )
-        if not overwrite:
-            raise SettingError(
-                "{path} is there already.",
-                hint="Say --yes to replace it (overwrite=True in Python), or name another file.",
-                path=str(path),
-            )
+    if there == "other":
+        raise SettingError(
+            "{path} is there and is no regular file: it is left alone.", path=str(path)
+        )
+    if there == "file" and not overwrite:
+        raise SettingError(
+            "{path} is there already.",
+            hint="Say --yes to replace it (overwrite=True in Python), or name another file.",
+            path=str(path),
+        )
 
 
 @contextlib.contextmanager

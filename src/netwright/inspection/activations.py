@@ -35,7 +35,7 @@ def named_layer(model: nn.Module, layer: str) -> nn.Module:
     Raises `UnknownNameError`, with the nearest names.
     """
     known = dict(model.named_modules())
-    if layer not in known:
+    if not isinstance(layer, str) or layer not in known:
         raise UnknownNameError("layer", layer, [name for name in known if name])
     return known[layer]
 

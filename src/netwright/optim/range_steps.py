@@ -12,6 +12,7 @@ import inspect
 import math
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import torch
@@ -23,6 +24,9 @@ from netwright.core.errors import DataError, SettingError
 from netwright.core.languages import Phrase
 from netwright.optim.range_test import FEWEST, blown_up
 from netwright.optim.untouched import untouched
+
+_WIDEST = 1e30
+_MOST = 100_000
 
 Told = Callable[[int, float, Any], None]
 """Called after each step with its number from 1, its loss and its batch."""
@@ -44,12 +48,34 @@ def climb(take_step: Callable[[int, float], float], tried: Sequence[float]) -> l
 
 def check_range(first: float, last: float, steps: int) -> None:
     """Raise `SettingError` for rates that do not rise or too few steps to read a curve from."""
+    for name, value, kind in (("first", first, Real), ("last", last, Real), ("steps", steps, int)):
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise SettingError(
+                "{name}={value} is not allowed: expected a {kind}.",
+                name=name,
+                value=repr(value),
+                kind=Phrase("number") if kind is Real else Phrase("whole number"),
+            )
     if not 0 < first < last < math.inf:
         raise SettingError(
             "A range from {first} to {last} is none: expected two rates above 0, "
             "the first below the last.",
             first=first,
             last=last,
+        )
+    if not last / first <= _WIDEST:
+        raise SettingError(
+            "A range from {first} to {last} is too wide: expected a factor of at most {most} "
+            "between them.",
+            first=first,
+            last=last,
+            most=f"{_WIDEST:g}",
+        )
+    if steps > _MOST:
+        raise SettingError(
+            "{steps} steps are too many for a range test: at most {most}.",
+            steps=steps,
+            most=_MOST,
         )
     if steps < FEWEST:
         raise SettingError(
@@ -74,6 +100,12 @@ def own_losses(
     batch before the step is taken. Ends early where the loss has blown up.
     """
     _check_loader(loader)
+    if not callable(loss_fn):
+        raise SettingError(
+            "The loss is {kind} and cannot be called.",
+            hint="Give a function of outputs and target, as torch.nn.functional.cross_entropy is.",
+            kind=type(loss_fn).__name__,
+        )
     twin = _default(model) if optimizer is None else _twin(optimizer, model)
     held = [each for group in twin.param_groups for each in group["params"]]
     shares = _shares(twin)

@@ -100,7 +100,17 @@ class Run:
             return None
         value = best.get("value")
         sane = isinstance(value, int | float) and abs(value) < _LARGEST_NUMBER
-        return best if sane and not isinstance(value, bool) else None
+        if not sane or isinstance(value, bool):
+            return None
+        return {
+            **best,
+            "epoch": int(_number(best.get("epoch"))),
+            "step": int(_number(best.get("step"))),
+        }
+
+    def number(self, name: str) -> float:
+        """A number of `run.json` that is not below 0; 0 for whatever else stands there."""
+        return _number(self.info.get(name))
 
     @property
     def classes(self) -> list[str]:
@@ -298,6 +308,11 @@ def _yaml(text: str) -> Any:
 def _finite(digits: str) -> float | None:
     value = float(digits)  # "1e999" is well-formed JSON
     return value if math.isfinite(value) else None
+
+
+def _number(value: Any) -> float:
+    sane = isinstance(value, int | float) and 0 <= value < _LARGEST_NUMBER
+    return value if sane and not isinstance(value, bool) else 0
 
 
 def _seconds(moment: Any) -> float:

@@ -119,8 +119,9 @@ def row(each: SeedRun) -> dict[str, Any]:
     line = {"seed": each.seed, "run": each.run.path.name, "status": each.status}
     if line["status"] == "waiting":
         return line
-    info = each.run.info
-    kept = {name: info.get(name) for name in ("why", "epochs", "steps", "seconds")}
+    kept: dict[str, Any] = {"why": each.run.info.get("why")}
+    kept |= {name: int(each.run.number(name)) for name in ("epochs", "steps")}
+    kept["seconds"] = each.run.number("seconds")
     return {**line, **kept, "best": each.run.best, "metrics": each.measured}
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netwright.core.errors import CheckFailedError
+from netwright.core.errors import CheckFailedError, SettingError
 from netwright.core.events import Noted
 from netwright.core.factories import is_factory
 from netwright.core.registry import Entry
@@ -124,6 +124,13 @@ def export_with(
 
 
 def _asked(run: str, file: str | Path | None, name: str | None) -> tuple[Path, Entry[Format]]:
+    if file is not None and not isinstance(file, str | Path):
+        raise SettingError(
+            "{value} is no name of a file.",
+            hint="Expected the name of a file, such as {example}.",
+            value=repr(file),
+            example="model.onnx",
+        )
     if file is not None:
         return Path(file), find_format(Path(file), name)
     entry = FORMATS.get(name or "onnx")
@@ -146,7 +153,8 @@ def _export(
     announce: Announce | None = None,
 ) -> Exported:
     announce = announce or (lambda note: None)
-    large = (network.run.model.get("macs") or 0) > LARGE_MACS
+    macs = network.run.model.get("macs")
+    large = isinstance(macs, int) and macs > LARGE_MACS
     real = real_images(
         network, given_images, count=CHECKED_LARGE if large else CHECKED, trust_code=trust_code
     )

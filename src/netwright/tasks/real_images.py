@@ -68,7 +68,10 @@ def real_images(
 def _given(paths: Sequence[str | Path], shape: Shape, count: int) -> Tensor:
     found: list[Tensor] = []
     tried, reason = 0, ""
-    for item in open_images([Path(each) for each in paths], shape=shape):
+    given = [paths] if isinstance(paths, str | Path) else paths  # one alone, in Python
+    if not isinstance(given, Sequence) or not all(isinstance(each, str | Path) for each in given):
+        raise SettingError("images={value}: expected files or folders.", value=repr(paths))
+    for item in open_images([Path(each) for each in given], shape=shape):
         tried += 1
         if item.image is None:
             reason = reason or item.error

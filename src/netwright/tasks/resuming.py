@@ -105,7 +105,8 @@ class ResumeNote:
 
     def __call__(self, event: e.Event) -> None:
         if isinstance(event, e.RunStarted) and event.resumed:
-            known = list(self.folder.info.get("resumed") or [])
+            known = self.folder.info.get("resumed")
+            known = known if isinstance(known, list) else []
             line = {"step": event.step, "how": str(event.resumed), "command": self.command}
             self.folder.write_info(resumed=[*known, line])
 

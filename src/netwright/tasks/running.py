@@ -102,7 +102,7 @@ class Course:
         save_steps, save_seconds = save_interval(recipe.run.checkpoint_every)
         self.folder, self.prepared, self.events = folder, prepared, events
         self.checkpoints = Checkpoints(folder.path / "ckpt", keep=recipe.run.keep)
-        self._spent = _Spent(folder.info, share)
+        self._spent = _Spent(Run(folder.path), share)
         self._why = ""
         events.listen(self._spent)
         if recipe.run.tensorboard:
@@ -156,19 +156,24 @@ class Course:
 def trained(path: Path) -> Trained:
     """What the run in `path` has come to."""
     run = Run(path)
-    info = run.info
+    rows = run.info.get("seeds")
     return Trained(
         run=run,
-        status=run.status or "unknown",
-        epochs=int(info.get("epochs") or 0),
-        steps=int(info.get("steps") or 0),
-        best=info.get("best"),
-        seeds=info.get("seeds") or (),
+        status=run.status,
+        epochs=int(run.number("epochs")),
+        steps=int(run.number("steps")),
+        best=run.best,
+        seeds=[each for each in rows if _is_row(each)] if isinstance(rows, list) else (),
     )
 
 
-def announce(prepared: Prepared, events: e.Events) -> None:
-    """Say what is about to be trained, on what, and how."""
+def _is_row(each: Any) -> bool:
+    return isinstance(each, dict) and isinstance(each.get("seed"), int)
+
+
+def announce(prepared: Prepared, events: e.Events, *, rehearsal: bool = False) -> None:
+    """Say what is about to be trained, on what, and how; a rehearsal is too short for any
+    schedule."""
     dataset, task, recipe = prepared.dataset, prepared.task, prepared.recipe
     resolved = prepared.resolved
     sizes = " / ".join(f"{len(images)} {split}" for split, images in dataset.splits.items())
@@ -200,6 +205,35 @@ def announce(prepared: Prepared, events: e.Events) -> None:
             speed=task.speed.words(),
         )
     )
+    if not rehearsal:
+        _warn_of_schedule(prepared, events)
+
+
+def _warn_of_schedule(prepared: Prepared, events: e.Events) -> None:
+    """Say where a schedule and the length of the run do not go together."""
+    rhythm, sched = prepared.task.rhythm, prepared.recipe.sched
+    warmup = round(prepared.recipe.sched_common.warmup * rhythm.steps_per_epoch)
+    cycles = float(sched.options.get("cycles") or 0)
+    if warmup > rhythm.steps > 0:
+        events.emit(
+            note(
+                "WARN",
+                "the warm-up of {warmup} steps (sched.warmup) is longer than the run of {steps}: "
+                "the rate never reaches optim.lr",
+                warmup=warmup,
+                steps=rhythm.steps,
+            )
+        )
+    elif cycles > 1 and 2 * cycles > rhythm.steps > 0:
+        events.emit(
+            note(
+                "WARN",
+                "{cycles} cycles (sched.cycles) are too many for a run of {steps} steps: each has "
+                "fewer than 2",
+                cycles=show(sched.options["cycles"]),
+                steps=rhythm.steps,
+            )
+        )
 
 
 def _ended_early(prepared: Prepared, outcome: Outcome) -> e.Noted:
@@ -299,10 +333,10 @@ def _ending(error: BaseException) -> tuple[str, str, dict[str, Any] | None]:
 class _Spent:
     """Adds up time, waiting and the peak of memory over a run and all its resumes."""
 
-    def __init__(self, info: Mapping[str, Any], share: float) -> None:
+    def __init__(self, run: Run, share: float) -> None:
         self._share = share
-        self.seconds = float(info.get("seconds") or 0)
-        self.data = float(info.get("data_wait_share") or 0) * self.seconds
+        self.seconds = float(run.number("seconds"))
+        self.data = float(run.number("data_wait_share")) * self.seconds
         self._started = time.monotonic()
         self._before = self.seconds
 

@@ -20,7 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from netwright.core import events as e
-from netwright.core.errors import DivergedError, InterruptedRunError, NetwrightError
+from netwright.core.errors import (
+    DivergedError,
+    InterruptedRunError,
+    NetwrightError,
+    SettingError,
+)
 from netwright.core.languages import Phrase
 from netwright.records.run import Run
 from netwright.records.seeds import SeedRun, middle, over_seeds, row, seed_runs, spread
@@ -77,12 +82,13 @@ def train_seeds(
             resolved = changed(resolved, {name: value}, origin=origin)
     with contextlib.closing(make_folder(run_dir, first, f"{general.seeds}seeds")) as folder:
         folder.write_config(with_absolute_paths(resolved).to_yaml())
-        write_begun(folder, first, command)
+        # At once: a kill between the two would leave a folder that says of no seeds.
         folder.write_info(seeds=[{"seed": seed} for seed in _seeds(resolved)])
+        write_begun(folder, first, command)
         folder.point_latest()
         if not rehearsal:  # whose folder is thrown away
             events.emit(note("run", "{path}", path=str(folder.path)))
-        announce(first, events)
+        announce(first, events, rehearsal=rehearsal)
         return _Seeds(folder, resolved, events, command=command, trust_code=trust_code).carry_out(
             first
         )
@@ -152,7 +158,7 @@ class _Seeds:
         self.runs = seed_runs(Run(folder.path))
         self._prepared: dict[int, Prepared] = {}
         self._ended: set[int] = set()
-        self._before = float(folder.info.get("seconds") or 0)
+        self._before = float(Run(folder.path).number("seconds"))
         self._started = self._counted = time.monotonic()
 
     def carry_out(self, first: Prepared | None) -> Trained:
@@ -225,6 +231,12 @@ class _Seeds:
         return made or prepare(of_seed(self.resolved, seed), heard, trust_code=self.trust_code)
 
     def _new_folder(self, each: SeedRun, prepared: Prepared) -> RunFolder:
+        if each.run.path.is_symlink():  # into a folder that has nothing to do with this run
+            raise SettingError(
+                "{path} is a link, and leads to no run: nothing is written behind it.",
+                hint="Take the link away, and resume again: the seed is then trained anew.",
+                path=str(each.run.path),
+            )
         folder = make_folder(each.run.path, prepared)
         try:
             write_first(folder, prepared, command_of(self.command, each.seed))

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from netwright.core.errors import SettingError
 from netwright.tasks.recipe import RunOptions
 
 Loss: TypeAlias = Callable[[Tensor], Tensor]
@@ -49,7 +50,7 @@ class Speed:
         """What to call with images in place of `model`, which is converted in place."""
         if self.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return torch.compile(model) if self.compile else model
+        return _compiled(model) if self.compile else model
 
     def images(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) in the layout that the network wants."""
@@ -195,6 +196,26 @@ def _compare(plain: Callable[[], float] | None, other: Callable[[], float] | Non
             raise
         return math.inf
     return statistics.median(ratios)
+
+
+def _compiled(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    """`model` compiled, which happens at the first call: where it cannot be, that is told."""
+    fast = torch.compile(model)
+
+    def call(images: Tensor) -> Tensor:
+        try:
+            logits: Tensor = fast(images)
+        except Exception as error:
+            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise
+            raise SettingError(
+                "run.compile: the network cannot be compiled here: {reason}",
+                hint="Set run.compile=false; or install a C++ compiler (g++), if that is missing.",
+                reason=str(error).strip().partition("\n")[0],
+            ) from error
+        return logits
+
+    return call
 
 
 @contextlib.contextmanager

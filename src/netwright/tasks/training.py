@@ -56,6 +56,12 @@ def train(
         raise SettingError("--run-dir goes with --resume auto only: --resume RUN names the folder.")
     if resume is not None and not dry_run:
         run = find_run(resume)
+        if run.status == "running" and _nothing_there(run.path):
+            raise SettingError(
+                "{run} was stopped before its first step: there is nothing to go on with.",
+                hint="Give the command that began it again, with --run-dir {run} --resume auto",
+                run=str(run.path),
+            )
         proceed = go_on_seeds if seed_runs(run) else go_on
         return proceed(run, asked or {}, events, command=command, trust_code=trust_code)
     if resolved is None:
@@ -99,6 +105,6 @@ def _rehearse(resolved: Resolved, events: e.Events, *, trust_code: bool) -> Trai
         prepared = prepare(short, events, trust_code=trust_code)
         with contextlib.closing(make_folder(Path(place) / "run", prepared)) as folder:
             write_first(folder, prepared, "")
-            announce(prepared, events)
+            announce(prepared, events, rehearsal=True)
             made = carry_out(folder, prepared, events)
     return dataclasses.replace(made, status="dry-run")

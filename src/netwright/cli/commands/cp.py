@@ -16,6 +16,7 @@ from netwright.core.atomic import write_text
 from netwright.core.errors import SettingError
 from netwright.core.escaping import terminal
 from netwright.core.languages import say
+from netwright.core.places import standing
 
 FORMS = {".yaml": "yaml", ".yml": "yaml", ".py": "python"}
 SUFFIXES = {"yaml": ".yaml", "python": ".py"}
@@ -88,7 +89,7 @@ def _place(file: str | None, form: str | None, name: str) -> tuple[str, Path | N
     """The form of the copy and where it goes, None for the screen."""
     if file == SCREEN:
         return form or "yaml", None
-    if file is None or Path(file).is_dir():
+    if file is None or standing(Path(file)) == "folder":
         folder = Path(file or ".")
         return form or "yaml", folder / (name + SUFFIXES[form or "yaml"])
     said = FORMS.get(Path(file).suffix.lower())
@@ -106,7 +107,8 @@ def _place(file: str | None, form: str | None, name: str) -> tuple[str, Path | N
 
 def _refuse(place: Path, form: str, *, replace: bool) -> None:
     """Before anything is read: a copy that could not be written, or that would not run."""
-    if not place.parent.is_dir():
+    there = standing(place)
+    if standing(place.parent) != "folder":
         raise SettingError(
             "{path}: there is no folder {folder}.",
             hint="Make it first: mkdir -p {folder}",
@@ -120,7 +122,18 @@ def _refuse(place: Path, form: str, *, replace: bool) -> None:
             name=place.name,
             module=place.stem,
         )
-    if place.exists() and not replace:
+    if there == "folder":
+        raise SettingError(
+            "{path} is a folder.",
+            hint="Expected the name of a file, such as {example}.",
+            path=str(place),
+            example=str(place / f"copy{SUFFIXES[form]}"),
+        )
+    if there == "other":
+        raise SettingError(
+            "{path} is there and is no regular file: it is left alone.", path=str(place)
+        )
+    if there == "file" and not replace:
         raise SettingError(
             "{path} is there already.",
             hint="Choose another name, or replace it with --yes.",

@@ -18,6 +18,7 @@ from netwright.cli.things import check_things
 from netwright.core.errors import SettingError
 from netwright.core.escaping import terminal
 from netwright.core.languages import say
+from netwright.core.places import standing
 
 if TYPE_CHECKING:  # at run time it brings torch, which --help must not
     from netwright.tasks.rate_range import RateRange
@@ -95,14 +96,19 @@ def lr_range(
 
 def _refuse_place(out: Path) -> None:
     """Before the steps are taken: the picture could not be written there."""
-    if out.suffix.lower() != ".svg" or out.is_dir():
+    there = standing(out)
+    if out.suffix.lower() != ".svg" or there == "folder":
         raise SettingError(
             "--save {path}: the picture is an SVG file.",
             hint="Expected the name of a file, such as {example}.",
             path=str(out),
-            example=str(out.with_suffix(".svg") if not out.is_dir() else out / "rates.svg"),
+            example=str(out / "rates.svg" if there == "folder" else f"{out}.svg"),
         )
-    if not out.parent.is_dir():
+    if there == "other":
+        raise SettingError(
+            "--save {path} is there and is no regular file: it is left alone.", path=str(out)
+        )
+    if standing(out.parent) != "folder":
         raise SettingError(
             "--save {path}: there is no folder {folder}.",
             path=str(out),

@@ -206,17 +206,19 @@ def _lines(trained: Trained, page: Path) -> Iterator[str]:
 
 def _seed_lines(trained: Trained) -> Iterator[str]:
     """What came of several seeds: the median and the range of what was measured."""
+    from netwright.records.seeds import over_seeds, seed_runs
+
     done = sum(each.get("status") == "done" for each in trained.seeds)
     yield say("seeds    {done} of {count} done", done=done, count=len(trained.seeds))
-    for name, met in (trained.run.info.get("metrics") or {}).items():
+    for name, met in over_seeds(seed_runs(trained.run)).items():
         if name.endswith("/acc1") or name == (trained.best or {}).get("metric"):
             yield say(
                 "median   {metric} {median:.4f} [{low:.4f} to {high:.4f}]",
                 metric=name,
-                median=met["median"],
-                low=met["min"],
-                high=met["max"],
+                median=met.median,
+                low=met.low,
+                high=met.high,
             )
-    if trained.best:
+    if trained.best and isinstance(trained.best.get("seed"), int):
         place = trained.run.path / f"seed-{trained.best['seed']}" / "best.safetensors"
         yield say("weights  {path}", path=terminal(place))

@@ -12,7 +12,7 @@ from netwright.optim.schedules import SCHEDULES, ScheduleCommon
 class CosineRestartsOptions(ScheduleCommon):
     """How many falls, and how much longer each is. They fill the run, whatever its length."""
 
-    cycles: int = setting(3, ge=1, help="falls in the whole run; 1 is plain cosine")
+    cycles: int = setting(3, ge=1, le=1000, help="falls in the whole run; 1 is plain cosine")
     growth: float = setting(2.0, ge=1, help="how many times longer each fall is than the last")
     final: float = setting(0.0, ge=0, le=1, help="factor at the end of each fall")
 
@@ -40,7 +40,8 @@ def cosine_restarts(step: int, total: int, options: CosineRestartsOptions) -> fl
     >>> [round(cosine_restarts(step, 8, options), 2) for step in range(9)]
     [1.0, 0.5, 1.0, 0.93, 0.75, 0.5, 0.25, 0.07, 0.0]
     """
-    lengths = [options.growth**number for number in range(options.cycles)]
+    # Counted back from the last, which is 1: a power may vanish, and must not overflow.
+    lengths = [options.growth**-number for number in reversed(range(options.cycles))]
     place = min(step, total) / total * sum(lengths)
     begin = 0.0
     for length in lengths[:-1]:

@@ -13,7 +13,7 @@ from netwright.optim.schedules import SCHEDULES, ScheduleCommon
 class CyclicOptions(ScheduleCommon):
     """`optim.lr` is the upper bound; the rest says where the lower one is, and how often."""
 
-    cycles: float = setting(4.0, gt=0, help="cycles in the whole run")
+    cycles: float = setting(4.0, gt=0, le=1_000_000, help="cycles in the whole run")
     low: float = setting(0.1, ge=0, lt=1, help="factor of the lower bound")
     rise: float = setting(0.5, gt=0, lt=1, help="share of each cycle in which the rate rises")
     shape: Literal["triangular", "triangular2", "exp"] = setting(
