@@ -79,6 +79,11 @@ def test_every_model_shows_its_layers_and_says_what_was_new(entry: Entry[Any]) -
     assert len(re.findall(r"^ {4}\S.*\S {2,}\S", doc, flags=re.MULTILINE)) >= 4
 
 
+@pytest.mark.parametrize("entry", list(MODELS), ids=name)
+def test_every_model_publishes_what_the_contract_counts(entry: Entry[Any]) -> None:
+    assert {"input", "params", "macs", "paper"} <= set(entry.facts)
+
+
 @pytest.mark.parametrize("entry", [*ACTIVATIONS, *NORMS], ids=name)
 def test_activations_and_norms_name_their_source(entry: Entry[Any]) -> None:
     assert entry is NORMS.get("none") or parts_missing(entry.target, ("Source",)) == []
