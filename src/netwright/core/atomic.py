@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from netwright.core.errors import ExhaustedError
+from netwright.core.errors import ExhaustedError, SettingError
 
 
 class Disk:
@@ -143,6 +143,17 @@ def full(path: Path, needed: int) -> ExhaustedError:
         needed=needed or "more",
         free=free_bytes(path.parent),
     )
+
+
+def refuse_missing_folder(path: Path, *, option: str = "") -> None:
+    """`SettingError` when the file that a user named, with `option` in front, has no folder."""
+    if not path.parent.is_dir():
+        raise SettingError(
+            "{place}: there is no folder {folder}.",
+            hint="Make it first: mkdir -p {folder}",
+            place=f"{option} {path}".strip(),
+            folder=str(path.parent),
+        )
 
 
 def free_bytes(path: Path) -> int:

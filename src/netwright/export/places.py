@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from netwright.core.atomic import disk, free_bytes
+from netwright.core.atomic import disk, free_bytes, refuse_missing_folder
 from netwright.core.errors import ExhaustedError, SettingError
 
 
@@ -26,13 +26,7 @@ def refuse_place(path: Path, *, overwrite: bool) -> None:
             path=str(path),
             example=str(path / "model.onnx"),
         )
-    if not path.parent.is_dir():
-        raise SettingError(
-            "{path}: there is no folder {folder}.",
-            path=str(path),
-            folder=str(path.parent),
-            hint="Make it first: mkdir -p {folder}",
-        )
+    refuse_missing_folder(path)
     if os.path.lexists(path):
         if not path.is_file():
             raise SettingError(

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from netwright.cli.commands import COMMANDS
 from netwright.cli.commands.config import recipe_file
 from netwright.cli.screen import Call
-from netwright.core.atomic import write_text
+from netwright.core.atomic import refuse_missing_folder, write_text
 from netwright.core.errors import SettingError
 from netwright.core.escaping import terminal
 from netwright.core.languages import say
@@ -106,13 +106,7 @@ def _place(file: str | None, form: str | None, name: str) -> tuple[str, Path | N
 
 def _refuse(place: Path, form: str, *, replace: bool) -> None:
     """Before anything is read: a copy that could not be written, or that would not run."""
-    if not place.parent.is_dir():
-        raise SettingError(
-            "{path}: there is no folder {folder}.",
-            hint="Make it first: mkdir -p {folder}",
-            path=str(place),
-            folder=str(place.parent),
-        )
+    refuse_missing_folder(place)
     if form == "python" and place.stem in sys.stdlib_module_names | _IMPORTED:
         raise SettingError(
             "A script called {name} would hide the module {module} from itself.",

@@ -15,6 +15,7 @@ from netwright.cli.commands import COMMANDS
 from netwright.cli.progress import Progress
 from netwright.cli.screen import Call
 from netwright.cli.things import check_things
+from netwright.core.atomic import refuse_missing_folder
 from netwright.core.errors import SettingError
 from netwright.core.escaping import terminal
 from netwright.core.languages import say
@@ -102,13 +103,7 @@ def _refuse_place(out: Path) -> None:
             path=str(out),
             example=str(out.with_suffix(".svg") if not out.is_dir() else out / "rates.svg"),
         )
-    if not out.parent.is_dir():
-        raise SettingError(
-            "--save {path}: there is no folder {folder}.",
-            path=str(out),
-            folder=str(out.parent),
-            hint="Make it first: mkdir -p {folder}",
-        )
+    refuse_missing_folder(out, option="--save")
 
 
 def _next(

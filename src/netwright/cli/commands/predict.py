@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from netwright.cli.columns import pad, width
 from netwright.cli.commands import COMMANDS
 from netwright.cli.screen import Call
-from netwright.core.atomic import write_text
+from netwright.core.atomic import refuse_missing_folder, write_text
 from netwright.core.errors import DataError, SettingError
 from netwright.core.escaping import csv_cell, terminal
 from netwright.core.languages import say
@@ -105,13 +105,7 @@ def _refuse_place(out: Path) -> None:
             path=str(out),
             example=str(out / "labels.csv"),
         )
-    if not out.parent.is_dir():
-        raise SettingError(
-            "--out {path}: there is no folder {folder}.",
-            path=str(out),
-            folder=str(out.parent),
-            hint="Make it first: mkdir -p {folder}",
-        )
+    refuse_missing_folder(out, option="--out")
 
 
 def _lines(found: Predictions, out: str | None) -> Iterator[str]:
