@@ -13,7 +13,6 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -182,18 +181,18 @@ def families() -> tuple[Family, ...]:
             title="Activations",
             page="activations",
             chosen="model.act=NAME",
-            prefix="",
+            prefix="model.act.",
             package="netwright.nn.activations",
-            leaves=_entries(ACTIVATIONS),
+            leaves=ACTIVATIONS,
             columns={"gain of the weights before it": lambda e: f"{gain(e.name):.3f}"},
         ),
         Family(
             title="Normalisations",
             page="normalisations",
             chosen="model.norm=NAME",
-            prefix="",
+            prefix="model.norm.",
             package="netwright.nn.normalisation",
-            leaves=_entries(NORMS),
+            leaves=NORMS,
             columns={
                 "parameters for 64 channels": lambda e: str(
                     sum(each.numel() for each in e.target(64, 1e-5).parameters())
@@ -211,7 +210,8 @@ def index() -> str:
     lines = [
         "# What there is",
         "",
-        "Each entry is one file; `netwright ls FAMILY` lists the same from the command line.",
+        "`netwright ls FAMILY` lists the same from the command line, `netwright explain NAME` has",
+        "each entry with its settings.",
         "Over-fitting is fought in several of them: see [regularisation](regularisation.md).",
     ]
     for family in families():
@@ -301,14 +301,6 @@ def _paragraphs(target: Any) -> Iterator[str]:
     between = rf"\n\n|\n(?=(?:{'|'.join(HEADINGS)}): )"
     for paragraph in re.split(between, inspect.getdoc(target) or ""):
         yield f"```pycon\n{paragraph}\n```" if paragraph.startswith(">>>") else paragraph
-
-
-def _entries(table: Mapping[str, Callable[..., Any]]) -> list[Entry[Any]]:
-    """What is no registered family, in the same form."""
-    return [
-        Entry(name=name, target=target, facts=MappingProxyType({}))
-        for name, target in table.items()
-    ]
 
 
 @functools.cache

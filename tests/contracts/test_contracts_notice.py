@@ -73,6 +73,15 @@ def test_a_model_with_another_number_of_parameters_than_published_is_noticed() -
         check_model(_entry("line", line, input=(1, 4, 4), params=171))
 
 
+def test_a_model_that_differs_from_its_paper_without_a_reason_is_noticed() -> None:
+    def line(*, num_classes: int = 10, in_channels: int = 1, input_size: Any = (4, 4)) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(16 * in_channels, num_classes))
+
+    facts = {"input": (1, 4, 4), "params": 170, "paper_params": 180}
+    with pytest.raises(AssertionError, match="why it has 170 params and in its paper 180"):
+        check_model(_entry("line", line, **facts))
+
+
 def test_an_optimizer_that_ignores_its_groups_is_noticed() -> None:
     def flat(groups: list[dict[str, Any]], options: OptimCommon) -> torch.optim.Optimizer:
         every = [each for group in groups for each in group["params"]]

@@ -2,26 +2,27 @@
 
 import inspect
 import re
-from collections.abc import Callable
+import typing
 from typing import Any
 
 import pytest
 
 from netwright.augment import AUGMENTATIONS
 from netwright.core.languages import say, speaking
-from netwright.core.registry import Entry
+from netwright.core.registry import Entry, Registry
 from netwright.data.sources import SOURCES
 from netwright.models import MODELS
-from netwright.nn.activations import ACTIVATIONS
+from netwright.nn.activations import ACTIVATIONS, ActivationName
 from netwright.nn.initialisers import INITIALISERS
 from netwright.nn.losses import LOSSES
-from netwright.nn.normalisation import NORMS
+from netwright.nn.normalisation import NORMS, NormName
 from netwright.optim.optimizers import OPTIMIZERS
 from netwright.optim.schedules import SCHEDULES
 from netwright.tasks import TASKS
 
 FAMILIES = (
-    TASKS, MODELS, SOURCES, LOSSES, INITIALISERS, OPTIMIZERS, SCHEDULES, AUGMENTATIONS,
+    TASKS, MODELS, SOURCES, ACTIVATIONS, NORMS, LOSSES, INITIALISERS, OPTIMIZERS, SCHEDULES,
+    AUGMENTATIONS,
 )  # fmt: skip
 LEAVES: list[Entry[Any]] = [entry for family in FAMILIES for entry in family]
 
@@ -38,7 +39,6 @@ CITED: list[Entry[Any]] = [
 ]
 
 PARTS = ("When to use it", "What goes wrong")
-CHOSEN: list[Callable[..., Any]] = [*ACTIVATIONS.values(), *NORMS.values()]
 
 
 def name(entry: Entry[Any]) -> str:
@@ -79,11 +79,19 @@ def test_every_model_shows_its_layers_and_says_what_was_new(entry: Entry[Any]) -
     assert len(re.findall(r"^ {4}\S.*\S {2,}\S", doc, flags=re.MULTILINE)) >= 4
 
 
-@pytest.mark.parametrize("make", CHOSEN, ids=lambda make: make.__name__)
-def test_activations_and_norms_owe_the_manual_the_same(make: Callable[..., Any]) -> None:
-    assert parts_missing(make) == []
-    if make is not NORMS["none"]:
-        assert parts_missing(make, ("Source",)) == []
+@pytest.mark.parametrize("entry", list(MODELS), ids=name)
+def test_every_model_publishes_what_the_contract_counts(entry: Entry[Any]) -> None:
+    assert {"input", "params", "macs", "paper"} <= set(entry.facts)
+
+
+@pytest.mark.parametrize("entry", [*ACTIVATIONS, *NORMS], ids=name)
+def test_activations_and_norms_name_their_source(entry: Entry[Any]) -> None:
+    assert entry is NORMS.get("none") or parts_missing(entry.target, ("Source",)) == []
+
+
+@pytest.mark.parametrize(("names", "registry"), [(ActivationName, ACTIVATIONS), (NormName, NORMS)])
+def test_what_a_setting_takes_is_what_is_registered(names: Any, registry: Registry[Any]) -> None:
+    assert sorted(typing.get_args(names)) == sorted(registry.names())
 
 
 def test_a_leaf_without_the_parts_is_noticed() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from netwright.data.dataset import Dataset, MemoryImages
+from netwright.data.dataset import Dataset, Images, MemoryImages
 from netwright.data.duplicates import find_duplicates, with_duplicates_noted
 from netwright.data.opening import DataOptions, open_dataset
 from netwright.data.sources import SOURCES
@@ -81,6 +82,36 @@ def test_files_are_compared_held_or_streamed(flowers: Path, cache: str) -> None:
     found = find_duplicates(open_dataset(options, seed=0, splits_needed=()).splits)
     assert found.repeats == {"all": (("rose/3.png", "tulip/copy.png"),)}
     assert found.contradicted == (("rose/3.png", "tulip/copy.png"),)
+
+
+@pytest.mark.parametrize("cache", ["memory", "stream"])
+def test_a_picture_saved_twice_in_other_ways_is_found(flowers: Path, cache: str) -> None:
+    with Image.open(flowers / "rose" / "3.png") as picture:
+        picture.save(flowers / "tulip" / "copy.bmp")
+    found = find_duplicates(opened(flowers, cache))
+    assert found.repeats == {"all": (("rose/3.png", "tulip/copy.bmp"),)}
+    assert not found.files_only
+
+
+def test_of_many_streamed_pictures_the_files_are_compared_and_that_is_said(flowers: Path) -> None:
+    with Image.open(flowers / "rose" / "3.png") as picture:
+        picture.save(flowers / "tulip" / "again.bmp")
+    shutil.copy(flowers / "rose" / "3.png", flowers / "tulip" / "copy.png")
+    found = find_duplicates(opened(flowers, "stream"), decoded=1000)
+    assert found.repeats == {"all": (("rose/3.png", "tulip/copy.png"),)}
+    assert "files were compared and not pixels" in found.notes()[-1].template
+
+
+def test_a_streamed_file_that_is_damaged_is_passed_over(flowers: Path) -> None:
+    shutil.copy(flowers / "rose" / "3.png", flowers / "rose" / "copy.png")
+    splits = opened(flowers, "stream")
+    (flowers / "rose" / "copy.png").write_bytes(b"no picture")
+    assert find_duplicates(splits).repeats == {}
+
+
+def opened(folder: Path, cache: str) -> dict[str, Images]:
+    options = DataOptions(name=str(folder), cache=cache)  # type: ignore[arg-type]
+    return dict(open_dataset(options, seed=0, splits_needed=()).splits)
 
 
 def test_a_streamed_file_that_has_gone_is_passed_over(flowers: Path) -> None:

@@ -23,6 +23,12 @@ def test_alexnet_of_2012_adds_up_to_the_figures_beside_todays() -> None:
     assert (params, macs) == (facts["paper_params"], facts["paper_macs"])
 
 
+def test_lenet5_of_1998_has_the_connections_that_the_paper_counts() -> None:
+    # C1, S2, C3 (1,516 weights and biases at 10x10), S4, C5, F6 and the distances
+    layers = [28**2 * 6 * 26, 14**2 * 6 * 5, 10**2 * 1516, 5**2 * 16 * 5, 120 * 401, 84 * 121, 840]
+    assert sum(layers) == MODELS.get("lenet5-1998").facts["paper_macs"] == 340_908
+
+
 # Howard et al. 2017, table 6 ("Million Mult-Adds", "Million Parameters")
 @pytest.mark.parametrize(
     ("width", "macs", "params"),
@@ -58,3 +64,16 @@ def test_resnet18_with_the_small_stem_is_the_one_known_from_cifar() -> None:
     rows = outline(model, (3, 32, 32))
     assert sum(row.params for row in rows) == 11_173_962
     assert round(sum(row.macs for row in rows) / 1e9, 2) == 0.56
+
+
+def test_mobilenet_v2_has_the_papers_parameters_but_for_its_norms() -> None:
+    with torch.device("meta"):
+        model = MODELS.get("mobilenet_v2").target()
+    norms = sum(
+        each.numel()
+        for module in model.modules()
+        if isinstance(module, nn.BatchNorm2d)
+        for each in module.parameters()
+    )
+    assert norms == 34_112
+    assert round((sum(each.numel() for each in model.parameters()) - norms) / 1e6, 2) == 3.47

@@ -67,3 +67,9 @@ def test_a_piece_of_weightless_samples_adds_nothing() -> None:
     y = torch.tensor([0, 1, 1])
     value = accumulate(lambda p: loss(logits[p], y[p]), 3, 3, divisor=lambda p: loss.divisor(y[p]))
     assert float(value) == pytest.approx(0.6931, abs=1e-4)
+
+
+def test_a_batch_without_any_weight_is_no_number_in_pieces_as_it_is_whole() -> None:
+    w = torch.tensor(1.0, requires_grad=True)
+    loss = accumulate(lambda part: (w * torch.zeros(4)[part]).sum() / 0, 4, 2, divisor=lambda _: 0)
+    assert loss.isnan()

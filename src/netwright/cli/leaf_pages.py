@@ -20,6 +20,8 @@ CHOSEN: Mapping[str, tuple[str, str]] = {
     "models": ("netwright train DATA {name}", "model."),
     "adapters": ("netwright train DATA model.weights={name}:FILE", ""),
     "data": ("netwright train {name}", "data."),
+    "activations": ("netwright train DATA MODEL model.act={name}", ""),
+    "normalisations": ("netwright train DATA MODEL model.norm={name}", ""),
     "losses": ("netwright train DATA loss={name}", "loss."),
     "initialisers": ("netwright train DATA init={name}", "init."),
     "optimizers": ("netwright train DATA optim={name}", "optim."),

@@ -31,6 +31,17 @@ def standing(path: Path) -> Standing:
     return "file" if stat.S_ISREG(mode) else "other"
 
 
+def refuse_missing_folder(path: Path, *, option: str = "") -> None:
+    """`SettingError` when the file that a user named, with `option` in front, has no folder."""
+    if standing(path.parent) != "folder":
+        raise SettingError(
+            "{place}: there is no folder {folder}.",
+            hint="Make it first: mkdir -p {folder}",
+            place=f"{option} {path}".strip(),
+            folder=str(path.parent),
+        )
+
+
 def _without(path: Path, error: OSError | ValueError) -> Standing:
     code = error.errno if isinstance(error, OSError) else None
     if code in (errno.ENOENT, errno.ENOTDIR):

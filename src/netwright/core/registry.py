@@ -5,7 +5,8 @@
     @MODELS.register("lenet5", options=LeNet5Options)
     def lenet5(*, num_classes: int, ...) -> nn.Module: ...
 
-The folder is read on first use, so a new leaf is one new file and no list to edit.
+The folder is read on first use, so a new leaf is one new file and no list to edit. A family whose
+leaves are a line of code each may be one module, with its registry at the top.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class Registry(Generic[T]):
     """The leaves of one family, found by name."""
 
     def __init__(self, kind: str, package: str, *, listing: str = "") -> None:
-        """`kind` is the word for one leaf in messages, `package` the folder of the leaves,
-        `listing` the command that lists them."""
+        """`kind` is the word for one leaf in messages, `package` the folder of the leaves, or the
+        one module that holds them all; `listing` the command that lists them."""
         self.kind = kind
         self.package = package
         self.listing = listing
@@ -99,7 +100,7 @@ class Registry(Generic[T]):
     def _loaded(self) -> dict[str, Entry[T]]:
         if not self._read:
             folder = importlib.import_module(self.package)
-            for leaf in pkgutil.iter_modules(folder.__path__):
+            for leaf in pkgutil.iter_modules(getattr(folder, "__path__", [])):
                 if not leaf.name.startswith("_"):
                     importlib.import_module(f"{self.package}.{leaf.name}")
             self._read = True  # only now: a leaf that fails to import fails again, not silently

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -18,6 +20,8 @@ from netwright.data.reading import Header, quiet, read_image
 
 Bad: TypeAlias = tuple[str, Phrase | str]
 """The name of a file that cannot be used, and why."""
+
+_AHEAD = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +99,24 @@ def sampled(images: FileImages, rows: Int64Array) -> tuple[FileImages, list[Bad]
     return (images.subset(good) if bad else images), _named(images, bad)
 
 
+def each_decoded(images: FileImages, rows: Iterable[int]) -> Iterator[tuple[int, Tensor]]:
+    """Each of `rows` with its pixels, in order, read by a few threads; those that cannot be read
+    are passed over."""
+
+    def one(i: int) -> Tensor | None:
+        try:
+            return images._decode(i)
+        except UnreadableImageError:
+            return None
+
+    with quiet(), ThreadPoolExecutor(_threads()) as executor:
+        todo = iter(rows)
+        while chunk := list(itertools.islice(todo, _AHEAD)):  # so that few pixels wait at a time
+            for i, pixels in zip(chunk, executor.map(one, chunk), strict=True):
+                if pixels is not None:
+                    yield i, pixels
+
+
 def _try_all(
     images: FileImages, rows: range | list[int], pool: Tensor | None
 ) -> dict[int, Phrase | str]:
@@ -109,9 +131,12 @@ def _try_all(
             pool[i] = pixels
         return i, ""
 
-    threads = min(len(os.sched_getaffinity(0)), 8)
-    with quiet(), ThreadPoolExecutor(threads) as executor:
+    with quiet(), ThreadPoolExecutor(_threads()) as executor:
         return {i: reason for i, reason in executor.map(one, rows) if reason}
+
+
+def _threads() -> int:
+    return min(len(os.sched_getaffinity(0)), 8)
 
 
 def _named(images: FileImages, bad: dict[int, Phrase | str]) -> list[Bad]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from netwright.core.atomic import disk, free_bytes
 from netwright.core.errors import ExhaustedError, SettingError
-from netwright.core.places import standing
+from netwright.core.places import refuse_missing_folder, standing
 
 
 def refuse_place(path: Path, *, overwrite: bool) -> None:
@@ -28,13 +28,7 @@ def refuse_place(path: Path, *, overwrite: bool) -> None:
             path=str(path),
             example=str(path / "model.onnx"),
         )
-    if standing(path.parent) != "folder":
-        raise SettingError(
-            "{path}: there is no folder {folder}.",
-            path=str(path),
-            folder=str(path.parent),
-            hint="Make it first: mkdir -p {folder}",
-        )
+    refuse_missing_folder(path)
     if there == "other":
         raise SettingError(
             "{path} is there and is no regular file: it is left alone.", path=str(path)

@@ -31,6 +31,7 @@ class LeNet5Options:
     input=(1, 32, 32),
     classes=10,
     params=61_706,
+    macs=416_520,
     smallest=12,
     paper="after LeCun, Bottou, Bengio & Haffner 1998, "
     "Gradient-based learning applied to document recognition",

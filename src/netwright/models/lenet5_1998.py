@@ -50,6 +50,10 @@ class LeNet51998Options:
     input=(1, 32, 32),
     classes=10,
     params=60_000,
+    macs=416_520,
+    paper_macs=340_908,
+    differs="the paper counts connections, those of sub-sampling and biases among them; here the "
+    "36 kernels that C3 has not are multiplied as zeros",
     smallest=12,
     paper="LeCun, Bottou, Bengio & Haffner 1998, "
     "Gradient-based learning applied to document recognition",

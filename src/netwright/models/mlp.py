@@ -34,6 +34,7 @@ class MLPOptions:
     input=(1, 28, 28),
     classes=10,
     params=235_146,
+    macs=234_752,
     paper="Rumelhart, Hinton & Williams 1986, Learning representations by back-propagating errors",
 )
 def mlp(

@@ -128,7 +128,7 @@ def _stage(
     return nn.Sequential(first, *rest)
 
 
-def _register(depth: int, params: int) -> Builder:
+def _register(depth: int, params: int, macs: int) -> Builder:
     def build(
         *,
         num_classes: int = 10,
@@ -152,6 +152,7 @@ def _register(depth: int, params: int) -> Builder:
         input=(3, 32, 32),
         classes=10,
         params=params,
+        macs=macs,
         paper="He, Zhang, Ren & Sun 2015, Deep residual learning for image recognition, sec. 4.2",
     )(build)
 
@@ -194,7 +195,7 @@ ResNet-20.""",
     56: """small images and a graphics card; 3.1 times the multiply-adds of ResNet-20.""",
 }
 
-resnet20 = _register(20, 269_722)
-resnet32 = _register(32, 464_154)
-resnet44 = _register(44, 658_586)
-resnet56 = _register(56, 853_018)
+resnet20 = _register(20, 269_722, 40_551_040)
+resnet32 = _register(32, 464_154, 68_862_592)
+resnet44 = _register(44, 658_586, 97_174_144)
+resnet56 = _register(56, 853_018, 125_485_696)

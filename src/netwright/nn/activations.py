@@ -11,16 +11,22 @@ is what `init=he` multiplies the spread of the weights by, so that the signal ke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from torch import nn
+
+from netwright.core.registry import Registry
 
 ActivationName: TypeAlias = Literal[
     "relu", "leaky_relu", "prelu", "relu6", "elu", "selu", "gelu", "silu", "mish", "hardswish",
     "softplus", "tanh", "sigmoid",
 ]  # fmt: skip
+
+ACTIVATIONS: Registry[Callable[[], nn.Module]] = Registry(
+    "activation", "netwright.nn.activations", listing="netwright ls activations"
+)
+"""What makes each activation, under the name that `model.act` takes."""
 
 
 def activation(name: ActivationName) -> nn.Module:
@@ -32,9 +38,10 @@ def activation(name: ActivationName) -> nn.Module:
     >>> activation("leaky_relu")
     LeakyReLU(negative_slope=0.01)
     """
-    return ACTIVATIONS[name]()
+    return ACTIVATIONS.get(name).target()
 
 
+@ACTIVATIONS.register("relu")
 def relu() -> nn.Module:
     """ReLU: max(0, x).
 
@@ -59,6 +66,7 @@ def relu() -> nn.Module:
     return nn.ReLU()
 
 
+@ACTIVATIONS.register("leaky_relu")
 def leaky_relu() -> nn.Module:
     """Leaky ReLU: x above 0, 0.01 x below.
 
@@ -79,6 +87,7 @@ def leaky_relu() -> nn.Module:
     return nn.LeakyReLU()
 
 
+@ACTIVATIONS.register("prelu")
 def prelu() -> nn.Module:
     """PReLU: x above 0, a x below, where a is learned.
 
@@ -99,6 +108,7 @@ def prelu() -> nn.Module:
     return nn.PReLU()
 
 
+@ACTIVATIONS.register("relu6")
 def relu6() -> nn.Module:
     """ReLU6: min(max(0, x), 6).
 
@@ -119,6 +129,7 @@ def relu6() -> nn.Module:
     return nn.ReLU6()
 
 
+@ACTIVATIONS.register("elu")
 def elu() -> nn.Module:
     """ELU: x above 0, exp(x) - 1 below.
 
@@ -140,6 +151,7 @@ def elu() -> nn.Module:
     return nn.ELU()
 
 
+@ACTIVATIONS.register("selu")
 def selu() -> nn.Module:
     """SELU: 1.0507 x above 0, 1.0507 1.6733 (exp(x) - 1) below.
 
@@ -161,6 +173,7 @@ def selu() -> nn.Module:
     return nn.SELU()
 
 
+@ACTIVATIONS.register("gelu")
 def gelu() -> nn.Module:
     """GELU: x P(z < x), with z normal.
 
@@ -182,6 +195,7 @@ def gelu() -> nn.Module:
     return nn.GELU()
 
 
+@ACTIVATIONS.register("silu")
 def silu() -> nn.Module:
     """SiLU (Swish): x sigmoid(x).
 
@@ -203,6 +217,7 @@ def silu() -> nn.Module:
     return nn.SiLU()
 
 
+@ACTIVATIONS.register("mish")
 def mish() -> nn.Module:
     """Mish: x tanh(log(1 + exp(x))).
 
@@ -221,6 +236,7 @@ def mish() -> nn.Module:
     return nn.Mish()
 
 
+@ACTIVATIONS.register("hardswish")
 def hardswish() -> nn.Module:
     """Hard swish: x min(max(0, x + 3), 6) / 6.
 
@@ -240,6 +256,7 @@ def hardswish() -> nn.Module:
     return nn.Hardswish()
 
 
+@ACTIVATIONS.register("softplus")
 def softplus() -> nn.Module:
     """Softplus: log(1 + exp(x)).
 
@@ -261,6 +278,7 @@ def softplus() -> nn.Module:
     return nn.Softplus()
 
 
+@ACTIVATIONS.register("tanh")
 def tanh() -> nn.Module:
     """tanh: (exp(x) - exp(-x)) / (exp(x) + exp(-x)).
 
@@ -282,6 +300,7 @@ def tanh() -> nn.Module:
     return nn.Tanh()
 
 
+@ACTIVATIONS.register("sigmoid")
 def sigmoid() -> nn.Module:
     """Sigmoid: 1 / (1 + exp(-x)).
 
@@ -301,23 +320,3 @@ def sigmoid() -> nn.Module:
     tensor([0.1192, 0.5000])
     """
     return nn.Sigmoid()
-
-
-ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
-    {
-        "relu": relu,
-        "leaky_relu": leaky_relu,
-        "prelu": prelu,
-        "relu6": relu6,
-        "elu": elu,
-        "selu": selu,
-        "gelu": gelu,
-        "silu": silu,
-        "mish": mish,
-        "hardswish": hardswish,
-        "softplus": softplus,
-        "tanh": tanh,
-        "sigmoid": sigmoid,
-    }
-)
-"""What makes each activation, under the name that `model.act` takes."""

@@ -18,13 +18,19 @@ Choosing: `batch` for batches of 16 and more, `group` below; `instance` for styl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from torch import nn
 
+from netwright.core.registry import Registry
+
 NormName: TypeAlias = Literal["batch", "layer", "instance", "group", "none"]
+
+NORMS: Registry[Callable[[int, float], nn.Module]] = Registry(
+    "normalisation", "netwright.nn.normalisation", listing="netwright ls normalisations"
+)
+"""What makes each norm, under the name that `model.norm` takes: a function of channels and eps."""
 
 
 def normalisation(name: NormName | None, channels: int, *, eps: float = 1e-5) -> nn.Module:
@@ -40,7 +46,7 @@ def normalisation(name: NormName | None, channels: int, *, eps: float = 1e-5) ->
     >>> normalisation("group", 64).num_groups, normalisation("layer", 64).num_groups
     (8, 1)
     """
-    return NORMS[name or "none"](channels, eps)
+    return NORMS.get(name or "none").target(channels, eps)
 
 
 def normalises(name: NormName | None) -> bool:
@@ -51,6 +57,7 @@ def normalises(name: NormName | None) -> bool:
     return name not in (None, "none")
 
 
+@NORMS.register("batch")
 def batch(channels: int, eps: float) -> nn.Module:
     """Batch normalisation: each channel less its mean over the batch, divided by its spread.
 
@@ -86,6 +93,7 @@ def batch(channels: int, eps: float) -> nn.Module:
     return nn.BatchNorm2d(channels, eps=eps)
 
 
+@NORMS.register("layer")
 def layer(channels: int, eps: float) -> nn.Module:
     """Layer normalisation: each image less its mean over all channels and places.
 
@@ -109,6 +117,7 @@ def layer(channels: int, eps: float) -> nn.Module:
     return nn.GroupNorm(1, channels, eps=eps)
 
 
+@NORMS.register("group")
 def group(channels: int, eps: float) -> nn.Module:
     """Group normalisation: each image less the mean of each eighth of its channels.
 
@@ -131,6 +140,7 @@ def group(channels: int, eps: float) -> nn.Module:
     return nn.GroupNorm(math.gcd(8, channels), channels, eps=eps)
 
 
+@NORMS.register("instance")
 def instance(channels: int, eps: float) -> nn.Module:
     """Instance normalisation: each map of each image less its own mean.
 
@@ -155,6 +165,7 @@ def instance(channels: int, eps: float) -> nn.Module:
     return nn.InstanceNorm2d(channels, eps=eps, affine=True)
 
 
+@NORMS.register("none")
 def none(channels: int, eps: float) -> nn.Module:
     """No normalisation: maps pass as they are.
 
@@ -172,9 +183,3 @@ def none(channels: int, eps: float) -> nn.Module:
     Identity()
     """
     return nn.Identity()
-
-
-NORMS: Mapping[str, Callable[[int, float], nn.Module]] = MappingProxyType(
-    {"batch": batch, "layer": layer, "group": group, "instance": instance, "none": none}
-)
-"""What makes each norm, under the name that `model.norm` takes: a function of channels and eps."""

@@ -69,6 +69,9 @@ def _shares(
     cut = parts(count, pieces)
     sizes = [float(part.stop - part.start) if divisor is None else divisor(part) for part in cut]
     whole = sum(sizes)
+    if whole == 0:  # no weight at all: 0 / 0, as the mean of the batch in one piece
+        yield slice(0, count), 1.0
+        return
     for part, size in zip(cut, sizes, strict=True):
         if size > 0:  # a part of weightless samples only: its mean is 0 / 0
             yield part, size / whole

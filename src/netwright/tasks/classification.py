@@ -166,8 +166,11 @@ class Classification(Task):
         return loss.detach()
 
     def _passes(self, batch: Batch, predicted: list[Tensor]) -> Tensor:
-        """The same in parts; each counts by what its mean was divided by."""
+        """The same in parts; each counts by what its mean was divided by, or, where images are
+        mixed and have two labels, by its images (`loss_of` weighs the labels)."""
         divisor: Callable[[Tensor], float] | None = getattr(self.loss, "divisor", None)
+        if batch.second is not None:
+            divisor = None
         return accumulate(
             lambda part: self._forward(batch.part(part), predicted, whole=batch),
             len(batch.target),

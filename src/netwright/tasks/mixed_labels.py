@@ -19,9 +19,9 @@ def loss_of(
     """`loss(logits, target)`; of mixed images share * loss(logits, target) + (1 - share) *
     loss(logits, second), for any loss (Zhang et al. 2018, "mixup", section 2).
 
-    For cross-entropy that is the loss with the blended label as target. When `batch` is a part
-    of a `whole` whose parts are added up by the weights of their first labels, as class weights
-    have it, the second loss is corrected to the weights of the second ones.
+    For cross-entropy that is the loss with the blended label as target. Of a `batch` that is a
+    part of a `whole` it is so scaled that the parts add up to the whole by their numbers of
+    images, each label with its own class weights.
 
     >>> import numpy as np, torch
     >>> batch = Batch(torch.zeros(1), torch.tensor([0]), np.array([0]), 0)
@@ -32,19 +32,23 @@ def loss_of(
     >>> loss_of(pick, torch.tensor([[4.0, 8.0]]), mixed)  # 0.75 * 4 + 0.25 * 8
     tensor(5.)
     """
-    first = loss(logits, batch.target)
     if batch.second is None:
-        return first
-    rest = (1 - batch.share) * _by_second(loss, batch, whole)
-    return batch.share * first + rest * loss(logits, batch.second)
+        return loss(logits, batch.target)
+    first, second = (None, None) if whole is None else (whole.target, whole.second)
+    return batch.share * _term(loss, logits, batch.target, first) + (1 - batch.share) * _term(
+        loss, logits, batch.second, second
+    )
 
 
-def _by_second(
-    loss: Callable[[Tensor, Tensor], Tensor], batch: Batch, whole: Batch | None
-) -> float:
-    """The part's weight in the whole by second labels, over its weight by first ones."""
+def _term(
+    loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, target: Tensor, whole: Tensor | None
+) -> Tensor:
+    """The loss by one of the labels; in a part, times the weight of these labels among those of
+    the `whole`, over the part's share of the images."""
     divisor: Callable[[Tensor], float] | None = getattr(loss, "divisor", None)
-    if divisor is None or whole is None or batch.second is None or whole.second is None:
-        return 1.0
-    by_first = divisor(batch.target) / divisor(whole.target)
-    return divisor(batch.second) / divisor(whole.second) / by_first
+    if divisor is None or whole is None or divisor(whole) == 0:
+        return loss(logits, target)
+    weight = divisor(target) / divisor(whole)
+    if weight == 0:
+        return logits.sum() * 0  # the mean of no weight is 0 / 0
+    return loss(logits, target) * (weight * len(whole) / len(target))

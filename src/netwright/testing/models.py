@@ -18,6 +18,8 @@ from netwright.testing.options import check_options
 _CLASSES = 3
 _CHANNELS = 2
 _NARROW = 0.125
+_ROUNDED = 0.01
+"""How far from the layout a figure of a paper may be and still be the same one, rounded."""
 
 
 def check_model(entry: Entry[Builder]) -> None:
@@ -26,6 +28,7 @@ def check_model(entry: Entry[Builder]) -> None:
     - each setting is a keyword-only parameter of the builder, with the same default;
     - it has as many parameters, and as many multiply-adds for an image, as it says it was
       published with (counted on the meta device: no weight is made);
+    - where the paper's figures (`paper_params`, `paper_macs`) are others, `differs` says why;
     - (N, C, H, W) of any channels, of its smallest size and not square, gives logits
       (N, classes), for a sample alone the same as in a batch;
     - one backward pass reaches every parameter with a finite gradient;
@@ -85,6 +88,11 @@ def _check_published(entry: Entry[Builder]) -> None:
         assert macs == entry.facts["macs"], (
             f"{entry.name} takes {macs} multiply-adds for an image and was published with "
             f"{entry.facts['macs']}"
+        )
+    for name, own in (("params", _count(model)), ("macs", entry.facts.get("macs", 0))):
+        papers = entry.facts.get(f"paper_{name}", own)
+        assert abs(papers - own) <= _ROUNDED * papers or entry.facts.get("differs"), (
+            f"{entry.name} does not say why it has {own} {name} and in its paper {papers}"
         )
 
 

@@ -42,9 +42,9 @@ def apply_closure(optimizer: Optimizer, compute: Callable[[], Tensor]) -> tuple[
     """One step of an optimizer that asks for the loss several times (L-BFGS).
 
     `compute()` leaves the gradients of the same batch under the same noise and returns its loss,
-    detached. Returns the loss and the
-    norm of the gradients where the step began. Raises `NonFiniteError` before anything is
-    changed; what a line search meets on its way it deals with itself.
+    detached. Returns the loss and the norm of the gradients where the step began. Raises
+    `NonFiniteError` before anything is changed; what a line search meets on its way it deals with
+    itself.
     """
     begun: list[tuple[float, float]] = []
     parameters = _parameters(optimizer)

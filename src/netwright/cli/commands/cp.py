@@ -16,7 +16,7 @@ from netwright.core.atomic import write_text
 from netwright.core.errors import SettingError
 from netwright.core.escaping import terminal
 from netwright.core.languages import say
-from netwright.core.places import standing
+from netwright.core.places import refuse_missing_folder, standing
 
 FORMS = {".yaml": "yaml", ".yml": "yaml", ".py": "python"}
 SUFFIXES = {"yaml": ".yaml", "python": ".py"}
@@ -108,13 +108,7 @@ def _place(file: str | None, form: str | None, name: str) -> tuple[str, Path | N
 def _refuse(place: Path, form: str, *, replace: bool) -> None:
     """Before anything is read: a copy that could not be written, or that would not run."""
     there = standing(place)
-    if standing(place.parent) != "folder":
-        raise SettingError(
-            "{path}: there is no folder {folder}.",
-            hint="Make it first: mkdir -p {folder}",
-            path=str(place),
-            folder=str(place.parent),
-        )
+    refuse_missing_folder(place)
     if form == "python" and place.stem in sys.stdlib_module_names | _IMPORTED:
         raise SettingError(
             "A script called {name} would hide the module {module} from itself.",

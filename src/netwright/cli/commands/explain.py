@@ -21,9 +21,9 @@ RECIPES = "recipes"
     "explain",
     group="Look up",
     usage="NAME [--family FAMILY]",
-    about="NAME is a model, a data set, a loss, an initialiser, an optimizer, a schedule, an "
-    "augmentation, a task or a recipe. Where two families have the name, write it as "
-    "FAMILY/NAME.",
+    about="NAME is a model, an adapter, a data set, an activation, a normalisation, a loss, an "
+    "initialiser, an optimizer, a schedule, an augmentation, a task, a format or a recipe. "
+    "Where two families have the name, write it as FAMILY/NAME.",
     examples=(
         "netwright explain adamw",
         "netwright explain schedules/constant",

@@ -18,7 +18,7 @@ from netwright.cli.things import check_things
 from netwright.core.errors import SettingError
 from netwright.core.escaping import terminal
 from netwright.core.languages import say
-from netwright.core.places import standing
+from netwright.core.places import refuse_missing_folder, standing
 
 if TYPE_CHECKING:  # at run time it brings torch, which --help must not
     from netwright.tasks.rate_range import RateRange
@@ -108,13 +108,7 @@ def _refuse_place(out: Path) -> None:
         raise SettingError(
             "--save {path} is there and is no regular file: it is left alone.", path=str(out)
         )
-    if standing(out.parent) != "folder":
-        raise SettingError(
-            "--save {path}: there is no folder {folder}.",
-            path=str(out),
-            folder=str(out.parent),
-            hint="Make it first: mkdir -p {folder}",
-        )
+    refuse_missing_folder(out, option="--save")
 
 
 def _next(

@@ -19,6 +19,8 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "models": ("netwright.models", "MODELS"),
     "adapters": ("netwright.models.adapters", "ADAPTERS"),
     "data": ("netwright.data.sources", "SOURCES"),
+    "activations": ("netwright.nn.activations", "ACTIVATIONS"),
+    "normalisations": ("netwright.nn.normalisation", "NORMS"),
     "losses": ("netwright.nn.losses", "LOSSES"),
     "initialisers": ("netwright.nn.initialisers", "INITIALISERS"),
     "optimizers": ("netwright.optim.optimizers", "OPTIMIZERS"),
@@ -36,8 +38,9 @@ LISTED = (*FAMILIES, "recipes", "runs")
     "ls",
     group="Look up",
     usage="FAMILY [QUERY]",
-    about="FAMILY is one of models, adapters, data, losses, initialisers, optimizers, schedules, "
-    "augmentations, tasks, formats, recipes, runs. QUERY is a part of a name or of its line.",
+    about="FAMILY is one of models, adapters, data, activations, normalisations, losses, "
+    "initialisers, optimizers, schedules, augmentations, tasks, formats, recipes, runs. "
+    "QUERY is a part of a name or of its line.",
     examples=("netwright ls models resnet", "netwright ls runs", "netwright ls optimizers --json"),
 )
 def ls(

@@ -17,6 +17,7 @@ from netwright.core.atomic import write_text
 from netwright.core.errors import DataError, SettingError
 from netwright.core.escaping import csv_cell, terminal
 from netwright.core.languages import say
+from netwright.core.places import refuse_missing_folder
 
 if TYPE_CHECKING:  # at run time it brings torch, which --help must not
     from netwright.tasks.using import Prediction, Predictions
@@ -105,13 +106,7 @@ def _refuse_place(out: Path) -> None:
             path=str(out),
             example=str(out / "labels.csv"),
         )
-    if not out.parent.is_dir():
-        raise SettingError(
-            "--out {path}: there is no folder {folder}.",
-            path=str(out),
-            folder=str(out.parent),
-            hint="Make it first: mkdir -p {folder}",
-        )
+    refuse_missing_folder(out, option="--out")
 
 
 def _lines(found: Predictions, out: str | None) -> Iterator[str]:
