@@ -212,7 +212,7 @@ def announce(prepared: Prepared, events: e.Events, *, rehearsal: bool = False) -
 def _warn_of_schedule(prepared: Prepared, events: e.Events) -> None:
     """Say where a schedule and the length of the run do not go together."""
     rhythm, sched = prepared.task.rhythm, prepared.recipe.sched
-    warmup = round(prepared.recipe.sched_common.warmup * rhythm.steps_per_epoch)
+    warmup = round(prepared.recipe.sched_common.warmup * (rhythm.steps_per_epoch or 0))
     cycles = float(sched.options.get("cycles") or 0)
     if warmup > rhythm.steps > 0:
         events.emit(
