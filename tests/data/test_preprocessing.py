@@ -73,3 +73,12 @@ def test_statistics_look_at_the_given_split_only() -> None:
 
 def test_a_channel_that_never_changes_has_the_spread_one() -> None:
     assert channel_statistics(images_of(torch.full((3, 1, 2, 2), 7.0))) == ((7.0,), (1.0,))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.uint8])
+def test_in_place_gives_the_same_bits(dtype):
+    preprocessing = Preprocessing(
+        channels=3, size=(4, 5), mean=(0.1, 0.2, 0.3), std=(0.5, 2.0, 1.0)
+    )
+    images = (torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(0)) * 200).to(dtype)
+    assert torch.equal(preprocessing.in_place(images.clone()), preprocessing(images))

@@ -222,7 +222,7 @@ class StreamedBatches:
     ) -> Batch:
         late = images.dtype != torch.uint8  # floats are augmented as they are in memory: normalised
         if late:
-            images = self._preprocessing(images)
+            images = self._preprocessing.in_place(images)
         if keys is not None and self._augment is not None:
             images = self._augment(images, keys)
         if not late:

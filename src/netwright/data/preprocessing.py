@@ -55,6 +55,14 @@ class Preprocessing:
         # `to` copies, so that in-place arithmetic never touches the stored pixels.
         return images.to(torch.float32, copy=True).mul_(scale).add_(shift)
 
+    def in_place(self, images: Tensor) -> Tensor:
+        """The same for float images that nobody else holds: float32 ones are changed where they
+        are, which saves a batch of new memory and a pass over it."""
+        if images.dtype != torch.float32:
+            return self(images)
+        scale, shift = _scale_and_shift(self.mean, self.std, False, images.device)
+        return images.mul_(scale).add_(shift)
+
     def undo(self, images: Tensor) -> Tensor:
         """Normalised (N, C, H, W) back to uint8 pictures, for people to look at."""
         scale, shift = _scale_and_shift(self.mean, self.std, True, images.device)
