@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from netwright.core.errors import DataError, ExhaustedError, SettingError
+from netwright.data import foreign
 from netwright.data.dataset import Dataset
 from netwright.data.feed import Feed
 from netwright.data.opening import open_dataset, read_options
@@ -320,3 +322,25 @@ def test_sparse_images_and_those_with_a_history_are_taken(tmp_path: Path) -> Non
     body = "return (x.to_sparse(), y), (x.clone().requires_grad_(), y)"
     splits = made(tmp_path, body).splits
     assert torch.equal(splits["train"].read(3), splits["val"].read(3))
+
+
+def test_a_set_of_arrays_is_read_once_an_item_and_not_twice(tmp_path: Path) -> None:
+    class Counted:
+        def __init__(self) -> None:
+            self.read = 0
+
+        def __len__(self) -> int:
+            return 40
+
+        def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
+            self.read += 1
+            return np.full((4, 4), i, np.uint8), i % 4
+
+    given = Counted()
+    source = foreign._Source(given, 40, "train", "data.py:make")
+    images = source.streamed()
+    images.draw_all(np.arange(8))  # finds out that these are no tensors
+    given.read = 0
+    assert images.draw_all(np.arange(8)) is None
+    assert [int(images.draw(i, 0).flatten()[0]) for i in range(8)] == list(range(8))
+    assert given.read == 8

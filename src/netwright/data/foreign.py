@@ -144,6 +144,7 @@ class _Source:
         self.split = split
         self.place = place
         self.labels = torch.empty(0, dtype=torch.float64)
+        self._plain = True
         self.first = self.item(0)[0]
         if self.first.ndim != 3:
             raise _shape_error(self.first.shape, split, place)
@@ -196,14 +197,19 @@ class _Source:
 
     def images(self, rows: list[int]) -> list[Tensor] | None:
         """Those images, if each is a tensor that needs nothing done: all the rest that `image`
-        does costs more than reading the row of a tensor."""
+        does costs more than reading the row of a tensor. A set that once gave something else is
+        not asked again, for then every item would be read twice."""
+        if not self._plain:
+            return None
         given, shape = self.given, self.first.shape
         try:
             found = [given[row][0] for row in rows]
         except (Exception, SystemExit):  # a user's code can raise anything: `item` will tell it
             return None
-        fits = all(type(x) is Tensor and x.dtype in _KEPT and x.shape == shape for x in found)
-        return found if fits else None
+        self._plain = all(
+            type(x) is Tensor and x.dtype in _KEPT and x.shape == shape for x in found
+        )
+        return found if self._plain else None
 
     def image(self, i: int) -> Tensor:
         """Image `i` of a set that draws nothing, uint8 or float32."""
