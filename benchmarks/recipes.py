@@ -184,7 +184,9 @@ def table_of(
         f"Python {setup['python']}, torch {setup['torch']}, Netwright {setup['netwright']}. "
         "Written by `benchmarks/recipes.py`. Models are selected on a validation tenth of the "
         "training data; the test split is looked at once, at the end. The machine is shared: the "
-        "seconds of a process are those of that hour, its processor seconds say what it needs.",
+        "seconds of a process are those of that hour, its processor seconds say what it needs. "
+        "Lines with 1 thread are of the same commands, given by hand while other work ran "
+        "beside them; their seconds are of the run, without its start.",
         "",
         "| recipe | test images | median test accuracy, % | goal | each seed | epochs "
         "| threads | seconds of the process | processor seconds | peak memory, MB |",

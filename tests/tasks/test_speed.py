@@ -100,6 +100,15 @@ def test_a_network_that_cannot_be_copied_stays_as_it_is():
     assert trial(RunOptions(), nn.Sequential(nn.Flatten(), Stubborn(192, 4))).ratios == {}
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("sizes differ")])
+def test_what_the_plain_step_raises_is_left_to_the_training_to_tell(error):
+    class Failing(nn.Flatten):
+        def forward(self, images):
+            raise error
+
+    assert trial(RunOptions(), nn.Sequential(Failing(), nn.Linear(192, 4))).ratios == {}
+
+
 def test_a_trial_leaves_the_network_and_torchs_generator_as_they_were():
     model = network()
     before, drawn = copy.deepcopy(model.state_dict()), torch.get_rng_state()

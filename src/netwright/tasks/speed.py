@@ -123,8 +123,11 @@ def try_out(
         plain = _runner(model, speed, images, loss, device)
         if plain is None:
             return Trial(speed=speed, ratios={}, seconds=0.0)
-        plain()
-        whole = steps * min(plain(), plain())
+        try:
+            plain()
+            whole = steps * min(plain(), plain())
+        except Exception:  # out of memory, or a fault of the network: the first step tells of it
+            return Trial(speed=speed, ratios={}, seconds=0.0)
         if whole >= worth:
             for name in _ways(options):
                 if name == "compile" and whole < worth_compiling:
