@@ -37,12 +37,36 @@ def test_it_equals_the_rule_one_number_at_a_time() -> None:
     assert average.weights()["weight"].item() == pytest.approx(expected)
 
 
-def test_buffers_are_copied_not_averaged() -> None:
+def test_statistics_of_norms_are_averaged_with_the_weights_and_counts_copied() -> None:
     model = _model()
     average = Average(model, decay=0.99)
-    _train(model, average, 3)
-    for name, buffer in model.named_buffers():
-        assert torch.equal(average.weights()[name], buffer)
+    expected = {name: each.clone() for name, each in model.named_buffers()}
+    for t in range(3):
+        _train(model, average, 1)
+        d = min(0.99, (1 + t) / (10 + t))
+        for name in ("1.running_mean", "1.running_var"):
+            expected[name] = d * expected[name] + (1 - d) * model.get_buffer(name)
+    found = average.weights()
+    torch.testing.assert_close(found["1.running_mean"], expected["1.running_mean"])
+    torch.testing.assert_close(found["1.running_var"], expected["1.running_var"])
+    assert found["1.num_batches_tracked"] == 3
+
+
+def test_averaged_weights_are_evaluated_with_statistics_that_fit_them() -> None:
+    """A weight that swings between 1 and 9 averages to 5, its output's spread to some 5 too; the
+    last raw statistics say 1 or 9."""
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1, momentum=1.0))
+    average = Average(model, decay=0.98)
+    inputs = torch.linspace(-1, 1, 64)[:, None]
+    for step in range(400):
+        model[0].weight.data.fill_(1.0 if step % 2 else 9.0)
+        model(inputs)
+        average.update(model)
+    model.eval()
+    with average.applied(model):
+        spread = model(inputs).std().item()
+    assert 0.7 < spread < 1.1
+    assert model(inputs).std().item() == pytest.approx(1.0, abs=0.01)
 
 
 def test_its_names_are_those_of_the_state_dict() -> None:

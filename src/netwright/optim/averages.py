@@ -15,11 +15,16 @@ from torch import Tensor, nn
 
 
 class Average:
-    """The exponential moving average of a model's parameters; its buffers as they are.
+    """The exponential moving average of a model's parameters and of its norms' statistics.
 
     After update number t (from 0) an average is d a + (1 - d) w with
     d = min(decay, (1 + t) / (10 + t)): without that correction the first weights, which are
     random, would weigh on the average for 1 / (1 - decay) steps.
+
+    The floating-point buffers are averaged alike: the running mean and variance of a batch norm
+    belong to the weights that brought them about, and those of the last raw weights beside averaged
+    weights cost ResNet-20 on CIFAR-10 2 to 10 points of accuracy while the rate was high. What
+    is not a floating-point number, such as a count of batches, is copied.
 
     >>> model = nn.Linear(1, 1, bias=False)
     >>> average = Average(model, 0.999)
@@ -34,36 +39,37 @@ class Average:
         assert 0 <= decay < 1, decay
         self.decay = decay
         self.updates = 0
-        self._parameters: dict[str, Tensor] = {}
-        self._buffers: dict[str, Tensor] = {}
+        self._averages: dict[str, Tensor] = {}
+        self._copies: dict[str, Tensor] = {}
         self._places: dict[str, str] = {}  # name in the state dict -> name of its average
         first: dict[int, str] = {}
         for name, tensor in model.state_dict(keep_vars=True).items():
-            if isinstance(tensor, nn.Parameter):
+            if not isinstance(tensor, Tensor):
+                continue  # a module's extra state
+            if tensor.is_floating_point() or tensor.is_complex():
                 place = first.setdefault(id(tensor), name)  # a weight used twice is averaged once
                 self._places[name] = place
                 if place == name:
-                    self._parameters[name] = tensor.detach().clone()
-            elif isinstance(tensor, Tensor):  # not a module's extra state
-                self._buffers[name] = tensor.detach().clone()
+                    self._averages[name] = tensor.detach().clone()
+            else:
+                self._copies[name] = tensor.detach().clone()
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Take in the weights of `model` after a step."""
         share = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
         now = model.state_dict()
-        new = [now[name] for name in self._parameters]
-        torch._foreach_lerp_(list(self._parameters.values()), new, share)
-        # A buffer is already an average (of a norm layer) or a count: averaging it again lags.
-        for name, buffer in self._buffers.items():
-            buffer.copy_(now[name])
+        new = [now[name] for name in self._averages]
+        torch._foreach_lerp_(list(self._averages.values()), new, share)
+        for name, copy in self._copies.items():
+            copy.copy_(now[name])
         self.updates += 1
 
     def weights(self) -> dict[str, Tensor]:
-        """The averaged parameters and the buffers, under the names of the model's state dict:
-        not copies."""
-        averages = {name: self._parameters[place] for name, place in self._places.items()}
-        return {**averages, **self._buffers}
+        """The averages and what is copied, under the names of the model's state dict: the
+        tensors themselves."""
+        averages = {name: self._averages[place] for name, place in self._places.items()}
+        return {**averages, **self._copies}
 
     @contextlib.contextmanager
     def applied(self, model: nn.Module) -> Iterator[nn.Module]:
@@ -78,10 +84,10 @@ class Average:
             self._swap(model)
 
     def _swap(self, model: nn.Module) -> None:
-        for name, mine in self._parameters.items():
-            parameter = model.get_parameter(name)
-            self._parameters[name] = parameter.data
-            parameter.data = mine
+        tensors = model.state_dict(keep_vars=True)
+        for name, mine in self._averages.items():
+            self._averages[name] = tensors[name].data
+            tensors[name].data = mine
 
     def state_dict(self) -> dict[str, Any]:
         """Number of updates and averages; loads with `weights_only=True`. Tensors not copied."""
