@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -182,6 +183,11 @@ class Dataset:
         memory a hash of all pixels as they were given; of a data set of the user's that is
         streamed, and of images that Netwright draws, nothing.
         """
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """Taken once: every checkpoint states it, and of 60,000 images it takes 0.1 s."""
         digest = hashlib.sha256()
         for part in (*self.classes, *map(str, self.shape)):
             digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
