@@ -11,7 +11,7 @@ from torch import nn
 
 import netwright as nw
 from netwright.core.events import Noted
-from netwright.tasks import preparing, speed
+from netwright.tasks import speed, speed_choice
 from netwright.tasks.recipe import RunOptions
 from netwright.tasks.speed import Speed, try_out
 
@@ -134,7 +134,7 @@ def test_a_losing_way_is_given_up_after_two_pairs():
 
 def test_what_was_measured_is_a_setting_of_the_run(monkeypatch, tmp_path):
     measured(monkeypatch, channels_last=0.5, bf16=1.2)
-    monkeypatch.setattr(preparing, "FEWEST_STEPS", 1)
+    monkeypatch.setattr(speed_choice, "FEWEST_STEPS", 1)
     monkeypatch.setattr(speed, "WORTH_A_TRIAL", 0.0)
     heard = []
     made = nw.train(

@@ -17,7 +17,8 @@ from netwright.core.errors import DivergedError, InterruptedRunError, SettingErr
 from netwright.records.run import Run
 from netwright.records.seeds import seed_runs
 from netwright.tasks import training
-from netwright.tasks.preparing import prepare, reproducible
+from netwright.tasks.computing import reproducible
+from netwright.tasks.preparing import prepare
 from netwright.tasks.settings import resolve
 from netwright.tasks.stack_trial import try_both
 from netwright.tasks.stacked import Stack, why_not

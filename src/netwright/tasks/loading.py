@@ -20,7 +20,7 @@ from netwright.tasks.architectures import (
     recorded_classes,
     recorded_preprocessing,
 )
-from netwright.tasks.preparing import find_device, reproducible
+from netwright.tasks.computing import find_device, reproducible
 from netwright.train.weights import read_weights
 
 if TYPE_CHECKING:

@@ -6,10 +6,7 @@ exists.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,16 +39,21 @@ from netwright.tasks.architectures import (
     recorded_preprocessing,
     refuse_foreign_data_code,
 )
+from netwright.tasks.batch_size import (
+    fitting_batch,
+    note_parted_norms,
+    refuse_large_batch,
+    refuse_parted_loss,
+)
 from netwright.tasks.classification import Classification, Update
+from netwright.tasks.computing import find_device
 from netwright.tasks.extras import refuse_absent_extra
 from netwright.tasks.recipe import Choice, Recipe
-from netwright.tasks.settings import Resolved, changed
-from netwright.tasks.speed import asked, is_open, try_out
+from netwright.tasks.settings import Resolved
+from netwright.tasks.speed_choice import with_speed
 from netwright.tasks.starting import Start, start_again, with_start
 from netwright.tasks.stems import stem_notes
 from netwright.train.task import Rhythm
-
-FEWEST_STEPS = 500  # in a shorter run a trial of some 30 steps is no small part of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +114,9 @@ def prepare(
     if "train" not in dataset.splits:
         raise DataError("{name} has no training images.", name=dataset.name)
     train_images = dataset.splits["train"]
-    resolved = _fitting_batch(resolved, len(train_images), events)
+    resolved = fitting_batch(resolved, len(train_images), events)
     recipe = resolved.recipe
-    _refuse_large_batch(recipe, len(train_images))
+    refuse_large_batch(recipe, len(train_images))
     if recorded is None:
         preprocessing = _preprocessing(dataset, start)
     else:
@@ -127,8 +129,8 @@ def prepare(
         dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *warned))  # for the report
     for note in said:
         events.emit(note)
-    _note_parted_norms(task, events)
-    resolved = _with_speed(resolved, task, events, new=recorded is None)
+    note_parted_norms(task, events)
+    resolved = with_speed(resolved, task, events, new=recorded is None)
     return Prepared(
         resolved=resolved,
         dataset=dataset,
@@ -138,121 +140,6 @@ def prepare(
         device=device,
         start=start,
     )
-
-
-def _fitting_batch(resolved: Resolved, count: int, events: e.Events) -> Resolved:
-    """A default batch made smaller where it would give fewer than 8 steps an epoch, or the whole
-    set for an optimizer that is made for that; said."""
-    batch = resolved.recipe.general.batch
-    name = resolved.recipe.optim.name
-    passes = resolved.recipe.accumulate
-    if resolved.origins["batch"] == "default" and _takes_all(name):
-        events.emit(
-            e.Noted(
-                word="NOTE",
-                template="{optim} takes all {count} training images in each step (batch={batch}).",
-                values={"optim": name, "count": count, "batch": -(-count // passes)},
-            )
-        )
-        return changed(resolved, {"batch": -(-count // passes)})
-    fitting = max(1, 2 ** int(math.log2(max(count / passes, 8) / 8)))
-    if resolved.origins["batch"] != "default" or fitting >= batch or count < 1:
-        return resolved
-    events.emit(
-        e.Noted(
-            word="NOTE",
-            template="batch={batch} is made {fitting}: there are only {count} training images.",
-            values={"batch": batch, "fitting": fitting, "count": count},
-        )
-    )
-    return changed(resolved, {"batch": fitting})
-
-
-def _takes_all(optimizer: str) -> bool:
-    return OPTIMIZERS.get(optimizer).facts.get("batch") == "all"
-
-
-def _refuse_large_batch(recipe: Recipe, count: int) -> None:
-    batch, passes = recipe.general.batch, recipe.accumulate
-    if batch > count:
-        raise SettingError(
-            "batch: {batch} is more than the {count} training images.",
-            hint="Set batch={count} or less.",
-            batch=batch,
-            count=count,
-        )
-    if batch * passes > count and not _takes_all(recipe.optim.name):
-        raise SettingError(
-            "batch={batch} with optim.accumulate={passes} makes steps of {whole} images; there are "
-            "only {count} training images.",
-            hint="Set optim.accumulate={most} or less, or a smaller batch.",
-            batch=batch,
-            passes=passes,
-            whole=batch * passes,
-            count=count,
-            most=count // batch,
-        )
-
-
-def _note_parted_norms(task: Classification, events: e.Events) -> None:
-    """Accumulation equals the large batch but for what looks at the whole batch."""
-    norms = [m for m in task.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if task.update.accumulate > 1 and any(each.training for each in norms):
-        events.emit(
-            e.Noted(
-                word="NOTE",
-                template="Batch norm takes its statistics of each of the {passes} passes, not of "
-                "all {images} images of a step; model.norm=group takes them of each image.",
-                values={"passes": task.update.accumulate, "images": task.train.batch},
-            )
-        )
-
-
-def _with_speed(
-    resolved: Resolved, task: Classification, events: e.Events, *, new: bool
-) -> Resolved:
-    """How steps are computed: as the recipe says, the rest measured at the start of a long run.
-
-    What was found becomes a setting of the run, so that a resume and a repetition compute alike.
-    """
-    options = resolved.recipe.run
-    task.set_speed(asked(options))
-    if not new or not is_open(options) or task.update.closure:
-        return resolved
-    steps = task.rhythm.steps
-    if steps < FEWEST_STEPS:
-        return resolved
-    batch = next(iter(task.train.iterate(0, 1))).part(slice(0, resolved.recipe.general.batch))
-    trial = try_out(
-        options,
-        task.model,
-        batch.images,
-        lambda logits: task.loss(logits, batch.target),
-        steps=steps * task.update.accumulate,
-        device=task.device,
-    )
-    if not trial.ratios:
-        return resolved
-    task.set_speed(trial.speed)
-    shown = ", ".join(f"{name} {ratio:.2f}" for name, ratio in trial.ratios.items())
-    events.emit(
-        e.Noted(
-            word="NOTE",
-            template="steps are computed in {speed}: in a trial of {seconds} s the time of a plain "
-            "step became {ratios}",
-            values={
-                "speed": trial.speed.words(),
-                "seconds": f"{trial.seconds:.1f}",
-                "ratios": shown,
-            },
-        )
-    )
-    found = {
-        "run.channels_last": trial.speed.channels_last,
-        "run.precision": "bf16" if trial.speed.bf16 else "float32",
-        "run.compile": trial.speed.compile,
-    }
-    return changed(resolved, found, origin="measured here")
 
 
 def _preprocessing(dataset: Dataset, start: Start | None) -> Preprocessing:
@@ -318,7 +205,7 @@ def _task(
     warmup_steps = round(recipe.sched_common.warmup * per_epoch)
     factor(schedule, schedule_options, 0, max(steps, 1), warmup_steps)  # refuses what cannot be
     loss_options = _options(LOSSES, recipe.loss, "loss.")
-    _refuse_parted_loss(recipe, loss_options)
+    refuse_parted_loss(recipe, loss_options)
     loss = LOSSES.get(recipe.loss.name).target(
         loss_options, class_counts(train_images, num_classes)
     )
@@ -346,18 +233,6 @@ def _task(
         watcher=_watcher(schedule, schedule_options, dataset),
         ema=recipe.run.ema,
     )
-
-
-def _refuse_parted_loss(recipe: Recipe, options: Any) -> None:
-    whole = LOSSES.get(recipe.loss.name).facts.get("batchwise")
-    if recipe.accumulate > 1 and whole and getattr(options, "over", "batch") == "batch":
-        raise SettingError(
-            "loss={loss} is a loss of the batch as a whole: optim.accumulate={passes} would change "
-            "it.",
-            hint="Use a larger batch with optim.accumulate=1.",
-            loss=recipe.loss.name,
-            passes=recipe.accumulate,
-        )
 
 
 def evaluation_feed(
@@ -417,46 +292,3 @@ def _watcher(schedule: Entry[Schedule], options: Any, dataset: Dataset) -> Watch
 def _options(family: Registry[Any], choice: Choice, prefix: str) -> Any:
     entry = family.get(choice.name)
     return build(entry.options, choice.options, prefix=prefix) if entry.options else None
-
-
-def find_device(name: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:1` as a device that is there."""
-    if name == "auto":
-        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in {"cpu", "cuda"}:
-        raise SettingError(
-            'device: "{name}" is not allowed: expected auto, cpu, cuda or cuda:N.', name=name
-        )
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
-            raise SettingError(
-                "There is no GPU {name} here: torch sees {count}.",
-                hint="Use device=cpu, or device=auto.",
-                name=name,
-                count=count,
-            )
-        return torch.device("cuda", device.index or 0)
-    return device
-
-
-@contextlib.contextmanager
-def reproducible() -> Iterator[None]:
-    """Deterministic algorithms, and a private copy of torch's random state, for the block."""
-    before = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    memory: Any = torch.utils.deterministic
-    filled = memory.fill_uninitialized_memory
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        try:
-            torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
-            # Filling fresh memory finds faults in torch, at a cost on every step.
-            memory.fill_uninitialized_memory = False
-            yield
-        finally:
-            torch.use_deterministic_algorithms(before, warn_only=warn_only)
-            memory.fill_uninitialized_memory = filled

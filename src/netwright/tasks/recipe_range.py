@@ -10,7 +10,8 @@ from netwright.core.errors import SettingError
 from netwright.optim.optimizers import OPTIMIZERS
 from netwright.optim.range_steps import check_range, climb
 from netwright.optim.range_test import rates
-from netwright.tasks.preparing import Prepared, prepare, reproducible
+from netwright.tasks.computing import reproducible
+from netwright.tasks.preparing import Prepared, prepare
 from netwright.tasks.rate_range import FIRST, LAST, STEPS, RateRange, judged, told
 from netwright.tasks.running import batch_words
 from netwright.tasks.settings import Resolved, changed

@@ -19,8 +19,9 @@ from netwright.core.errors import DivergedError, InterruptedRunError, NetwrightE
 from netwright.core.languages import Phrase
 from netwright.records.run import Run
 from netwright.report.page import write_report
+from netwright.tasks.computing import reproducible
 from netwright.tasks.feature_evidence import write_features
-from netwright.tasks.preparing import Prepared, reproducible
+from netwright.tasks.preparing import Prepared
 from netwright.tasks.recipe import save_interval
 from netwright.tasks.run_facts import now, plain_values
 from netwright.train.checkpoints import Checkpoint, Checkpoints

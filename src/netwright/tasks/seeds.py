@@ -28,7 +28,7 @@ from netwright.core.errors import (
 )
 from netwright.core.languages import Phrase
 from netwright.records.run import Run
-from netwright.records.seeds import SeedRun, middle, over_seeds, row, seed_runs, spread
+from netwright.records.seeds import SeedRun, seed_runs
 from netwright.report.page import write_report
 from netwright.tasks.architectures import recorded_architecture, refuse_foreign_data_code
 from netwright.tasks.preparing import Prepared, prepare
@@ -48,6 +48,8 @@ from netwright.tasks.run_facts import (
     write_first,
 )
 from netwright.tasks.running import Trained, announce, carry_out, note, trained
+from netwright.tasks.seed_counts import command_of, counted, lost_seeds
+from netwright.tasks.seed_events import SeedEvents, quietly
 from netwright.tasks.seeds_together import Medians, Opened, refuse_or_choose, train_together
 from netwright.tasks.settings import Resolved, changed, read_config
 from netwright.tasks.stack_trial import MOST_TRIED, Choice
@@ -184,7 +186,9 @@ class _Seeds:
         runs = self._fresh()
         lost = [each.seed for each in runs if each.status == "diverged"]
         status = "diverged" if lost else "done"
-        self._count(status, _lost(lost, len(runs)) if lost else "all seeds trained", ended=True)
+        self._count(
+            status, lost_seeds(lost, len(runs)) if lost else "all seeds trained", ended=True
+        )
         return _told(trained(self.folder.path))
 
     def _one(self, each: SeedRun, number: int, signals: SignalFlag) -> None:
@@ -194,7 +198,7 @@ class _Seeds:
             self._say_diverged(each.seed, each.run.info.get("why") or "")
             return
         # After the first seed its notes are known: only warnings are told again.
-        heard = _OfSeed(self.events, signals, tell=_quietly(self.events))
+        heard = SeedEvents(self.events, signals, tell=quietly(self.events))
         if each.status != "done":
             self.events.emit(
                 note(
@@ -264,7 +268,7 @@ class _Seeds:
             return bool(known["stacked"])
         if asked == "never":
             return self._chosen(Choice(stacked=False, why=Phrase("run.stack asks for it")), False)
-        heard = e.Events(_quietly(self.events))
+        heard = e.Events(quietly(self.events))
         for each in waiting[:1]:
             self._prepared[each.seed] = self._prepare(each.seed, heard)
         first = self._prepared[waiting[0].seed]
@@ -295,7 +299,7 @@ class _Seeds:
         signals: SignalFlag,
         stack: contextlib.ExitStack,
     ) -> Opened:
-        heard = _OfSeed(self.events, signals, tell=medians.hear)
+        heard = SeedEvents(self.events, signals, tell=medians.hear)
         if not _begun(each):
             prepared = self._prepare(each.seed, heard)
             folder = self._new_folder(each, prepared)
@@ -380,91 +384,9 @@ class _Seeds:
         )
 
 
-class _OfSeed(e.Events):
-    """What one seed announces, told to the listeners of all; their requests reach its loop.
-
-    A signal that came while no loop ran (the data were being read) is handed on once one does.
-    """
-
-    def __init__(self, outer: e.Events, signals: SignalFlag, *, tell: e.Listener) -> None:
-        super().__init__(tell)
-        self._outer = outer
-        self._signals = signals
-
-    def emit(self, event: e.Event) -> None:
-        super().emit(event)
-        pending, step = self._signals.pending, isinstance(event, e.StepEnded)
-        if step and pending is not None:
-            self._signals.pending = None
-            signal.raise_signal(pending)
-
-    def take_requests(self) -> list[e.Request]:
-        return [*super().take_requests(), *self._outer.take_requests()]
-
-
-def _quietly(outer: e.Events) -> e.Listener:
-    """Tells what happens, but of notes only warnings, and how a seed was taken up again."""
-
-    def tell(event: e.Event) -> None:
-        if not isinstance(event, e.Noted) or event.word in ("WARN", "STOP", "from"):
-            outer.emit(event)
-
-    return tell
-
-
 def _begun(each: SeedRun) -> bool:
     """Whether there is something to go on with."""
     return each.status != "waiting" and not barely_begun(each.run.path)
-
-
-def counted(runs: tuple[SeedRun, ...]) -> dict[str, Any]:
-    """What `run.json` says of all seeds: a row for each, the spread of every metric, and as
-    `best` the median of the metric that chose the weights."""
-    rows = [row(each) for each in runs]
-    bests = {line["seed"]: line["best"] for line in rows if _judged(line)}
-    best = None
-    met = spread({seed: float(each["value"]) for seed, each in bests.items()})
-    seed = middle({seed: float(each["value"]) for seed, each in bests.items()})
-    if met is not None and seed is not None:
-        # Epoch and step are those of the seed in the middle, the one that predicts for all.
-        best = {**bests[seed], "value": met.median, "seed": seed, **met.to_json()}
-    return {
-        "seeds": rows,
-        "best": best,
-        "metrics": {name: each.to_json() for name, each in over_seeds(runs).items()},
-        "epochs": max((line.get("epochs") or 0 for line in rows), default=0),
-        "steps": max((line.get("steps") or 0 for line in rows), default=0),
-    }
-
-
-def command_of(command: str, seed: int) -> str:
-    """The command that trains one of the seeds alone.
-
-    >>> command_of("netwright train digits seeds=5 --seed 3 epochs=2", 4)
-    'netwright train digits epochs=2 seed=4'
-    >>> command_of("netwright train --config many.yaml", 1)
-    'netwright train --config many.yaml seeds=1 seed=1'
-    """
-    if not command:
-        return ""
-    words = shlex.split(command)
-    kept: list[str] = []
-    skipping, alone = False, False
-    for word in words:
-        name, equals, _ = word.partition("=")
-        if skipping:
-            skipping = False
-        elif word in ("--seed", "--run-dir", "--resume"):
-            skipping = True
-        elif equals and name in ("seeds", "seed", "--seed", "--run-dir", "--resume"):
-            alone = alone or name == "seeds"
-        else:
-            kept.append(word)
-    return shlex.join([*kept, *([] if alone else ["seeds=1"]), f"seed={seed}"])
-
-
-def _judged(line: Mapping[str, Any]) -> bool:
-    return line["status"] == "done" and line.get("best") is not None
 
 
 def _seeds(resolved: Resolved) -> range:
@@ -475,10 +397,6 @@ def _seeds(resolved: Resolved) -> range:
 def _changeable(resolved: Resolved) -> dict[str, Any]:
     """What a seed that goes on takes from the run around it."""
     return {n: value for n, value in resolved.plain().items() if n.startswith(CHANGEABLE)}
-
-
-def _lost(seeds: list[int], count: int) -> str:
-    return f"{len(seeds)} of {count} seeds diverged: {', '.join(map(str, seeds))}"
 
 
 def _told(result: Trained) -> Trained:

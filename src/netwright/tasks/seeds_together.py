@@ -12,7 +12,8 @@ from netwright.core import events as e
 from netwright.core.errors import DivergedError, SettingError
 from netwright.core.languages import Phrase
 from netwright.tasks.classification import Classification
-from netwright.tasks.preparing import Prepared, reproducible
+from netwright.tasks.computing import reproducible
+from netwright.tasks.preparing import Prepared
 from netwright.tasks.recipe import Recipe
 from netwright.tasks.resuming import newest_checkpoint
 from netwright.tasks.running import Course

@@ -90,7 +90,7 @@ def _line(word: str, name: str, text: str) -> str:
 
 def _device() -> dict[str, Any]:
     """What torch sees. It is asked through the packages that may import it."""
-    from netwright.tasks.preparing import find_device
+    from netwright.tasks.computing import find_device
     from netwright.train.environment import environment_line
 
     device = find_device("auto")

@@ -1,0 +1,54 @@
+"""Where numbers are computed, and that they come out the same again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from netwright.core.errors import SettingError
+
+
+def find_device(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:1` as a device that is there."""
+    if name == "auto":
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in {"cpu", "cuda"}:
+        raise SettingError(
+            'device: "{name}" is not allowed: expected auto, cpu, cuda or cuda:N.', name=name
+        )
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise SettingError(
+                "There is no GPU {name} here: torch sees {count}.",
+                hint="Use device=cpu, or device=auto.",
+                name=name,
+                count=count,
+            )
+        return torch.device("cuda", device.index or 0)
+    return device
+
+
+@contextlib.contextmanager
+def reproducible() -> Iterator[None]:
+    """Deterministic algorithms, and a private copy of torch's random state, for the block."""
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        try:
+            torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+            # Filling fresh memory finds faults in torch, at a cost on every step.
+            memory.fill_uninitialized_memory = False
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before, warn_only=warn_only)
+            memory.fill_uninitialized_memory = filled
