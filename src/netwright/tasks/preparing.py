@@ -51,7 +51,8 @@ from netwright.tasks.extras import refuse_absent_extra
 from netwright.tasks.recipe import Choice, Recipe
 from netwright.tasks.settings import Resolved
 from netwright.tasks.speed_choice import with_speed
-from netwright.tasks.starting import Start, start_again, with_start
+from netwright.tasks.start_settings import start_again, with_start
+from netwright.tasks.starting import Start
 from netwright.tasks.stems import stem_notes
 from netwright.train.task import Rhythm
 

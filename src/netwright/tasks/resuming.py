@@ -15,7 +15,7 @@ from netwright.records.run import Run
 from netwright.tasks.preparing import Prepared, prepare
 from netwright.tasks.running import Trained, announce, carry_out, note, trained
 from netwright.tasks.settings import Resolved, changed, read_config
-from netwright.tasks.starting import as_started
+from netwright.tasks.start_settings import as_started
 from netwright.train.checkpoints import Checkpoint, Checkpoints
 from netwright.train.run_folder import RunFolder
 from netwright.train.weights import read_weights

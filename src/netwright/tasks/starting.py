@@ -10,7 +10,6 @@ All must fit but the head, which is drawn anew for other classes. What was loade
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,15 +25,14 @@ from netwright.data.dataset import Dataset
 from netwright.data.opening import DRAWN_VALIDATION
 from netwright.data.preprocessing import Preprocessing
 from netwright.models import MODELS
-from netwright.models.adapters import ADAPTERS, Adapter, network_of, recognised
+from netwright.models.adapters import Adapter, network_of, recognised
 from netwright.models.weights.fitting import Fit, fit_module, put, shapes
 from netwright.models.weights.identifying import identify
 from netwright.models.weights.reading import read_weights_file
 from netwright.nn.stem import is_small
-from netwright.records.run import Run, find_run, is_run, runs_root
-from netwright.records.seeds import answering
-from netwright.tasks.architectures import recorded_architecture, recorded_preprocessing
-from netwright.tasks.settings import Resolved, changed, read_config
+from netwright.records.run import Run
+from netwright.tasks.architectures import recorded_preprocessing
+from netwright.tasks.weight_places import exists, path_of, place_of, run_of
 from netwright.train.weights import FORMAT, UnreadableWeightsError, unpack
 
 
@@ -221,72 +219,9 @@ class Start:
         }
 
 
-def with_start(resolved: Resolved, *, trust_code: bool = False) -> tuple[Resolved, Start | None]:
-    """The recipe with a network that agrees with the weights it starts from, and those weights.
-
-    A MODEL that is a run stands for its architecture and its best weights. Where the weights
-    say of which network they are, that network and the options they need are taken, unless
-    others were asked for, which raises `SettingError`.
-    """
-    resolved = _with_run_as_model(resolved, trust_code=trust_code)
-    spec = resolved.recipe.model_common.weights
-    if spec is None:
-        return resolved, None
-    if resolved.recipe.init is not None:
-        raise SettingError(
-            "init.name and model.weights both say what the network starts from; give one of them."
-        )
-    start = _read(spec)
-    origin = resolved.origins.get("model.weights", "command line")
-    resolved = changed(resolved, {"model.weights": start.place}, origin=origin)
-    return _agreeing(resolved, start), start
-
-
-def start_again(run: Run, resolved: Resolved) -> Start | None:
-    """The weights a run started from, if it has no checkpoint yet and must begin once more.
-
-    Raises `SettingError` when the file is another one now.
-    """
-    spec = resolved.recipe.model_common.weights
-    if spec is None or any((run.path / "ckpt").glob("step-*")):
-        return None
-    start = _read(spec)
-    recorded = run.model.get("start")
-    if isinstance(recorded, Mapping) and recorded.get("sha256") != start.sha256:
-        raise SettingError(
-            "{path} has changed since the run started from it.",
-            hint="Bring the file back, or start a new run.",
-            path=str(start.path),
-        )
-    return start
-
-
-def as_started(asked: Mapping[str, Any], run: Run) -> dict[str, Any]:
-    """`asked` with the weights `run` started from named as the run recorded them.
-
-    The command that started a run may be given again to go on with it: `model.weights=a.pth`
-    is then the file recorded with its whole path, and a MODEL that is a run is its network.
-    """
-    recorded = run.model.get("start")
-    if not isinstance(recorded, Mapping) or not isinstance(recorded.get("weights"), str):
-        return dict(asked)
-    weights = str(recorded["weights"])
-    _, path = _place(weights)
-    known = {str(path), weights, str(recorded.get("run"))}
-    same = dict(asked)
-    given = same.get("model.weights")
-    if isinstance(given, str) and str(_place(given)[1]) in known:
-        same["model.weights"] = weights
-    for name in ("model", "model.name"):
-        model = same.get(name)
-        if isinstance(model, str) and str(_path(model)) in known:
-            del same[name]
-    return same
-
-
-def _read(spec: str) -> Start:
-    adapter, path = _place(spec)
-    run = _run_of(path)
+def read_start(spec: str) -> Start:
+    adapter, path = place_of(spec)
+    run = run_of(path)
     if run is not None and path == run.path:
         path = run.path / "best.safetensors"
         if not path.is_file():
@@ -326,61 +261,16 @@ def _read(spec: str) -> Start:
     elif run is not None:
         seen = recorded_preprocessing(run)
         start.mean, start.std, start.size = seen.mean, seen.std, seen.size
-        start.network, start.options = _recorded_network(run)
+        start.network, start.options = recorded_network(run)
     return start
-
-
-def _place(spec: str) -> tuple[Entry[Adapter] | None, Path]:
-    """The adapter that is named, if one is, and the file or run folder."""
-    if "://" in spec:
-        raise SettingError(
-            "{address} is an address; weights are read from files.",
-            hint="Download it, compare its checksum with the published one, and give the file.",
-            address=spec,
-        )
-    path = _path(spec)
-    if _exists(path):
-        return None, answering(Run(path)).path if is_run(path) else path
-    name, colon, rest = spec.partition(":")
-    if colon and (name in ADAPTERS or _exists(_path(rest))):
-        return ADAPTERS.get(name), _path(rest)
-    if spec == "latest" or is_run(runs_root() / spec):
-        return None, answering(find_run(spec)).path.resolve()
-    return None, path
-
-
-def _path(text: str) -> Path:
-    """An absolute path; of a text that no system would take as one, the text as it is."""
-    try:
-        return Path(text).expanduser().resolve()
-    except (OSError, ValueError, RuntimeError):  # a zero byte in it, or the home of nobody
-        return Path(text).absolute()
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # a name too long, or with a zero byte in it
-        return False
-
-
-def _run_of(path: Path) -> Run | None:
-    """The run that a folder is, or a weights file is of: its best, or one of its checkpoints."""
-    places = [path]
-    if path.suffix == ".safetensors":
-        places.append(path.parent)  # best.safetensors, or ckpt/step-000000123/weights.safetensors
-        if path.parent.parent.name == "ckpt":
-            places.append(path.parent.parent.parent)
-    for place in places:
-        if is_run(place):
-            return answering(Run(place))
-    return None
 
 
 def _same_data(theirs: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
     """Whether a recorded `data` and the settings of a new run name the same data."""
     names = str(theirs.get("name")), str(config.get("data.name"))
-    return names[0] == names[1] or (_exists(_path(names[1])) and _path(names[0]) == _path(names[1]))
+    return names[0] == names[1] or (
+        exists(path_of(names[1])) and path_of(names[0]) == path_of(names[1])
+    )
 
 
 def _held_back(notes: Any) -> bool:
@@ -392,7 +282,11 @@ def _held_back(notes: Any) -> bool:
     return any(text in DRAWN_VALIDATION for text in texts)
 
 
-def _recorded_network(run: Run) -> tuple[str | None, dict[str, Any]]:
+def _times(size: Sequence[int]) -> str:
+    return "x".join(str(side) for side in size)
+
+
+def recorded_network(run: Run) -> tuple[str | None, dict[str, Any]]:
     """Name and options of a run's registered network, its stem as it was built then."""
     facts = run.model.get("architecture")
     name = facts.get("name") if isinstance(facts, Mapping) else None
@@ -406,99 +300,5 @@ def _recorded_network(run: Run) -> tuple[str | None, dict[str, Any]]:
     return str(name), options
 
 
-def _with_run_as_model(resolved: Resolved, *, trust_code: bool) -> Resolved:
-    """A MODEL that is a run folder, or a `.safetensors` beside its recipe, spelled out."""
-    name = resolved.recipe.model.name
-    path = _path(name)
-    if name in MODELS or path.suffix == ".py" or not _exists(path):
-        return resolved
-    run = _run_of(path)
-    asked = dict(resolved.recipe.model.options)
-    weights = resolved.recipe.model_common.weights or str(path)
-    if run is not None:
-        network, options = _recorded_network(run)
-        if network is None:
-            architecture = recorded_architecture(run, trust_code=trust_code)
-            network, options = architecture.name, dict(architecture.options)
-            made = architecture.factory
-            if (
-                made is not None
-                and made.path is not None
-                and run.path.resolve() in made.path.parents
-            ):
-                network = f"{made.path}:{made.spec.rpartition(':')[2]}"
-        origin = f"run {run.path.name}"
-    elif path.suffix == ".safetensors" and path.with_suffix(".yaml").is_file():
-        recipe = read_config(str(path.with_suffix(".yaml"))).recipe.model
-        network, options = recipe.name, dict(recipe.options)
-        origin = f"file {path.with_suffix('.yaml').name}"
-    else:
-        raise SettingError(
-            "{path} is no model: expected a run folder, or a .safetensors file with its recipe "
-            "beside it under the same name (.yaml).",
-            hint="Name the network, and give the weights as model.weights={path}.",
-            path=name,
-        )
-    settings = {f"model.{each}": value for each, value in {**options, **asked}.items()}
-    return changed(
-        resolved, {"model.name": network, **settings, "model.weights": weights}, origin=origin
-    )
-
-
-def _agreeing(resolved: Resolved, start: Start) -> Resolved:
-    """The recipe with the network of the weights, where they say which that is."""
-    if start.network is None:
-        return resolved
-    chosen = resolved.recipe.model.name
-    origin = f"weights {start.path.name}"
-    if chosen != start.network:
-        if resolved.origins.get("model.name", "default") == "default":
-            needed = {f"model.{name}": value for name, value in start.options.items()}
-            changes = {"model.name": start.network, **needed}
-            return _told(changed(resolved, changes, origin=origin), changes)
-        if start.adapter is None:  # another network of the same names and shapes may do
-            return resolved
-        raise SettingError(
-            "The weights in {path} are those of {network}; the model is {model}.",
-            hint="Write: netwright train {data} {network} model.weights={weights}",
-            path=str(start.path),
-            network=start.network,
-            model=chosen,
-            data=resolved.recipe.data.name,
-            weights=start.place,
-        )
-    changes = {}
-    for name, value in start.options.items():
-        setting = f"model.{name}"
-        given = resolved.values.get(setting)
-        if given == value or show(given) == show(value):
-            continue
-        if resolved.origins.get(setting, "default") == "default":
-            changes[setting] = value
-        elif start.adapter is not None:
-            raise SettingError(
-                "The weights in {path} need {setting}={value}; it is {given}.",
-                path=str(start.path),
-                setting=setting,
-                value=show(value),
-                given=show(given),
-            )
-    return _told(changed(resolved, changes, origin=origin), changes) if changes else resolved
-
-
-def _told(resolved: Resolved, changes: Mapping[str, Any]) -> Resolved:
-    """`resolved` with a note of what was taken over from the weights."""
-    note = _note(
-        "NOTE",
-        "the weights say how the network is built: {settings}",
-        settings=" ".join(f"{name}={show(value)}" for name, value in changes.items()),
-    )
-    return dataclasses.replace(resolved, notes=(*resolved.notes, note))
-
-
 def _note(word: str, template: str, **values: Any) -> Noted:
     return Noted(word=word, template=template, values=values)
-
-
-def _times(size: Sequence[int]) -> str:
-    return "x".join(str(side) for side in size)
