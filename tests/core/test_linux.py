@@ -9,7 +9,7 @@ import time
 import pytest
 
 from netwright.core.errors import RunBusyError, SettingError
-from netwright.core.linux import Lock
+from netwright.core.linux import Lock, is_held
 
 # The owner of a lock that forks a worker, and says its process id.
 _OWNER = """
@@ -98,3 +98,13 @@ def test_another_system_is_told_that_it_cannot_lock(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(SettingError, match="on Linux only; this system is darwin"):
         Lock(tmp_path / ".lock")
+
+
+def test_who_asks_is_told_whether_a_lock_is_held_and_takes_none(tmp_path, owner):
+    process, _ = owner("dies")
+    assert is_held(tmp_path / ".lock")
+    process.kill()
+    process.wait()
+    time.sleep(0.05)
+    assert is_held(tmp_path / ".lock") is False
+    assert is_held(tmp_path / "absent") is False

@@ -59,6 +59,27 @@ class Lock:
                 os.close(handle)
 
 
+def is_held(path: Path) -> bool | None:
+    """Whether some process holds the `Lock` on the file at `path`; None where nobody can tell.
+
+    It is looked up in the kernel's list: taking the lock to try it could refuse a run that begins
+    at that moment.
+
+    >>> is_held(Path("no such file"))
+    False
+    """
+    try:
+        found = path.stat()
+        listed = Path("/proc/locks").read_text()
+    except FileNotFoundError:
+        return False if sys.platform == "linux" else None
+    except OSError:
+        return None
+    # By inode alone: an overlay tells another device here than there.
+    places = [line.split()[5] for line in listed.splitlines() if " FLOCK " in line]
+    return any(place.endswith(f":{found.st_ino}") for place in places)
+
+
 _held: weakref.WeakSet[Lock] = weakref.WeakSet()
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from netwright.core import yaml_files
 from netwright.core.errors import DataError, SettingError, nearest
 from netwright.core.languages import Phrase
+from netwright.core.linux import is_held
 from netwright.records.arrays import Array, read_arrays
 
 # No file of a run folder that is read here comes near this; what does is not one of ours.
@@ -91,6 +92,13 @@ class Run:
     def status(self) -> str:
         """`running`, `done`, `interrupted`, `failed` or `diverged`; `unknown` if not said."""
         return str(self.info.get("status") or "unknown")
+
+    @property
+    def standing(self) -> str:
+        """`status`, but `interrupted` where the process that was running it is gone."""
+        if self.status == "running" and is_held(self.path / ".lock") is False:
+            return "interrupted"
+        return self.status
 
     @property
     def best(self) -> dict[str, Any] | None:

@@ -129,7 +129,7 @@ def _runs(query: str) -> tuple[list[dict[str, Any]], list[Sequence[str]]]:
         if not _fits(query, run.name):
             continue
         try:
-            status, best, started = run.status, run.best, run.info.get("started")
+            status, best, started = run.standing, run.best, run.info.get("started")
         except DataError:
             status, best, started = "damaged", None, None
         if best is not None:  # a file may say anything, and its depth is not bounded
