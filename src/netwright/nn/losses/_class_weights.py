@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from netwright.core.config import show
 from netwright.core.errors import SettingError
@@ -55,9 +55,13 @@ def balanced(class_counts: Sequence[int]) -> list[float]:
     return [total / (len(present) * count) if count > 0 else 1.0 for count in class_counts]
 
 
-def on_device(weights: Tensor | None, logits: Tensor) -> Tensor | None:
-    """The weights where the logits are."""
-    return weights if weights is None else weights.to(logits.device)
+def weights_beside(loss: nn.Module, logits: Tensor) -> Tensor | None:
+    """The buffer `weights` of a loss, moved once to where the logits are."""
+    weights: Tensor | None = loss._buffers["weights"]
+    if weights is not None and weights.device != logits.device:
+        # Set only then: a module looks at what it is given for some 10 us.
+        loss._buffers["weights"] = weights = weights.to(logits.device)
+    return weights
 
 
 def divisor(weights: Tensor | None, target: Tensor) -> float:
@@ -68,4 +72,4 @@ def divisor(weights: Tensor | None, target: Tensor) -> float:
     """
     if weights is None:
         return float(target.numel())
-    return float(on_device(weights, target)[target].sum())  # type: ignore[index]
+    return float(weights.to(target.device)[target].sum())

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from netwright.core.config import config, setting
 from netwright.nn.losses import LOSSES
-from netwright.nn.losses._class_weights import ClassWeights, divisor, on_device, weights_of
+from netwright.nn.losses._class_weights import ClassWeights, divisor, weights_beside, weights_of
 
 
 @config
@@ -77,9 +77,9 @@ class CrossEntropy(nn.Module):
         self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        self.weights = on_device(self.weights, logits)
+        weights = weights_beside(self, logits)
         return nn.functional.cross_entropy(
-            logits, target, weight=self.weights, label_smoothing=self.smoothing
+            logits, target, weight=weights, label_smoothing=self.smoothing
         )
 
     def divisor(self, target: Tensor) -> float:

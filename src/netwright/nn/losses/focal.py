@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from netwright.core.config import config, setting
 from netwright.nn.losses import LOSSES
-from netwright.nn.losses._class_weights import ClassWeights, divisor, on_device, weights_of
+from netwright.nn.losses._class_weights import ClassWeights, divisor, weights_beside, weights_of
 
 
 @config
@@ -61,15 +61,15 @@ class Focal(nn.Module):
         self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        self.weights = on_device(self.weights, logits)
+        weights = weights_beside(self, logits)
         log_p = logits.log_softmax(1).gather(1, target.unsqueeze(1)).squeeze(1)
         # expm1 keeps 1 - p exact where p is nearly 1. Not below the smallest number: the slope
         # of x^gamma at 0 is infinite for gamma < 1, and 0 times infinity is no number.
         missing = (-log_p.expm1()).clamp_min(1e-12)
         each = -(missing**self.gamma) * log_p
-        if self.weights is None:
+        if weights is None:
             return each.mean()
-        weights = self.weights[target]
+        weights = weights[target]
         return (weights * each).sum() / weights.sum()
 
     def divisor(self, target: Tensor) -> float:

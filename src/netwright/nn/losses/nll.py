@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from netwright.core.config import config, setting
 from netwright.core.errors import SettingError
 from netwright.nn.losses import LOSSES
-from netwright.nn.losses._class_weights import ClassWeights, divisor, on_device, weights_of
+from netwright.nn.losses._class_weights import ClassWeights, divisor, weights_beside, weights_of
 
 
 @config
@@ -63,11 +63,11 @@ class NLL(nn.Module):
         self._looked = log_softmax  # one look costs a wait for the device: not in every step
 
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
-        self.weights = on_device(self.weights, outputs)
+        weights = weights_beside(self, outputs)
         if not self._looked:
             self._look(outputs)
         log_p = outputs.log_softmax(1) if self.log_softmax else outputs
-        return nn.functional.nll_loss(log_p, target, weight=self.weights)
+        return nn.functional.nll_loss(log_p, target, weight=weights)
 
     def divisor(self, target: Tensor) -> float:
         """What the sum over a batch is divided by: see `netwright.optim.accumulation`."""
