@@ -109,13 +109,13 @@ def pool_size(
     """
     stride = kernel_size if stride is None else stride
     span = effective_kernel(kernel_size, dilation)
-    if 2 * padding > span:
+    if 2 * padding > kernel_size:  # of the kernel, not of what it spans: as torch has it
         raise SettingError(
-            "A pool takes at most half of its window as padding: {padding} is more than half "
-            "of {span}.",
+            "A pool takes at most half of its kernel as padding: {padding} is more than half "
+            "of {kernel}.",
             hint="Windows that see nothing but padding have no maximum.",
             padding=padding,
-            span=span,
+            kernel=kernel_size,
         )
     if not ceil_mode:
         return conv_size(
