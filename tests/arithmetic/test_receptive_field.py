@@ -187,7 +187,7 @@ def test_spellings_of_one_layer(text):
         ("conv", '"conv" says no kernel size.'),
         (" , ", "There is no layer in it."),
         ("1001*conv 3", "is not allowed"),
-        ("999*conv 3, 2*conv 3", "That are more than 1000 layers."),
+        ("999*conv 3, 2*conv 3", "These are more than 1000 layers."),
         ("up 300", "at most 256"),
         ("conv 999999999999999999999", "is not allowed"),
     ],

@@ -45,7 +45,7 @@ output_padding=0)
             continue
         times, layer = _layer(part.strip())
         if len(layers) + times > MOST_LAYERS:
-            raise SettingError("That are more than {most} layers.", hint=_FORM, most=MOST_LAYERS)
+            raise SettingError("These are more than {most} layers.", hint=_FORM, most=MOST_LAYERS)
         layers += [layer] * times
     if not layers:
         raise SettingError("There is no layer in it.", hint=_FORM)

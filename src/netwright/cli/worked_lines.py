@@ -32,7 +32,9 @@ def worked_lines(worked: Worked, *, quiet: bool = False) -> Iterator[str]:
     if worked.notes:
         yield ""
     for note in worked.notes:
-        first, *more = wrap(note.escaped(terminal).localized(), screen_width() - 6)
+        first, *more = wrap(
+            note.escaped(terminal).localized(), screen_width() - 8
+        )  # 6, and a wide stop
         yield f"NOTE  {first}"
         yield from (" " * 6 + line for line in more)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from netwright.arithmetic.working import Worked
-from netwright.core.errors import SettingError
+from netwright.core.errors import SettingError, nearest
 from netwright.core.registry import Entry, Registry
 
 CALCULATIONS: Registry[Callable[[Any], Worked]] = Registry(
@@ -104,10 +104,25 @@ def _spelled(entry: Entry[Any], settings: Mapping[str, str]) -> dict[str, Any]:
         name = typed.replace("-", "_")
         if name not in fields and SHORT.get(name) in fields:
             name = SHORT[name]
+        if name not in fields:
+            shorts = [each for field in fields for each in short_names(entry, field)]
+            raise _unknown(typed, sorted([*fields, *shorts]))
         if name in found:
             raise SettingError("{name} is given twice.", hint="Give it once.", name=typed)
         found[name] = None if value.lower() == "none" else value
     return found
+
+
+def _unknown(name: str, known: Sequence[str]) -> SettingError:
+    near = nearest(name, known)
+    return SettingError(
+        "{name}: no such setting. Did you mean {near}?"
+        if near
+        else "{name}: no such setting. Known: {known}.",
+        name=name,
+        near=" or ".join(near),
+        known=", ".join(known),
+    )
 
 
 def _part(name: str, things: Sequence[str], settings: Mapping[str, str]) -> Worked:

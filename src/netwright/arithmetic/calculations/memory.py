@@ -37,7 +37,7 @@ def memory(options: MemoryOptions) -> Worked:
     learns = options.params if options.trainable is None else options.trainable
     if learns > options.params:
         raise SettingError(
-            "{trainable} of {params} parameters cannot learn.",
+            "trainable={trainable} is more than params={params}.",
             trainable=learns,
             params=options.params,
         )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from netwright.arithmetic.calculations import CALCULATIONS
+from netwright.arithmetic.calculations import CALCULATIONS, missing_settings
 from netwright.arithmetic.calculations._costs import memory_fact, params_fact
 from netwright.arithmetic.calculations._values import MOST, Extent
 from netwright.arithmetic.norms import norm_facts
 from netwright.arithmetic.working import Fact, Worked, line
 from netwright.core.config import config, setting
-from netwright.core.errors import SettingError
 from netwright.core.languages import Phrase
 
 EXAMPLE = "netwright calc norm batch input=64x56x56 batch=32"
@@ -36,7 +35,7 @@ class NormOptions:
 def norm(options: NormOptions) -> Worked:
     """Parameters and buffers of batch, layer, group and instance norm, and what is averaged."""
     if options.input is None:
-        raise SettingError("Not given: input=.")
+        raise missing_settings(["input"], EXAMPLE)
     channels, *positions = options.input
     kind = options.kind
     groups = options.groups if kind == "group" else 1

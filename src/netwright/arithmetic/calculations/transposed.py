@@ -132,7 +132,7 @@ def _paddings(
             raise SettingError(
                 "No {what} makes {want} of {size}: with padding {padding} it can be {least} to "
                 "{most}, and each row of padding takes two away.",
-                what="output_padding" if p is not None else "padding and output_padding",
+                what="output_padding" if p is not None else "padding, output_padding",
                 want=o,
                 size=i,
                 padding=p or 0,
