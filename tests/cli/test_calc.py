@@ -72,7 +72,7 @@ def test_a_table_is_a_list_of_rows_in_the_document(netwright):
     document = json.loads(answer.out)
     assert (document["size"], document["jump"], document["start"]) == (11, 2, 5)
     assert document["layers"][1] == {
-        "number": 2, "layer": "conv 3 d2", "size": 11, "jump": "2", "start": "5", "padding": 0,
+        "number": 2, "layer": "conv 3 d2", "size": 11, "jump": 2, "start": 5, "padding": 0,
         "output": 27,
     }  # fmt: skip
 
@@ -86,7 +86,7 @@ def test_which_padding_keeps_the_size(netwright):
 
 def test_which_unit_sees_which_rows(netwright):
     command = ["calc", "receptive-field", "conv 3 s2 p1", "input=32", "unit=5"]
-    assert "this unit sees rows    9, 11" in netwright(*command).out
+    assert "first and last row it sees  9, 11" in netwright(*command).out
     answer = netwright(*command[:-1], "unit=16")
     assert answer.status == 2
     assert "There is no unit 16: the output has 16, counted from 0." in answer.err

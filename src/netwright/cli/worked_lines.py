@@ -117,8 +117,16 @@ def _working(each: Line) -> Iterator[str]:
 
 
 def _table(rows: Rows) -> list[str]:
-    cells = [[f"{c:,}" if isinstance(c, int) else c for c in row] for row in rows.rows]
+    cells = [[_cell(each) for each in row] for row in rows.rows]
     return ["  " + line for line in table(cells, head=[say(h) for h in rows.head], margin=2)]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{float(value):.3g}" if isinstance(value, float | Fraction) else str(value)
 
 
 def _data(value: Any) -> Any:

@@ -85,6 +85,10 @@ def _common_notes(axes: list[Any], spans: tuple[int, ...], unread: tuple[int, ..
                 wrong=float(wrong),
             )
         )
+    if any(max(pads) >= span for (_, _, _, pads, _), span in zip(axes, spans, strict=True)):
+        notes.append(
+            Phrase("The padding is as wide as the window: the outermost outputs see no pixel.")
+        )
     if any(k == 3 and d == 3 for _, k, _, _, d in axes):
         notes.append(
             Phrase(

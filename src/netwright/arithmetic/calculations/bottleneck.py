@@ -86,7 +86,7 @@ def bottleneck(options: BottleneckOptions) -> Worked:
     rows = []
     for each in widths:
         weights = bottleneck_weights(channels, out, kernel, each)
-        rows.append((each, weights, f"{weights / full:.3f}"))
+        rows.append((each, weights, weights / full))
     return Worked(
         facts=tuple(facts),
         working=tuple(working),

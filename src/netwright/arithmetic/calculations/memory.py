@@ -78,10 +78,6 @@ def memory(options: MemoryOptions) -> Worked:
     )
 
 
-def _times(share: float) -> str:
-    return f"{share:.2f}"
-
-
 def _compared(options: MemoryOptions) -> Rows:
     """The same for every optimizer, as times the weights."""
     assert options.params is not None
@@ -95,9 +91,7 @@ def _compared(options: MemoryOptions) -> Rows:
             master=options.master,
         )
         apart = found.total - found.gradients
-        rows.append(
-            (name, found.total, _times(found.total / found.weights), _times(apart / found.weights))
-        )
+        rows.append((name, found.total, found.total / found.weights, apart / found.weights))
     return Rows(
         name="optimizers",
         head=("optimizer", "bytes", "times the weights", "without gradients"),

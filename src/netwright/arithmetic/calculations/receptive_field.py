@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
 from netwright.arithmetic.calculations import CALCULATIONS
@@ -11,7 +10,7 @@ from netwright.arithmetic.calculations._values import MOST
 from netwright.arithmetic.inverse import stacks_with_field, windows_with_field
 from netwright.arithmetic.layer_list import read_layers, spelled
 from netwright.arithmetic.receptive_field import Layer, Step, receptive_field
-from netwright.arithmetic.working import Fact, Line, Rows, Worked, line, plain
+from netwright.arithmetic.working import Fact, Line, Rows, Worked, line
 from netwright.core.config import config, setting
 from netwright.core.errors import SettingError
 from netwright.core.languages import Phrase
@@ -108,7 +107,12 @@ def _facts(last: Step, options: FieldOptions) -> list[Fact]:
         seen = last.sees(options.unit)
         value: Any = "all" if everything else "nothing" if seen is None else list(seen)
         facts.append(
-            Fact(name="unit_sees", label=Phrase("this unit sees rows"), value=value, topic="field")
+            Fact(
+                name="unit_sees",
+                label=Phrase("first and last row it sees"),
+                value=value,
+                topic="field",
+            )
         )
     return facts
 
@@ -127,19 +131,8 @@ def _lines(number: int, layer: Layer, before: Step, after: Step) -> list[Line]:
 
 
 def _cells(step: Step) -> tuple[Any, ...]:
-    if step.phases is None:
-        return ("all", "-", "-", "-", step.output)
-    return (
-        step.size,
-        _text(step.jump),
-        _text(step.start),
-        "-" if step.padding is None else step.padding,
-        step.output,
-    )
-
-
-def _text(value: Fraction | None) -> str:
-    return "-" if value is None else f"{plain(value):g}"
+    size = "all" if step.phases is None else step.size
+    return size, step.jump, step.start, step.padding, step.output
 
 
 def _notes(layers: Sequence[Layer], steps: Sequence[Step], options: FieldOptions) -> list[Phrase]:
