@@ -83,7 +83,7 @@ def _obey(words: Words, call: Call) -> int:
     if words.help:
         from netwright.cli.pages import page
 
-        lines = page(command)
+        lines = page(command, tokens)
         call.result({"help": "\n".join(lines)}, lines)
         return 0
     from netwright.cli.parsing import bind

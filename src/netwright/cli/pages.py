@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from netwright.cli.columns import screen_width, table, wrap
 from netwright.cli.commands import COMMANDS, GROUPS
@@ -25,8 +25,12 @@ def overview() -> list[str]:
     return lines
 
 
-def page(command: Command) -> list[str]:
-    """The page of `netwright COMMAND --help`."""
+def page(command: Command, tokens: Sequence[str] = ()) -> list[str]:
+    """The page of `netwright COMMAND --help`; a command with parts has one for each, named first
+    of the `tokens` behind it."""
+    part = command.facts["part_page"](tokens) if tokens and "part_page" in command.facts else None
+    if part is not None:
+        return part
     things, options = [], []
     for each in arguments(command):
         names = ", ".join(each.names)

@@ -318,7 +318,8 @@ def _kind(annotation: Any) -> list[Phrase]:
         return [Phrase("a list, each {inner}", inner=Series(inner, between=" or "))]
     if origin is not None:
         return _kind(origin)
-    return [Phrase(_WORDS.get(annotation, getattr(annotation, "__name__", str(annotation))))]
+    named = getattr(annotation, "in_words", getattr(annotation, "__name__", str(annotation)))
+    return [Phrase(_WORDS.get(annotation, named))]
 
 
 _NONE = "none"
