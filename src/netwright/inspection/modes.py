@@ -44,9 +44,8 @@ class Functions(TorchFunctionMode):
         # not what it looks like: then torch's own machinery must see the call.
         if rule is None or _grad() or _level() is not None:
             return self._through(func, args, kwargs)
-        if ledger.constants and any(id(each) in ledger.constants for each in args):
-            if func not in _ASK:
-                return self._through(func, args, kwargs)
+        if ledger.constants and func not in _ASK and ledger.all_constant(args):
+            return self._through(func, args, kwargs)
         if ledger.concrete:
             ledger.compute = lambda: func(*args, **kwargs)
         try:
