@@ -20,8 +20,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from netwright.arithmetic import field_factors, field_resizing, field_taps, field_views
-from netwright.arithmetic.field_facts import axis_field, rows_at
 from netwright.arithmetic.field_factors import Factors
+from netwright.arithmetic.field_facts import axis_field, rows_at
 from netwright.arithmetic.field_forms import Form, Periodic, Unknown
 from netwright.arithmetic.field_rows import FULL
 from netwright.arithmetic.field_taps import Table, Taps
@@ -55,7 +55,8 @@ class TensorField:
         self.views = views
         self.factors = factors
         """The factors of each dimension; None where each is one."""
-        self._blank = all([view is BLIND for view in views])
+        # A list: a generator costs three times as much, and this runs for every tensor.
+        self._blank = all([view is BLIND for view in views])  # noqa: C419
         self._facts: tuple[AxisField, ...] | None = None
 
     @classmethod
