@@ -10,8 +10,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from netwright.arithmetic import field_taps
-from netwright.arithmetic.field_taps import Table, Taps
+from netwright.arithmetic.sight import reading
+from netwright.arithmetic.sight.reading import Table, Taps
 
 # Units a mode reads: from so many before floor(position) on, so many in all.
 _REACH = {"linear": (0, 2), "cubic": (1, 4)}
@@ -52,14 +52,14 @@ def resized(
         raise ValueError(f"no resizing is called {mode!r}")
     kind = _KIND[mode]
     if kind == "area":
-        return field_taps.adaptive(size, out)
+        return reading.adaptive(size, out)
     if antialias and kind in _REACH:
         return _antialiased(size, out, align_corners, scale, support=_REACH[kind][1] / 2)
     if size == out and (kind in ("nearest", "linear") or scale in (None, 1.0)):
-        return field_taps.single(0)
+        return reading.single(0)
     if kind == "nearest" and out == 2 * size:
-        return field_taps.repeats(2)
-    fraction = field_taps.ratio(size, out, scale)
+        return reading.repeats(2)
+    fraction = reading.ratio(size, out, scale)
     whole = fraction is not None and 1 in fraction
     if kind in ("nearest", "nearest-exact"):
         if fraction is not None and whole:
@@ -99,8 +99,8 @@ def _between(places: list[Fraction], size: int, before: int, taps: int) -> Table
 def _nearest(up: int, down: int, exact: bool) -> Taps:
     """By a whole factor: enlarged, each unit `down` times; made smaller, every `up`-th."""
     if up == 1:
-        return field_taps.repeats(down)
-    return field_taps.single(up // 2 if exact else 0, up)
+        return reading.repeats(down)
+    return reading.single(up // 2 if exact else 0, up)
 
 
 def _nearest_table(size: int, out: int, scale: float | None, exact: bool) -> Table:
