@@ -96,25 +96,23 @@ def words(field: EffectiveField) -> list[str]:
     if field.rows is not None and field.columns is not None and field.area_share is not None:
         lines.append(
             say(
-                "dashed: the theoretical field, {height} x {width} pixels",
+                "dashed: the theoretical field, {height}x{width} pixels",
                 height=field.rows[1] - field.rows[0] + 1,
                 width=field.columns[1] - field.columns[0] + 1,
             )
         )
         lines.append(
             say(
-                "95 % of the influence lies in {pixels} pixels, {share} of that field in the image",
+                "95 % of the influence: {pixels} pixels, {share} of it",
                 pixels=f"{field.pixels():,}",
                 share=percent(field.area_share),
             )
         )
     else:
-        lines.append(
-            say("95 % of the influence lies in {pixels} pixels", pixels=f"{field.pixels():,}")
-        )
+        lines.append(say("95 % of the influence: {pixels} pixels", pixels=f"{field.pixels():,}"))
     lines.append(
         say(
-            "ellipse: two standard deviations, {down} pixels down and {across} across",
+            "ellipse: two standard deviations, {down}x{across} pixels",
             down=f"{2 * down:.1f}",
             across=f"{2 * across:.1f}",
         )
