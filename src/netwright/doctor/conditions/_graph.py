@@ -208,7 +208,7 @@ class Graph:
             return ()
         strides = _sides(option(operation, "stride", 1), axes) or kernel
         dilations = _sides(option(operation, "dilation", 1), axes) or (1,) * axes
-        paddings = _sides(option(operation, "padding", None), axes)
+        paddings = _sides(_before(option(operation, "padding", None)), axes)
         made = []
         for axis in range(axes):
             side, out = source[axis - axes], operation.output[axis - axes]
@@ -280,6 +280,13 @@ def sides(numbers: tuple[int, ...]) -> str:
     '3x3'
     """
     return "x".join(map(str, numbers))
+
+
+def _before(padding: Any) -> Any:
+    """The part before the first element, where an axis has (before, after)."""
+    if isinstance(padding, list | tuple):
+        return tuple(e[0] if isinstance(e, list | tuple) and e else e for e in padding)
+    return padding
 
 
 def _sides(given: Any, axes: int) -> tuple[int, ...] | None:
