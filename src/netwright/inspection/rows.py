@@ -52,7 +52,14 @@ def record_of(done: Any, *, model: str, notes: list[str], seconds: float) -> Ins
         concrete=done.concrete,
         notes=(*notes, *ledger.notes),
         seconds=seconds,
+        results=_results(ledger, outputs),
     )
+
+
+def _results(ledger: Any, outputs: list[Any]) -> tuple[int, ...]:
+    """The operation (or input) each output came from; what no operation made is left out."""
+    origins = (getattr(ledger.known.get(id(each)), "origin", None) for each in outputs)
+    return tuple(each for each in origins if each is not None)
 
 
 def _paths(model: nn.Module) -> Any:
@@ -100,10 +107,16 @@ def _layers(
                 operations=(begin, end),
                 leaf=call.last == number + 1,
                 training=call.training,
+                rate=_rate(call.module),
                 unruled=_named(ledger.operations[begin:end]) if unruled[end] - unruled[begin] else (),
             )
         )
     return tuple(rows)
+
+
+def _rate(module: nn.Module) -> float | None:
+    rate = getattr(module, "p", None) if "Dropout" in type(module).__name__ else None
+    return float(rate) if isinstance(rate, int | float) else None
 
 
 def _named(operations: Any) -> tuple[tuple[str, int], ...]:
