@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from netwright.core.errors import SettingError
 from netwright.core.languages import Phrase
+from netwright.inspection.anatomy import Anatomy
 from netwright.inspection.rules.registry import tensors_in
 
 
@@ -65,11 +66,20 @@ def check_call(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         ) from error
 
 
-def lazy_layers(model: nn.Module) -> bool:
-    return any(
-        isinstance(each, nn.parameter.UninitializedTensorMixin)
-        for each in (*model.parameters(), *model.buffers())
-    )
+def lazy_layers(parts: Anatomy) -> bool:
+    """Whether a parameter or buffer has no shape before the first call."""
+    lazy = nn.parameter.UninitializedTensorMixin
+    return any(isinstance(each, lazy) for each, _ in (*parts.parameters, *parts.buffers))
+
+
+def copied(model: nn.Module, parts: Anatomy) -> nn.Module:
+    """A deep copy whose lazy parameters and buffers will be made on the meta device."""
+    memo: dict[int, Any] = {}
+    for each, _ in (*parts.parameters, *parts.buffers):
+        if isinstance(each, nn.parameter.UninitializedTensorMixin):
+            kind: Any = type(each)
+            memo[id(each)] = kind(each.requires_grad, torch.device("meta"), each.dtype)
+    return copy.deepcopy(model, memo)
 
 
 def without_values(
