@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netwright.core.errors import SettingError
+from netwright.core.languages import Phrase
 from netwright.inspection.initial_verdict import judged
 from netwright.inspection.signals import Signal, caught, norm_of
 from netwright.optim.untouched import untouched
@@ -100,11 +101,11 @@ def _learning(model: nn.Module) -> dict[str, nn.Parameter]:
 def _refuse_empty(model: nn.Module, name: str) -> None:
     for path, each in model.named_parameters():
         if isinstance(each, nn.UninitializedParameter):
-            reason = "its shape is not known before the first forward pass"
+            reason = Phrase("its shape is not known before the first forward pass")
         elif each.is_meta:
-            reason = "it is on the meta device and has no values"
+            reason = Phrase("it is on the meta device and has no values")
         elif each.is_inference():
-            reason = "it was made in inference mode, and no gradient can flow through it"
+            reason = Phrase("it was made in inference mode, and no gradient can flow through it")
         else:
             continue
         raise SettingError(
@@ -231,8 +232,7 @@ def _stage(
         gradient=end.gradient,
         weight_gradient=_norm(given),
         alike=_alike(own, weights, gradients),
-        started_at_zero=_zero([weights[each] for each in own if each in weights])
-        or _zero(scales),
+        started_at_zero=_zero([weights[each] for each in own if each in weights]) or _zero(scales),
     )
 
 
@@ -255,7 +255,11 @@ def _any(tensor: Tensor) -> bool:
 def _alike(
     own: tuple[str, ...], weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor | None]
 ) -> bool:
-    """Whether all units have the same weights and the same gradient, so that no step parts them."""
+    """Whether all units have the same weights and the same gradient, so that no step parts them.
+
+    A residual branch whose last weights start at 0 is not meant: its units get gradients of
+    their own.
+    """
     for name in own:
         weight, gradient = weights.get(name), gradients.get(name)
         if weight is None or gradient is None or len(weight) < 2:
@@ -264,14 +268,10 @@ def _alike(
             for rows in (weight.detach()[:part], gradient[:part]):
                 if not float((rows - rows[:1]).abs().max()) <= 1e-4 * float(rows.abs().max()):
                     return False
-        if not _any(gradient):  # without a gradient nothing is known of the next step
-            return False
     return bool(own)
 
 
-def _learn_from_zero(
-    weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor | None]
-) -> bool:
+def _learn_from_zero(weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor | None]) -> bool:
     """Whether a weight or scale that is all 0 gets a gradient: what lies before it waits one step.
 
     Biases start at 0 everywhere, and open no way back to earlier layers.

@@ -94,8 +94,8 @@ def values_of(tensor: Tensor) -> Values:
 def norm_of(tensor: Tensor) -> float:
     """The Euclidean norm, also of numbers whose squares are 0 or infinite in their own type.
 
-    >>> norm_of(torch.full((4,), 1e-30))
-    2e-30
+    >>> f"{norm_of(torch.full((4,), 1e-30)):.3g}"
+    '2e-30'
     """
     rows = tensor.detach().reshape(len(tensor) if tensor.ndim else 1, -1)
     found = float(torch.linalg.vector_norm(torch.linalg.vector_norm(rows, dim=1).double()))
@@ -174,6 +174,8 @@ class _Catcher(TorchFunctionMode):
 
     def _activation(self, name: str, func: Any, args: Any, given: dict[str, Any]) -> Any:
         values = args[0] if args else given["input"]
+        if name == "hardtanh" and (*args[1:3], *given.values())[:2] == (0.0, 6.0):
+            name = "relu6"  # as torch's module computes it
         rest = {key: each for key, each in given.items() if key != "input"}
         flat = None
         if values.is_floating_point() and values.numel() and values.ndim > 1:

@@ -63,9 +63,7 @@ def _slope(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
         return torch.autograd.grad(function(leaf * 1).sum(), leaf)[0]
 
 
-def _shape(
-    function: Callable[[Tensor], Tensor], values: Tensor, name: str
-) -> tuple[float, bool]:
+def _shape(function: Callable[[Tensor], Tensor], values: Tensor, name: str) -> tuple[float, bool]:
     """The steepest slope, and whether both ends are flat and the middle is not.
 
     ReLU6 is flat at both ends as well, but all below 0 is flat there: its healthy half.
