@@ -336,7 +336,8 @@ def facts(model: nn.Module) -> tuple[object, ...]:
 
 def assert_equal(one: tuple[object, ...], two: tuple[object, ...]) -> None:
     for a, b in zip(one[:2], two[:2], strict=True):
-        assert isinstance(a, dict) and isinstance(b, dict)
+        assert isinstance(a, dict)
+        assert isinstance(b, dict)
         for name, value in a.items():
             assert value is b[name] or torch.equal(value, b[name])
     assert one[2:] == two[2:]

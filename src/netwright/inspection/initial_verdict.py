@@ -7,6 +7,7 @@ the products. So is the step from the data to the first stage: that is a matter 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -83,7 +84,7 @@ def _gains(sizes: Sequence[float]) -> list[float]:
     >>> _gains([2.0, 1.0, 0.0, 0.0])
     [0.5, 0.0, 1.0]
     """
-    pairs = zip(sizes, sizes[1:], strict=False)
+    pairs = itertools.pairwise(sizes)
     return [(now / before if before else 1.0 if not now else math.inf) for before, now in pairs]
 
 

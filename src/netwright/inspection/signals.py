@@ -22,16 +22,14 @@ from netwright.records.initial_state import Values
 
 BARS = 48
 
-_CONTRACTIONS = frozenset(
-    "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d linear bilinear "
-    "matmul __matmul__ __rmatmul__ mm bmm addmm baddbmm einsum tensordot".split()
-)
-_OF_POSITIONS = frozenset("conv1d conv2d conv3d".split()) | frozenset(
-    f"conv_transpose{n}d" for n in (1, 2, 3)
-)
-_NORMS = frozenset(
-    "batch_norm instance_norm group_norm layer_norm rms_norm local_response_norm".split()
-)
+_OF_POSITIONS = {f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)}
+_CONTRACTIONS = _OF_POSITIONS | {
+    "linear", "bilinear", "matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "addmm", "baddbmm",
+    "einsum", "tensordot",
+}  # fmt: skip
+_NORMS = {
+    "batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm", "local_response_norm",
+}  # fmt: skip
 
 Role = Literal["weights", "norm", "activation"]
 
@@ -65,7 +63,7 @@ def caught(model: nn.Module) -> Iterator[list[Signal]]:
 
 
 def values_of(tensor: Tensor) -> Values:
-    """How the numbers of `tensor` lie. The bars are of at most some 65,000 of the numbers, taken evenly.
+    """How the numbers of `tensor` lie. The bars are of at most some 65,000 of them, taken evenly.
 
     >>> lie = values_of(torch.tensor([0.0, 1.0, 3.0]))
     >>> round(lie.mean, 3), lie.std.__round__(3), round(lie.zeros, 3), lie.low, lie.high

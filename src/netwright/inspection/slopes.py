@@ -18,10 +18,11 @@ SATURATED = 0.05
 DEAD = 1e-3
 """A unit is dead where the slope is below this part of the steepest for every sample."""
 
-ACTIVATIONS = frozenset(
-    "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish hardswish hardtanh hardsigmoid "
-    "softplus softsign tanh sigmoid logsigmoid threshold hardshrink softshrink tanhshrink".split()
-)
+ACTIVATIONS = {
+    "relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish",
+    "hardswish", "hardtanh", "hardsigmoid", "softplus", "softsign", "tanh", "sigmoid",
+    "logsigmoid", "threshold", "hardshrink", "softshrink", "tanhshrink",
+}  # fmt: skip
 """Functions of torch that work element by element, by name; in-place forms end in `_`."""
 
 

@@ -54,7 +54,8 @@ def _judgement(found: Judgement, state: InitialState) -> str:
         )
     if found.value:
         return say(
-            "Dead: up to {share} of the units of {layers} have no slope for any of {count} samples.",
+            "Dead: up to {share} of the units of {layers} have no slope for any of {count} "
+            "samples.",
             share=percent(found.value, 0),
             layers=layers,
             count=state.samples,
