@@ -1,0 +1,205 @@
+"""`netwright inspect MODEL`: what a network is, exactly, before it is trained."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from netwright.cli.columns import screen_width, wrap
+from netwright.cli.commands import COMMANDS
+from netwright.cli.screen import Call
+from netwright.core.errors import SettingError
+from netwright.core.escaping import terminal
+from netwright.core.languages import Phrase, say
+from netwright.core.places import refuse_missing_folder, standing
+
+if TYPE_CHECKING:  # at run time they bring torch, which --help must not
+    from netwright.tasks.inspecting import Inspection
+
+
+@COMMANDS.register(
+    "inspect",
+    group="Look up",
+    usage="MODEL [model.KEY=VALUE ...] [--input CxHxW]",
+    settings="how the network is built, such as model.stem=small model.num_classes=10",
+    about="MODEL is a registered name, file.py:NAME, package.module:NAME, torchvision:NAME, "
+    "timm:NAME, a run, or a .safetensors file with its recipe beside it. One pass without "
+    "computing gives shapes, parameters, multiply-adds, memory and the receptive field of every "
+    "layer. A registered network knows its own input; --input gives another, and stands once for "
+    "each input that forward takes.",
+    examples=(
+        "netwright inspect resnet18",
+        "netwright inspect resnet18 --input 3x32x32 model.stem=small",
+        "netwright inspect resnet18 --versus mobilenet_v2",
+        "netwright inspect vgg16 --depth 2 --training",
+        "netwright inspect lenet5 --picture lenet5.svg",
+        "netwright inspect resnet18 --json | jq .totals",
+    ),
+)
+def inspect(
+    model: Annotated[str, Parameter(help="which network")],
+    /,
+    *,
+    input: Annotated[  # noqa: A002
+        list[str] | None,
+        Parameter(metavar="CxHxW", help="the shape of one sample, or 16:int64 for 16 tokens"),
+    ] = None,
+    batch: Annotated[int, Parameter(metavar="N", help="samples in the batch")] = 1,
+    depth: Annotated[
+        int | None, Parameter(metavar="N", help="how deep the table unfolds; else what fits")
+    ] = None,
+    versus: Annotated[
+        str | None, Parameter(metavar="OTHER", help="another network, layer by layer beside it")
+    ] = None,
+    training: Annotated[
+        bool, Parameter(help="the memory and products of a whole training step")
+    ] = False,
+    time: Annotated[bool, Parameter(help="where time goes: estimated, and measured")] = False,
+    picture: Annotated[
+        str | None, Parameter(metavar="FILE", help="the graph, as FILE.svg or FILE.html")
+    ] = None,
+    layer: Annotated[
+        str | None, Parameter(metavar="NAME", help="whose receptive field the picture shows")
+    ] = None,
+    unit: Annotated[
+        str | None, Parameter(metavar="ROW,COLUMN", help="of which unit; else the middle one")
+    ] = None,
+    image: Annotated[
+        str | None, Parameter(metavar="FILE", help="on which image the field is drawn")
+    ] = None,
+    trust_code: Annotated[
+        bool, Parameter(help="run the copy of a model file that a run carries")
+    ] = False,
+    call: Annotated[Call, Parameter(parse=False)],
+) -> int:
+    """Show what a network is: shapes, parameters, multiply-adds, memory, receptive fields."""
+    _check(depth, batch, picture)
+    place = _unit(unit) if unit is not None else None
+    from netwright.tasks.asked import inspect_asked
+
+    options = _options(call.settings)
+    found = inspect_asked(
+        model, input or (), options=options, batch=batch, trust_code=trust_code
+    )
+    document: dict[str, Any] = {**found.to_json()}
+    lines = [*_table(found, depth), *_remarks(found)]
+    if versus is not None:
+        other = inspect_asked(versus, input or (), options={}, batch=batch, trust_code=trust_code)
+        comparison = found.versus(other, depth=depth)
+        document["versus"] = comparison.to_json()
+        lines = comparison.table(cells=screen_width()).splitlines()
+    if picture is not None:
+        found.picture(picture, layer=layer, unit=place, image=image)
+        document["picture"] = picture
+        lines.append(say("wrote {path}", path=terminal(picture)))
+    call.result(document, lines)
+    if not call.json and versus is None:
+        for number, line in enumerate(_next(model, call.settings, input or (), found, depth)):
+            call.note("" if number else "Next:", "{line}", line=line)
+    return 0
+
+
+def _check(depth: int | None, batch: int, picture: str | None) -> None:
+    """What can be refused before a network is built."""
+    for name, value, least in (("--depth", depth, 0), ("--batch", batch, 1)):
+        if value is not None and value < least:
+            raise SettingError(
+                "{name}: expected at least {least}, not {value}.",
+                name=name,
+                least=least,
+                value=value,
+            )
+    if picture is None:
+        return
+    path = Path(picture)
+    there = standing(path)
+    if path.suffix.lower() not in (".svg", ".html") or there == "folder":
+        raise SettingError(
+            "--picture {path}: a picture is an .svg file, or an .html page.",
+            hint="Expected the name of a file, such as {example}.",
+            path=picture,
+            example=str(path / "network.svg" if there == "folder" else f"{picture}.svg"),
+        )
+    if there == "other":
+        raise SettingError(
+            "--picture {path} is there and is no regular file: it is left alone.", path=picture
+        )
+    refuse_missing_folder(path, option="--picture")
+
+
+def _unit(text: str) -> tuple[int, int]:
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise SettingError(
+            '--unit: "{text}" is no place in a map.',
+            hint="Expected its row and column, such as 3,5.",
+            text=text,
+        )
+    return int(parts[0]), int(parts[1])
+
+
+def _options(settings: tuple[str, ...]) -> dict[str, Any]:
+    """The settings under `model.`, by the names they have there; others have no meaning here."""
+    from netwright.tasks.settings import tokens
+
+    found = tokens(settings)
+    for name in found:
+        if not name.startswith("model."):
+            raise SettingError(
+                "netwright inspect builds a network and trains none: {name} has no meaning here.",
+                hint="Settings of the network begin with model. such as model.width=0.5.",
+                name=name,
+            )
+    return {name.removeprefix("model."): value for name, value in found.items()}
+
+
+def _table(found: Inspection, depth: int | None) -> Iterator[str]:
+    from netwright.report.layer_table import cost_lines
+
+    yield from found.table(depth, cells=screen_width()).splitlines()
+    for line in cost_lines(found.record):
+        word, _, rest = line.partition("  ")
+        yield from _hung(word, rest)
+
+
+def _remarks(found: Inspection) -> Iterator[str]:
+    """What was checked and what is to be known: a word, and its text beside it."""
+    from netwright.report.inspection_notes import notes
+
+    for word, phrase in notes(found.record, counted=found.counted):
+        yield from _hung(word, _spoken(phrase))
+    for phrase in found.remarks:
+        yield from _hung("NOTE", _spoken(phrase))
+
+
+def _spoken(phrase: Phrase) -> str:
+    return phrase.escaped(terminal).localized()
+
+
+def _hung(word: str, text: str) -> list[str]:
+    """`text` wrapped beside a word of six cells."""
+    lines = wrap(text, screen_width() - 8)
+    return [f"{word if number == 0 else '':<8}{line}" for number, line in enumerate(lines)]
+
+
+def _next(
+    model: str,
+    settings: tuple[str, ...],
+    inputs: list[str] | tuple[str, ...],
+    found: Inspection,
+    depth: int | None,
+) -> Iterator[str]:
+    """What can be asked of this network next."""
+    from netwright.report.layer_lines import fitting_depth
+
+    words = ["netwright", "inspect", model, *settings]
+    words += [part for each in inputs for part in ("--input", each)]
+    shown = fitting_depth(found.record) if depth is None else depth
+    deepest = max((row.depth for row in found.rows), default=0)
+    if shown < deepest:
+        yield shlex.join([*words, "--depth", str(shown + 1)])
+    yield shlex.join([*words, "--training"])
