@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from netwright.arithmetic import field_rows
-from netwright.arithmetic.field_forms import (
+from netwright.arithmetic.sight import row_sets
+from netwright.arithmetic.sight.forms import (
     NOTHING,
     Form,
     Periodic,
@@ -25,8 +25,8 @@ from netwright.arithmetic.field_forms import (
     constant,
     regular,
 )
-from netwright.arithmetic.field_rows import Rows
-from netwright.arithmetic.field_taps import Table, Taps, repeats
+from netwright.arithmetic.sight.reading import Table, Taps, repeats
+from netwright.arithmetic.sight.row_sets import Rows
 
 MISALIGNED = "paths with different advance meet: their fields drift apart"
 GLOBAL_MEETS = "a part that sees the same everywhere meets one that moves"
@@ -146,7 +146,7 @@ def reduced(view: AxisView, factors: Sequence[int], sizes: Sequence[int]) -> Axi
     if kept:
         return AxisView(kept, held, low, high, view.size)
     seen = held.reach()
-    return everywhere(view, None if seen is None else field_rows.hull(*seen), sizes)
+    return everywhere(view, None if seen is None else row_sets.hull(*seen), sizes)
 
 
 def union(one: AxisView, two: AxisView, sizes: Sequence[int]) -> AxisView:

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from netwright.arithmetic import field_rows
-from netwright.arithmetic.field_rows import Rows
-from netwright.arithmetic.field_taps import Table, Taps
+from netwright.arithmetic.sight import row_sets
+from netwright.arithmetic.sight.reading import Table, Taps
+from netwright.arithmetic.sight.row_sets import Rows
 from netwright.records.arrays import Array
 
 # More phases than this, as after twenty unlike resizes, are held as rows of each unit.
@@ -38,7 +38,7 @@ class Periodic:
 
     def at(self, unit: int) -> Rows | None:
         round_, phase = divmod(unit, len(self.phases))
-        return field_rows.moved(self.phases[phase], round_ * self.advance)
+        return row_sets.moved(self.phases[phase], round_ * self.advance)
 
     def reach(self, units: int) -> tuple[int, int] | None:
         """First and last row that units 0 .. units - 1 see together; None for no row."""
@@ -67,7 +67,7 @@ class Periodic:
             return self
         advance = self.advance
         if kernel > 1:
-            only = field_rows.repeated(only, dilation * advance, kernel)
+            only = row_sets.repeated(only, dilation * advance, kernel)
         if before:
             by = before * advance
             only = (only[0] - by, only[1] - by, only[2])
@@ -83,7 +83,7 @@ class Periodic:
                 seen: Rows | None = None
                 for first, step, count in runs:
                     at = turn * taps.advance + first
-                    seen = field_rows.joined(seen, self.seen_by(at, step, count))
+                    seen = row_sets.joined(seen, self.seen_by(at, step, count))
                 phases.append(seen)
         moved = rounds * taps.advance * self.advance
         return _shortest(moved // period, tuple(phases), self.why or why)
@@ -98,7 +98,7 @@ class Periodic:
             if rows is not None:
                 copies = -(-(count - offset) // turns)
                 further = turns * step // period * self.advance
-                seen = field_rows.joined(seen, field_rows.repeated(rows, further, copies))
+                seen = row_sets.joined(seen, row_sets.repeated(rows, further, copies))
         return seen
 
     def joined(self, other: Periodic, why: str = "") -> Periodic | None:
@@ -107,13 +107,13 @@ class Periodic:
         if len(one) == 1 and len(two) == 1:
             if self.advance != other.advance:
                 return None
-            return Periodic(self.advance, (field_rows.joined(one[0], two[0]),), self.why)
+            return Periodic(self.advance, (row_sets.joined(one[0], two[0]),), self.why)
         if self.advance * len(two) != other.advance * len(one):
             return None
         period = math.lcm(len(one), len(two))
         if period > _MOST_PHASES:
             return None
-        phases = tuple(field_rows.joined(self.at(u), other.at(u)) for u in range(period))
+        phases = tuple(row_sets.joined(self.at(u), other.at(u)) for u in range(period))
         return _shortest(period // len(one) * self.advance, phases, self.why or other.why or why)
 
     def spread_out(self, units: int, why: str = "") -> Varying:
@@ -196,7 +196,7 @@ def regular(form: Varying) -> Form:
     if lo.ndim == 1 and len(lo) > 1 and (lo <= hi).all():
         step = int(lo[1] - lo[0])
         if (np.diff(lo) == step).all() and (np.diff(hi) == step).all():
-            return Periodic(step, (field_rows.hull(int(lo[0]), int(hi[0])),))
+            return Periodic(step, (row_sets.hull(int(lo[0]), int(hi[0])),))
     return form
 
 
@@ -212,9 +212,7 @@ def _shortest(advance: int, phases: tuple[Rows | None, ...], why: str) -> Period
         if rest or advance % turns:
             continue
         step = advance // turns
-        if all(
-            field_rows.moved(phases[r], step) == phases[r + short] for r in range(period - short)
-        ):
+        if all(row_sets.moved(phases[r], step) == phases[r + short] for r in range(period - short)):
             return Periodic(step, phases[:short], why if short > 1 else "")
     return Periodic(advance, phases, why)
 
