@@ -24,7 +24,8 @@ fill:#1a1d21;font-variant-numeric:tabular-nums}
 .nw-drawing .pin{stroke:#5b626b;stroke-width:1;stroke-dasharray:1.5 3}
 .nw-drawing .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
 .nw-drawing .line.train{stroke:#0068ab}.nw-drawing .line.val{stroke:#b84a00}
-.nw-drawing .dot.train{fill:#0068ab;fill-opacity:.35}.nw-drawing text.val{fill:#b84a00}
+.nw-drawing .dot.train{fill:#0068ab;fill-opacity:.35}
+.nw-drawing .dot.val{fill:#b84a00;fill-opacity:.35}.nw-drawing text.val{fill:#b84a00}
 """.strip()
 
 
