@@ -22,6 +22,7 @@ from netwright.augment import AUGMENTATIONS
 from netwright.core.config import Setting, settings_of, show
 from netwright.core.registry import Entry
 from netwright.data.sources import SOURCES
+from netwright.doctor.conditions import CONDITIONS
 from netwright.export.formats import FORMATS
 from netwright.inspection.outline import outline
 from netwright.models import MODELS
@@ -35,7 +36,10 @@ from netwright.optim.optimizers import OPTIMIZERS
 from netwright.optim.schedules import SCHEDULES
 from netwright.tasks import TASKS
 
-HEADINGS = ("What was new", "When to use it", "What goes wrong", "Source")
+HEADINGS = (
+    "What was new", "When to use it", "What goes wrong", "Source",
+    "Why it hurts", "Evidence", "Would be wrong if", "Not to be confused with", "Treatment",
+)  # fmt: skip
 
 Column = Callable[[Entry[Any]], str]
 
@@ -51,6 +55,7 @@ class Family:
     package: str
     leaves: Iterable[Entry[Any]]
     columns: Mapping[str, Column]
+    how: str = "Chosen with"
 
 
 def families() -> tuple[Family, ...]:
@@ -178,6 +183,20 @@ def families() -> tuple[Family, ...]:
             columns={"file": _fact("suffix"), "runs in": _fact("runtime")},
         ),
         Family(
+            title="Conditions",
+            page="conditions",
+            how="Looked for with",
+            chosen="netwright inspect MODEL",
+            prefix="",
+            package="netwright.doctor.conditions",
+            leaves=CONDITIONS,
+            columns={
+                "can be proved": _fact("when"),
+                "treated among": _fact("group"),
+                "at worst a": _fact("severity"),
+            },
+        ),
+        Family(
             title="Activations",
             page="activations",
             chosen="model.act=NAME",
@@ -218,7 +237,7 @@ def index() -> str:
         page = f"families/{family.page}.md"
         names = [f"[{each.name}]({page}#{each.name})" for each in family.leaves]
         lines += ["", f"## [{family.title}]({page})", ""]
-        lines += [f"Chosen with `{family.chosen}`.", "", " · ".join(names)]
+        lines += [f"{family.how} `{family.chosen}`.", "", " · ".join(names)]
     return "\n".join(lines) + "\n"
 
 
@@ -229,7 +248,7 @@ def page(family: Family) -> str:
     lines = [
         f"# {family.title}",
         "",
-        f"Chosen with `{family.chosen}`. [All families](../families.md) · "
+        f"{family.how} `{family.chosen}`. [All families](../families.md) · "
         "[all settings](../settings.md)",
         "",
         about,

@@ -29,9 +29,11 @@ CHOSEN: Mapping[str, tuple[str, str]] = {
     "augmentations": ("netwright train DATA aug.{name}={value}", "aug."),
     "tasks": ("netwright train DATA task={name}", ""),
     "formats": ("netwright export RUN FILE --format {name}", ""),
+    "conditions": ("netwright inspect MODEL", ""),
     "recipes": ("netwright train --config {name}", ""),
 }
-"""By family: how a leaf is chosen, and what stands before the names of its settings."""
+"""By family: how a leaf is chosen (a condition: looked for), and what stands before the names of
+its settings."""
 
 
 def leaf_page(family: str, entry: Entry[Any]) -> list[str]:
@@ -48,7 +50,8 @@ def leaf_page(family: str, entry: Entry[Any]) -> list[str]:
     settings = settings_of(entry.options) if entry.options is not None else []
     if settings:
         lines += ["", say("Settings"), *_indented(_settings(family, settings))]
-    return [*lines, "", say("Choose it"), f"  {chosen_with(family, entry)}"]
+    last = say("Look for it") if family == "conditions" else say("Choose it")
+    return [*lines, "", last, f"  {chosen_with(family, entry)}"]
 
 
 def leaf_document(family: str, entry: Entry[Any]) -> dict[str, Any]:
@@ -149,6 +152,10 @@ _LABELS = {
     "metric": "judged by",
     "watches": "watches",
     "order": "place among the others",
+    "when": "can be proved",
+    "group": "treated among",
+    "severity": "at worst a",
+    "yields_to": "yields to",
 }
 """What facts are called on a page; one that is not here is called as its leaf calls it."""
 
@@ -162,7 +169,7 @@ def _fact(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, tuple) and value and all(isinstance(each, int) for each in value):
         return "x".join(map(str, value))  # as --input is written
-    return show(value)
+    return show(say(value) if isinstance(value, str) and value else value)
 
 
 def _indented(lines: Sequence[str]) -> list[str]:

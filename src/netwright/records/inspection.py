@@ -151,6 +151,8 @@ class InspectionRecord:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     """What the pass took."""
+    results: tuple[int, ...] = ()
+    """The operation that made each output; -1, -2, ... is an input that is handed on."""
 
     @property
     def params(self) -> int:

@@ -10,6 +10,7 @@ Each check raises `AssertionError` with a sentence that says what is owed.
 """
 
 from netwright.testing.augmentations import check_augmentation
+from netwright.testing.conditions import check_condition, check_finding
 from netwright.testing.initialisers import check_initialiser
 from netwright.testing.losses import check_loss
 from netwright.testing.models import check_model
@@ -19,6 +20,8 @@ from netwright.testing.schedules import check_schedule
 
 __all__ = [
     "check_augmentation",
+    "check_condition",
+    "check_finding",
     "check_initialiser",
     "check_loss",
     "check_model",

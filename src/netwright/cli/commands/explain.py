@@ -16,17 +16,22 @@ from netwright.core.registry import Registry
 
 RECIPES = "recipes"
 
+LIGHT = ("conditions",)
+"""Families that are read without torch, whose names no other family has: they are asked first."""
+
 
 @COMMANDS.register(
     "explain",
     group="Look up",
     usage="NAME [--family FAMILY]",
     about="NAME is a model, an adapter, a data set, an activation, a normalisation, a loss, an "
-    "initialiser, an optimizer, a schedule, an augmentation, a task, a format or a recipe. "
+    "initialiser, an optimizer, a schedule, an augmentation, a task, a format, a recipe or a "
+    "condition of the doctor. "
     "Where two families have the name, write it as FAMILY/NAME.",
     examples=(
         "netwright explain adamw",
         "netwright explain schedules/constant",
+        "netwright explain missing-nonlinearity",
         "netwright explain resnet18 --json",
     ),
 )
@@ -41,7 +46,8 @@ def explain(
 ) -> int:
     """Tell what a name stands for, with its settings."""
     wanted, name = _family(name, family)
-    known = {each: _names(each) for each in ([wanted] if wanted else [*FAMILIES, RECIPES])}
+    places = [wanted] if wanted else [each for each in LIGHT if name in _registry(each)]
+    known = {each: _names(each) for each in places or [*FAMILIES, RECIPES]}
     found = [each for each, names in known.items() if fold(name) in map(fold, names)]
     if not found:
         raise _unknown(name, known, wanted)
@@ -70,8 +76,11 @@ def _family(name: str, family: str | None) -> tuple[str | None, str]:
     if family is None:
         return None, name
     for each in (*FAMILIES, RECIPES):
-        kinds = {each, _registry(each).kind} if each in FAMILIES else {each, "recipe"}
-        if fold(family) in map(fold, kinds):
+        if fold(family) == each:
+            return each, name
+    for each in (*LIGHT, *FAMILIES, RECIPES):
+        kind = _registry(each).kind if each in FAMILIES else "recipe"
+        if fold(family) == fold(kind):
             return each, name
     raise UnknownNameError("family", family, [*FAMILIES, RECIPES])
 

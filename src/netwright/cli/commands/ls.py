@@ -28,6 +28,7 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "augmentations": ("netwright.augment", "AUGMENTATIONS"),
     "tasks": ("netwright.tasks", "TASKS"),
     "formats": ("netwright.export.formats", "FORMATS"),
+    "conditions": ("netwright.doctor.conditions", "CONDITIONS"),
 }
 """Where the registry of each family lives; it is imported only when the family is listed."""
 
@@ -39,7 +40,8 @@ LISTED = (*FAMILIES, "recipes", "runs")
     group="Look up",
     usage="FAMILY [QUERY]",
     about="FAMILY is one of models, adapters, data, activations, normalisations, losses, "
-    "initialisers, optimizers, schedules, augmentations, tasks, formats, recipes, runs. "
+    "initialisers, optimizers, schedules, augmentations, tasks, formats, conditions, recipes, "
+    "runs. "
     "QUERY is a part of a name or of its line.",
     examples=("netwright ls models resnet", "netwright ls runs", "netwright ls optimizers --json"),
 )

@@ -1,0 +1,104 @@
+"""Batch normalisation over a handful of values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._graph import BATCH_NORMS, Graph, layers_of, listed, named
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.inspection import InspectionRecord, Operation
+
+# The noise of a normalised value goes as the root of 1 / count: a quarter at 16.
+_FEWEST = 16
+
+
+@CONDITIONS.register(
+    "batchnorm-small-batch",
+    reads=InspectionRecord,
+    when="before the first step",
+    group="structure",
+    severity="warn",
+    yields_to=("tiny-feature-map",),
+)
+def batchnorm_small_batch(record: InspectionRecord) -> Iterator[Finding]:
+    """Batch normalisation takes its mean and spread from too few values.
+
+    Why it hurts: the mean and the spread are estimates, and their noise goes as one over the root
+    of the count. Of two values the normalised ones are +1 and -1, whatever they were; of one there
+    is no spread at all, and torch refuses.
+
+    Evidence: values a channel, batch x height x width, where the network was inspected in training
+    mode or with a batch of several. It is a warning at two values or fewer, where nothing of the
+    size of a value is left; a note below 16.
+
+    Would be wrong if: training uses a larger batch than the one inspected.
+
+    Not to be confused with: layer, group and instance normalisation, which do not look at the
+    batch; and with a frozen norm, which does not either.
+
+    Treatment: a larger batch, or group normalisation; both change the experiment: ask.
+
+    Source: Wu & He 2018, Group normalization.
+    """
+    graph = Graph(record)
+    few: list[tuple[Operation, int]] = []
+    for each in record.operations:
+        if each.name not in BATCH_NORMS or len(each.output) < 2:
+            continue
+        facts = graph.parameters(each)
+        frozen = bool(facts) and not any(fact.trainable for fact in facts)
+        count = each.output[0] * math.prod(each.output[2:])
+        if count < _FEWEST and not frozen and (each.output[0] > 1 or _in_training(record, each)):
+            few.append((each, count))
+    if not few:
+        return
+    worst, count = min(few, key=lambda pair: pair[1])
+    norms = [each for each, _ in few]
+    evidence = [
+        Evidence(
+            signal=Phrase("values a channel in {layer}, batch x places", layer=named(worst)),
+            value=count,
+            threshold=_FEWEST,
+            layer=worst.layer,
+        )
+    ]
+    if count <= 2:
+        evidence.append(
+            Evidence(
+                signal=Phrase("different sizes a normalised value can have"),
+                value=1 if count == 2 else 0,
+                baseline=worst.output[0] * 8,
+                witness="harm",
+            )
+        )
+    yield Finding(
+        name="batchnorm-small-batch",
+        severity="warn" if count <= 2 else "note",
+        layers=layers_of(norms),
+        what=Phrase(
+            "{layers}: batch normalisation over {count} values a channel",
+            layers=listed([named(each) for each in norms]),
+            count=count,
+        ),
+        evidence=tuple(evidence),
+        formula="noise of a normalised value ~ 1 / sqrt(batch x height x width)",
+        cause=Phrase("The batch has {batch} samples, and the map {places} places.",
+                     batch=worst.output[0], places=math.prod(worst.output[2:])),
+        wrong_if=Phrase("training uses a larger batch than the one inspected"),
+        treatments=(
+            Treatment(
+                name="larger-batch",
+                grade="ask",
+                why=Phrase("Take larger batches, or group normalisation (model.norm=group)."),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _in_training(record: InspectionRecord, operation: Operation) -> bool:
+    return any(
+        each.name == operation.layer and each.training and each.leaf for each in record.layers
+    )

@@ -1,0 +1,115 @@
+"""A layer too narrow for the classes that come after it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._graph import WEIGHTED, Graph, features, named
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.inspection import InspectionRecord, Operation
+
+
+@CONDITIONS.register(
+    "bottleneck",
+    reads=InspectionRecord,
+    when="before the first step",
+    group="structure",
+    severity="note",
+)
+def bottleneck(record: InspectionRecord) -> Iterator[Finding]:
+    """All that the network knows passes through fewer numbers than the classes need.
+
+    Why it hurts: m units that are on or off have 2^m patterns. With fewer than log2 C of them
+    two of C classes share one, and only their sizes can tell the two apart; the logits lie in a
+    space of m dimensions.
+
+    Evidence: the narrowest result of a layer that every path from the input to the output passes,
+    in numbers a sample, against log2 of the outputs.
+
+    Would be wrong if: the rank of this layer's features over the data is enough, and a linear
+    classifier on what comes before it does no better than one behind it.
+
+    Not to be confused with: the code of an autoencoder, whose output is as large as its input; a
+    narrow branch beside others (squeeze-and-excitation, bottleneck blocks).
+
+    Treatment: more units in that layer; ask.
+    """
+    graph = Graph(record)
+    if len(record.outputs) != 1 or len(graph.results) != 1 or len(record.outputs[0]) != 2:
+        return
+    classes = record.outputs[0][1]
+    widths = [features(shape) for shape in record.inputs]
+    if classes < 3 or not widths or classes == sum(widths):
+        return
+    needed = math.log2(classes)
+    end = graph.results[0]
+    narrow = [
+        each
+        for each in _passes_of_all(graph)
+        if each.name in WEIGHTED and each.number < end and features(each.output) < needed
+    ]
+    narrow = [each for each in narrow if any(_later(graph, each))]
+    if not narrow or sum(widths) < needed:
+        return
+    worst = min(narrow, key=lambda each: features(each.output))
+    width = features(worst.output)
+    yield Finding(
+        name="bottleneck",
+        severity="note",
+        layers=(worst.layer,),
+        what=Phrase(
+            "{layer} passes {width} numbers on, and {classes} classes come after it",
+            layer=named(worst),
+            width=width,
+            classes=classes,
+        ),
+        evidence=(
+            Evidence(
+                signal=Phrase("numbers a sample behind {layer}", layer=named(worst)),
+                value=width,
+                threshold=round(needed, 2),
+                layer=worst.layer,
+            ),
+            Evidence(
+                signal=Phrase("dimensions of the space that the logits lie in, at most"),
+                value=width,
+                baseline=classes - 1,
+            ),
+        ),
+        formula=f"{width} < log2({classes}) = {needed:.2f}",
+        cause=Phrase("Every path from the input to the output passes this layer."),
+        wrong_if=Phrase("a linear classifier before this layer does no better than one behind it"),
+        treatments=(
+            Treatment(
+                name="widen",
+                grade="ask",
+                why=Phrase("Give the layer at least as many units as there are classes."),
+            ),
+        ),
+    )
+
+
+def _passes_of_all(graph: Graph) -> Iterator[Operation]:
+    """The operations that every path from the input to the output passes: no edge leaps them."""
+    reach = -1  # the last operation that reads something made before this one
+    ends = {
+        number: max((each.number for each in readers if each.number in graph.live), default=number)
+        for number, readers in graph.readers.items()
+    }
+    reach = max((end for number, end in ends.items() if number < 0), default=-1)
+    for each in graph.operations:
+        if each.number not in graph.live or each.number not in graph.reached:
+            continue
+        if reach <= each.number:
+            yield each
+        reach = max(reach, ends.get(each.number, each.number))
+
+
+def _later(graph: Graph, operation: Operation) -> Iterator[bool]:
+    """Whether a layer with weights comes after it."""
+    for each in graph.operations:
+        if each.number > operation.number and each.name in WEIGHTED and each.number in graph.live:
+            yield True

@@ -1,0 +1,109 @@
+"""A few parameters that are not trained, in the midst of those that are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._graph import listed
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.inspection import InspectionRecord, ParameterFact
+
+# Who trains less than half is adapting a network on purpose: a new head, LoRA, prompts.
+_MOSTLY_TRAINED = 0.5
+
+
+@CONDITIONS.register(
+    "frozen-parameters",
+    reads=InspectionRecord,
+    when="before the first step",
+    group="wiring",
+    severity="note",
+)
+def frozen_parameters(record: InspectionRecord) -> Iterator[Finding]:
+    """Parameters are frozen where nothing says transfer learning.
+
+    Why it hurts: what does not ask for a gradient keeps its first, random values, while the rest
+    is trained round it.
+
+    Evidence: the frozen parameters by module, among a majority that is trained; something before
+    them is trained as well. All of these are taken for intent and left alone: a network frozen
+    whole; a frozen front (a backbone under a new head); more frozen than trained (adapters); frozen
+    norms; one fixed tensor in a module that has no other (a filter, a table of positions).
+
+    Would be wrong if: the layer was frozen on purpose.
+
+    Not to be confused with: a layer whose rate is 0, which the optimizer knows and the network
+    does not.
+
+    Treatment: requires_grad_(True), if it was not meant: ask.
+    """
+    used = [each for each in record.parameters if each.used]
+    frozen = [each for each in used if not each.trainable]
+    total = sum(each.numel for each in used)
+    if not frozen or sum(e.numel for e in frozen) >= (1 - _MOSTLY_TRAINED) * total:
+        return
+    order = _first_use(record)
+    first_trained = min(
+        (order.get(path, 0) for each in used if each.trainable for path in each.paths), default=0
+    )
+    odd = [
+        each
+        for each in frozen
+        if not _is_of_a_norm(each, record)
+        and not _is_alone(each, record)
+        and max(order.get(path, 0) for path in each.paths) > first_trained
+    ]
+    if not odd:
+        return
+    owners = list(dict.fromkeys(each.paths[0].rpartition(".")[0] for each in odd))
+    yield Finding(
+        name="frozen-parameters",
+        severity="note",
+        layers=tuple(owners),
+        what=Phrase("{layers} is frozen while what lies before it is trained",
+                    layers=listed([each or "(model)" for each in owners])),
+        evidence=(
+            Evidence(
+                signal=Phrase("frozen parameters, of {all}", all=total),
+                value=sum(each.numel for each in odd),
+                baseline=0,
+            ),
+            Evidence(
+                signal=Phrase("share of the network that is trained"),
+                value=1 - sum(each.numel for each in frozen) / total,
+                threshold=_MOSTLY_TRAINED,
+                unit="share",
+            ),
+        ),
+        cause=Phrase("requires_grad is False on these parameters."),
+        wrong_if=Phrase("they were frozen on purpose"),
+        treatments=(
+            Treatment(
+                name="unfreeze",
+                grade="ask",
+                why=Phrase("Call requires_grad_(True) on them before the optimizer is made."),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _first_use(record: InspectionRecord) -> dict[str, int]:
+    order: dict[str, int] = {}
+    for each in record.operations:
+        for path in each.weights:
+            order.setdefault(path, each.number)
+    return order
+
+
+def _is_of_a_norm(parameter: ParameterFact, record: InspectionRecord) -> bool:
+    readers = [e.name for e in record.operations if not set(e.weights).isdisjoint(parameter.paths)]
+    return bool(readers) and all("norm" in name for name in readers)
+
+
+def _is_alone(parameter: ParameterFact, record: InspectionRecord) -> bool:
+    """The only parameter of its module: a fixed filter, a table."""
+    owner = parameter.paths[0].rpartition(".")[0]
+    family = [e for e in record.parameters if e.paths[0].rpartition(".")[0] == owner]
+    return len(family) == 1

@@ -1,0 +1,221 @@
+"""Two linear maps with nothing between them: together they are one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._graph import (
+    AVERAGES,
+    BATCH_NORMS,
+    CONVOLUTIONS,
+    LINEAR,
+    WEIGHTED,
+    Graph,
+    is_dense,
+    is_view,
+    listed,
+    named,
+)
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.inspection import InspectionRecord, Operation
+
+# What is affine in its one input, whatever that is; a name that is not here may be anything.
+_AFFINE = WEIGHTED | BATCH_NORMS | AVERAGES | {
+    "add", "sub", "neg", "cat", "concat", "stack", "sum", "pad", "chunk", "split", "getitem",
+    "select", "narrow", "unbind", "flip", "roll", "pixel_shuffle", "pixel_unshuffle", "unfold",
+}  # fmt: skip
+
+
+@CONDITIONS.register(
+    "missing-nonlinearity",
+    reads=InspectionRecord,
+    when="before the first step",
+    group="structure",
+    severity="warn",
+)
+def missing_nonlinearity(record: InspectionRecord) -> Iterator[Finding]:
+    """Two linear maps follow each other with no activation between them.
+
+    Why it hurts: B(Ax) = (BA)x: the two compute what one map computes. The depth is there in the
+    table and in the time of a step, not in what the network can express.
+
+    Evidence: the graph. Between the two lies nothing but views, dropout, averages and batch
+    normalisation, which is affine for one image; nobody else reads what lies between; the middle
+    is not narrower than both ends. It is a warning where one map needs no more weights than the
+    two, and where the whole network is affine in its input; else a note.
+
+    Would be wrong if: a function that the inspection does not see acts between the two.
+
+    Not to be confused with: a narrow middle (the linear bottleneck of MobileNetV2, low-rank
+    factors, LoRA), depthwise before pointwise, 1xk before kx1: factors that save weights, and are
+    left alone. Nor with two maps that meet in a sum or a concatenation.
+
+    Treatment: an activation between the two; it changes the experiment: ask.
+
+    Source: Sandler et al. 2018, MobileNetV2, on where no activation belongs.
+    """
+    graph = Graph(record)
+    maps = [e for e in record.operations if e.name in WEIGHTED and e.number in graph.reached]
+    whole = [e for e in maps if e.number in graph.live]
+    deep = [e for e in whole if any(_above(graph, e, other) for other in whole)]
+    if deep and all(_is_affine(graph, e) for e in record.operations if e.number in graph.live):
+        yield _affine_network(whole)
+        return
+    for second in maps:
+        first, between = graph.before(second, _passes)
+        if first is not None and _is_mergeable(graph, first, second):
+            averaged = any(each.name in AVERAGES for each in between)
+            yield _pair(graph, first, second, averaged=averaged)
+
+
+def _passes(operation: Operation) -> bool:
+    return is_view(operation) or operation.name in AVERAGES | BATCH_NORMS
+
+
+def _is_mergeable(graph: Graph, first: Operation, second: Operation) -> bool:
+    """Whether the two are dense maps, and the middle is not narrower than both ends."""
+    if second.name in CONVOLUTIONS:
+        if not (is_dense(first) and is_dense(second)) or _factors_axes(graph, first, second):
+            return False
+    elif second.name not in LINEAR or not (first.name in LINEAR or is_dense(first)):
+        return False
+    start, middle, _ = graph.channels(first)
+    end = graph.channels(second)[1]
+    return middle > 0 and middle >= min(start, end)
+
+
+def _factors_axes(graph: Graph, first: Operation, second: Operation) -> bool:
+    """1xk before kx1: no axis on which both are wider than 1, and both are wide somewhere."""
+    one, two = graph.kernel(first), graph.kernel(second)
+    if not one or len(one) != len(two):
+        return True
+    apart = all(min(pair) == 1 for pair in zip(one, two, strict=True))
+    return apart and max(one) > 1 and max(two) > 1
+
+
+def _weights_of_one(
+    graph: Graph, first: Operation, second: Operation, *, averaged: bool
+) -> int | None:
+    """The weights of the one map that does what both do; None where it is not of their kind."""
+    (start, middle, _), end = graph.channels(first), graph.channels(second)[1]
+    if first.name in LINEAR:
+        return start * end
+    if second.name in LINEAR:  # the same kernels, with other output channels, then the average
+        return _numel(graph, first) // middle * end if averaged else None
+    one, two = graph.windows(first), graph.windows(second)
+    if averaged or len(one) != len(two):
+        return None
+    sides = (a.span + (b.span - 1) * a.stride for a, b in zip(one, two, strict=True))
+    return start * end * math.prod(sides)
+
+
+def _numel(graph: Graph, operation: Operation) -> int:
+    weight = graph.weight(operation)
+    if weight is not None:
+        return weight.numel
+    start, end, groups = graph.channels(operation)
+    return start * end * math.prod(graph.kernel(operation)) // max(1, groups)
+
+
+def _pair(graph: Graph, first: Operation, second: Operation, *, averaged: bool) -> Finding:
+    start, middle, _ = graph.channels(first)
+    end = graph.channels(second)[1]
+    both = _numel(graph, first) + _numel(graph, second)
+    one = _weights_of_one(graph, first, second, averaged=averaged)
+    evidence = [
+        Evidence(
+            signal=Phrase(
+                "activations between {first} and {second}", first=named(first), second=named(second)
+            ),
+            value=0,
+            baseline=1,
+        )
+    ]
+    if one is not None and one <= both:
+        evidence.append(
+            Evidence(
+                signal=Phrase("weights of the two, and of the one map that does the same"),
+                value=both,
+                baseline=one,
+                witness="harm",
+            )
+        )
+    return Finding(
+        name="missing-nonlinearity",
+        severity="warn" if len(evidence) > 1 else "note",
+        layers=(first.layer, second.layer),
+        what=Phrase(
+            "{first} and {second} follow each other with no activation between them",
+            first=named(first),
+            second=named(second),
+        ),
+        evidence=tuple(evidence),
+        formula=f"B(Ax) = (BA)x, {start} to {middle} to {end}",
+        cause=Phrase(
+            "Two linear maps in a row are one, and the {middle} channels between are not fewer "
+            "than {least} at the narrower end.",
+            middle=middle,
+            least=min(start, end),
+        ),
+        wrong_if=Phrase("a function that the inspection does not see acts between the two"),
+        treatments=(_ACTIVATION,),
+    )
+
+
+def _affine_network(maps: list[Operation]) -> Finding:
+    names = listed([named(each) for each in maps])
+    return Finding(
+        name="missing-nonlinearity",
+        severity="warn",
+        layers=tuple(dict.fromkeys(each.layer for each in maps)),
+        what=Phrase("The whole network is one linear map: nothing in it is non-linear"),
+        evidence=(
+            Evidence(
+                signal=Phrase("non-linear operations from the input to the output"),
+                value=0,
+                baseline=1,
+            ),
+            Evidence(
+                signal=Phrase("layers with weights, which do what one layer does: {names}",
+                              names=names),
+                value=len(maps),
+                baseline=1,
+                witness="harm",
+            ),
+        ),
+        formula="f(a) + f(b) = 2 f((a + b) / 2)",
+        cause=Phrase("Linear maps, one after the other, are one linear map."),
+        wrong_if=Phrase("f(a) + f(b) differs from 2 f((a + b) / 2) for two images a and b"),
+        treatments=(_ACTIVATION,),
+    )  # fmt: skip
+
+
+_ACTIVATION = Treatment(
+    name="insert-activation",
+    grade="ask",
+    why=Phrase("Put an activation such as nn.ReLU() between the two."),
+)
+
+
+def _above(graph: Graph, second: Operation, first: Operation) -> bool:
+    """Whether `second` reads, through affine operations, what `first` made."""
+    waiting, seen = list(graph.data(second)), set()
+    while waiting:
+        number = waiting.pop()
+        if number == first.number:
+            return True
+        made = graph.get(number)
+        if made is None or number in seen or number < first.number:
+            continue
+        seen.add(number)
+        waiting += graph.data(made)
+    return False
+
+
+def _is_affine(graph: Graph, operation: Operation) -> bool:
+    if operation.number not in graph.reached:
+        return True
+    return operation.ruled and (is_view(operation) or operation.name in _AFFINE)

@@ -1,0 +1,66 @@
+"""Parameters that no operation reads: they are stored, and never trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._graph import listed
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.inspection import InspectionRecord
+
+
+@CONDITIONS.register(
+    "unused-parameters",
+    reads=InspectionRecord,
+    when="before the first step",
+    group="wiring",
+    severity="note",
+)
+def unused_parameters(record: InspectionRecord) -> Iterator[Finding]:
+    """The network holds parameters that its forward pass does not read.
+
+    Why it hurts: they keep their first values for ever. Training on several devices stops over
+    them (DistributedDataParallel waits for their gradients), and a layer that was meant to run
+    does not.
+
+    Evidence: the parameters that ask for a gradient and that no operation of the pass read, by
+    the path of their module.
+
+    Would be wrong if: they run in another mode or on another branch: heads that only training
+    uses, experts that this input did not choose.
+
+    Not to be confused with: frozen parameters, which are read and not trained.
+
+    Treatment: call the module in forward, or take it out: only a person knows which.
+    """
+    unused = [each for each in record.unused if each.trainable]
+    if not unused:
+        return
+    owners = list(dict.fromkeys(each.paths[0].rpartition(".")[0] for each in unused))
+    count = sum(each.numel for each in unused)
+    shown = listed([each or each_path for each, each_path in zip(
+        owners, (each.paths[0] for each in unused), strict=False)])  # fmt: skip
+    yield Finding(
+        name="unused-parameters",
+        severity="note",
+        layers=tuple(owners),
+        what=Phrase("Nothing reads the parameters of {layers}", layers=shown),
+        evidence=(
+            Evidence(
+                signal=Phrase("parameters that no operation read, of {all}", all=record.params),
+                value=count,
+                baseline=0,
+            ),
+        ),
+        cause=Phrase("They are registered in the network, and forward does not use them."),
+        wrong_if=Phrase("they are used in another mode, or for another input"),
+        treatments=(
+            Treatment(
+                name="use-or-remove",
+                grade="advice",
+                why=Phrase("Call these modules in forward, or take them out of the network."),
+            ),
+        ),
+    )
