@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from netwright.core.errors import SettingError, nearest
+from netwright.records.initial_state import InitialState
+from netwright.tasks.first_images import first_images
 from netwright.tasks.inspectable import find_inspectable
 from netwright.tasks.inspecting import Inspection, inspect_found
 
@@ -46,7 +48,24 @@ def inspect_asked(
     found = find_inspectable(model, options=options, sample=first, trust_code=trust_code)
     if not samples and found.sample is not None:
         samples = [(found.sample, torch.float32)]
-    return inspect_found(found, [_sample(size, dtype, batch) for size, dtype in samples])
+    return inspect_found(found, [_batch(size, dtype, batch) for size, dtype in samples])
+
+
+def initial_asked(found: Inspection, data: str) -> InitialState:
+    """The initial state on images of `data`, or on `noise`."""
+    if data == "noise":
+        return found.initial_state()
+    if not found.record.inputs or len(found.record.inputs[0]) != 4:
+        raise SettingError(
+            "{model} takes no images: its start can be looked at on noise.",
+            hint="--initial noise",
+            model=found.record.model or found.record.kind,
+        )
+    images, target = first_images(data, found.record.inputs[0][1:])
+    classes = found.outputs[0][-1] if found.outputs and len(found.outputs[0]) == 2 else 0
+    if int(target.max()) >= classes:  # its loss is not one over these classes
+        return found.initial_state(images)
+    return found.initial_state(images, target)
 
 
 def parse_input(text: str) -> tuple[tuple[int, ...], torch.dtype]:
@@ -84,6 +103,10 @@ def parse_input(text: str) -> tuple[tuple[int, ...], torch.dtype]:
     return sizes, DTYPES[kind]
 
 
-def _sample(sizes: tuple[int, ...], dtype: torch.dtype, batch: int) -> torch.Tensor:
-    """A batch of zeros that takes the memory of one number, however large it is."""
-    return torch.zeros((), dtype=dtype).expand(batch, *sizes)
+def _batch(sizes: tuple[int, ...], dtype: torch.dtype, batch: int) -> Any:
+    """One sample's shape as it is; a batch of several, or of another type, as a tensor: zeros
+    where they cost nothing, else without values."""
+    if batch == 1 and dtype == torch.float32:
+        return sizes
+    device = "cpu" if batch * math.prod(sizes) <= 2**22 else "meta"
+    return torch.zeros((batch, *sizes), dtype=dtype, device=device)

@@ -28,6 +28,7 @@ from netwright.models import MODELS
 from netwright.models.weights.fitting import fit_module
 from netwright.models.weights.reading import read_weights_file
 from netwright.nn.stem import SMALL_BELOW
+from netwright.optim.untouched import untouched
 from netwright.records.run import Run, find_run, is_run, runs_root
 from netwright.records.seeds import answering
 from netwright.tasks.architectures import (
@@ -59,6 +60,13 @@ class Inspectable:
     sample: Shape | None = None
     outline: Callable[[], nn.Module] | None = None
     notes: tuple[Phrase, ...] = ()
+
+
+def drawn(make: Callable[[], nn.Module]) -> nn.Module:
+    """The network with weights drawn from seed 0; the random states of the caller stay."""
+    with untouched():
+        torch.manual_seed(0)
+        return make()
 
 
 def find_inspectable(
@@ -234,7 +242,7 @@ def _of_weights(path: Path, options: Mapping[str, Any], sample: Shape | None) ->
     sides = tuple(size) if len(size) == 2 else tuple(facts["input"][1:])
     found = _registered(name, {**given, **options}, sample or (channels, *sides))
     if "num_classes" not in options:
-        with torch.device("meta"):
+        with untouched(), torch.device("meta"):
             fitted = fit_module(found.make(), tensors, num_classes=int(facts.get("classes", 10)))
         if fitted.given_classes:
             return _weighted(
@@ -286,7 +294,7 @@ def _of_factory(
             hint="Give --input, as in --input 3x224x224.",
             spec=spec,
         )
-    made = _called(factory, offered, options)
+    made = drawn(lambda: _called(factory, offered, options))
     return Inspectable(name=_brief(spec), make=lambda: made, sample=sample or _preferred(made))
 
 
@@ -313,7 +321,7 @@ def _on_meta(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
     """The same network without numbers in it: nothing is drawn and nothing is allocated."""
 
     def outline() -> nn.Module:
-        with torch.device("meta"):
+        with untouched(), torch.device("meta"):
             return make()
 
     return outline

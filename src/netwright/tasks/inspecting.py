@@ -8,25 +8,42 @@ from __future__ import annotations
 
 import functools
 import inspect as signatures
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from netwright.core.errors import SettingError, UnknownNameError, nearest
+from netwright.core.errors import SettingError, UnknownNameError
 from netwright.core.languages import Phrase
+from netwright.doctor.diagnosing import diagnose
+from netwright.inspection.initial_state import initial_state
+from netwright.inspection.initial_states import initial_states
+from netwright.inspection.inputs import with_samples
+from netwright.inspection.step_optimizer import OptimizerChoice
+from netwright.inspection.timing import measure as timed
+from netwright.inspection.timing import timing
 from netwright.inspection.tracing import trace
+from netwright.inspection.training_step import training_memory
+from netwright.records.findings import Finding
+from netwright.records.initial_state import InitialState
 from netwright.records.inspection import InspectedLayer, InspectionRecord, Shape
+from netwright.records.memory import TrainingMemory
+from netwright.records.timing import Timing
 from netwright.report import layer_html, layer_table
 from netwright.report.network_comparison import Comparison, compare
 from netwright.report.torch_summary import DEFAULT, torch_summary
-from netwright.tasks.inspectable import Inspectable, find_inspectable
+from netwright.tasks.inspectable import Inspectable, drawn, find_inspectable
 from netwright.tasks.inspected import Layer
 
 if TYPE_CHECKING:
     from netwright.report.drawing import Drawing
+
+
+_ZEROS = 2**22  # elements of an input given as a shape that are made, 16 MiB
+_BATCH = 16  # samples of noise where a network is to compute and no batch is given
 
 
 class Inspection:
@@ -44,20 +61,26 @@ class Inspection:
         self,
         record: InspectionRecord,
         *,
+        outline: nn.Module,
         network: Callable[[], nn.Module],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
+        drawn: tuple[bool, ...] = (),
         counted: int | None = None,
         remarks: Sequence[Phrase] = (),
     ) -> None:
-        """`network` gives the module with its weights, for what must compute."""
+        """`outline` is the module that was traced, perhaps without weights; `network` gives it
+        with them, for what must compute. `args` are whole batches; those that are `drawn` were
+        given as shapes."""
         self.record = record
         self.remarks = tuple(remarks)
         """What is to be said of how the network was made."""
         self.counted = counted
         """`sum(p.numel() for p in model.parameters())`, counted beside the pass."""
+        self._outline = outline
         self._network = network
         self._args = args
+        self._drawn = drawn or (False,) * len(args)
         self._kwargs = dict(kwargs)
 
     @property
@@ -98,6 +121,96 @@ class Inspection:
 
     def __len__(self) -> int:
         return len(self.record.layers)
+
+    @functools.cached_property
+    def memory(self) -> TrainingMemory:
+        """The memory and the products of a whole training step (SGD) on this input, traced when
+        it is first asked for."""
+        return self.training_memory()
+
+    def training_memory(
+        self, *, optimizer: OptimizerChoice = "sgd", loss: Callable[[Any], Tensor] | None = None
+    ) -> TrainingMemory:
+        """The same for another optimizer (`"momentum"`, `"adam"`, `"adamw"`, a class of
+        `torch.optim`, None) or loss, a function of the output that gives a scalar."""
+        return training_memory(
+            self._outline, self._args, self._kwargs, optimizer=optimizer, loss=loss
+        )
+
+    @functools.cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the conditions find in the record, the worst first."""
+        return diagnose(self.record)
+
+    def initial_state(
+        self,
+        batch: Any = None,
+        target: Tensor | None = None,
+        *,
+        loss: Callable[..., Tensor] | None = None,
+    ) -> InitialState:
+        """The signal and the gradient through the network with the weights it has, stage by
+        stage, with a verdict. `batch` is what it reads, normalised; without one, noise of unit
+        variance in the shape of this inspection's input. Nothing of the network changes."""
+        given = self._noise() if batch is None else batch
+        return initial_state(
+            self._network(), given, target, loss, name=self.record.model or self.record.kind
+        )
+
+    def initial_states(
+        self,
+        batch: Any = None,
+        target: Tensor | None = None,
+        *,
+        initialisers: Sequence[str] = (),
+        activations: Sequence[str] = (),
+        loss: Callable[..., Tensor] | None = None,
+    ) -> tuple[InitialState, ...]:
+        """The same for each activation and initialiser, on copies with fresh weights."""
+        return initial_states(
+            self._network(),
+            self._noise() if batch is None else batch,
+            initialisers=initialisers,
+            activations=activations,
+            target=target,
+            loss=loss,
+            name=self.record.model or self.record.kind,
+        )
+
+    def _noise(self) -> tuple[Any, ...]:
+        """Inputs as they were given, shapes and empty tensors filled with noise, in a batch that
+        statistics can be taken of."""
+        generator = torch.Generator().manual_seed(0)
+
+        def filled(value: Any, drawn: bool) -> Any:
+            if not isinstance(value, Tensor) or not (drawn or value.is_meta):
+                return value
+            shape = (max(_BATCH, value.shape[0]), *value.shape[1:]) if value.ndim else ()
+            if not value.is_floating_point():
+                return torch.zeros(shape, dtype=value.dtype)
+            return torch.randn(shape, generator=generator, dtype=value.dtype)
+
+        return tuple(filled(*each) for each in zip(self._args, self._drawn, strict=True))
+
+    def timing(self, *, measure: bool = False) -> Timing:
+        """Where the time of a forward pass goes on this machine, layer by layer: the roofline
+        estimate, with `measure` beside what it really took. The machine is measured once, in a
+        few seconds, and remembered under NETWRIGHT_HOME."""
+        model = self._network() if measure else self._outline
+        device = next((each.device for each in model.parameters()), torch.device("cpu"))
+        if device.type == "meta":
+            if measure:
+                raise SettingError(
+                    "{kind} has no weights with values: nothing can be run.",
+                    hint="Give a module that is not on the meta device.",
+                    kind=type(model).__name__,
+                )
+            device = torch.device("cpu")
+        estimated = timing(self.record, device=device)
+        if not measure:
+            return estimated
+        args = tuple(_materialised(each, device) for each in self._args)
+        return timed(model, args, self._kwargs, estimated=estimated)
 
     def table(self, depth: int | None = None, *, cells: int = 80) -> str:
         """The layers to `depth` as text, at most `cells` wide; None chooses what fits a screen."""
@@ -145,8 +258,11 @@ class Inspection:
         return draw(self.record, path, layer=layer, unit=unit, image=image)
 
     def to_json(self) -> dict[str, Any]:
-        """All facts and totals as what JSON can hold."""
-        return self.record.to_json()
+        """All facts, totals and findings as what JSON can hold."""
+        return {
+            **self.record.to_json(),
+            "findings": [each.to_json() for each in self.findings],
+        }
 
     def __str__(self) -> str:
         return self.table()
@@ -204,13 +320,16 @@ def inspect_module(
     remarks: Sequence[Phrase] = (),
 ) -> Inspection:
     """The inspection of a module; `network` gives it with weights where `model` has none."""
-    _check_call(model, args, kwargs)
-    record = trace(model, tuple(args), dict(kwargs), name=name)
+    given = _filled(args)
+    drawn = tuple(_is_shape(each) for each in args)
+    record = trace(model, given, dict(kwargs), name=name)
     counted = sum(each.numel() for each in model.parameters()) if _counts(model) else None
     return Inspection(
         record,
+        outline=model,
         network=network or (lambda: model),
-        args=tuple(args),
+        args=given,
+        drawn=drawn,
         kwargs=kwargs,
         counted=counted,
         remarks=remarks,
@@ -230,7 +349,7 @@ def inspect_found(
                 name=found.name,
             )
         args = (found.sample,)
-    network = functools.cache(found.make)
+    network = functools.cache(lambda: drawn(found.make))
     model = found.outline() if found.outline is not None else network()
     return inspect_module(
         model, args, kwargs or {}, name=found.name, network=network, remarks=found.notes
@@ -247,6 +366,35 @@ def _inspect_named(name: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -
     return inspect_found(found, inputs, kwargs)
 
 
+def _materialised(value: Any, device: torch.device) -> Any:
+    """A tensor on `device`, zeros in place of one without values."""
+    if not isinstance(value, Tensor):
+        return value
+    if value.is_meta:
+        return torch.zeros(value.shape, dtype=value.dtype, device=device)
+    return value.to(device)
+
+
+def _filled(args: Sequence[Any]) -> tuple[Any, ...]:
+    """`args` with a batch of one in place of each shape: zeros, for a network may branch on
+    values, but no more of them than cost nothing; a larger input has none."""
+
+    def filled(value: Any) -> Any:
+        if not _is_shape(value) or math.prod(value) > _ZEROS:
+            return value
+        return torch.zeros((1, *value))
+
+    return with_samples(tuple(filled(each) if _positive(each) else each for each in args))
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(type(each) is int for each in value)
+
+
+def _positive(value: Any) -> bool:
+    return _is_shape(value) and min(value) > 0  # else `with_samples` says what is wrong
+
+
 def _sample(inputs: Sequence[Any]) -> Shape | None:
     """The shape of one sample of the first input, where that is an image."""
     if not inputs:
@@ -254,43 +402,7 @@ def _sample(inputs: Sequence[Any]) -> Shape | None:
     first = inputs[0]
     if isinstance(first, torch.Tensor):
         return tuple(first.shape[1:])
-    if isinstance(first, tuple | list) and all(isinstance(each, int) for each in first):
-        return tuple(first)
-    return None
-
-
-def _check_call(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Whether `forward` can be called so at all: what is missing is said before anything runs."""
-    try:
-        signature = signatures.signature(model.forward)
-    except (TypeError, ValueError):  # a scripted or wrapped forward that does not tell
-        return
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        near = [nearest(name, signature.parameters) for name in kwargs]
-        raise SettingError(
-            "{kind}.forward{signature} cannot be called with {count} inputs{named}: {reason}.",
-            hint="Give an input for each argument: a tuple of ints is the shape of one sample "
-            "(--input on the command line), anything else is passed on."
-            if not any(near)
-            else "Nearest: {near}.",
-            kind=type(model).__name__,
-            signature=_brief(signature),
-            count=len(args),
-            named="".join(f", {name}" for name in kwargs),
-            reason=str(error),
-            near=", ".join(each[0] for each in near if each),
-        ) from error
-
-
-def _brief(signature: signatures.Signature) -> str:
-    """The names it takes, without their types."""
-    plain = [
-        each.replace(annotation=signatures.Parameter.empty)
-        for each in signature.parameters.values()
-    ]
-    return str(signatures.Signature(plain))
+    return tuple(first) if _is_shape(first) else None
 
 
 def _is_class(kind: type) -> SettingError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,17 +25,19 @@ if TYPE_CHECKING:  # at run time they bring torch, which --help must not
     "inspect",
     group="Look up",
     usage="MODEL [model.KEY=VALUE ...] [--input CxHxW]",
-    settings="how the network is built, such as model.stem=small model.num_classes=10",
+    settings="how the network is built, such as model.stem=small model.num_classes=10; "
+    "optim=adamw for --training",
     about="MODEL is a registered name, file.py:NAME, package.module:NAME, torchvision:NAME, "
     "timm:NAME, a run, or a .safetensors file with its recipe beside it. One pass without "
     "computing gives shapes, parameters, multiply-adds, memory and the receptive field of every "
     "layer. A registered network knows its own input; --input gives another, and stands once for "
-    "each input that forward takes.",
+    "each input that forward takes. --initial noise takes noise in place of images.",
     examples=(
         "netwright inspect resnet18",
         "netwright inspect resnet18 --input 3x32x32 model.stem=small",
         "netwright inspect resnet18 --versus mobilenet_v2",
-        "netwright inspect vgg16 --depth 2 --training",
+        "netwright inspect vgg16 --depth 2 --training --batch 8",
+        "netwright inspect lenet5 --initial digits",
         "netwright inspect lenet5 --picture lenet5.svg",
         "netwright inspect resnet18 --json | jq .totals",
     ),
@@ -59,6 +61,10 @@ def inspect(
         bool, Parameter(help="the memory and products of a whole training step")
     ] = False,
     time: Annotated[bool, Parameter(help="where time goes: estimated, and measured")] = False,
+    initial: Annotated[
+        str | None,
+        Parameter(metavar="DATA", help="signals and gradients at the start, on images of DATA"),
+    ] = None,
     picture: Annotated[
         str | None, Parameter(metavar="FILE", help="the graph, as FILE.svg or FILE.html")
     ] = None,
@@ -81,10 +87,8 @@ def inspect(
     place = _unit(unit) if unit is not None else None
     from netwright.tasks.asked import inspect_asked
 
-    options = _options(call.settings)
-    found = inspect_asked(
-        model, input or (), options=options, batch=batch, trust_code=trust_code
-    )
+    options, optimizer = _options(call.settings)
+    found = inspect_asked(model, input or (), options=options, batch=batch, trust_code=trust_code)
     document: dict[str, Any] = {**found.to_json()}
     lines = [*_table(found, depth), *_remarks(found)]
     if versus is not None:
@@ -92,6 +96,14 @@ def inspect(
         comparison = found.versus(other, depth=depth)
         document["versus"] = comparison.to_json()
         lines = comparison.table(cells=screen_width()).splitlines()
+    for name, section in (
+        ("training", _training(found, optimizer) if training else None),
+        ("timing", _timing(found) if time else None),
+        ("initial", _initial(found, initial) if initial is not None else None),
+    ):
+        if section is not None:
+            document[name] = section[0]
+            lines += ["", *section[1]]
     if picture is not None:
         found.picture(picture, layer=layer, unit=place, image=image)
         document["picture"] = picture
@@ -101,6 +113,35 @@ def inspect(
         for number, line in enumerate(_next(model, call.settings, input or (), found, depth)):
             call.note("" if number else "Next:", "{line}", line=line)
     return 0
+
+
+Section = tuple[dict[str, Any], list[str]]
+"""What an option adds: to the document, and to the lines."""
+
+
+def _training(found: Inspection, optimizer: str) -> Section:
+    from netwright.report.step_memory import step_memory
+
+    memory = found.training_memory(optimizer=optimizer)
+    first, *rest = step_memory(memory, found.record, cells=screen_width())
+    return memory.to_json(), [*wrap(first, screen_width()), *rest]
+
+
+def _timing(found: Inspection) -> Section:
+    from netwright.report.layer_times import layer_times
+
+    timing = found.timing(measure=True)
+    first, *rest = layer_times(timing, cells=screen_width())
+    return timing.to_json(), [*wrap(first, screen_width()), *rest]
+
+
+def _initial(found: Inspection, data: str) -> Section:
+    from netwright.report.initial_words import told
+    from netwright.tasks.asked import initial_asked
+
+    state = initial_asked(found, data)
+    lines = [line for each in told(state) for line in wrap(each, screen_width())]
+    return state.to_json(), lines
 
 
 def _check(depth: int | None, batch: int, picture: str | None) -> None:
@@ -142,11 +183,13 @@ def _unit(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def _options(settings: tuple[str, ...]) -> dict[str, Any]:
-    """The settings under `model.`, by the names they have there; others have no meaning here."""
+def _options(settings: tuple[str, ...]) -> tuple[dict[str, Any], str]:
+    """The settings under `model.`, by the names they have there, and the optimizer of a training
+    step; others have no meaning here."""
     from netwright.tasks.settings import tokens
 
     found = tokens(settings)
+    optimizer = str(found.pop("optim.name", found.pop("optim", "sgd")))
     for name in found:
         if not name.startswith("model."):
             raise SettingError(
@@ -154,7 +197,7 @@ def _options(settings: tuple[str, ...]) -> dict[str, Any]:
                 hint="Settings of the network begin with model. such as model.width=0.5.",
                 name=name,
             )
-    return {name.removeprefix("model."): value for name, value in found.items()}
+    return {name.removeprefix("model."): value for name, value in found.items()}, optimizer
 
 
 def _table(found: Inspection, depth: int | None) -> Iterator[str]:
@@ -174,6 +217,13 @@ def _remarks(found: Inspection) -> Iterator[str]:
         yield from _hung(word, _spoken(phrase))
     for phrase in found.remarks:
         yield from _hung("NOTE", _spoken(phrase))
+    for finding in found.findings:
+        said = [terminal(each) for each in finding.paragraphs()]
+        # A note says what and why; what may be a fault brings its numbers and what can be done.
+        shown = said if finding.severity != "note" else [said[0], _spoken(finding.cause)]
+        yield from _hung(finding.severity.upper(), f"{finding.name}  {shown[0]}")
+        for line in shown[1:]:
+            yield from _hung("", line)
 
 
 def _spoken(phrase: Phrase) -> str:
