@@ -102,7 +102,7 @@ class Listener:
                 entry.outputs = (_shape(output) if known is None else known.shape,)
                 entry.fields = ledger.axes_of(output)
             else:
-                results = list(tensors_in(_opened(output)))
+                results = list(tensors_in(opened(output)))
                 entry.outputs = tuple(_shape(each) for each in results)
                 if results:
                     entry.fields = ledger.axes_of(results[0])
@@ -111,11 +111,11 @@ class Listener:
         return call
 
     @contextlib.contextmanager
-    def on(self, modules: dict[nn.Module, str]) -> Iterator[None]:
+    def on(self, modules: list[tuple[nn.Module, str]]) -> Iterator[None]:
         """Listen to these modules (by their path) in the block."""
         before: list[tuple[dict[str, Any], Any]] = []
         try:
-            for module, path in modules.items():
+            for module, path in modules:
                 own = module.__dict__
                 before.append((own, own.get(_PLACE, _ABSENT)))
                 own[_PLACE] = self.ear(path, module)
@@ -148,10 +148,10 @@ def _shapes(ledger: Ledger, args: Any, kwargs: Any) -> tuple[Shape, ...]:
         known = ledger.known.get(id(args[0]))
         if known is not None:
             return (known.shape,)
-    return tuple(_shape(each) for each in tensors_in((_opened(args), _opened(kwargs))))
+    return tuple(_shape(each) for each in tensors_in((opened(args), opened(kwargs))))
 
 
-def _opened(value: Any) -> Any:
+def opened(value: Any) -> Any:
     """Dicts, dataclasses and objects of results as plain containers of what they hold."""
     if isinstance(value, Tensor | list | tuple | dict) or value is None:
         return value

@@ -28,7 +28,10 @@ def known_answer(
 
     Raises `NeedsValuesError` where the values are not known.
     """
-    if not (_asks_values(func) or _by_mask(func, args)):
+    if func.overloadpacket in _INDEX:
+        if not _by_mask(args):
+            return False, None
+    elif not any(tag in _BY_VALUE for tag in func.tags):
         return False, None
     there = _real(ledger, (args, kwargs))
     if there is None:
@@ -97,14 +100,11 @@ def _takes_tensor(args: Any) -> bool:
     return any(True for _ in tensors_in(args))
 
 
-def _asks_values(func: Any) -> bool:
-    return any(tag in _BY_VALUE for tag in func.tags)
+_INDEX = (torch.ops.aten.index, torch.ops.aten._unsafe_index)
 
 
-def _by_mask(func: Any, args: tuple[Any, ...]) -> bool:
+def _by_mask(args: tuple[Any, ...]) -> bool:
     """Indexing by a mask gives as many elements as the mask has ones."""
-    if func.overloadpacket not in (torch.ops.aten.index, torch.ops.aten._unsafe_index):
-        return False
     return any(e is not None and e.dtype in (torch.bool, torch.uint8) for e in args[1])
 
 

@@ -39,14 +39,13 @@ class Functions(TorchFunctionMode):
     ) -> Any:
         rule = FUNCTIONS.get(func)
         kwargs = kwargs or _NONE
+        ledger = self.ledger
         # With gradients on the network means to differentiate, and under vmap a tensor is
         # not what it looks like: then torch's own machinery must see the call.
         if rule is None or _grad() or _level() is not None:
-            return func(*args, **kwargs)
-        ledger = self.ledger
-        if ledger.constants and any(id(each) in ledger.constants for each in args):
-            if func not in _ASK:
-                return func(*args, **kwargs)
+            return self._through(func, args, kwargs)
+        if ledger.constants and func not in _ASK and ledger.all_constant(args):
+            return self._through(func, args, kwargs)
         if ledger.concrete:
             ledger.compute = lambda: func(*args, **kwargs)
         try:
@@ -55,7 +54,13 @@ class Functions(TorchFunctionMode):
             out = DECLINE  # called in a way the rule does not know
         finally:
             ledger.compute = None
-        return func(*args, **kwargs) if out is DECLINE else out
+        return self._through(func, args, kwargs) if out is DECLINE else out
+
+    def _through(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        if func in _WHOLE and not self.ledger.concrete:
+            twin = self.ledger.twin
+            args = tuple(_mapped(each, twin) for each in args)
+        return func(*args, **kwargs)
 
 
 class Operations(TorchDispatchMode):
@@ -70,6 +75,8 @@ class Operations(TorchDispatchMode):
     ) -> Any:
         ledger = self.ledger
         kwargs = kwargs or {}
+        if func.namespace == "prim":  # a fake tensor is asked for its device
+            return ledger.device
         rule = ATEN.get(func.overloadpacket)
         if rule is None and func._can_decompose():
             # In inference mode composite operations come down whole.
@@ -116,6 +123,9 @@ _ASK = {
     Tensor.device.__get__, Tensor.is_meta.__get__, Tensor.is_cuda.__get__,
     Tensor.is_cpu.__get__, Tensor.data.__get__,
 }  # type: ignore[attr-defined]  # fmt: skip
+
+_WHOLE = {torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu}
+"""Functions that look where all their tensors lie before they begin."""
 
 _PLACELESS = {"aten::bernoulli", "aten::multinomial", "aten::normal"}
 """Makers of random tensors that take no device: they follow their arguments."""

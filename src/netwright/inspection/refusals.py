@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from netwright.core.errors import SettingError
 from netwright.core.languages import Phrase
+from netwright.inspection.anatomy import Anatomy
 from netwright.inspection.rules.registry import tensors_in
 
 
@@ -65,11 +66,10 @@ def check_call(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         ) from error
 
 
-def lazy_layers(model: nn.Module) -> bool:
-    return any(
-        isinstance(each, nn.parameter.UninitializedTensorMixin)
-        for each in (*model.parameters(), *model.buffers())
-    )
+def lazy_layers(parts: Anatomy) -> bool:
+    """Whether a parameter or buffer has no shape before the first call."""
+    lazy = nn.parameter.UninitializedTensorMixin
+    return any(isinstance(each, lazy) for each, _ in (*parts.parameters, *parts.buffers))
 
 
 def without_values(

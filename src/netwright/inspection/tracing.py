@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.arithmetic.fields import TensorField
+from netwright.inspection.anatomy import Anatomy, anatomy
 from netwright.inspection.calls import Listener
 from netwright.inspection.ledger import META, Ledger, NeedsValuesError
 from netwright.inspection.modes import Functions, Operations
@@ -52,20 +53,24 @@ def trace(
     notes: list[str] = []
     model = opened(model, notes)
     check_call(model, args, kwargs)
-    if lazy_layers(model):
+    parts = anatomy(model)
+    lazy = lazy_layers(parts)
+    if lazy:
         model = copy.deepcopy(model)
+        parts = anatomy(model)
         notes.append("Lazy layers were given their shapes on a copy.")
     with _ONE_AT_A_TIME:
         try:
-            done = _Pass(model, args, kwargs, concrete=False).run(training)
+            done = _Pass(model, parts, args, kwargs, concrete=False).run(training)
         except NeedsValuesError as asked:
             why = asked.operation
             twin, inputs, names = without_values(model, args, kwargs, why)
             notes.append(f"The network asks for values ({why}): it was computed.")
             try:
-                done = _Pass(twin, inputs, names, concrete=True).run(training)
+                done = _Pass(twin, anatomy(twin), inputs, names, concrete=True).run(training)
             except NeedsValuesError as again:
                 raise refuse_quantized(again) from again
+    done.lazy = lazy
     return record_of(
         done, model=name or type(model).__name__, notes=notes, seconds=time.perf_counter() - began
     )
@@ -81,31 +86,38 @@ class _Pass:
     """One pass over one network: the carriers of its inputs, the ledger and the calls."""
 
     def __init__(
-        self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], *, concrete: bool
+        self,
+        model: nn.Module,
+        parts: Anatomy,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        concrete: bool,
     ) -> None:
         self.model = model
         self.given = (args, kwargs)
         self.concrete = concrete
+        self.parts = parts
         self.inputs = list(_distinct(tensors_in((args, kwargs))))
+        axes = _axes_of_layers(parts)
         self.spatial = tuple(
             (number, dim)
             for number, each in enumerate(self.inputs)
-            for dim in _spatial_dims(model, each)
+            for dim in _spatial_dims(axes, each)
         )
-        self.parameters = parameter_paths(model)
-        paths = {id(parameter): names[0] for parameter, names in self.parameters}
+        paths = {id(parameter): names[0] for parameter, names in parts.parameters}
         self.ledger = Ledger(
-            paths, len(self.spatial), concrete=concrete, device=_device(self.parameters)
+            paths, len(self.spatial), concrete=concrete, device=_device(parts)
         )
         self.listener = Listener(self.ledger)
         self.output: Any = None
+        self.lazy = False
 
     def run(self, training: bool) -> _Pass:
-        modules = {module: path for path, module in self.model.named_modules()}
         with contextlib.ExitStack() as stack:
-            stack.enter_context(untouched(self.model, training=training))
+            stack.enter_context(untouched(self.parts, training=training))
             args, kwargs = self._carriers()
-            stack.enter_context(self.listener.on(modules))
+            stack.enter_context(self.listener.on(self.parts.modules))
             stack.enter_context(Operations(self.ledger))
             stack.enter_context(Functions(self.ledger))
             try:
@@ -139,16 +151,8 @@ class _Pass:
         return _replaced(self.given, made)
 
 
-def parameter_paths(model: nn.Module) -> list[tuple[nn.Parameter, tuple[str, ...]]]:
-    """Each distinct parameter with all its paths, in the order of `named_parameters`."""
-    found: dict[int, tuple[nn.Parameter, list[str]]] = {}
-    for path, parameter in model.named_parameters(remove_duplicate=False):
-        found.setdefault(id(parameter), (parameter, []))[1].append(path)
-    return [(parameter, tuple(paths)) for parameter, paths in found.values()]
-
-
-def _device(parameters: list[tuple[nn.Parameter, tuple[str, ...]]]) -> torch.device:
-    for parameter, _ in parameters:
+def _device(parts: Anatomy) -> torch.device:
+    for parameter, _ in parts.parameters:
         if parameter.device.type != "meta":
             return parameter.device
     return torch.device("cpu")
@@ -175,13 +179,12 @@ def _replaced(value: Any, made: dict[int, Tensor]) -> Any:
     return value
 
 
-def _spatial_dims(model: nn.Module, tensor: Tensor) -> tuple[int, ...]:
+def _spatial_dims(axes: set[int], tensor: Tensor) -> tuple[int, ...]:
     """The spatial dimensions of an image-like input: all after batch and channels; of an image
     without a batch all after its channels, where the network's convolutions say so."""
     rank = tensor.ndim
     if not tensor.dtype.is_floating_point or not 3 <= rank <= 5:
         return ()
-    axes = _axes_of_layers(model)
     if rank - 2 in axes or rank > 3 and rank - 1 not in axes:
         return tuple(range(2, rank))
     if rank - 1 in axes:
@@ -189,10 +192,10 @@ def _spatial_dims(model: nn.Module, tensor: Tensor) -> tuple[int, ...]:
     return ()
 
 
-def _axes_of_layers(model: nn.Module) -> set[int]:
+def _axes_of_layers(parts: Anatomy) -> set[int]:
     """How many spatial axes the convolutions and pools of a network have."""
     found = set()
-    for module in model.modules():
+    for module, _ in parts.modules:
         kind = type(module).__name__
         if kind[-2:] in ("1d", "2d", "3d") and ("Conv" in kind or "Pool" in kind):
             found.add(int(kind[-2]))

@@ -4,6 +4,7 @@ random numbers and torch's switches are afterwards what they were, also after an
 from __future__ import annotations
 
 import contextlib
+import gc
 import random
 import sys
 import warnings
@@ -16,23 +17,28 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
+from netwright.inspection.anatomy import Anatomy
+
 _CONTAINERS = (dict, list, set, OrderedDict, deque)
 
 
 @contextlib.contextmanager
-def untouched(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """The block may run `model` in evaluation (or training) mode, without gradients."""
-    modules = list(model.modules())
-    attributes = [(each.__dict__, dict(each.__dict__)) for each in modules]
-    contents = [
-        (value, value.copy())
-        for _, own in attributes
-        for value in own.values()
-        if type(value) in _CONTAINERS
-    ]
-    parameters = [(each, each.requires_grad, each.grad) for each in model.parameters()]
+def untouched(parts: Anatomy, *, training: bool) -> Iterator[None]:
+    """The block may run the network in evaluation (or training) mode, without gradients."""
+    attributes = [(each.__dict__, each.__dict__.copy()) for each, _ in parts.modules]
+    contents: list[tuple[Any, Any]] = []
+    empty: list[Any] = []
+    for own, _ in attributes:
+        for value in own.values():
+            if type(value) in _CONTAINERS:
+                if value:
+                    contents.append((value, value.copy()))
+                else:
+                    empty.append(value)
+    parameters = [(each, each.requires_grad, each.grad) for each, _ in parts.parameters]
     with contextlib.ExitStack() as stack:
-        stack.callback(_put_back, attributes, contents, parameters)
+        stack.callback(_put_back, attributes, contents, empty, parameters)
+        stack.enter_context(_no_collection())
         stack.enter_context(_same_random_numbers())
         stack.enter_context(_no_modes())
         stack.enter_context(_slow_paths())
@@ -48,11 +54,15 @@ def untouched(model: nn.Module, *, training: bool) -> Iterator[None]:
 def _put_back(
     attributes: list[tuple[dict[str, Any], dict[str, Any]]],
     contents: list[tuple[Any, Any]],
+    empty: list[Any],
     parameters: list[tuple[nn.Parameter, bool, Any]],
 ) -> None:
     for own, before in attributes:
         own.clear()
         own.update(before)
+    for container in empty:
+        if container:
+            container.clear()
     for container, before in contents:
         if len(container) != len(before) or not _same(container, before):
             container.clear()
@@ -76,6 +86,19 @@ def _same(container: Any, before: Any) -> bool:
     if isinstance(container, set):
         return container == before
     return all(mine is yours for mine, yours in zip(container, before, strict=True))
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """The garbage collector, which the many small facts of a pass would wake, waits."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @contextlib.contextmanager

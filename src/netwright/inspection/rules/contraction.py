@@ -193,11 +193,13 @@ def addr(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
 
 @aten("_trilinear")
 def trilinear(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
-    """`nn.Bilinear`: for each sample and result, every pair of features once, and their sum."""
+    """`nn.Bilinear`: first (N, I), weight (O, I, J), second (N, J). Every pair of features is
+    formed once (other operations) and meets its weight in every result."""
     first, weight, second = args[:3]
-    shape = tuple(out.shape)
-    pairs = first.shape[-1] if first.ndim < 3 else first.shape[1]
-    taps = prod(weight.shape)
-    rows = prod(shape) // max(weight.shape[1] if weight.ndim > 3 else weight.shape[0], 1)
-    field = ledger.everything(shape, (first, second))
-    ledger.note("bilinear", (first, weight, second), out, field, macs=rows * taps + rows * pairs)
+    pairs = prod(first.shape) * second.shape[-1]
+    field = ledger.everything(tuple(out.shape), (first, second))
+    if first.ndim == 2 and field is not None:
+        shape = tuple(out.shape)
+        field = contracted(ledger, shape, (first, [0, None]), (second, [0, None]))
+    ledger.note("bilinear", (first, weight, second), out, field,
+                macs=first.shape[0] * prod(weight.shape), other=pairs)  # fmt: skip

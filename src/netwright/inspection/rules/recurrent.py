@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netwright.inspection.ledger import Ledger
+from netwright.inspection.ledger import Ledger, NeedsValuesError
 from netwright.inspection.rules.registry import DECLINE, aten, function
 
 _GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
@@ -164,3 +164,66 @@ def mkldnn_layer(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
     fields = [ledger.everything(tuple(each.shape), (data,)) for each in outs]
     reads = [each for each in args[:7] if isinstance(each, Tensor)]
     ledger.note("rnn", reads, outs, fields=fields, macs=macs, other=3 * steps * w_hh.shape[0])
+
+
+@function(torch._VF._pack_padded_sequence)  # type: ignore[attr-defined]
+def pack(ledger: Ledger, input: Tensor, lengths: Tensor, batch_first: bool) -> Any:  # noqa: A002
+    """Rows of all samples at each step, without the padding: their number must be known."""
+    if ledger.concrete:
+        return DECLINE
+    values = ledger.value(lengths)
+    if values is None:
+        raise NeedsValuesError("pack_padded_sequence")
+    sizes = values.tolist()
+    steps, batch = input.shape[1 if batch_first else 0], input.shape[0 if batch_first else 1]
+    if (
+        input.ndim < 2
+        or len(sizes) != batch
+        or min(sizes, default=0) < 1
+        or sizes != sorted(sizes, reverse=True)
+        or max(sizes) > steps
+    ):
+        # torch says what is wrong, of a tensor with as little in it as possible.
+        guard = torch._C._DisableTorchDispatch()
+        try:
+            torch._VF._pack_padded_sequence(  # type: ignore[attr-defined]
+                torch.zeros(tuple(input.shape)[:2]), values, batch_first
+            )
+        finally:
+            del guard
+        return DECLINE
+    field = ledger.field(input)
+    shape = (sum(sizes), *input.shape[2:])
+    data = ledger.fresh(shape, input.dtype)
+    if field is not None:
+        field = ledger.everything(shape, (input,))
+    ledger.note("pack", (input,), data, field)
+    return data, _numbers([sum(size > step for size in sizes) for step in range(max(sizes))])
+
+
+def _numbers(values: list[int]) -> Tensor:
+    guard = torch._C._DisableTorchDispatch()
+    try:
+        return torch.tensor(values)
+    finally:
+        del guard
+
+
+@function(torch._VF._pad_packed_sequence)  # type: ignore[attr-defined]
+def unpack(
+    ledger: Ledger,
+    data: Tensor,
+    counts: Tensor,
+    batch_first: bool,
+    padding_value: float,
+    total_length: int,
+) -> Any:
+    if ledger.concrete or counts.is_meta:
+        return DECLINE
+    sizes = counts.tolist()
+    steps = max(total_length, len(sizes))
+    lead = (sizes[0], steps) if batch_first else (steps, sizes[0])
+    shape = (*lead, *data.shape[1:])
+    out = ledger.fresh(shape, data.dtype)
+    ledger.note("unpack", (data,), out, ledger.everything(shape, (data,)))
+    return out, _numbers([sum(size > n for size in sizes) for n in range(sizes[0])])
