@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
@@ -44,19 +45,19 @@ def cheaper_convolution(record: InspectionRecord) -> Iterator[Finding]:
     """
     graph = Graph(record)
     samples = record.inputs[0][0] if record.inputs and record.inputs[0] else 1
+    heavy = max(_SHARE * record.macs, _FEWEST * max(1, samples))
     for each in record.operations:
-        start, end, _ = graph.channels(each)
-        kernel = graph.kernel(each)
-        heavy = each.macs >= max(_SHARE * record.macs, _FEWEST * max(1, samples))
-        if not heavy or not is_dense(each) or min(start, end) < _NARROW or max(kernel) == 1:
+        if each.macs < heavy or not is_dense(each):
             continue
-        yield _finding(record, each, start, end, kernel)
+        (start, end, _), kernel = graph.channels(each), graph.kernel(each)
+        if min(start, end) >= _NARROW and max(kernel, default=1) > 1:
+            yield _finding(record, each, start, end, kernel)
 
 
 def _finding(
     record: InspectionRecord, operation: Operation, start: int, end: int, kernel: tuple[int, ...]
 ) -> Finding:
-    size = _product(kernel)
+    size = math.prod(kernel)
     dense = size * start * end
     forms: list[tuple[str, Phrase, int]] = [
         (
@@ -128,10 +129,3 @@ def _finding(
             ),
         ),
     )  # fmt: skip
-
-
-def _product(numbers: tuple[int, ...]) -> int:
-    whole = 1
-    for each in numbers:
-        whole *= each
-    return whole

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
@@ -16,7 +16,7 @@ from netwright.doctor.conditions._graph import (
     option,
 )
 from netwright.records.findings import Evidence, Finding, Treatment
-from netwright.records.inspection import InspectionRecord, Operation
+from netwright.records.inspection import InspectedLayer, InspectionRecord, Operation
 
 
 @CONDITIONS.register(
@@ -48,9 +48,10 @@ def dropout_before_batchnorm(record: InspectionRecord) -> Iterator[Finding]:
     normalization by variance shift.
     """
     graph = Graph(record)
+    idle = _idle_dropouts(record)
     pairs: list[tuple[str, float | None, Operation]] = []
     for norm in record.operations:
-        dropped = _dropout_before(graph, norm) if norm.name in BATCH_NORMS else None
+        dropped = _dropout_before(graph, norm, idle) if norm.name in BATCH_NORMS else None
         if dropped is not None:
             pairs.append((*dropped, norm))
     if not pairs:
@@ -97,15 +98,19 @@ def dropout_before_batchnorm(record: InspectionRecord) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _dropout_before(graph: Graph, norm: Operation) -> tuple[str, float | None] | None:
+def _dropout_before(
+    graph: Graph, norm: Operation, idle: Mapping[int, InspectedLayer]
+) -> tuple[str, float | None] | None:
     """The dropout on the way back from `norm` to the norm before it, and its rate."""
     operation = norm
     while True:
         data = graph.data(operation)
-        layer = _idle_dropout(graph, data[0], operation) if len(data) == 1 else None
-        if layer is not None:
-            return layer, None
-        made = graph.get(data[0]) if len(data) == 1 else None
+        if len(data) != 1:
+            return None
+        layer = idle.get(data[0] + 1)
+        if layer is not None and layer.inputs[:1] == (graph.shape(data[0]),):
+            return layer.name, None
+        made = graph.get(data[0])
         if made is None or "norm" in made.name:
             return None
         if made.name in DROPOUTS:
@@ -115,12 +120,11 @@ def _dropout_before(graph: Graph, norm: Operation) -> tuple[str, float | None] |
         operation = made
 
 
-def _idle_dropout(graph: Graph, number: int, reader: Operation) -> str | None:
-    """A module for dropout that ran between the two and computed nothing, as in evaluation."""
-    for each in graph.record.layers:
-        first, end = each.operations
-        if "Dropout" not in each.kind or first != end or not number < first <= reader.number:
-            continue
-        if each.inputs and each.inputs[0] == graph.shape(number) and first == number + 1:
-            return each.name
-    return None
+def _idle_dropouts(record: InspectionRecord) -> dict[int, InspectedLayer]:
+    """Modules for dropout that computed nothing, as in evaluation, by the operation that came
+    after: the one before made what they passed on."""
+    return {
+        each.operations[0]: each
+        for each in record.layers
+        if "Dropout" in each.kind and each.operations[0] == each.operations[1]
+    }

@@ -46,6 +46,8 @@ def gridding(record: InspectionRecord) -> Iterator[Finding]:
         for each in record.operations
         if each.name in CONVOLUTIONS and max(graph.kernel(each), default=1) > 1
     }
+    if all(_rate(each) == 1 for each in wide.values()):
+        return
     before = {number: _nearest(graph, each, wide) for number, each in wide.items()}
     runs = [
         run

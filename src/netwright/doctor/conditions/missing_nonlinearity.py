@@ -60,8 +60,9 @@ def missing_nonlinearity(record: InspectionRecord) -> Iterator[Finding]:
     graph = Graph(record)
     maps = [e for e in record.operations if e.name in WEIGHTED and e.number in graph.reached]
     whole = [e for e in maps if e.number in graph.live]
-    deep = [e for e in whole if any(_above(graph, e, other) for other in whole)]
-    if deep and all(_is_affine(graph, e) for e in record.operations if e.number in graph.live):
+    if all(
+        _is_affine(graph, e) for e in record.operations if e.number in graph.live
+    ) and _follow_each_other(graph, whole):
         yield _affine_network(whole)
         return
     for second in maps:
@@ -200,18 +201,15 @@ _ACTIVATION = Treatment(
 )
 
 
-def _above(graph: Graph, second: Operation, first: Operation) -> bool:
-    """Whether `second` reads, through affine operations, what `first` made."""
-    waiting, seen = list(graph.data(second)), set()
-    while waiting:
-        number = waiting.pop()
-        if number == first.number:
+def _follow_each_other(graph: Graph, maps: list[Operation]) -> bool:
+    """Whether one of the maps reads, through whatever lies between, what another made."""
+    numbers, behind = {each.number for each in maps}, set[int]()
+    for each in graph.operations:
+        after = any(n in numbers or n in behind for n in each.inputs)
+        if after and each.number in numbers:
             return True
-        made = graph.get(number)
-        if made is None or number in seen or number < first.number:
-            continue
-        seen.add(number)
-        waiting += graph.data(made)
+        if after:
+            behind.add(each.number)
     return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
@@ -55,13 +56,13 @@ def tiny_feature_map(record: InspectionRecord) -> Iterator[Finding]:
     for each in record.operations:
         windows = graph.windows(each) if each.name in CONVOLUTIONS else ()
         wide = any(w.span > w.side for w in windows)
-        if wide and _product(w.real for w in windows) < 1:
+        if wide and math.prod(w.real for w in windows) < 1:
             found.append((each, windows))
     if not found:
         return
-    worst, windows = min(found, key=lambda pair: _product(w.real for w in pair[1]))
-    idle = sum(_weights(graph, each) * (1 - _product(w.used for w in ws)) for each, ws in found)
-    padded = sum(each.macs * (1 - _product(w.real for w in ws)) for each, ws in found)
+    worst, windows = min(found, key=lambda pair: math.prod(w.real for w in pair[1]))
+    idle = sum(_weights(graph, each) * (1 - math.prod(w.used for w in ws)) for each, ws in found)
+    padded = sum(each.macs * (1 - math.prod(w.real for w in ws)) for each, ws in found)
     share = idle / record.params if record.params else 0.0
     operations = [each for each, _ in found]
     names = [named(each) for each in operations]
@@ -81,7 +82,7 @@ def tiny_feature_map(record: InspectionRecord) -> Iterator[Finding]:
                 signal=Phrase(
                     "taps of {layer} that read the map and not its padding", layer=named(worst)
                 ),
-                value=_product(w.real for w in windows),
+                value=math.prod(w.real for w in windows),
                 baseline=1,
                 unit="share",
                 layer=worst.layer,
@@ -122,13 +123,6 @@ def tiny_feature_map(record: InspectionRecord) -> Iterator[Finding]:
             ),
         ),
     )
-
-
-def _product(shares: Iterator[float]) -> float:
-    whole = 1.0
-    for each in shares:
-        whole *= each
-    return whole
 
 
 def _weights(graph: Graph, operation: Operation) -> int:

@@ -52,7 +52,8 @@ def unaligned_channels(record: InspectionRecord) -> Iterator[Finding]:
     graph = Graph(record)
     if record.macs < _FEWEST:
         return
-    lost = [(each, _lost(graph, each)) for each in record.operations]
+    given = _last(graph)
+    lost = [(each, _lost(graph, each, given)) for each in record.operations]
     odd = [(each, share) for each, share in lost if share > 0]
     wasted = sum(each.macs * share for each, share in odd)
     if wasted < _SHARE * record.macs:
@@ -103,7 +104,7 @@ def unaligned_channels(record: InspectionRecord) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _lost(graph: Graph, operation: Operation) -> float:
+def _lost(graph: Graph, operation: Operation, last: set[int]) -> float:
     """Products computed for nothing, for each that counts."""
     if operation.name not in CONVOLUTIONS | LINEAR or operation.number not in graph.reached:
         return 0.0
@@ -114,7 +115,7 @@ def _lost(graph: Graph, operation: Operation) -> float:
     # A depthwise kernel runs over channels side by side; the image and the output are given.
     given = any(number < 0 for number in operation.inputs)
     rows = start if given or start == 1 else _up(start)
-    columns = end if operation.number in _last(graph) else _up(end)
+    columns = end if operation.number in last else _up(end)
     return rows * columns / (start * end) - 1
 
 
