@@ -101,7 +101,8 @@ def _span(field: AxisField, unit: int, length: int) -> tuple[int, int] | None:
         return (0, length - 1)
     if field.sight != "window" or field.size is None:
         return None
-    assert field.stride is not None and field.padding is not None
+    assert field.stride is not None
+    assert field.padding is not None
     first = round(unit * field.stride) - field.padding
     return (first, first + field.size - 1)
 

@@ -7,6 +7,7 @@ each is moved to where its neighbours are, as far as the order and the room betw
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,9 +50,7 @@ def laid_out(
     for chain in chains:
         begin, end = centres[chain[0]], centres[chain[-1]]
         inner = [centres[k] for k in chain[1:-1]]
-        routes.append(
-            ((begin[0], begin[1] + box[1] / 2), *inner, (end[0], end[1] - box[1] / 2))
-        )
+        routes.append(((begin[0], begin[1] + box[1] / 2), *inner, (end[0], end[1] - box[1] / 2)))
     return Layout(
         centres=tuple(centres[:count]),
         routes=tuple(routes),
@@ -86,7 +85,7 @@ def _waypoints(
             chain.append(len(ranks) - 1)
         chain.append(target)
         chains.append(chain)
-        links += zip(chain, chain[1:], strict=False)
+        links += itertools.pairwise(chain)
     return chains, ranks, links
 
 

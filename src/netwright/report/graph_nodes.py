@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from netwright.records.inspection import AxisField, InspectedLayer, InspectionRecord, Operation, Shape
+from netwright.records.inspection import (
+    AxisField,
+    InspectedLayer,
+    InspectionRecord,
+    Operation,
+    Shape,
+)
 
 MOST_BOXES = 64
 
@@ -161,7 +167,9 @@ def _node(
         macs=sum(each.macs for each in operations),
         params=_params(record, operations),
         fields=operations[-1].fields,
-        role="join" if joined and len(sources) > 1 else "product"
+        role="join"
+        if joined and len(sources) > 1
+        else "product"
         if any(each.macs for each in operations)
         else "other",
         operations=tuple(each.number for each in operations),

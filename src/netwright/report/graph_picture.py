@@ -54,9 +54,7 @@ def _holds(node: Node, marked: str | None) -> bool:
     return marked in node.layers or node.title == marked
 
 
-def _box(
-    node: Node, centre: tuple[float, float], record: InspectionRecord, *, marked: bool
-) -> str:
+def _box(node: Node, centre: tuple[float, float], record: InspectionRecord, *, marked: bool) -> str:
     width, height = BOX
     left, top = centre[0] - width / 2, centre[1] - height / 2
     kinds = " · ".join(node.kinds)
@@ -115,7 +113,4 @@ def _edge(route: Sequence[tuple[float, float]]) -> str:
     tip_x, tip_y = route[-1]
     head = f"M{point(tip_x - 3.5)} {point(tip_y - 6)}L{point(tip_x)} {point(tip_y)}"
     head += f"L{point(tip_x + 3.5)} {point(tip_y - 6)}"
-    return element(
-        "path", d="".join(path) + head, fill="none", stroke="#8a9098", stroke_width=1.3
-    )
-
+    return element("path", d="".join(path) + head, fill="none", stroke="#8a9098", stroke_width=1.3)

@@ -100,6 +100,8 @@ def varying(record: InspectionRecord) -> Iterator[Phrase]:
 
 def _names(facts: Sequence[ParameterFact]) -> str:
     """The first names of many; parameters of one module are told once."""
-    owners = list(dict.fromkeys(each.paths[0].rpartition(".")[0] or each.paths[0] for each in facts))
+    owners = list(
+        dict.fromkeys(each.paths[0].rpartition(".")[0] or each.paths[0] for each in facts)
+    )
     more = f", ... ({len(owners)})" if len(owners) > _NAMED else ""
     return ", ".join(owners[:_NAMED]) + more

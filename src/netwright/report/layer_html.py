@@ -51,8 +51,15 @@ background:color-mix(in srgb,currentColor 7%,transparent)}
 def layer_html(record: InspectionRecord) -> str:
     """The tree, totals and remarks as one `<div>`; every name in it is escaped."""
     head = _cells(
-        [say("layer"), say("output"), say("params"), say("MACs"), say("activations"), say("RF")]
-        + [say("stride")]
+        [
+            say("layer"),
+            say("output"),
+            say("params"),
+            say("MACs"),
+            say("activations"),
+            say("RF"),
+            say("stride"),
+        ]
     )
     room = [_MOST_ROWS]
     roots = tree(record)

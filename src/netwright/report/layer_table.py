@@ -84,7 +84,7 @@ def layer_table(
 
 def cost_lines(record: InspectionRecord) -> list[str]:
     """The costs with what they count, on the same line; then memory."""
-    told = [
+    return [
         say(
             "FLOPs  {flops} = 2 x {macs} multiply-adds of contractions; {other} other operations "
             "(biases, norms, activations, pools) stand apart",
@@ -101,7 +101,6 @@ def cost_lines(record: InspectionRecord) -> list[str]:
             peak=memory(record.peak_activation_bytes),
         ),
     ]
-    return told
 
 
 def _output(line: Line, record: InspectionRecord) -> str:
@@ -110,9 +109,7 @@ def _output(line: Line, record: InspectionRecord) -> str:
 
 def _told(found: Sequence[Line], cells: Sequence[str]) -> list[str]:
     """A count that leaves out operations without a rule is at least so much."""
-    return [
-        f">={cell}" if each.unruled else cell for each, cell in zip(found, cells, strict=True)
-    ]
+    return [f">={cell}" if each.unruled else cell for each, cell in zip(found, cells, strict=True)]
 
 
 def _written(record: InspectionRecord) -> int:

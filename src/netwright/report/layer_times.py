@@ -41,7 +41,7 @@ def layer_times(found: Timing, *, cells: int = 80, most: int = MOST) -> list[str
     lines += aligned(columns, cells=cells)
     rest = sum(1 for each in found.layers if each.leaf) - len(shown)
     if rest > 0:
-        lines.append(say("and {count} layers that take less", count=rest))
+        lines.append(say("layers that take less: {count}", count=rest))
     return lines
 
 

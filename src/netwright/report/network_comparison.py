@@ -69,9 +69,7 @@ def compare(
     return Comparison(left=left, right=right, pairs=tuple(_paired(first, second)))
 
 
-def _paired(
-    first: Sequence[Line], second: Sequence[Line]
-) -> list[tuple[Line | None, Line | None]]:
+def _paired(first: Sequence[Line], second: Sequence[Line]) -> list[tuple[Line | None, Line | None]]:
     names = [[_path(each) for each in side] for side in (first, second)]
     shared = set(names[0]) & set(names[1])
     if 2 * len(shared) < min(len(first), len(second)):
@@ -102,7 +100,9 @@ def _table(found: Comparison, cells: int) -> list[str]:
         names.append(_label(first, second))
     sides = list(zip(*found.pairs, strict=True)) or [(), ()]
     columns = [
-        Column(head="  " + say("layer"), cells=[f"{m} {n}" for m, n in zip(marks, names, strict=True)])
+        Column(
+            head="  " + say("layer"), cells=[f"{m} {n}" for m, n in zip(marks, names, strict=True)]
+        )
     ]
     rights = []
     for number, (record, side) in enumerate(zip((found.left, found.right), sides, strict=True), 1):
@@ -143,7 +143,10 @@ def _label(first: Line | None, second: Line | None) -> str:
 
 
 def _total_lines(found: Comparison) -> list[str]:
-    heads = [f"1: {found.left.model or found.left.kind}", f"2: {found.right.model or found.right.kind}"]
+    heads = [
+        f"1: {found.left.model or found.left.kind}",
+        f"2: {found.right.model or found.right.kind}",
+    ]
     titles = [say("parameters"), say("multiply-adds"), say("weights"), say("peak activations")]
     writers = [count, amount, memory, memory]
     totals = list(found.totals.values())

@@ -129,9 +129,7 @@ def _by_input(fields: Sequence[AxisField], record: InspectionRecord, write: obje
     groups: dict[int, list[str]] = {}
     for (number, _), field in zip(record.spatial, fields, strict=False):
         groups.setdefault(number, []).append(str(write(field)))
-    cells = [
-        each[0] if len(set(each)) == 1 else "x".join(each) for each in groups.values() if each
-    ]
+    cells = [each[0] if len(set(each)) == 1 else "x".join(each) for each in groups.values() if each]
     if len(set(cells)) == 1:
         return cells[0]
     return " | ".join(cells) if cells else "-"

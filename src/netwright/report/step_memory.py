@@ -58,9 +58,7 @@ def step_memory(found: TrainingMemory, record: InspectionRecord, *, cells: int =
             say("computed a second time {recomputed}", recomputed=amount(found.recomputed_macs))
         )
     lines.append(
-        say(
-            "these are the allocator's bytes; the process's resident size is 16 to 86 % higher"
-        )
+        say("these are the allocator's bytes; the process's resident size is 16 to 86 % higher")
     )
     return lines
 

@@ -85,7 +85,10 @@ def _rows(
             counters[layer.depth - 1] += 1
             number = f"{layer.depth}-{counters[layer.depth - 1]}"
             mark = "└─" if last else "├─"
-            yield f"{before}{mark}{terminal(layer.kind)}: {number}{_call(layer)}", _shown(branch, depth)
+            yield (
+                f"{before}{mark}{terminal(layer.kind)}: {number}{_call(layer)}",
+                _shown(branch, depth),
+            )
             inner = before + ("    " if last else "│   ")
         if layer.depth < depth:
             yield from _rows(branch.parts, depth, before=inner, counters=counters)

@@ -11,9 +11,7 @@ from netwright.data.preprocessing import Preprocessing
 from netwright.data.statistics import channel_statistics
 
 
-def first_images(
-    data: str, sample: tuple[int, ...], *, count: int = 64
-) -> tuple[Tensor, Tensor]:
+def first_images(data: str, sample: tuple[int, ...], *, count: int = 64) -> tuple[Tensor, Tensor]:
     """At most `count` training images of `data`, shuffled by seed 0, brought to `sample` (C, H, W)
     and normalised by their own statistics, and their classes.
 
@@ -34,8 +32,6 @@ def first_images(
     mean, std = channel_statistics(images)
     channels, height, width = dataset.shape
     seen = Preprocessing(channels=channels, size=(height, width), mean=mean, std=std)
-    feed = Feed(
-        images, batch=min(count, len(images)), seed=0, preprocessing=seen, workers=0
-    )
+    feed = Feed(images, batch=min(count, len(images)), seed=0, preprocessing=seen, workers=0)
     batch = next(iter(feed.iterate(0, 1)))
     return batch.images, batch.target

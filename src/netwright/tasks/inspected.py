@@ -89,7 +89,9 @@ class ReceptiveField:
                 layer=self.layer,
                 why=field.why or "-",
             )
-        assert field.size is not None and field.stride is not None and field.padding is not None
+        assert field.size is not None
+        assert field.stride is not None
+        assert field.padding is not None
         first = round(place * field.stride) - field.padding
         return (first, first + field.size - 1)
 
@@ -138,9 +140,7 @@ class Layer:
         """Of its first output tensor, for the spatial axes of the input image."""
         return ReceptiveField(
             axes=self.row.fields,
-            lengths=tuple(
-                self.record.inputs[number][dim] for number, dim in self.record.spatial
-            ),
+            lengths=tuple(self.record.inputs[number][dim] for number, dim in self.record.spatial),
             units=self._units(),
             layer=self.row.name or self.row.kind,
         )

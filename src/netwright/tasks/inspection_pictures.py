@@ -83,13 +83,13 @@ def _drawing(
     )
 
 
-def _one(
-    record: InspectionRecord, layer: str, unit: tuple[int, int] | None
-) -> list[Seen]:
+def _one(record: InspectionRecord, layer: str, unit: tuple[int, int] | None) -> list[Seen]:
     row = _layer(record, layer)
     size = map_size(row, record)
-    if unit is not None and size is not None and not all(
-        0 <= place < units for place, units in zip(unit, size, strict=True)
+    if (
+        unit is not None
+        and size is not None
+        and not all(0 <= place < units for place, units in zip(unit, size, strict=True))
     ):
         raise SettingError(
             "{layer} has a map of {high}x{wide}; there is no unit ({row}, {column}).",
@@ -162,6 +162,6 @@ def _pixels(image: Any, record: InspectionRecord) -> Array:
         )
     if values.dtype != np.uint8:
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        spread = (0.0, 1.0) if 0 <= low and high <= 1 else (low, max(high, low + 1e-12))
+        spread = (0.0, 1.0) if low >= 0 and high <= 1 else (low, max(high, low + 1e-12))
         values = 255 * (np.nan_to_num(values) - spread[0]) / (spread[1] - spread[0])
     return np.ascontiguousarray(values.clip(0, 255).astype(np.uint8))

@@ -110,7 +110,12 @@ def inspect(
         lines.append(say("wrote {path}", path=terminal(picture)))
     call.result(document, lines)
     if not call.json and versus is None:
-        for number, line in enumerate(_next(model, call.settings, input or (), found, depth)):
+        words = [
+            model,
+            *call.settings,
+            *(part for each in input or () for part in ("--input", each)),
+        ]
+        for number, line in enumerate(_next(words, found, depth, training=training)):
             call.note("" if number else "Next:", "{line}", line=line)
     return 0
 
@@ -237,19 +242,15 @@ def _hung(word: str, text: str) -> list[str]:
 
 
 def _next(
-    model: str,
-    settings: tuple[str, ...],
-    inputs: list[str] | tuple[str, ...],
-    found: Inspection,
-    depth: int | None,
+    words: list[str], found: Inspection, depth: int | None, *, training: bool
 ) -> Iterator[str]:
     """What can be asked of this network next."""
     from netwright.report.layer_lines import fitting_depth
 
-    words = ["netwright", "inspect", model, *settings]
-    words += [part for each in inputs for part in ("--input", each)]
+    line = ["netwright", "inspect", *words]
     shown = fitting_depth(found.record) if depth is None else depth
     deepest = max((row.depth for row in found.rows), default=0)
     if shown < deepest:
-        yield shlex.join([*words, "--depth", str(shown + 1)])
-    yield shlex.join([*words, "--training"])
+        yield shlex.join([*line, "--depth", str(shown + 1)])
+    if not training:
+        yield shlex.join([*line, "--training"])
