@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from netwright.inspection.constants import keep_values, known_answer
+from netwright.inspection.constants import keep_values, known_answer, without_masks
 from netwright.inspection.ledger import META, Ledger, NeedsValuesError
 from netwright.inspection.rules import ATEN, DECLINE, FUNCTIONS, describe
 from netwright.inspection.rules.memory import FACTORIES
@@ -90,6 +90,7 @@ class Operations(TorchDispatchMode):
             found, out = known_answer(ledger, func, args, kwargs)
             if found:
                 return out
+            args = without_masks(ledger, func, args)
             out = self._run(func, args, kwargs)
         describe(ledger, rule, func, args, kwargs, out)
         if not ledger.concrete:

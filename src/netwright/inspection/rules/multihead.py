@@ -93,13 +93,20 @@ def multi_head_attention(
         return DECLINE
     if any(each.dtype.is_floating_point and each.dtype != query.dtype for each in masks):
         return DECLINE
-    heads = []
-    for number, (x, weight) in enumerate(zip(tensors, parts, strict=True)):
-        shape = (*x.shape[:-1], width)
-        projected = ledger.fresh(shape, query.dtype)
-        note_linear(ledger, x, weight, in_proj_bias, projected, shape)  # type: ignore[arg-type]
-        heads.append(_split(ledger, projected, num_heads))
-        del projected, number
+    if query is key is value and not use_separate_proj_weight:
+        together = (*q[:-1], 3 * width)  # one product for all three
+        projected = ledger.fresh(together, query.dtype)
+        note_linear(ledger, query, parts[0], in_proj_bias, projected, together)
+        whole = [projected] * 3
+    else:
+        whole = []
+        for x, weight in zip(tensors, parts, strict=True):
+            shape = (*x.shape[:-1], width)
+            projected = ledger.fresh(shape, query.dtype)
+            note_linear(ledger, x, weight, in_proj_bias, projected, shape)  # type: ignore[arg-type]
+            whole.append(projected)
+    heads = [_split(ledger, each, num_heads, width) for each in whole]
+    del whole, projected
     out = ledger.fresh((batch, num_heads, length, width // num_heads), query.dtype)
     note_attention(ledger, *heads, out, attn_mask, causal=is_causal)
     del heads
@@ -120,13 +127,15 @@ def multi_head_attention(
     return result, weights
 
 
-def _split(ledger: Ledger, x: Tensor, heads: int) -> Tensor:
-    """(L, N, E) -> (N, heads, L, E / heads)."""
+def _split(ledger: Ledger, x: Tensor, heads: int, width: int) -> Tensor:
+    """(L, N, E) -> (N, heads, L, E / heads); of (L, N, 3 E) a third, which all see alike."""
     shape = tuple(x.shape)
-    length, width = shape[0], shape[-1]
-    batch = prod(shape[1:-1])
+    length, batch = shape[0], prod(shape[1:-1])
     field = ledger.field(x)
     if field is not None:
+        if shape[-1] != width:
+            third = (*shape[:-1], width)
+            field = field.sliced(third, len(shape) - 1, 0, 1)
         field = field.reshaped((length, batch, heads, width // heads)).permuted((1, 2, 0, 3))
     out = ledger.fresh((batch, heads, length, width // heads), x.dtype)
     return _view(ledger, x, out, field)
