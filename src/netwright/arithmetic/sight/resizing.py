@@ -28,6 +28,8 @@ _KIND = {
 
 MODES = frozenset(_KIND)
 
+_ON_A_UNIT = 1e-9
+
 # A pattern of more phases than this is a table.
 _MOST_PHASES = 8
 
@@ -83,9 +85,11 @@ def resized(
 
 
 def _around(place: Fraction, before: int, taps: int) -> tuple[int, int]:
-    """First unit and how many: on a unit exactly, the others weigh nothing."""
-    unit = place.numerator // place.denominator
-    return (unit, 1) if place == unit else (unit - before, taps)
+    """First unit and how many: on a unit (as floats go), the others weigh nothing."""
+    nearest = round(place)
+    if abs(place - nearest) < _ON_A_UNIT:
+        return nearest, 1
+    return place.numerator // place.denominator - before, taps
 
 
 def _between(places: list[Fraction], size: int, before: int, taps: int) -> Table:
@@ -122,6 +126,10 @@ def _antialiased(
         step = 1 / scale if scale else size / out
     reach = support * max(step, 1.0)
     centre = (np.arange(out) + 0.5) * step - 0.5
-    first = np.maximum(np.floor(centre - reach + 1e-9).astype(np.int64) + 1, 0)
-    last = np.minimum(np.ceil(centre + reach - 1e-9).astype(np.int64) - 1, size - 1)
-    return Table(first, last)
+    first = np.floor(centre - reach + _ON_A_UNIT).astype(np.int64) + 1
+    last = np.ceil(centre + reach - _ON_A_UNIT).astype(np.int64) - 1
+    if step <= 1:
+        unit = np.rint(centre).astype(np.int64)
+        alone = np.abs(centre - unit) < _ON_A_UNIT
+        first, last = np.where(alone, unit, first), np.where(alone, unit, last)
+    return Table(np.clip(first, 0, size - 1), np.clip(last, 0, size - 1))
