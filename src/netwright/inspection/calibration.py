@@ -7,27 +7,24 @@ import hashlib
 import json
 import os
 import platform
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
-from torch.nn import functional as F
 
 from netwright.core.atomic import write_json
 from netwright.core.cache import cache_home, writing
 from netwright.core.errors import ExhaustedError
+from netwright.inspection.calibration_works import Work, in_turn, small_works, works
 from netwright.records.timing import FORMAT, Machine, Rate, machine_from
 
 Clock = Callable[[], float]
-Work = Callable[[], Any]
 
-_SAMPLES = 7
-_SECONDS = 0.004
-"""A sample holds as many calls as make so long a time: clocks and switches vanish in it."""
+_SAMPLES = 25
+_SECONDS = 0.001
+"""A sample holds as many calls as make so long a time: the clock's own cost vanishes in it, and on
+a busy machine some of the samples still run undisturbed."""
 
 _MOST_CALLS = 2000
 
@@ -56,23 +53,24 @@ def machine_at_hand(
 
 
 def calibrated(device: str | torch.device = "cpu", *, clock: Clock = time.perf_counter) -> Machine:
-    """Measure the machine: some 25 small works, each the median of several samples.
+    """Measure the machine: some 25 small works, each the fastest of several samples.
 
     Random states are left as they were.
     """
     place = torch.device(device)
     with _quiet(place), torch.inference_mode():
+        overheads = {
+            kind: seconds_of(in_turn(small), clock, place) / len(small)
+            for kind, small in small_works(place).items()
+        }
         rates = {
             kind: Rate(
                 points=tuple(
-                    (size, amount / seconds_of(work, clock, place))
+                    (size, amount / _beyond(overheads[calls], seconds_of(work, clock, place)))
                     for size, amount, work in points
                 )
             )
-            for kind, points in _works(place).items()
-        }
-        overheads = {
-            kind: seconds_of(work, clock, place) for kind, work in _small_works(place).items()
+            for (kind, calls), points in works(place).items()
         }
     return Machine(
         processor=_processor(place),
@@ -85,7 +83,10 @@ def calibrated(device: str | torch.device = "cpu", *, clock: Clock = time.perf_c
 
 
 def seconds_of(work: Work, clock: Clock, device: torch.device, samples: int = _SAMPLES) -> float:
-    """What one call of `work` takes: the median over samples of several calls in a row."""
+    """What one call of `work` takes at best: the fastest sample of several calls in a row.
+
+    What disturbs a machine only ever makes it slower, so the fastest is nearest to what it can do.
+    """
     work()  # the first call also plans and allocates
     calls = 1
     while calls < _MOST_CALLS:
@@ -93,7 +94,7 @@ def seconds_of(work: Work, clock: Clock, device: torch.device, samples: int = _S
         if taken >= _SECONDS:
             break
         calls = min(_MOST_CALLS, max(2 * calls, int(1.2 * calls * _SECONDS / max(taken, 1e-7))))
-    found = statistics.median(_sample(work, calls, clock, device) for _ in range(samples))
+    found = min(_sample(work, calls, clock, device) for _ in range(samples))
     return max(found / calls, 1e-9)
 
 
@@ -112,63 +113,9 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _works(device: torch.device) -> dict[str, list[tuple[float, float, Work]]]:
-    """For each kind of work: its size, how much one call does, and the call."""
-
-    def conv(c: int, side: int, k: int, groups: int = 1, reads: int | None = None) -> Any:
-        x = torch.rand(1, reads or c, side, side, device=device)
-        weight = torch.rand(c, (reads or c) // groups, k, k, device=device)
-        macs = c * side**2 * k**2 * weight.shape[1]
-        return macs, lambda: F.conv2d(x, weight, None, 1, k // 2, 1, groups)
-
-    def matmul(n: int) -> Any:
-        a, b = torch.rand(n, n, device=device), torch.rand(n, n, device=device)
-        return n**3, lambda: F.linear(a, b)
-
-    def moved(count: int) -> Any:
-        x = torch.rand(count // 2 // 4, device=device)
-        return count, lambda: torch.relu(x)
-
-    def pool(c: int, side: int) -> Any:
-        x = torch.rand(1, c, side, side, device=device)
-        return c * (side // 2) ** 2 * 9, lambda: F.max_pool2d(x, 3, 2, 1)
-
-    def curve(count: int) -> Any:
-        x = torch.randn(count, device=device)
-        return count, lambda: F.gelu(x)
-
-    # Each family from narrow to wide, with maps that shrink as in networks.
-    return {
-        "conv": [(float(c), *conv(c, side, 3)) for c, side in _CONVS],
-        "pointwise": [(float(c), *conv(c, side, 1)) for c, side in _POINTWISE],
-        "depthwise": [
-            (float(c * side**2), *conv(c, side, 3, groups=c)) for c, side in _DEPTHWISE
-        ],
-        "stem": [((3 * c) ** 0.5, *conv(c, 112, 3, reads=3)) for c in (16, 64)],
-        "matmul": [(float(n), *matmul(n)) for n in (32, 128, 512, 1024)],
-        "pool": [(float(c * (s // 2) ** 2 * 9), *pool(c, s)) for c, s in ((64, 14), (64, 56))],
-        "curve": [(float(n), *curve(n)) for n in (10_000, 1_000_000)],
-        "copy": [(float(n), *moved(n)) for n in _BYTES],
-    }
-
-
-_CONVS = ((8, 32), (16, 32), (64, 28), (256, 14), (512, 7))
-_POINTWISE = ((16, 56), (64, 28), (256, 14), (512, 7))
-_DEPTHWISE = ((256, 7), (256, 14), (64, 56))
-_BYTES = (32_000, 256_000, 2_000_000, 16_000_000, 128_000_000)
-
-
-def _small_works(device: torch.device) -> dict[str, Work]:
-    """Works so small that only the call itself counts; modules, as networks call them."""
-    image, row = torch.rand(1, 1, 1, 1, device=device), torch.rand(1, 1, device=device)
-    conv, linear = nn.Conv2d(1, 1, 1).to(device), nn.Linear(1, 1).to(device)
-    other = nn.ReLU()
-    return {
-        "conv": lambda: conv(image),
-        "matmul": lambda: linear(row),
-        "other": lambda: other(row),
-        "view": lambda: torch.flatten(image, 1),
-    }
+def _beyond(overhead: float, seconds: float) -> float:
+    """What is left without the call itself, which is counted apart; a fifth at least."""
+    return max(seconds - overhead, seconds / 5)
 
 
 @contextlib.contextmanager

@@ -25,6 +25,9 @@ _CURVES = {
 }  # fmt: skip
 
 
+_NORMS = {"batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cost:
     """What one operation takes, by part."""
@@ -90,26 +93,31 @@ def cost(operation: Operation, machine: Machine, weight_bytes: Mapping[str, int]
     kind, size, work = kind_of(operation)
     moved = operation.bytes_read + operation.bytes_written
     weights = min(moved, sum(weight_bytes.get(each, 0) for each in operation.weights))
-    copy = machine.rates["copy"]
-    # Activations come warm from the operation before; weights wait since the last pass, behind
-    # all the others.
-    memory = (moved - weights) / copy.at(moved - weights) if moved > weights else 0.0
+    positions = math.prod(operation.output[2:])
+    if kind == "conv":  # its weights are put into order once for all images of a batch
+        positions *= operation.output[0]
+    convolves = kind in ("conv", "pointwise", "depthwise", "stem")
+    # Activations come warm from the operation before. Weights wait since the last pass, behind all
+    # the others; those of a convolution are put into another order first.
+    memory = (moved - weights) / machine.rate("copy", moved - weights) if moved > weights else 0.0
     if weights:
-        memory += weights / copy.at(2 * sum(weight_bytes.values()))
-    call = "conv" if kind in ("conv", "pointwise", "depthwise", "stem") else kind
+        taken_in = "filters" if convolves else "read"
+        memory += weights / machine.rate(taken_in, sum(weight_bytes.values()))
+    call = "conv" if convolves else "norm" if operation.name in _NORMS else kind
     return Cost(
-        compute=work / machine.rates[kind].at(size) if work and kind != "copy" else 0.0,
+        compute=work / machine.rate(kind, size, positions) if work else 0.0,
         memory=memory,
-        overhead=machine.overheads[call if call in machine.overheads else "other"],
+        overhead=machine.overheads.get(call, machine.overheads["other"]),
     )
 
 
 def kind_of(operation: Operation) -> tuple[str, float, float]:
-    """The kind of work, its size on the scale of that rate, and how much it is.
+    """The kind of work, its size on the scale of its rate, and how much it is; work without
+    arithmetic worth counting is "copy", and 0.
 
     >>> kind_of(Operation(number=0, name="conv2d", layer="", inputs=(-1,), output=(1, 8, 4, 4),
-    ...     macs=8 * 16 * 9 * 2, options=(("kernel_size", (3, 3)), ("groups", 1))))
-    ('conv', 4.0, 2304)
+    ...     macs=8 * 16 * 9 * 8, options=(("kernel_size", (3, 3)), ("groups", 1))))
+    ('conv', 8.0, 9216)
     """
     options = dict(operation.options)
     if operation.macs and operation.name.startswith("conv"):
@@ -120,7 +128,7 @@ def kind_of(operation: Operation) -> tuple[str, float, float]:
         reads = operation.macs / max(1, math.prod(operation.output) * taps)
         width = math.sqrt(max(1.0, reads) * max(1.0, out_channels))
         if groups > 1 and reads <= 1:
-            return "depthwise", float(math.prod(operation.output)), operation.macs
+            return "depthwise", float(operation.output[1]), operation.macs
         if groups == 1 and reads <= _STEM:
             return "stem", width, operation.macs
         return "pointwise" if taps == 1 else "conv", width, operation.macs

@@ -42,10 +42,11 @@ class Rate:
 class Machine:
     """A processor or graphics card, with so many threads and such a torch, measured once.
 
-    `rates` by kind of work: multiply-adds a second of "conv", "pointwise", "depthwise", "stem"
-    and "matmul" by their width; window elements of "pool" and elements of "curve" (exp, tanh,
-    ...); bytes read and written by "copy" in tensors of so many bytes in all. `overheads` are
-    seconds for a call of "conv", "matmul", "other" and "view".
+    `rates` by kind of work: multiply-adds a second of "conv", "pointwise" and "depthwise" by their
+    width, each for maps of so many positions ("conv@49"); of "stem" and "matmul" by their width;
+    window elements of "pool" and elements of "curve" (exp, tanh, ...); bytes that "read" (of a linear layer) and "filters" (of a convolution) take in of a
+    network whose weights are so large; bytes read and written by "copy", so many in all.
+    `overheads` are seconds for a call of each kind.
     """
 
     processor: str
@@ -56,6 +57,18 @@ class Machine:
     overheads: Mapping[str, float]
     kept: bool = True
     """Whether the measurement is kept for the next time."""
+
+    def rate(self, kind: str, size: float, positions: int = 1) -> float:
+        """How much of `kind` is done in a second, at this size and, for convolutions, for maps of
+        so many positions: interpolated between those that were measured."""
+        if kind in self.rates:
+            return self.rates[kind].at(size)
+        known = sorted(
+            (float(name.partition("@")[2]), each.at(size))
+            for name, each in self.rates.items()
+            if name.partition("@")[0] == kind
+        )
+        return Rate(points=tuple(known)).at(positions)
 
     def to_json(self) -> dict[str, Any]:
         """What `machine_from` reads back."""
@@ -70,8 +83,9 @@ class Machine:
         }
 
 
-RATES = ("conv", "pointwise", "depthwise", "stem", "matmul", "pool", "curve", "copy")
-OVERHEADS = ("conv", "matmul", "other", "view")
+RATES = {"conv", "pointwise", "depthwise", "stem", "matmul", "pool", "curve", "read", "filters",
+         "copy"}  # fmt: skip
+OVERHEADS = ("conv", "matmul", "norm", "pool", "other", "view")
 
 
 def machine_from(value: Any) -> Machine:
@@ -94,7 +108,9 @@ def machine_from(value: Any) -> Machine:
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no record of a machine: {error}") from error
     sizes = [[size for size, _ in each.points] for each in rates.values()]
-    if set(rates) != set(RATES) or set(found.overheads) != set(OVERHEADS):
+    if {each.partition("@")[0] for each in rates} != RATES or set(found.overheads) != set(
+        OVERHEADS
+    ):
         raise ValueError("no record of a machine: rates are missing")
     if not all(each and each == sorted(set(each)) for each in sizes):
         raise ValueError("no record of a machine: sizes do not rise")
