@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from netwright.inspection.tracing import trace
 from torch import nn
 
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.diagnosing import diagnose
+from netwright.inspection.tracing import trace
 from netwright.records.findings import Finding
 from netwright.records.inspection import InspectionRecord
 from netwright.testing.contracts import check_finding

@@ -133,6 +133,54 @@ class Pyramid(nn.Module):
         return self.head(F.relu(torch.cat([each(x) for each in self.branches], 1)))
 
 
+class Gate(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.down, self.up = nn.Conv2d(32, 8, 1), nn.Conv2d(8, 32, 1)
+
+    def forward(self, x):
+        return x * torch.sigmoid(self.up(F.relu(self.down(x.mean((2, 3), keepdim=True)))))
+
+
+def excited():
+    """Squeeze-and-excitation: the mean over the map is a gate, and the map goes on."""
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 3, 2, 1), nn.ReLU(), Gate(), nn.Conv2d(32, 32, 3, 2, 1), nn.ReLU(), Gate(),
+        nn.Conv2d(32, 64, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(64, 10),
+    )  # fmt: skip
+
+
+class FeaturePyramid(nn.Module):
+    """The lateral 1x1 and the smoothing 3x3 have nothing between them but a sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 16, 3, 2, 1), nn.Conv2d(16, 32, 3, 2, 1)
+        self.lateral1, self.lateral2 = nn.Conv2d(16, 16, 1), nn.Conv2d(32, 16, 1)
+        self.smooth1, self.smooth2 = (nn.Conv2d(16, 16, 3, padding=1) for _ in range(2))
+
+    def forward(self, x):
+        one = F.relu(self.one(x))
+        high = self.lateral2(F.relu(self.two(one)))
+        low = self.lateral1(one) + F.interpolate(high, scale_factor=2)
+        return self.smooth1(low), self.smooth2(high)
+
+
+class SuperResolution(nn.Module):
+    """EDSR: blocks without an activation behind their sum, then a shuffle of pixels."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.a, self.b = (nn.Conv2d(c, 8, 3, padding=1) for c in (3, 8, 8))
+        self.up, self.last = nn.Conv2d(8, 32, 3, padding=1), nn.Conv2d(8, 3, 3, padding=1)
+
+    def forward(self, x):
+        x = self.first(x)
+        x = x + self.b(F.relu(self.a(x)))
+        return self.last(F.pixel_shuffle(self.up(x), 2))
+
+
 def generator():
     return nn.Sequential(
         nn.Conv2d(3, 16, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(16, 8, 4, 2, 1, bias=False),
@@ -160,11 +208,28 @@ def transferred():
     return model
 
 
-ODD = [Dense, UNet, Recurrent, Transformer, Adapted, Shared, Pyramid, generator, regression,
-       autoencoder, transferred]  # fmt: skip
+ODD = [
+    Dense, UNet, Recurrent, Transformer, Adapted, Shared, Pyramid, excited, FeaturePyramid,
+    SuperResolution, generator, regression, autoencoder, transferred,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("make", ODD, ids=lambda make: make.__name__)
 def test_healthy_networks_that_look_odd_get_no_remark(diagnosed, make):
     found = diagnosed(make(), (1, 3, 32, 32))
     assert {each.name for each in found} <= {"receptive-field-too-large"}
+
+
+def test_a_generator_that_begins_with_one_pixel_gets_no_remark(diagnosed):
+    model = nn.Sequential(
+        nn.ConvTranspose2d(100, 32, 4, 1, 0, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
+        nn.ConvTranspose2d(32, 3, 4, 2, 1), nn.Tanh(),
+    )  # fmt: skip
+    assert diagnosed(model, (1, 100, 1, 1)) == []
+
+
+def test_wide_rates_over_a_small_map_are_on_purpose_while_every_tap_reads_somewhere(diagnosed):
+    model = nn.Sequential(nn.Conv2d(8, 8, 3, padding=18, dilation=18), nn.ReLU())
+    assert diagnosed(model, (1, 8, 33, 33), of="tiny-feature-map") == []
+    (found,) = diagnosed(model, (1, 8, 16, 16), of="tiny-feature-map")
+    assert found.evidence[2].value == 8 * 8 * 8 / 584  # 1x1 in all but name

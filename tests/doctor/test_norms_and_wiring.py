@@ -75,6 +75,14 @@ def test_dropout_before_batchnorm_is_found_through_layers(diagnosed, training):
     )  # fmt: skip
     (found,) = diagnosed(model, (32, 20), of="dropout-before-batchnorm", training=training)
     assert (found.severity, found.layers) == ("note", ("2", "4"))
+    assert found.evidence[1].value == 2  # 1 / (1 - 0.5)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_dropout_that_leaves_nothing_out_is_none(diagnosed, training):
+    model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Dropout(0.0), nn.BatchNorm1d(64))
+    found = diagnosed(model, (32, 20), of="dropout-before-batchnorm", training=training)
+    assert found == []
 
 
 def test_dropout_behind_the_last_norm_is_fine(diagnosed):
@@ -121,6 +129,16 @@ class Several(nn.Module):
 
 def test_every_output_counts_as_read(diagnosed):
     assert diagnosed(Several(), (1, 20), of="dead-branch") == []
+
+
+def test_heads_that_only_training_uses_are_noted_in_evaluation_and_not_in_training(diagnosed):
+    """Their results are kept on an attribute: dead to the graph, so a note and never an alarm."""
+    model = build("googlenet", num_classes=10, in_channels=3, input_size=(224, 224),
+                  options={"aux": True})  # fmt: skip
+    still = [each for each in diagnosed(model, (2, 3, 224, 224)) if each.group == "wiring"]
+    assert [(each.name, each.severity) for each in still] == [("unused-parameters", "note")]
+    busy = diagnosed(model, (2, 3, 224, 224), training=True)
+    assert [e.severity for e in busy if e.name in ("unused-parameters", "dead-branch")] == ["note"]
 
 
 class Idle(nn.Module):

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from netwright.doctor.conditions._graph import Window
 from netwright.models import build
 
 
@@ -124,18 +125,24 @@ def test_a_kernel_that_just_covers_the_map_is_fine(diagnosed):
     assert diagnosed(model, (1, 3, 8, 8), of="tiny-feature-map") == []
 
 
-def test_real_taps_are_those_that_hit_a_pixel(diagnosed):
-    """Against a convolution of ones with ones, which counts them."""
-    for side, kernel, stride, padding, dilation in [
-        (2, 3, 1, 1, 1), (1, 3, 1, 1, 1), (5, 3, 1, 6, 6), (4, 5, 2, 2, 1), (3, 3, 2, 2, 2),
-    ]:  # fmt: skip
-        model = nn.Sequential(nn.Conv2d(1, 1, kernel, stride, padding, dilation, bias=False))
-        found = diagnosed(model, (1, 1, side, side), of="tiny-feature-map")
-        taps = F.conv2d(
-            torch.ones(1, 1, side, side), torch.ones(1, 1, kernel, kernel), None, stride,
-            padding, dilation,
-        )  # fmt: skip
-        assert found[0].evidence[0].value == pytest.approx(float(taps.mean()) / kernel**2)
+@pytest.mark.parametrize(
+    ("side", "kernel", "stride", "before", "dilation"),
+    [(2, 3, 1, 1, 1), (1, 3, 1, 1, 1), (5, 3, 1, 6, 6), (4, 5, 2, 2, 1), (3, 3, 2, 2, 2),
+     (7, 3, 3, 0, 1), (9, 4, 2, 3, 2)],
+)  # fmt: skip
+def test_taps_are_those_that_a_convolution_of_ones_counts(side, kernel, stride, before, dilation):
+    weight = torch.ones(1, 1, kernel, requires_grad=True)
+    ones = torch.ones(1, 1, side)
+    counted = F.conv1d(ones, weight, None, stride, before, dilation)
+    counted.sum().backward()
+    window = Window(
+        side=side, out=counted.numel(), kernel=kernel, stride=stride, dilation=dilation,
+        before=before,
+    )  # fmt: skip
+    assert window.real == pytest.approx(counted.mean().item() / kernel)
+    assert weight.grad is not None
+    used = (weight.grad != 0).float().mean().item()  # what is used has a gradient
+    assert window.used == pytest.approx(used)
 
 
 # --- receptive field -----------------------------------------------------------------------------

@@ -52,7 +52,14 @@ def record_of(done: Any, *, model: str, notes: list[str], seconds: float) -> Ins
         concrete=done.concrete,
         notes=(*notes, *ledger.notes),
         seconds=seconds,
+        results=_results(ledger, outputs),
     )
+
+
+def _results(ledger: Any, outputs: list[Any]) -> tuple[int, ...]:
+    """The operation (or input) each output came from; what no operation made is left out."""
+    origins = (getattr(ledger.known.get(id(each)), "origin", None) for each in outputs)
+    return tuple(each for each in origins if each is not None)
 
 
 def _layers(ledger: Any, calls: list[Any], parts: Anatomy) -> tuple[InspectedLayer, ...]:
@@ -85,6 +92,7 @@ def _layers(ledger: Any, calls: list[Any], parts: Anatomy) -> tuple[InspectedLay
                 operations=(begin, end),
                 leaf=last == number + 1,
                 training=call.training,
+                rate=_rate(call.module),
                 unruled=_named(operations[begin:end]) if unruled[end] > unruled[begin] else (),
             )
         )
@@ -133,3 +141,9 @@ def _held(
             trainable[number] += numel
         size[number] += numel * tensor.element_size()
     return _running(numels), own, _running(trainable), _running(size)
+
+
+def _rate(module: Any) -> float | None:
+    """What a layer for dropout leaves out."""
+    rate = getattr(module, "p", None) if "Dropout" in type(module).__name__ else None
+    return float(rate) if isinstance(rate, int | float) else None

@@ -109,6 +109,8 @@ class InspectedLayer:
     leaf: bool
     training: bool = False
     unruled: tuple[tuple[str, int], ...] = ()
+    rate: float | None = None
+    """What a layer for dropout leaves out; in evaluation no operation says so."""
 
     @property
     def flops(self) -> int:
@@ -152,7 +154,7 @@ class InspectionRecord:
     seconds: float = 0.0
     """What the pass took."""
     results: tuple[int, ...] = ()
-    """The operation that made each output; -1, -2, ... is an input that is handed on."""
+    """The operation each output came from; -1, -2, ... is an input that is handed on."""
 
     @property
     def params(self) -> int:

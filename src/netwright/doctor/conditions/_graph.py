@@ -265,11 +265,12 @@ def features(shape: Shape) -> int:
 
 
 def listed(names: tuple[str, ...] | list[str], most: int = 3) -> str:
-    """A few names, and how many more there are.
+    """A few names, each once, and how many there are in all.
 
-    >>> listed(["a", "b"]), listed(["a", "b", "c", "d", "e"])
+    >>> listed(["a", "b", "a"]), listed(["a", "b", "c", "d", "e"])
     ('a, b', 'a, b, c, ... (5)')
     """
+    names = list(dict.fromkeys(names))
     shown = ", ".join(names[:most])
     return f"{shown}, ... ({len(names)})" if len(names) > most else shown
 

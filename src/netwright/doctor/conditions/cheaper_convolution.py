@@ -90,7 +90,7 @@ def _finding(
         severity="note",
         layers=(operation.layer,),
         what=Phrase(
-            "{layer}, {kernel} from {start} to {end} channels, takes {macs} of {all} multiply-adds",
+            "{layer} ({kernel}, {start} to {end} channels) takes {macs} of {all} multiply-adds",
             layer=named(operation),
             kernel=sides(kernel),
             start=start,

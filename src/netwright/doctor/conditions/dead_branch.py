@@ -45,6 +45,7 @@ def dead_branch(record: InspectionRecord) -> Iterator[Finding]:
         for each in record.operations
         if each.number not in graph.live
         and each.number in graph.reached
+        and each.ruled  # else it may write where nobody knows
         and (each.macs or graph.parameters(each))
     ]
     if not dead:
@@ -59,7 +60,7 @@ def dead_branch(record: InspectionRecord) -> Iterator[Finding]:
         layers=layers_of(dead),
         what=Phrase(
             "Nothing reads what {layers} computes",
-            layers=listed(list(dict.fromkeys(named(each) for each in dead))),
+            layers=listed([named(each) for each in dead]),
         ),
         evidence=(
             Evidence(

@@ -109,7 +109,7 @@ def _dropout_before(
             return None
         layer = idle.get(data[0] + 1)
         if layer is not None and layer.inputs[:1] == (graph.shape(data[0]),):
-            return layer.name, None
+            return layer.name, layer.rate
         made = graph.get(data[0])
         if made is None or "norm" in made.name:
             return None
@@ -126,5 +126,5 @@ def _idle_dropouts(record: InspectionRecord) -> dict[int, InspectedLayer]:
     return {
         each.operations[0]: each
         for each in record.layers
-        if "Dropout" in each.kind and each.operations[0] == each.operations[1]
+        if "Dropout" in each.kind and each.operations[0] == each.operations[1] and each.rate != 0
     }

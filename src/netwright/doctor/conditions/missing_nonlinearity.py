@@ -60,9 +60,12 @@ def missing_nonlinearity(record: InspectionRecord) -> Iterator[Finding]:
     graph = Graph(record)
     maps = [e for e in record.operations if e.name in WEIGHTED and e.number in graph.reached]
     whole = [e for e in maps if e.number in graph.live]
-    if all(
-        _is_affine(graph, e) for e in record.operations if e.number in graph.live
-    ) and _follow_each_other(graph, whole):
+    # A network that branches on values bends there, whatever its operations are.
+    if (
+        not record.concrete
+        and all(_is_affine(graph, e) for e in record.operations if e.number in graph.live)
+        and _follow_each_other(graph, whole)
+    ):
         yield _affine_network(whole)
         return
     for second in maps:

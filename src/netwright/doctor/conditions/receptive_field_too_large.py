@@ -27,9 +27,8 @@ _TIMES = 1.5
 def receptive_field_too_large(record: InspectionRecord) -> Iterator[Finding]:
     """The last features see more than the image: at least one and a half times its side.
 
-    Why it hurts: for classification it does not; the outer part of the field counts little, and
-    what lies outside the image is padding. For dense prediction small things may be lost to
-    strides that were there to widen the field. Where the field is ten times the image the network
+    Why it hurts: for classification it hardly does; the outer part of the field counts little,
+    and what lies outside the image is padding. Where the field is ten times the image the network
     was made for larger ones.
 
     Evidence: the receptive field of the last map against the side of the input; the first layer
@@ -37,15 +36,16 @@ def receptive_field_too_large(record: InspectionRecord) -> Iterator[Finding]:
 
     Would be wrong if: larger images are used later.
 
-    Not to be confused with: tiny-feature-map, where the strides do measurable harm.
+    Not to be confused with: tiny-feature-map, where the strides do measurable harm; and a large
+    field before a map of outputs (segmentation), which is wanted and gets no remark.
 
-    Treatment: none for classification; else fewer strides or layers.
+    Treatment: none, unless small things in large images matter: then fewer strides.
 
     Source: Luo et al. 2016, Understanding the effective receptive field.
     """
     graph = Graph(record)
     last = last_map(record, graph)
-    if last is None:
+    if last is None or last.joined_by is None:  # to a map of outputs a large field is welcome
         return
     times = [size / side for size, side in zip(last.sizes, last.input_sides, strict=True)]
     if min(times) < _TIMES:
@@ -71,8 +71,10 @@ def receptive_field_too_large(record: InspectionRecord) -> Iterator[Finding]:
                 layer=last.operation.layer,
             ),
             Evidence(
-                signal=Phrase("operations before one sees the whole image: up to {layer}",
-                              layer=named(first)),
+                signal=Phrase(
+                    "operations until {layer} sees the whole image, of those to the last map",
+                    layer=named(first),
+                ),
                 value=first.number,
                 baseline=last.operation.number,
                 layer=first.layer,

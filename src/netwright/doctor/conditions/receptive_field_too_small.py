@@ -6,10 +6,16 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._graph import GLOBAL_POOLS, Graph, named, sides
+from netwright.doctor.conditions._graph import (
+    CONVOLUTIONS,
+    GLOBAL_POOLS,
+    Graph,
+    named,
+    sides,
+)
 from netwright.doctor.conditions._sight import last_map
 from netwright.records.findings import Evidence, Finding, Treatment
-from netwright.records.inspection import InspectionRecord
+from netwright.records.inspection import InspectionRecord, Operation
 
 # What truly counts is about half of the field (Luo et al. 2016): below half of the image no unit
 # sees more than a quarter of its side well.
@@ -42,9 +48,12 @@ def receptive_field_too_small(record: InspectionRecord) -> Iterator[Finding]:
     Source: Luo et al. 2016, Understanding the effective receptive field; Brendel & Bethge 2019,
     BagNets, on how far local features reach.
     """
-    last = last_map(record, Graph(record))
+    graph = Graph(record)
+    last = last_map(record, graph)
     if last is None or last.joined_by is None or last.joined_by.name not in GLOBAL_POOLS:
         return
+    if any(_looks_around(graph, each) for each in record.operations[last.joined_by.number :]):
+        return  # the average is a gate (squeeze-and-excitation): the maps go on
     shares = [size / side for size, side in zip(last.sizes, last.input_sides, strict=True)]
     if max(shares) >= _SHARE:
         return
@@ -80,3 +89,7 @@ def receptive_field_too_small(record: InspectionRecord) -> Iterator[Finding]:
             ),
         ),
     )  # fmt: skip
+
+
+def _looks_around(graph: Graph, operation: Operation) -> bool:
+    return operation.name in CONVOLUTIONS and max(graph.kernel(operation), default=1) > 1

@@ -67,7 +67,7 @@ def unaligned_channels(record: InspectionRecord) -> Iterator[Finding]:
         layers=layers_of(layers),
         what=Phrase(
             "{layers}: channels that are no multiple of {lanes} leave lanes empty",
-            layers=listed(list(dict.fromkeys(named(each) for each in layers))),
+            layers=listed([named(each) for each in layers]),
             lanes=_LANES,
         ),
         evidence=(

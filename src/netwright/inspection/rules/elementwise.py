@@ -203,7 +203,8 @@ def _dropout(
     if inplace:
         return _written(ledger, "dropout", input, (input,))
     out = ledger.fresh(input.shape, input.dtype)
-    ledger.note("dropout", (input,), out, ledger.field(input), other=prod(input.shape))
+    ledger.note("dropout", (input,), out, ledger.field(input), other=prod(input.shape),
+                options=(("p", p),))  # fmt: skip
     return out
 
 
