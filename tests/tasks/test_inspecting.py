@@ -184,7 +184,9 @@ def test_a_wrong_shape_names_the_layer_that_refused_it():
 
 
 def test_a_class_is_no_instance():
-    with pytest.raises(SettingError, match=r"Twice is a class.*\n.*nw\.inspect\(Twice\(\), \.\.\.\)"):
+    with pytest.raises(
+        SettingError, match=r"Twice is a class.*\n.*nw\.inspect\(Twice\(\), \.\.\.\)"
+    ):
         nw.inspect(Twice, (6,))
     with pytest.raises(SettingError, match=r"Linear\(in_features, out_features\)"):
         nw.inspect(nn.Linear, (6,))
@@ -269,7 +271,9 @@ def test_a_run_and_a_weights_file_are_networks(tmp_path, monkeypatch):
     assert nw.inspect("bare.safetensors", (1, 8, 8)).params == info.params
 
 
-@pytest.mark.parametrize("text", ["", "3x", "x3", "3x224xfoo", "-3x2", "0x3", "9" * 40, "3x3:int99"])
+@pytest.mark.parametrize(
+    "text", ["", "3x", "x3", "3x224xfoo", "-3x2", "0x3", "9" * 40, "3x3:int99"]
+)
 def test_a_text_that_is_no_shape_is_refused(text):
     with pytest.raises(SettingError, match="--input"):
         parse_input(text)

@@ -77,7 +77,8 @@ def _waypoints(
 ) -> tuple[list[list[int]], list[int], list[tuple[int, int]]]:
     """Each edge as a chain of boxes and waypoints, the rank of all of them, and their links."""
     ranks = list(rank)
-    chains, links = [], []
+    chains: list[list[int]] = []
+    links: list[tuple[int, int]] = []
     for source, target in edges:
         chain = [source]
         for between in range(rank[source] + 1, rank[target]):

@@ -79,7 +79,7 @@ def _paired(first: Sequence[Line], second: Sequence[Line]) -> list[tuple[Line | 
             for k in range(longest)
         ]
     pairs: list[tuple[Line | None, Line | None]] = []
-    matcher = difflib.SequenceMatcher(None, *names, autojunk=False)
+    matcher = difflib.SequenceMatcher(None, names[0], names[1], autojunk=False)
     for kind, a, b, c, d in matcher.get_opcodes():
         if kind == "equal":
             pairs += zip(first[a:b], second[c:d], strict=True)

@@ -237,7 +237,8 @@ def _spoken(phrase: Phrase) -> str:
 
 def _hung(word: str, text: str) -> list[str]:
     """`text` wrapped beside a word of six cells."""
-    lines = wrap(text, screen_width() - 8)
+    # A Chinese line may end one wide mark later than asked for.
+    lines = wrap(text, screen_width() - (8 if text.isascii() else 10))
     return [f"{word if number == 0 else '':<8}{line}" for number, line in enumerate(lines)]
 
 
