@@ -3,6 +3,7 @@
     import netwright as nw
     trained = nw.train("digits")
     nw.load(trained.run.path).predict("seven.png").images[0].label
+    nw.inspect("resnet18")["layer3"].receptive_field.size
 
 The public names are looked up when they are used, so importing the package costs nothing;
 inside the package nobody imports from here.
@@ -17,34 +18,47 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from netwright.core.errors import NetwrightError
+    from netwright.report.network_comparison import Comparison
     from netwright.tasks.door import train
+    from netwright.tasks.inspected import Layer, ReceptiveField
+    from netwright.tasks.inspecting import Inspection, inspect
     from netwright.tasks.loading import Network, load
     from netwright.tasks.rate_range import RateRange, lr_range
     from netwright.tasks.running import Trained
     from netwright.tasks.using import Evaluation, Prediction, Predictions
 
 __all__ = [
+    "Comparison",
     "Evaluation",
+    "Inspection",
+    "Layer",
     "Network",
     "NetwrightError",
     "Prediction",
     "Predictions",
     "RateRange",
+    "ReceptiveField",
     "Trained",
     "__version__",
+    "inspect",
     "load",
     "lr_range",
     "train",
 ]
 
 _PLACES = {
+    "Comparison": "netwright.report.network_comparison",
     "Evaluation": "netwright.tasks.using",
+    "Inspection": "netwright.tasks.inspecting",
+    "Layer": "netwright.tasks.inspected",
     "Network": "netwright.tasks.loading",
     "NetwrightError": "netwright.core.errors",
     "Prediction": "netwright.tasks.using",
     "Predictions": "netwright.tasks.using",
     "RateRange": "netwright.tasks.rate_range",
+    "ReceptiveField": "netwright.tasks.inspected",
     "Trained": "netwright.tasks.running",
+    "inspect": "netwright.tasks.inspecting",
     "load": "netwright.tasks.loading",
     "lr_range": "netwright.tasks.rate_range",
     "train": "netwright.tasks.door",

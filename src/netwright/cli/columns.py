@@ -4,31 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import textwrap
-import unicodedata
 from collections.abc import Iterable, Sequence
 
+from netwright.core.cells import pad, width, wrap
 from netwright.core.escaping import terminal
 
-
-def width(text: str) -> int:
-    """Cells a terminal needs for `text`.
-
-    >>> width("lr"), width("学习率")
-    (2, 6)
-    """
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
-        for char in text
-    )
-
-
-def pad(text: str, cells: int, *, right: bool = False) -> str:
-    """`text` filled with blanks to `cells`; never cut."""
-    blanks = " " * max(0, cells - width(text))
-    return blanks + text if right else text + blanks
+__all__ = ["pad", "screen_width", "table", "width", "wrap"]
 
 
 def screen_width() -> int:
@@ -61,47 +42,6 @@ def table(
         lines.append((start + "  " + first if count > 1 else first).rstrip())
         lines += [" " * before + line for line in more]
     return lines
-
-
-def wrap(text: str, cells: int) -> list[str]:
-    """`text` in lines of at most `cells`; Chinese may break between any two characters."""
-    if text.isascii():
-        lines = textwrap.wrap(
-            text,
-            cells,
-            break_long_words=False,
-            break_on_hyphens=False,
-            replace_whitespace=False,
-        )
-        return lines or [""]
-    lines, line = [], ""
-    for piece in _pieces(text):
-        if line and width(line) + width(piece.rstrip()) > cells and piece[0] not in _NOT_FIRST:
-            lines.append(line.rstrip())
-            line = piece.lstrip()
-        else:
-            line += piece
-    return [*lines, line.rstrip()] if line.strip() or not lines else lines
-
-
-_NOT_FIRST = "，。；：！？、）”》…"  # must not begin a line
-
-
-def _pieces(text: str) -> list[str]:
-    """Words with the blank behind them; a wide character is a word of its own."""
-    pieces: list[str] = []
-    word = ""
-    for char in text:
-        if unicodedata.east_asian_width(char) in "WF":
-            pieces += [word] if word else []
-            pieces.append(char)
-            word = ""
-        elif char == " ":
-            pieces.append(word + char)
-            word = ""
-        else:
-            word += char
-    return [*pieces, word] if word else pieces
 
 
 _NUMBER = re.compile(r"-|-?[\d,]*\.?\d+([eE][+-]?\d+)?|")

@@ -1,0 +1,257 @@
+"""`netwright inspect MODEL`: what a network is, exactly, before it is trained."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from netwright.cli.columns import screen_width, wrap
+from netwright.cli.commands import COMMANDS
+from netwright.cli.screen import Call
+from netwright.core.errors import SettingError
+from netwright.core.escaping import terminal
+from netwright.core.languages import Phrase, say
+from netwright.core.places import refuse_missing_folder, standing
+
+if TYPE_CHECKING:  # at run time they bring torch, which --help must not
+    from netwright.tasks.inspecting import Inspection
+
+
+@COMMANDS.register(
+    "inspect",
+    group="Look up",
+    usage="MODEL [model.KEY=VALUE ...] [--input CxHxW]",
+    settings="how the network is built, such as model.stem=small model.num_classes=10; "
+    "optim=adamw for --training",
+    about="MODEL is a registered name, file.py:NAME, package.module:NAME, torchvision:NAME, "
+    "timm:NAME, a run, or a .safetensors file with its recipe beside it. One pass without "
+    "computing gives shapes, parameters, multiply-adds, memory and the receptive field of every "
+    "layer. A registered network knows its own input; --input gives another, and stands once for "
+    "each input that forward takes. --initial noise takes noise in place of images.",
+    examples=(
+        "netwright inspect resnet18",
+        "netwright inspect resnet18 --input 3x32x32 model.stem=small",
+        "netwright inspect resnet18 --versus mobilenet_v2",
+        "netwright inspect vgg16 --depth 2 --training --batch 8",
+        "netwright inspect lenet5 --initial digits",
+        "netwright inspect lenet5 --picture lenet5.svg",
+        "netwright inspect resnet18 --json | jq .totals",
+    ),
+)
+def inspect(
+    model: Annotated[str, Parameter(help="which network")],
+    /,
+    *,
+    input: Annotated[  # noqa: A002
+        list[str] | None,
+        Parameter(metavar="CxHxW", help="the shape of one sample, or 16:int64 for 16 tokens"),
+    ] = None,
+    batch: Annotated[int, Parameter(metavar="N", help="samples in the batch")] = 1,
+    depth: Annotated[
+        int | None, Parameter(metavar="N", help="how deep the table unfolds; else what fits")
+    ] = None,
+    versus: Annotated[
+        str | None, Parameter(metavar="OTHER", help="another network, layer by layer beside it")
+    ] = None,
+    training: Annotated[
+        bool, Parameter(help="the memory and products of a whole training step")
+    ] = False,
+    time: Annotated[bool, Parameter(help="where time goes: estimated, and measured")] = False,
+    initial: Annotated[
+        str | None,
+        Parameter(metavar="DATA", help="signals and gradients at the start, on images of DATA"),
+    ] = None,
+    picture: Annotated[
+        str | None, Parameter(metavar="FILE", help="the graph, as FILE.svg or FILE.html")
+    ] = None,
+    layer: Annotated[
+        str | None, Parameter(metavar="NAME", help="whose receptive field the picture shows")
+    ] = None,
+    unit: Annotated[
+        str | None, Parameter(metavar="ROW,COLUMN", help="of which unit; else the middle one")
+    ] = None,
+    image: Annotated[
+        str | None, Parameter(metavar="FILE", help="on which image the field is drawn")
+    ] = None,
+    trust_code: Annotated[
+        bool, Parameter(help="run the copy of a model file that a run carries")
+    ] = False,
+    call: Annotated[Call, Parameter(parse=False)],
+) -> int:
+    """Show what a network is: shapes, parameters, multiply-adds, memory, receptive fields."""
+    _check(depth, batch, picture)
+    place = _unit(unit) if unit is not None else None
+    from netwright.tasks.asked import inspect_asked
+
+    options, optimizer = _options(call.settings)
+    found = inspect_asked(model, input or (), options=options, batch=batch, trust_code=trust_code)
+    document: dict[str, Any] = {**found.to_json()}
+    lines = [*_table(found, depth), *_remarks(found)]
+    if versus is not None:
+        other = inspect_asked(versus, input or (), options={}, batch=batch, trust_code=trust_code)
+        comparison = found.versus(other, depth=depth)
+        document["versus"] = comparison.to_json()
+        lines = comparison.table(cells=screen_width()).splitlines()
+    for name, section in (
+        ("training", _training(found, optimizer) if training else None),
+        ("timing", _timing(found) if time else None),
+        ("initial", _initial(found, initial) if initial is not None else None),
+    ):
+        if section is not None:
+            document[name] = section[0]
+            lines += ["", *section[1]]
+    if picture is not None:
+        found.picture(picture, layer=layer, unit=place, image=image)
+        document["picture"] = picture
+        lines.append(say("wrote {path}", path=terminal(picture)))
+    call.result(document, lines)
+    if not call.json and versus is None:
+        words = [
+            model,
+            *call.settings,
+            *(part for each in input or () for part in ("--input", each)),
+        ]
+        for number, line in enumerate(_next(words, found, depth, training=training)):
+            call.note("" if number else "Next:", "{line}", line=line)
+    return 0
+
+
+Section = tuple[dict[str, Any], list[str]]
+"""What an option adds: to the document, and to the lines."""
+
+
+def _training(found: Inspection, optimizer: str) -> Section:
+    from netwright.report.step_memory import step_memory
+
+    memory = found.training_memory(optimizer=optimizer)
+    first, *rest = step_memory(memory, found.record, cells=screen_width())
+    return memory.to_json(), [*wrap(first, screen_width()), *rest]
+
+
+def _timing(found: Inspection) -> Section:
+    from netwright.report.layer_times import layer_times
+
+    timing = found.timing(measure=True)
+    first, *rest = layer_times(timing, cells=screen_width())
+    return timing.to_json(), [*wrap(first, screen_width()), *rest]
+
+
+def _initial(found: Inspection, data: str) -> Section:
+    from netwright.report.initial_words import told
+    from netwright.tasks.asked import initial_asked
+
+    state = initial_asked(found, data)
+    lines = [line for each in told(state) for line in wrap(each, screen_width())]
+    return state.to_json(), lines
+
+
+def _check(depth: int | None, batch: int, picture: str | None) -> None:
+    """What can be refused before a network is built."""
+    for name, value, least in (("--depth", depth, 0), ("--batch", batch, 1)):
+        if value is not None and value < least:
+            raise SettingError(
+                "{name}: expected at least {least}, not {value}.",
+                name=name,
+                least=least,
+                value=value,
+            )
+    if picture is None:
+        return
+    path = Path(picture)
+    there = standing(path)
+    if path.suffix.lower() not in (".svg", ".html") or there == "folder":
+        raise SettingError(
+            "--picture {path}: a picture is an .svg file, or an .html page.",
+            hint="Expected the name of a file, such as {example}.",
+            path=picture,
+            example=str(path / "network.svg" if there == "folder" else f"{picture}.svg"),
+        )
+    if there == "other":
+        raise SettingError(
+            "--picture {path} is there and is no regular file: it is left alone.", path=picture
+        )
+    refuse_missing_folder(path, option="--picture")
+
+
+def _unit(text: str) -> tuple[int, int]:
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise SettingError(
+            '--unit: "{text}" is no place in a map.',
+            hint="Expected its row and column, such as 3,5.",
+            text=text,
+        )
+    return int(parts[0]), int(parts[1])
+
+
+def _options(settings: tuple[str, ...]) -> tuple[dict[str, Any], str]:
+    """The settings under `model.`, by the names they have there, and the optimizer of a training
+    step; others have no meaning here."""
+    from netwright.tasks.settings import tokens
+
+    found = tokens(settings)
+    optimizer = str(found.pop("optim.name", found.pop("optim", "sgd")))
+    for name in found:
+        if not name.startswith("model."):
+            raise SettingError(
+                "netwright inspect builds a network and trains none: {name} has no meaning here.",
+                hint="Settings of the network begin with model. such as model.width=0.5.",
+                name=name,
+            )
+    return {name.removeprefix("model."): value for name, value in found.items()}, optimizer
+
+
+def _table(found: Inspection, depth: int | None) -> Iterator[str]:
+    from netwright.report.layer_table import cost_lines
+
+    yield from found.table(depth, cells=screen_width()).splitlines()
+    for line in cost_lines(found.record):
+        word, _, rest = line.partition("  ")
+        yield from _hung(word, rest)
+
+
+def _remarks(found: Inspection) -> Iterator[str]:
+    """What was checked and what is to be known: a word, and its text beside it."""
+    from netwright.report.inspection_notes import notes
+
+    for word, phrase in notes(found.record, counted=found.counted):
+        yield from _hung(word, _spoken(phrase))
+    for phrase in found.remarks:
+        yield from _hung("NOTE", _spoken(phrase))
+    for finding in found.findings:
+        said = [terminal(each) for each in finding.paragraphs()]
+        # A note says what and why; what may be a fault brings its numbers and what can be done.
+        shown = said if finding.severity != "note" else [said[0], _spoken(finding.cause)]
+        yield from _hung(finding.severity.upper(), f"{finding.name}  {shown[0]}")
+        for line in shown[1:]:
+            yield from _hung("", line)
+
+
+def _spoken(phrase: Phrase) -> str:
+    return phrase.escaped(terminal).localized()
+
+
+def _hung(word: str, text: str) -> list[str]:
+    """`text` wrapped beside a word of six cells."""
+    # A Chinese line may end one wide mark later than asked for.
+    lines = wrap(text, screen_width() - (8 if text.isascii() else 10))
+    return [f"{word if number == 0 else '':<8}{line}" for number, line in enumerate(lines)]
+
+
+def _next(
+    words: list[str], found: Inspection, depth: int | None, *, training: bool
+) -> Iterator[str]:
+    """What can be asked of this network next."""
+    from netwright.report.layer_lines import fitting_depth
+
+    line = ["netwright", "inspect", *words]
+    shown = fitting_depth(found.record) if depth is None else depth
+    deepest = max((row.depth for row in found.rows), default=0)
+    if shown < deepest:
+        yield shlex.join([*line, "--depth", str(shown + 1)])
+    if not training:
+        yield shlex.join([*line, "--training"])

@@ -1,0 +1,167 @@
+"""The picture of an inspection: its graph, and what a unit sees on an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from netwright.core.atomic import write_text
+from netwright.core.errors import DataError, SettingError, UnknownNameError
+from netwright.core.languages import say
+from netwright.data.given import open_images
+from netwright.records.arrays import Array
+from netwright.records.inspection import InspectedLayer, InspectionRecord
+from netwright.report.drawing import Drawing, standalone
+from netwright.report.field_page import field_page
+from netwright.report.field_picture import MARGIN, Seen, field_picture, image_size, map_size, seen
+from netwright.report.graph_picture import about_graph, graph_picture
+from netwright.report.layer_lines import lines
+from netwright.report.svg import text
+
+_MARGIN, _BETWEEN = 28.0, 48.0
+_NESTED = 6
+
+
+def draw(
+    record: InspectionRecord,
+    path: str | Path | None = None,
+    *,
+    layer: str | None = None,
+    unit: tuple[int, int] | None = None,
+    image: Any = None,
+) -> Drawing:
+    """The graph at the left, the image with the field at the right; written to `path` if given."""
+    place = Path(path) if path is not None else None
+    if place is not None and place.suffix.lower() not in (".svg", ".html"):
+        raise SettingError(
+            "{path}: a picture of a network is an .svg file, or an .html page.",
+            hint="Expected a name such as {example}.",
+            path=str(place),
+            example=str(place.with_suffix(".svg")),
+        )
+    pixels = _pixels(image, record) if image is not None else None
+    shown = _one(record, layer, unit) if layer is not None else _several(record)
+    if layer is None and unit is not None:
+        raise SettingError("A unit is one of a layer: say which.", hint="Give layer=NAME.")
+    drawing = _drawing(record, shown, marked=layer, pixels=pixels)
+    if place is not None and place.suffix.lower() == ".html":
+        content, wide, high = graph_picture(record, marked=layer)
+        first = next((each.layer for each in reversed(shown)), None)
+        write_text(
+            place,
+            field_page(
+                record, graph=(content, wide, high), image=pixels, layer=layer or first, unit=unit
+            ),
+        )
+    elif place is not None:
+        drawing.save(place)
+    return drawing
+
+
+def _drawing(
+    record: InspectionRecord, shown: list[Seen], *, marked: str | None, pixels: Array | None
+) -> Drawing:
+    left, wide, high = graph_picture(record, marked=marked)
+    right, field_wide, field_high = field_picture(record, shown, image=pixels)
+    top = 40.0
+    title = record.model or record.kind
+    parts = [text(title, x=_MARGIN, y=26, class_="over")]
+    parts.append(f'<g transform="translate({_MARGIN:g} {top:g})">{left}</g>')
+    width = 2 * _MARGIN + wide
+    if right:
+        x = _MARGIN + wide + _BETWEEN + MARGIN
+        parts.append(f'<g transform="translate({x:.1f} {top + MARGIN:g})">{right}</g>')
+        width = x + max(field_wide, 380.0) + MARGIN + _MARGIN
+        field_high += MARGIN
+    height = top + max(high, field_high) + _MARGIN
+    told = " ".join([about_graph(record), *(each.words for each in shown[:1])])
+    return standalone(
+        width, height, "".join(parts), title=say("Network {model}", model=title), about=told
+    )
+
+
+def _one(record: InspectionRecord, layer: str, unit: tuple[int, int] | None) -> list[Seen]:
+    row = _layer(record, layer)
+    size = map_size(row, record)
+    if (
+        unit is not None
+        and size is not None
+        and not all(0 <= place < units for place, units in zip(unit, size, strict=True))
+    ):
+        raise SettingError(
+            "{layer} has a map of {high}x{wide}; there is no unit ({row}, {column}).",
+            layer=layer,
+            high=size[0],
+            wide=size[1],
+            row=unit[0],
+            column=unit[1],
+        )
+    found = seen(row, record, unit)
+    if found is None:
+        why = next((each.why for each in row.fields if each.why), "-")
+        raise SettingError(
+            "What a unit of {layer} sees is no rectangle of the image: {why}",
+            layer=layer,
+            why=why,
+        )
+    return [found]
+
+
+def _several(record: InspectionRecord) -> list[Seen]:
+    """The middle units of the layers of the table, largest field first, one of each size."""
+    found: dict[tuple[int, int], Seen] = {}
+    size = image_size(record)
+    for line in lines(record):
+        for row in line.layers[-1:]:
+            each = seen(row, record)
+            windowed = all(field.sight == "window" for field in row.fields)
+            if each is None or size is None or not windowed:
+                continue
+            span = (each.rows[1] - each.rows[0], each.columns[1] - each.columns[0])
+            if span[0] < size[0] and span[1] < size[1]:
+                found[span] = each
+    chosen: list[Seen] = []
+    for span in sorted(found, reverse=True):  # each at most 3/4 of the one around it
+        last = chosen[-1] if chosen else None
+        if last is None or 4 * span[0] < 3 * (last.rows[1] - last.rows[0]):
+            chosen.append(found[span])
+    return chosen[:_NESTED]
+
+
+def _layer(record: InspectionRecord, name: str) -> InspectedLayer:
+    for row in record.layers:
+        if row.name == name:
+            return row
+    raise UnknownNameError("layer", name, [row.name for row in record.layers if row.name])
+
+
+def _pixels(image: Any, record: InspectionRecord) -> Array:
+    """An image as uint8 (H, W, 3) or (H, W): a file, or an array of bytes or of 0 to 1."""
+    size = image_size(record)
+    if size is None:
+        raise SettingError("{model} takes no images.", model=record.model or record.kind)
+    if isinstance(image, str | Path):
+        (item,) = open_images([image], shape=(3, *size))
+        if item.image is None:
+            raise DataError("{path}: {reason}", path=str(image), reason=item.error)
+        return item.image.permute(1, 2, 0).numpy()
+    values = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
+    if values.ndim == 4 and len(values) == 1:
+        values = values[0]
+    if values.ndim == 3 and values.shape[0] in (1, 3) and values.shape[2] not in (1, 3):
+        values = np.moveaxis(values, 0, 2)
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[:, :, 0]
+    if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] != 3):
+        raise SettingError(
+            "An image is expected, (H, W), (H, W, 3) or (3, H, W), not an array of {shape}.",
+            shape="x".join(map(str, values.shape)),
+        )
+    if values.dtype != np.uint8:
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        spread = (0.0, 1.0) if low >= 0 and high <= 1 else (low, max(high, low + 1e-12))
+        values = 255 * (np.nan_to_num(values) - spread[0]) / (spread[1] - spread[0])
+    return np.ascontiguousarray(values.clip(0, 255).astype(np.uint8))
