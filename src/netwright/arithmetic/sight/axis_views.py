@@ -219,6 +219,11 @@ def behind(parts: Sequence[tuple[AxisView, Sequence[int]]], factor: int) -> Axis
     for view in seeing:
         if isinstance(view.form, Unknown):
             return AxisView((), view.form, low, high, size)
+    first = seeing[0]
+    if factor not in first.carriers and all(
+        view.form is first.form and view.carriers == first.carriers for view, _ in parts
+    ):
+        return AxisView(first.carriers, first.form, low, high, size)
     carriers = tuple(sorted({factor, *(c for view in seeing for c in view.carriers)}))
     held = []
     for view, sizes in parts:

@@ -45,7 +45,7 @@ class Periodic:
         phases = self.phases
         if len(phases) == 1:
             only = phases[0]
-            if only is None:
+            if only is None or not units:
                 return None
             far = (units - 1) * self.advance
             return (only[0], only[1] + far) if far >= 0 else (only[0] + far, only[1])
@@ -143,7 +143,8 @@ class Varying:
         self.why = why
 
     def reach(self) -> tuple[int, int] | None:
-        lo, hi = int(self.lo.min()), int(self.hi.max())
+        lo = int(self.lo.min(initial=_EMPTY_LO))
+        hi = int(self.hi.max(initial=_EMPTY_HI))
         return None if lo > hi else (lo, hi)
 
     def through(self, taps: Taps | Table, place: int, out: int, why: str = "") -> Varying:
@@ -163,7 +164,8 @@ class Varying:
     def reduced(self, places: Sequence[int]) -> Varying:
         """Behind an operation that reads all units along these axes of the arrays."""
         axes = tuple(places)
-        return Varying(self.lo.min(axis=axes), self.hi.max(axis=axes), self.why)
+        lo = self.lo.min(axis=axes, initial=_EMPTY_LO)
+        return Varying(lo, self.hi.max(axis=axes, initial=_EMPTY_HI), self.why)
 
     def joined(self, other: Varying, why: str) -> Varying:
         """The union with another of the same, or a broadcastable, shape."""

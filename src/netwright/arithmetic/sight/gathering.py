@@ -140,6 +140,8 @@ def concatenated(dim: int, tensors: Sequence[Tensor]) -> Tensor:
     long = sum([tensor.shape[dim] for tensor in tensors])
     shape = (*tensors[0].shape[:dim], long, *tensors[0].shape[dim + 1 :])
     parts = [tensor for tensor in tensors if tensor.shape[dim]]
+    if len(parts) == 1:
+        return parts[0]
     if not any(tensor.carries(dim) for tensor in parts if not tensor.blank):
         wide = [along_kept(tensor, shape) for tensor in parts]
         return join(shape, wide or tensors)

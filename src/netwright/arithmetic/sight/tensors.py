@@ -109,6 +109,8 @@ def reshaped(tensor: Tensor, out: Shape) -> Tensor:
         raise ValueError(f"{tensor.shape} cannot be viewed as {out}")
     if not tensor.carried:
         return Tensor(out, tensor.views)
+    if 0 in out:  # no element, so nothing is seen; its factors could not be told apart
+        return Tensor(out, (axis_views.BLIND,) * len(tensor.views))
     tensor = _without_single_positions(tensor)
     pieces = refactored(tensor.sizes, out)
     if pieces is None:
