@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netwright.arithmetic.sight import axis_views
+from netwright.arithmetic.sight import uniting
 from netwright.arithmetic.sight.axis_views import BLIND, AxisView
 from netwright.arithmetic.sight.tensors import (
     Shape,
@@ -113,7 +113,7 @@ def _union(one: Tensor, two: Tensor) -> Tensor:
             # Height and width of a square image: the work is done.
             views.append(views[-1].carried_by(a.carriers))
         else:
-            views.append(axis_views.union(a, b, sizes))
+            views.append(uniting.union(a, b, sizes))
         before = (a, b) if plain else None
     if one.factors is None:
         return Tensor(one.shape, tuple(views))
@@ -150,7 +150,7 @@ def concatenated(dim: int, tensors: Sequence[Tensor]) -> Tensor:
     views = []
     for axis in range(len(parts[0].views)):
         own = [(tensor.views[axis], tensor.sizes) for tensor in parts]
-        views.append(axis_views.behind(own, factor))
+        views.append(uniting.behind(own, factor))
     if parts[0].factors is None:
         return Tensor(shape, tuple(views))
     factors = tuple((long,) if d == dim else f for d, f in enumerate(parts[0].factors))
