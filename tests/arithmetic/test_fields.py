@@ -191,11 +191,30 @@ def test_windows_of_attention_see_7_tokens_of_4_rows() -> None:
     assert back.reshaped((1, 56, 56, 8)).span(0, 0, 9, 50, 0) == (28, 55)
 
 
+def test_one_image_above_the_other_leaves_the_columns_as_they_were() -> None:
+    field = image(8)
+    twice = TensorField.concatenated(2, field, field)
+    assert [twice.span(0, place) for place in (7, 8)] == [(7, 7), (0, 0)]
+    assert triple(twice.axes()[1]) == (1, 1.0, 0)
+    rows = field.sliced((1, 3, 4, 8), 2, 0), field.sliced((1, 3, 4, 8), 2, 4)
+    whole = TensorField.concatenated(2, *rows).axes()[0]
+    assert (whole.sight, whole.size, whole.stride) == ("window", 1, 1.0)
+
+
 def test_a_crop_is_not_brought_back_by_padding() -> None:
     crop = image(10).padded((1, 3, 8, 8), {2: (-1, -1), 3: (-1, -1)})
     field = conv(crop, 3, 1, 1)
     assert field.span(0, 0) == (0, 2)
     assert field.seen(0, 0) == (1, 2)
+
+
+def test_a_tensor_without_elements_sees_nothing() -> None:
+    field = conv(image(8), 3)
+    none = field.sliced((1, 8, 0, 6), 2, 6)
+    assert none.reshaped((0, 6, 8)).axes()[0].sight == "nothing"
+    assert none.reduced((2, 3)).axes()[0].sight == "nothing"
+    assert TensorField.concatenated(2, none, field) is field
+    assert field.indexed((1, 8, 0, 6), 2, []).axes()[0].sight == "nothing"
 
 
 def test_an_index_outside_or_too_few_of_them_are_refused() -> None:

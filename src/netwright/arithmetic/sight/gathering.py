@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netwright.arithmetic.sight import axis_views
+from netwright.arithmetic.sight import uniting
 from netwright.arithmetic.sight.axis_views import BLIND, AxisView
 from netwright.arithmetic.sight.tensors import (
     Shape,
@@ -113,7 +113,7 @@ def _union(one: Tensor, two: Tensor) -> Tensor:
             # Height and width of a square image: the work is done.
             views.append(views[-1].carried_by(a.carriers))
         else:
-            views.append(axis_views.union(a, b, sizes))
+            views.append(uniting.union(a, b, sizes))
         before = (a, b) if plain else None
     if one.factors is None:
         return Tensor(one.shape, tuple(views))
@@ -140,6 +140,8 @@ def concatenated(dim: int, tensors: Sequence[Tensor]) -> Tensor:
     long = sum([tensor.shape[dim] for tensor in tensors])
     shape = (*tensors[0].shape[:dim], long, *tensors[0].shape[dim + 1 :])
     parts = [tensor for tensor in tensors if tensor.shape[dim]]
+    if len(parts) == 1:
+        return parts[0]
     if not any(tensor.carries(dim) for tensor in parts if not tensor.blank):
         wide = [along_kept(tensor, shape) for tensor in parts]
         return join(shape, wide or tensors)
@@ -148,7 +150,7 @@ def concatenated(dim: int, tensors: Sequence[Tensor]) -> Tensor:
     views = []
     for axis in range(len(parts[0].views)):
         own = [(tensor.views[axis], tensor.sizes) for tensor in parts]
-        views.append(axis_views.behind(own, factor))
+        views.append(uniting.behind(own, factor))
     if parts[0].factors is None:
         return Tensor(shape, tuple(views))
     factors = tuple((long,) if d == dim else f for d, f in enumerate(parts[0].factors))

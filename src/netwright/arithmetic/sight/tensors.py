@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from netwright.arithmetic.sight import axis_views
+from netwright.arithmetic.sight import axis_views, uniting
 from netwright.arithmetic.sight.axis_views import AxisView
 from netwright.arithmetic.sight.factors import Factors, refactored, stretches
 
@@ -84,7 +84,7 @@ def single(tensor: Tensor, dim: int) -> Tensor:
     start, drop = inside[0], len(inside) - 1
     views = []
     for view in tensor.views:
-        whole = axis_views.collapsed(view, inside, sizes, start)
+        whole = uniting.collapsed(view, inside, sizes, start)
         moved = tuple(c - drop if c > inside[-1] else c for c in whole.carriers)
         views.append(whole.carried_by(moved))
     factors = tuple((tensor.shape[d],) if d == dim else f for d, f in enumerate(tensor.factors))
@@ -109,6 +109,8 @@ def reshaped(tensor: Tensor, out: Shape) -> Tensor:
         raise ValueError(f"{tensor.shape} cannot be viewed as {out}")
     if not tensor.carried:
         return Tensor(out, tensor.views)
+    if 0 in out:  # no element, so nothing is seen; its factors could not be told apart
+        return Tensor(out, (axis_views.BLIND,) * len(tensor.views))
     tensor = _without_single_positions(tensor)
     pieces = refactored(tensor.sizes, out)
     if pieces is None:
