@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from netwright.inspection.constants import keep_values, known_answer, without_masks
 from netwright.inspection.ledger import META, Ledger, NeedsValuesError
 from netwright.inspection.rules import ATEN, DECLINE, FUNCTIONS, describe
+from netwright.inspection.rules.checks import CHECKS
 from netwright.inspection.rules.memory import FACTORIES
 
 _level = torch._C._functorch.maybe_current_level
@@ -99,6 +100,9 @@ class Operations(TorchDispatchMode):
 
     def _run(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """Run the operation on carriers alone, wherever its tensors were meant to lie."""
+        check = CHECKS.get(func.overloadpacket)
+        if check is not None:
+            check(*args, **kwargs)
         twin = self.ledger.twin
         named = {key: _mapped(each, twin) for key, each in kwargs.items()}
         if "device" in named or func.overloadpacket in FACTORIES:

@@ -59,10 +59,10 @@ def trace(
         parts = anatomy(model)
         notes.append("Lazy layers were given their shapes on a copy.")
     with _ONE_AT_A_TIME:
-        if lazy:
-            _Pass(model, parts, args, kwargs, concrete=False).run(training, restored=False)
-            parts = anatomy(model)
         try:
+            if lazy:
+                _Pass(model, parts, args, kwargs, concrete=False).run(training, restored=False)
+                parts = anatomy(model)
             done = _Pass(model, parts, args, kwargs, concrete=False).run(training)
         except NeedsValuesError as asked:
             why = asked.operation

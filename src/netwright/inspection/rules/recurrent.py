@@ -227,3 +227,10 @@ def unpack(
     out = ledger.fresh(shape, data.dtype)
     ledger.note("unpack", (data,), out, ledger.everything(shape, (data,)))
     return out, _numbers([sum(size > n for size in sizes) for n in range(sizes[0])])
+
+
+@aten("_pack_padded_sequence", "_pad_packed_sequence")
+def packed(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
+    """In a concrete pass: rows are picked, or put back."""
+    fields = [ledger.everything(tuple(each.shape), args[:1]) for each in out]
+    ledger.note("pack", args[:1], out, fields=(fields[0], None))
