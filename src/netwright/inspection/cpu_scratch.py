@@ -48,10 +48,12 @@ def _convolution(args: Sequence[Any], outputs: Sequence[Tensor]) -> int:
         return 0 if transposed else _columns(image, weight, out)
     if _channels_last(image):
         return 2 * weight.nbytes
+    if _odd_groups(weight, groups):
+        return max(_patches(image, weight, out), out.nbytes)
     blocks = (
         _blocked(image, groups, source=True)
         + _blocked_weight(weight, groups, source=True)
-        + (_blocked(out, groups))
+        + _blocked(out, groups)
     )
     after = _blocked(out, groups) + (2 * out.nbytes if transposed else out.nbytes)
     return max(blocks, after) - out.nbytes
@@ -66,6 +68,10 @@ def _convolution_backward(args: Sequence[Any], outputs: Sequence[Tensor]) -> int
     by_input = image.nbytes if mask[0] else 0
     out = by_input + (weight.nbytes if mask[1] else 0)
     full = 0
+    if _odd_groups(weight, groups):
+        patches = _patches(image, weight, grad)
+        sizes = (image.nbytes + patches, 2 * image.nbytes, by_input + 2 * weight.nbytes + patches)
+        return max(0, max(sizes) - out)
     if mask[0]:
         blocked = _blocked(image, groups)
         blocks = _blocked(grad, groups) + _blocked_weight(weight, groups) + blocked
@@ -92,6 +98,17 @@ def _columns(image: Tensor, weight: Tensor, out: Tensor) -> int:
         return 0
     positions = out.shape[0] * math.prod(out.shape[2:])
     return positions * math.prod(weight.shape[1:]) * image.element_size()
+
+
+def _odd_groups(weight: Tensor, groups: int) -> bool:
+    """Whether channels fill no blocks group by group: then oneDNN multiplies patches."""
+    inputs, outputs = weight.shape[1], weight.shape[0] // groups
+    return groups > 1 and inputs > 1 and bool(inputs % 4 or outputs % 4)
+
+
+def _patches(image: Tensor, weight: Tensor, out: Tensor) -> int:
+    """The patches of one image and group."""
+    return math.prod(weight.shape[1:]) * math.prod(out.shape[2:]) * image.element_size()
 
 
 def _channels_last(image: Tensor) -> bool:
@@ -137,12 +154,25 @@ def _resize(args: Sequence[Any], outputs: Sequence[Tensor]) -> int:
 
 
 def _lstm(args: Sequence[Any], outputs: Sequence[Tensor]) -> int:
-    rows, first, second = args[0], args[1], args[2]
-    gates, hidden = second.shape
-    steps, batch, width = rows.shape
-    weights = 4 * _row(gates) * (width + hidden)
-    run = _pages(4 * steps * batch * _row(gates)) + 8 * batch * hidden
-    return weights + run + 8 * batch * hidden + 4 * gates
+    """Weights in oneDNN's rows, the sum of the biases, a run of gates and some states."""
+    steps, batch, width = args[0].shape
+    gates, hidden = args[2].shape
+    if args[15]:
+        weights = _row(gates) * (width + hidden)
+        return 4 * (weights + gates + 2 * batch * hidden) + _pages(4 * steps * batch * _row(gates))
+    wider = 2 * (steps + 1) * batch * max(0, width - hidden)
+    states = 12 * batch * hidden + wider
+    return 4 * (gates * (width + hidden + 1) + states) + _pages(4 * steps * batch * gates)
+
+
+def _lstm_backward(args: Sequence[Any], outputs: Sequence[Tensor]) -> int:
+    """As forward, and the gradients of the outputs once more, in whole blocks."""
+    steps, batch, width = args[0].shape
+    gates, hidden = args[2].shape
+    weights = _row(gates) * (width + hidden)
+    states = (steps + 4) * batch * hidden
+    run = _pages(4 * steps * batch * _row(gates))
+    return 4 * (weights + 2 * gates + states) + run
 
 
 def _attention(args: Sequence[Any], outputs: Sequence[Tensor]) -> int:
@@ -152,6 +182,19 @@ def _attention(args: Sequence[Any], outputs: Sequence[Tensor]) -> int:
     tile = 256 if rows >= 768 else 64 if rows >= 192 else 32
     tile, keys = min(tile, rows), min(512, key.shape[-2])
     return 4 * torch.get_num_threads() * tile * (keys + 2 + query.shape[-1])
+
+
+def _encoder_layer(args: Sequence[Any], outputs: Sequence[Tensor]) -> int:
+    """The fused encoder layer of an evaluation: attention, then the hidden layer's result."""
+    hidden = args[14].shape[0] * args[0].nbytes // args[0].shape[-1]
+    attention = _fused_attention(args[0], args[0], args[2])
+    return max(attention, hidden + args[0].nbytes)
+
+
+def _fused_attention(query: Tensor, key: Tensor, heads: int) -> int:
+    """Query, key and value as one product, then apart; later beside the scores."""
+    scores = heads * query.shape[-2] * key.nbytes // key.shape[-1]
+    return max(5 * query.nbytes, 2 * query.nbytes + scores)
 
 
 def _pages(size: int) -> int:
@@ -170,7 +213,11 @@ _RULES: dict[str, Callable[[Sequence[Any], Sequence[Tensor]], int]] = {
     "upsample_nearest2d": _resize,
     "upsample_bilinear2d": _resize,
     "mkldnn_rnn_layer": _lstm,
-    "mkldnn_rnn_layer_backward": _lstm,
+    "mkldnn_rnn_layer_backward": _lstm_backward,
+    "_transformer_encoder_layer_fwd": _encoder_layer,
+    "_native_multi_head_attention": lambda args, outputs: _fused_attention(
+        args[0], args[1], args[4]
+    ),
     "_scaled_dot_product_flash_attention_for_cpu": _attention,
     "_scaled_dot_product_flash_attention_for_cpu_backward": _attention,
 }

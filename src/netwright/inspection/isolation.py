@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ def isolated() -> Iterator[None]:
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(_random_states())
+        stack.enter_context(_quiet())
         yield
 
 
@@ -42,6 +44,17 @@ def _random_states() -> Iterator[None]:
         torch.set_rng_state(torchs)
         if numpy:
             numpy.random.set_state(numpys)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """torch logs a traceback for a shape that does not fit; here that is an error with words."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    disabled, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
 
 
 @contextlib.contextmanager
@@ -64,7 +77,9 @@ def callers_autocast() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def explained(where: Callable[[], str], operation: Callable[[], str]) -> Iterator[None]:
+def explained(
+    where: Callable[[BaseException], str], operation: Callable[[], str]
+) -> Iterator[None]:
     """What a step without values raises, as an error that says where and why.
 
     `where` and `operation` are asked when it happens: the layer and its operation.
@@ -78,19 +93,19 @@ def explained(where: Callable[[], str], operation: Callable[[], str]) -> Iterato
             "{layer} needs the values of a tensor ({operation}), and a trace computes none.",
             hint="A step whose path or shapes depend on values has no memory that could be told "
             "before it runs.",
-            layer=where() or "(model)",
+            layer=where(error) or "(model)",
             operation=operation(),
         ) from error
     except UnsupportedOperatorException as error:
         raise SettingError(
             "{layer} runs {operation}, whose shapes torch does not know without computing it.",
             hint="Register a fake kernel for it: torch.library.register_fake.",
-            layer=where() or "(model)",
+            layer=where(error) or "(model)",
             operation=operation(),
         ) from error
     except Exception as error:  # whatever the network itself raises for this input
         raise SettingError(
             "The step does not run in {layer}: {reason}",
-            layer=where() or "(model)",
+            layer=where(error) or "(model)",
             reason=str(error).partition("\n")[0] or type(error).__name__,
         ) from error

@@ -26,7 +26,7 @@ class Pretender:
     """Makes pretended tensors, the same one for the same tensor, one storage for one storage."""
 
     def __init__(self) -> None:
-        self.mode = FakeTensorMode(allow_non_fake_inputs=True)
+        self.mode = _Pretence(allow_non_fake_inputs=True)
         self._twins: dict[int, tuple[Tensor, Tensor]] = {}
         self._storages: dict[tuple[int, torch.dtype], Tensor] = {}
 
@@ -67,9 +67,11 @@ class Pretender:
         """
         twin = copy.copy(optimizer)
         twin.__dict__ = {
-            name: self._own(value) for name, value in vars(optimizer).items() if name != "step"
+            name: self._own(value)
+            for name, value in vars(optimizer).items()
+            if name not in ("state", "step")
         }
-        twin.state.clear()
+        twin.state = type(optimizer.state)(dict)
         for name, value in vars(twin).items():
             if name.endswith("_hooks"):
                 setattr(twin, name, type(value)())
@@ -94,13 +96,14 @@ class Pretender:
         key = (memory._cdata, tensor.dtype)
         if key not in self._storages:
             length = memory.nbytes() // tensor.element_size()
-            self._storages[key] = torch.empty(length, dtype=tensor.dtype)
+            self._storages[key] = torch.empty(length, dtype=tensor.dtype, device="cpu")
         return torch.as_strided(
             self._storages[key], tensor.shape, tensor.stride(), tensor.storage_offset()
         )
 
     def _alone(self, tensor: Tensor) -> Tensor:
-        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
+        shape, stride = tensor.shape, tensor.stride()
+        return torch.empty_strided(shape, stride, dtype=tensor.dtype, device="cpu")
 
     def _own(self, value: Any) -> Any:
         """An optimizer's attribute with twins for its parameters; its containers are new."""
@@ -116,6 +119,19 @@ class Pretender:
         if type(value) in (list, tuple):
             return type(value)(self._own(each) for each in value)
         return value
+
+
+class _Pretence(FakeTensorMode):
+    """Without torch's wrapping, which imports the whole compiler and logs what is only asked."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        return self.dispatch(func, types, args, kwargs or {})
 
 
 class _Strays(TorchFunctionMode):

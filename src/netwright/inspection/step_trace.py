@@ -15,7 +15,7 @@ from netwright.inspection.pretended import Pretender
 from netwright.inspection.step_loss import tensors_of, usual_loss
 from netwright.inspection.step_optimizer import OptimizerChoice, bound
 from netwright.inspection.storages import Ledger, Storage
-from netwright.inspection.watching import Watch
+from netwright.inspection.watching import Watch, with_storage
 
 
 class StepTrace:
@@ -98,7 +98,9 @@ class StepTrace:
         found = {
             storage
             for each in self.twin.parameters()
-            if each.grad is not None and (storage := self.ledger.find(each.grad))
+            if each.grad is not None
+            for part in with_storage(each.grad)
+            if (storage := self.ledger.find(part))
         }
         for storage in found:
             storage.kind = "gradients"
@@ -137,7 +139,7 @@ class StepTrace:
             )
 
     def _explained(self) -> Any:
-        return explained(lambda: self.watch.layer, lambda: self.watch.operation)
+        return explained(self.watch.place, lambda: self.watch.operation)
 
     def _adopt(self, tensor: Tensor) -> Tensor:
         """A real tensor that an operation met, a target in a loss perhaps: it was there before."""

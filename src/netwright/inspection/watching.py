@@ -23,6 +23,10 @@ from netwright.inspection.storages import Ledger
 from netwright.records.memory import Moment, Phase
 
 
+# What an optimizer hears when it asks how many steps it took: a step well under way.
+_STEPS = 1000.0
+
+
 class Watch(TorchDispatchMode):
     """Enters every operation in `ledger`; the phase of the step is set from outside.
 
@@ -36,11 +40,16 @@ class Watch(TorchDispatchMode):
         self.kind = "forward"
         self.operation = ""
         self.macs = {"forward": 0, "backward": 0, "recomputed": 0}
+        self._raised = (0, "")
         self._adopt = adopt
         self._layers: list[str] = []
         self._numbers: list[int] = [0]
         self._owners: list[str] = [""]
         self._owner = ""
+
+    def place(self, error: BaseException) -> str:
+        """The path of the module whose forward raised `error`, or whose backward did."""
+        return self._raised[1] if id(error) == self._raised[0] else self.layer
 
     @property
     def layer(self) -> str:
@@ -56,10 +65,16 @@ class Watch(TorchDispatchMode):
         return self._owner
 
     def follow(self, model: nn.Module) -> None:
-        """Know where each module of `model`, a twin nobody else has, begins and ends."""
+        """Know where each module of `model`, a twin nobody else has, begins and ends.
+
+        By its `forward`, not by hooks: a module with hooks does not take its fast path.
+        """
         for path, module in model.named_modules():
-            module.register_forward_pre_hook(self._begins(path), prepend=True)
-            module.register_forward_hook(self._ends(path))
+            module.forward = self._followed(path, module.forward)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else the first operation imports the whole compiler, for 1.3 s
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -72,7 +87,7 @@ class Watch(TorchDispatchMode):
         if _holds_real(args):
             args = tree_map_only(Tensor, self._pretended, args)
         if self.phase == "step" and func is torch.ops.aten._local_scalar_dense.default:
-            return 1.0  # the count of steps: an optimizer asks for it, memory does not depend on it
+            return _STEPS
         before, self.operation = self.operation, func._schema.name.partition("::")[2]
         out = func(*args, **kwargs)
         if self.operation == "mkldnn_rnn_layer" and args[15]:
@@ -87,7 +102,7 @@ class Watch(TorchDispatchMode):
         phase = self.phase
         if phase == "backward" and self._layers:
             phase = "recompute"
-        outputs = [each for each in _leaves(out) if isinstance(each, Tensor)]
+        outputs = with_storage(out)
         ledger = self.ledger
         known = len(ledger.storages)
         kind = "activations" if phase == "recompute" else self.kind
@@ -95,9 +110,7 @@ class Watch(TorchDispatchMode):
             ledger.admit(each, kind)
         extra = scratch(self.operation, args, outputs)
         if len(ledger.storages) > known or extra:
-            ledger.happened(
-                Moment(phase=phase, layer=self.layer, operation=self.operation), extra
-            )
+            ledger.happened(Moment(phase=phase, layer=self.layer, operation=self.operation), extra)
         needed, again = multiply_adds(self.operation, args, outputs[0] if outputs else None)
         if needed:
             where = {"backward": "backward", "recompute": "recomputed"}.get(phase, "forward")
@@ -107,21 +120,21 @@ class Watch(TorchDispatchMode):
     def _pretended(self, tensor: Tensor) -> Tensor:
         return tensor if isinstance(tensor, FakeTensor) else self._adopt(tensor)
 
-    def _begins(self, path: str) -> Callable[..., None]:
-        def begin(module: nn.Module, inputs: Any) -> None:
+    def _followed(self, path: str, forward: Callable[..., Any]) -> Callable[..., Any]:
+        def followed(*args: Any, **kwargs: Any) -> Any:
             self._layers.append(path)
             self._mark(path)
+            try:
+                return forward(*args, **kwargs)
+            except Exception as error:
+                if id(error) != self._raised[0]:  # the innermost module meets it first
+                    self._raised = (id(error), path)  # the error itself would hold tensors alive
+                raise
+            finally:
+                self._layers.pop()
+                self._mark(self._layers[-1] if self._layers else "")
 
-        return begin
-
-    def _ends(self, path: str) -> Callable[..., None]:
-        def end(module: nn.Module, inputs: Any, output: Any) -> None:
-            # A forward that raised and was caught within left its path behind.
-            while self._layers and self._layers.pop() != path:
-                pass
-            self._mark(self._layers[-1] if self._layers else "")
-
-        return end
+        return followed
 
     def _mark(self, owner: str) -> None:
         self._numbers.append(torch.autograd._get_sequence_nr())
@@ -144,7 +157,14 @@ def _holds_real(args: tuple[Any, ...]) -> bool:
     return False
 
 
-def _leaves(out: Any) -> list[Any]:
-    if isinstance(out, Tensor):
-        return [out]
-    return tree_leaves(out) if isinstance(out, list | tuple) else []
+def with_storage(out: Any) -> list[Tensor]:
+    """The tensors with a storage in what an operation gave; a sparse one has two inside."""
+    found = []
+    for each in [out] if isinstance(out, Tensor) else tree_leaves(out):
+        if not isinstance(each, Tensor):
+            continue
+        if each.layout is torch.sparse_coo:
+            found += [each._indices(), each._values()]
+        else:
+            found.append(each)
+    return found
