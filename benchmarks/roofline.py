@@ -84,7 +84,7 @@ def table_of(found: dict[str, Timing]) -> str:
         f"The estimate is off by a factor of {off:.2f} (median over networks); measured times are "
         f"{min(ratios):.2f} to {max(ratios):.2f} of the estimate.",
         "",
-        "It knows no fresh pages, no pools other than 3x3, and no cache that is shared with what "
+        "It knows no fresh pages and no cache that is shared with what "
         "ran before; convolutions over few positions are interpolated from three sizes.",
     ]
     return "\n".join(lines) + "\n"

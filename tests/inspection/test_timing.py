@@ -179,9 +179,9 @@ def test_the_fastest_sample_counts() -> None:
 
 
 def test_a_machine_has_every_rate_and_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    few = {"conv@4": "conv", **{kind: "other" for kind in RATES - {"conv"}}}
+    few = {"conv@4": "conv", **dict.fromkeys(RATES - {"conv"}, "other")}
     works = {(kind, call): [(1.0, 1e6, _nothing)] for kind, call in few.items()}
-    small = dict.fromkeys(OVERHEADS, [_nothing])
+    small = {kind: [_nothing] for kind in OVERHEADS}
     works[("pointwise@4", "conv")] = works.pop(("pointwise", "other"))
     monkeypatch.setattr(calibration, "works", lambda device: works)
     monkeypatch.setattr(calibration, "small_works", lambda device: small)

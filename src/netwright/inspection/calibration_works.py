@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +36,7 @@ def works(device: torch.device) -> dict[tuple[str, str], list[tuple[float, float
         x = torch.rand(1, 256, 1, 1, device=device)
         weights = [torch.rand(256, 256, 3, 3, device=device) for _ in range(count)]
         # In turn: together they fill the cache or do not, as the weights of a network.
-        calls = [lambda w=w: F.conv2d(x, w, None, 1, 1) for w in weights]
+        calls: list[Work] = [functools.partial(F.conv2d, x, w, padding=1) for w in weights]
         return 4.0 * count * weights[0].numel(), in_turn(calls)
 
     def moved(count: int) -> Any:
@@ -44,7 +45,7 @@ def works(device: torch.device) -> dict[tuple[str, str], list[tuple[float, float
 
     def pool(c: int, side: int) -> Any:
         x = torch.rand(1, c, side, side, device=device)
-        return c * (side // 2) ** 2 * 9, lambda: F.max_pool2d(x, 3, 2, 1)
+        return c * (side // 2) ** 2, lambda: F.max_pool2d(x, 3, 2, 1)
 
     def curve(count: int) -> Any:
         x = torch.randn(count, device=device)

@@ -134,9 +134,9 @@ def kind_of(operation: Operation) -> tuple[str, float, float]:
         return "pointwise" if taps == 1 else "conv", width, operation.macs
     if operation.macs:
         return "matmul", operation.macs ** (1 / 3), operation.macs
+    elements = math.prod(operation.output)
     if operation.other_ops and any(operation.name.startswith(each) for each in _POOLS):
-        return "pool", float(operation.other_ops), operation.other_ops
+        return "pool", float(elements), elements
     if operation.other_ops and operation.name in _CURVES:
-        elements = math.prod(operation.output)
         return "curve", float(elements), elements
     return "copy", 0.0, 0.0

@@ -44,9 +44,9 @@ class Machine:
 
     `rates` by kind of work: multiply-adds a second of "conv", "pointwise" and "depthwise" by their
     width, each for maps of so many positions ("conv@49"); of "stem" and "matmul" by their width;
-    window elements of "pool" and elements of "curve" (exp, tanh, ...); bytes that "read" (of a linear layer) and "filters" (of a convolution) take in of a
-    network whose weights are so large; bytes read and written by "copy", so many in all.
-    `overheads` are seconds for a call of each kind.
+    results of "pool" and of "curve" (exp, tanh, ...); bytes that "read" (of a linear layer) and
+    "filters" (of a convolution) take in of a network whose weights are so large; bytes read and
+    written by "copy", so many in all. `overheads` are seconds for a call of each kind.
     """
 
     processor: str
