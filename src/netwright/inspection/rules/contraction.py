@@ -67,7 +67,7 @@ def contracted(
     for tensor, dims in pairs:
         field = ledger.field(tensor)
         if field is not None:
-            found.append((field, {out: own for out, own in enumerate(dims)}))
+            found.append((field, tuple(dims)))
     return TensorField.contracted(shape, *found) if found else None
 
 
