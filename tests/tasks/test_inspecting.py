@@ -283,7 +283,7 @@ def test_a_run_and_a_weights_file_are_networks(tmp_path, monkeypatch):
     kept = info._network().state_dict()
     assert all(torch.equal(weights[name], kept[name]) for name in weights)
     assert nw.inspect("run/best.safetensors").params == info.params
-    with pytest.raises(SettingError, match=r"built as it was trained: leave model.hidden out"):
+    with pytest.raises(SettingError, match=r"built as it was trained: leave model\.hidden out"):
         nw.inspect("run", model__hidden=[3])
     nw.load("run").export("alone.safetensors")
     assert nw.inspect("alone.safetensors").params == info.params
