@@ -80,8 +80,8 @@ def test_wide_characters_are_aligned(monkeypatch):
 
 
 def test_columns_of_the_same_rank_leave_together():
-    columns = [Column(head="a", cells=["1"]), Column(head="b" * 20, cells=["2"], rank=2),
-               Column(head="c" * 20, cells=["3"], rank=2), Column(head="d", cells=["4"])]  # fmt: skip
+    ranks = {"a": 0, "b" * 20: 2, "c" * 20: 2, "d": 0}
+    columns = [Column(head=head, cells=["1"], rank=rank) for head, rank in ranks.items()]
     assert aligned(columns, cells=30)[0].split() == ["a", "d"]
 
 

@@ -133,6 +133,29 @@ def test_the_start_is_measured_on_noise_or_on_a_batch():
     assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
 
 
+def test_the_effective_field_lies_within_the_theoretical_one():
+    info = nw.inspect("lenet5")
+    found = info.effective_field("c3")
+    rows = info["c3"].receptive_field.at(found.unit)[0]
+    assert found.rows == (max(0, rows[0]), min(31, rows[1])) or found.rows == rows
+
+
+def test_where_time_goes_is_estimated_and_measured(monkeypatch, tmp_path):
+    from netwright.inspection import timing
+    from netwright.records.timing import OVERHEADS, RATES, Machine, Rate
+
+    machine = Machine(
+        processor="one", device="cpu", threads=1, torch="2",
+        rates=dict.fromkeys(RATES, Rate(points=((1.0, 1e9),))),
+        overheads=dict.fromkeys(OVERHEADS, 1e-6),
+    )  # fmt: skip
+    monkeypatch.setattr(timing, "machine_at_hand", lambda device: machine)
+    info = nw.inspect("lenet5")
+    assert info.timing().measured is None
+    assert info.timing().seconds > info.macs / 1e9
+    assert info.timing(measure=True).measured > 0
+
+
 def test_naming_a_network_leaves_the_random_state(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text(
@@ -229,11 +252,11 @@ def test_a_factory_of_a_file_is_called_with_what_it_names(folder):
         ("net.py:Nett", "Nearest: Net"),
         ("net.py:fails", "raised ValueError: no luck"),
         ("net.py:kind", "returned the class ReLU; expected an instance"),
-        ("net.py:number", "returned int; expected a torch.nn.Module"),
+        ("net.py:number", r"returned int; expected a torch\.nn\.Module"),
         ("net.py:sized", "is built for a size of image"),
-        ("missing.py:Net", "No file missing.py"),
-        ("missing.py", "There is no missing.py"),
-        ("missing.safetensors", "There is no missing.safetensors"),
+        ("missing.py:Net", r"No file missing\.py"),
+        ("missing.py", r"There is no missing\.py"),
+        ("missing.safetensors", r"There is no missing\.safetensors"),
         ("no.such.module:Net", "No module named"),
         ("resnett18", "Nearest: resnet18"),
         ("\0", "No model called"),
@@ -246,7 +269,7 @@ def test_what_names_no_network_says_why(folder, spec, told):
 
 
 def test_a_network_without_an_input_of_its_own_asks_for_one(folder):
-    with pytest.raises(SettingError, match="net.py:Net does not say what it takes"):
+    with pytest.raises(SettingError, match=r"net\.py:Net does not say what it takes"):
         nw.inspect("net.py:Net")
 
 
@@ -260,7 +283,7 @@ def test_a_run_and_a_weights_file_are_networks(tmp_path, monkeypatch):
     kept = info._network().state_dict()
     assert all(torch.equal(weights[name], kept[name]) for name in weights)
     assert nw.inspect("run/best.safetensors").params == info.params
-    with pytest.raises(SettingError, match="built as it was trained: leave model.hidden out"):
+    with pytest.raises(SettingError, match=r"built as it was trained: leave model\.hidden out"):
         nw.inspect("run", model__hidden=[3])
     nw.load("run").export("alone.safetensors")
     assert nw.inspect("alone.safetensors").params == info.params

@@ -12,7 +12,7 @@ from netwright.report.graph_nodes import Node, graph
 from netwright.report.quantities import amount, field_size, sample
 from netwright.report.svg import element, fitted, point, text, text_width
 
-BOX = (216.0, 42.0)
+BOX = (256.0, 42.0)
 
 # Blue multiplies, orange joins: the pair of Okabe & Ito (2008) that all eyes tell apart.
 _PAPER = {"product": "#e8f1f8", "join": "#fbeee2", "input": "#f1f1ed", "other": "#ffffff"}
@@ -84,9 +84,18 @@ def _box(node: Node, centre: tuple[float, float], record: InspectionRecord, *, m
     parts.append(text(right, x=left + width - 8, y=top + 33, style=_FINE + _ENDS))
     room = width - 26 - text_width(right, 10)
     if second and room > 24:
-        parts.append(text(fitted(second, room, 10), x=left + 8, y=top + 33, style=_FINE))
+        parts.append(text(_kinds(node, room), x=left + 8, y=top + 33, style=_FINE))
     told = f"{title}: {kinds}, {size}" if kinds else title
     return f"<g><title>{html_text(told)}</title>{''.join(parts)}</g>"
+
+
+def _kinds(node: Node, room: float) -> str:
+    """As many of the operations as there is room for, the first in any case."""
+    shown = list(node.kinds)
+    while len(shown) > 1 and text_width(" · ".join(shown), 10) > room:
+        shown.pop()
+    more = " · …" if len(shown) < len(node.kinds) else ""
+    return fitted(" · ".join(shown) + more, room, 10)
 
 
 def _edge(route: Sequence[tuple[float, float]]) -> str:

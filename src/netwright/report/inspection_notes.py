@@ -66,11 +66,6 @@ def notes(record: InspectionRecord, *, counted: int | None = None) -> Iterator[t
                 names=_names(frozen),
             ),
         )
-    if record.concrete:
-        yield (
-            "NOTE",
-            Phrase("the network branches on values: they were computed, on the inputs given"),
-        )
     for field in varying(record):
         yield "NOTE", field
     for text in record.notes:

@@ -27,7 +27,7 @@ _STYLE = """
 .nw-inspection{font:13px/1.5 system-ui,-apple-system,"Segoe UI","Noto Sans","PingFang SC",
 "Noto Sans CJK SC",sans-serif;max-width:960px;overflow-x:auto;font-variant-numeric:tabular-nums}
 .nw-inspection .row{display:grid;gap:12px;padding:2px 0;align-items:baseline;
-grid-template-columns:minmax(200px,1fr) 112px 96px 76px 76px 64px 52px;min-width:760px}
+grid-template-columns:minmax(200px,1fr) 112px 96px 76px 88px 64px 52px;min-width:780px}
 .nw-inspection .row>*{text-align:right;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .nw-inspection .row>:first-child{text-align:left}
 .nw-inspection .head,.nw-inspection .total{font-weight:600;

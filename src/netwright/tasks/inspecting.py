@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from netwright.core.errors import SettingError, UnknownNameError
 from netwright.core.languages import Phrase
 from netwright.doctor.diagnosing import diagnose
+from netwright.inspection.effective_field import effective_field, noise
 from netwright.inspection.initial_state import initial_state
 from netwright.inspection.initial_states import initial_states
 from netwright.inspection.inputs import with_samples
@@ -27,6 +28,7 @@ from netwright.inspection.timing import measure as timed
 from netwright.inspection.timing import timing
 from netwright.inspection.tracing import trace
 from netwright.inspection.training_step import training_memory
+from netwright.records.effective_field import EffectiveField
 from netwright.records.findings import Finding
 from netwright.records.initial_state import InitialState
 from netwright.records.inspection import InspectedLayer, InspectionRecord, Shape
@@ -176,6 +178,16 @@ class Inspection:
             loss=loss,
             name=self.record.model or self.record.kind,
         )
+
+    def effective_field(
+        self, layer: str, images: Tensor | None = None, *, unit: tuple[int, int] | None = None
+    ) -> EffectiveField:
+        """Which pixels move a unit of `layer`, and how much: the gradient measured with the
+        weights there are (Luo et al. 2016). `images` are (N, C, H, W), normalised; without them
+        noise in the shape of this inspection's input. The middle unit by default."""
+        if images is None:
+            images = noise(self.record.inputs[0][1:])
+        return effective_field(self._network(), layer, images, unit=unit)
 
     def _noise(self) -> tuple[Any, ...]:
         """Inputs as they were given, shapes and empty tensors filled with noise, in a batch that

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from netwright.cli.columns import screen_width, wrap
+from netwright.cli.columns import pad, screen_width, wrap
 from netwright.cli.commands import COMMANDS
 from netwright.cli.screen import Call
 from netwright.core.errors import SettingError
@@ -239,7 +239,7 @@ def _hung(word: str, text: str) -> list[str]:
     """`text` wrapped beside a word of six cells."""
     # A Chinese line may end one wide mark later than asked for.
     lines = wrap(text, screen_width() - (8 if text.isascii() else 10))
-    return [f"{word if number == 0 else '':<8}{line}" for number, line in enumerate(lines)]
+    return [pad(word if number == 0 else "", 8) + line for number, line in enumerate(lines)]
 
 
 def _next(
