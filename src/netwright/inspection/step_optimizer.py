@@ -61,9 +61,11 @@ def bound(choice: OptimizerChoice, twin: nn.Module, pretender: Pretender) -> Opt
         return None
     if isinstance(choice, Optimizer):
         return pretender.optimizer(choice)
+    kind: Any
     kind, options = _NAMED[choice] if isinstance(choice, str) else (choice, _needed(choice))
     trained = [each for each in twin.parameters() if each.requires_grad]
-    return kind(trained, **options)  # type: ignore[call-arg]
+    made: Optimizer = kind(trained, **options)
+    return made
 
 
 def _needed(kind: type[Optimizer]) -> dict[str, float]:

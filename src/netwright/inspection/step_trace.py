@@ -74,10 +74,11 @@ class StepTrace:
         with self._explained(), callers_autocast():
             output = self.twin(*self._args, **self._kwargs)
             self.watch.phase = "loss"
-            scalar = usual_loss(output) if loss is None else loss(output)
+            scalar: Any = usual_loss(output) if loss is None else loss(output)
         self._check(scalar, loss)
         self._outputs = self._storages(output)
-        return scalar
+        found: Tensor = scalar
+        return found
 
     def saved(self) -> int:
         """Bytes of what the backward pass needs, each storage once; the output is let go of."""

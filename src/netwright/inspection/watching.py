@@ -136,7 +136,7 @@ class Watch(TorchDispatchMode):
         return followed
 
     def _mark(self, owner: str) -> None:
-        self._numbers.append(torch.autograd._get_sequence_nr())
+        self._numbers.append(torch._C._autograd._get_sequence_nr())
         self._owners.append(owner)
 
 
