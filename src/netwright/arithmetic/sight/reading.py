@@ -7,6 +7,7 @@ by each output position. Units outside the input are padding: they show nothing.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ def _as_runs(units: Sequence[int]) -> tuple[Run, ...]:
     if len(units) == 1:
         return ((units[0], 1, 1),)
     step = units[1] - units[0]
-    if step > 0 and all(b - a == step for a, b in zip(units, units[1:], strict=False)):
+    if step > 0 and all(b - a == step for a, b in itertools.pairwise(units)):
         return ((units[0], step, len(units)),)
     return tuple((unit, 1, 1) for unit in units)
 
@@ -137,4 +138,5 @@ def ratio(size: int, out: int, scale: float | None) -> tuple[int, int] | None:
         return size // common, out // common
     if scale >= 1 and float(scale).is_integer():
         return 1, int(scale)
-    return (round(1 / scale), 1) if 1 / round(1 / scale) == scale else None
+    fewer = round(1 / scale)
+    return (fewer, 1) if fewer and 1 / fewer == scale else None

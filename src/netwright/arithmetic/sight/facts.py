@@ -4,13 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netwright.arithmetic import field_rows
-from netwright.arithmetic.field_forms import Periodic, Unknown, Varying
-from netwright.arithmetic.field_views import AxisView, units, varying
+from netwright.arithmetic.sight import row_sets
+from netwright.arithmetic.sight.axis_views import AxisView, varying
+from netwright.arithmetic.sight.forms import Periodic, Unknown, Varying
+from netwright.arithmetic.sight.tensors import Tensor
 from netwright.records.inspection import AxisField
 
 NOTHING_SEEN = AxisField(sight="nothing")
 ALL_SEEN = AxisField(sight="all")
+
+
+def axis_fields(views: Sequence[AxisView], sizes: Sequence[int]) -> tuple[AxisField, ...]:
+    """The facts of each axis; axes that are seen alike share theirs."""
+    found: list[AxisField] = []
+    before: AxisView | None = None
+    for view in views:
+        if before is not None and _alike(before, view, sizes):
+            found.append(found[-1])
+        else:
+            found.append(axis_field(view, sizes))
+        before = view
+    return tuple(found)
+
+
+def _alike(one: AxisView, two: AxisView, sizes: Sequence[int]) -> bool:
+    return (
+        one.form is two.form
+        and (one.low, one.high, one.size) == (two.low, two.high, two.size)
+        and [sizes[factor] for factor in one.carriers] == [sizes[factor] for factor in two.carriers]
+    )
 
 
 def axis_field(view: AxisView, sizes: Sequence[int]) -> AxisField:
@@ -31,17 +53,17 @@ def axis_field(view: AxisView, sizes: Sequence[int]) -> AxisField:
             size=rows[1] - rows[0] + 1,
             stride=float(form.advance),
             padding=-rows[0],
-            reads=field_rows.count(rows),
+            reads=row_sets.count(rows),
         )
     seen = [rows for rows in form.phases if rows is not None]
-    largest = max(seen, key=lambda rows: (rows[1] - rows[0], field_rows.count(rows) or 0))
+    largest = max(seen, key=lambda rows: (rows[1] - rows[0], row_sets.count(rows) or 0))
     first = form.phases[0]
     return AxisField(
         sight="varies",
         size=largest[1] - largest[0] + 1,
         stride=form.advance / len(form.phases),
         padding=None if first is None else -first[0],
-        reads=field_rows.count(largest),
+        reads=row_sets.count(largest),
         why=form.why,
     )
 
@@ -61,7 +83,7 @@ def _of_everywhere(view: AxisView, form: Periodic) -> AxisField:
         size=rows[1] - rows[0] + 1,
         stride=0.0,
         padding=-rows[0],
-        reads=field_rows.count(rows),
+        reads=row_sets.count(rows),
     )
 
 
@@ -85,11 +107,13 @@ def _of_units(view: AxisView, form: Varying, sizes: Sequence[int]) -> AxisField:
     )
 
 
-def rows_at(view: AxisView, index: Sequence[int], sizes: Sequence[int]) -> tuple[int, int] | None:
-    """First and last row that the unit at these factor indices sees; None for no row."""
+def rows_at(tensor: Tensor, axis: int, position: Sequence[int]) -> tuple[int, int] | None:
+    """First and last row that the unit at `position` sees; None for no row, or nobody knows."""
+    view, sizes = tensor.views[axis], tensor.sizes
     form = view.form
     if isinstance(form, Unknown):
         return None
+    index = _factor_index(tensor, whole_index(tensor, axis, position))
     if isinstance(form, Varying):
         place = tuple(index[carrier] for carrier in view.carriers)
         held = varying(view, sizes)
@@ -98,6 +122,39 @@ def rows_at(view: AxisView, index: Sequence[int], sizes: Sequence[int]) -> tuple
     unit = 0
     for carrier in view.carriers:
         unit = unit * sizes[carrier] + index[carrier]
-    assert 0 <= unit < max(units(view, sizes), 1)
     rows = form.at(unit)
     return None if rows is None else (rows[0], rows[1])
+
+
+def whole_index(tensor: Tensor, axis: int, position: Sequence[int]) -> list[int]:
+    """An index for every dimension, from one for each that carries the axis. Negative ones count
+    from the end. Raises `ValueError` for too few, too many or one outside."""
+    shape = tensor.shape
+    if len(position) != len(shape):
+        carriers = tensor.views[axis].carriers
+        carrying = [
+            dim for dim, group in enumerate(tensor.groups) if any(c in group for c in carriers)
+        ]
+        if len(position) != len(carrying) and carrying:
+            raise ValueError(
+                f"{len(position)} indices for {len(shape)} dimensions,"
+                f" of which {len(carrying)} carry axis {axis}"
+            )
+        places = dict(zip(carrying, position, strict=False))
+        position = [places.get(dim, 0) for dim in range(len(shape))]
+    for dim, (place, size) in enumerate(zip(position, shape, strict=True)):
+        if not -size <= place < size:
+            raise ValueError(f"index {place} along dimension {dim} of {shape}")
+    return [place % size for place, size in zip(position, shape, strict=True)]
+
+
+def _factor_index(tensor: Tensor, position: Sequence[int]) -> list[int]:
+    sizes = tensor.sizes
+    index: list[int] = []
+    for place, group in zip(position, tensor.groups, strict=True):
+        parts = []
+        for factor in reversed(group):
+            place, part = divmod(place, sizes[factor])
+            parts.append(part)
+        index += reversed(parts)
+    return index

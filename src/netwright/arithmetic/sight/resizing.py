@@ -10,8 +10,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from netwright.arithmetic import field_taps
-from netwright.arithmetic.field_taps import Table, Taps
+from netwright.arithmetic.sight import reading
+from netwright.arithmetic.sight.reading import Table, Taps
 
 # Units a mode reads: from so many before floor(position) on, so many in all.
 _REACH = {"linear": (0, 2), "cubic": (1, 4)}
@@ -27,6 +27,8 @@ _KIND = {
 }
 
 MODES = frozenset(_KIND)
+
+_ON_A_UNIT = 1e-9
 
 # A pattern of more phases than this is a table.
 _MOST_PHASES = 8
@@ -52,18 +54,20 @@ def resized(
         raise ValueError(f"no resizing is called {mode!r}")
     kind = _KIND[mode]
     if kind == "area":
-        return field_taps.adaptive(size, out)
-    if size == out and scale in (None, 1.0):
-        return field_taps.single(0)
-    fraction = field_taps.ratio(size, out, scale)
+        return reading.adaptive(size, out)
+    if antialias and kind in _REACH:
+        return _antialiased(size, out, align_corners, scale, support=_REACH[kind][1] / 2)
+    if size == out and (kind in ("nearest", "linear") or scale in (None, 1.0)):
+        return reading.single(0)
+    if kind == "nearest" and out == 2 * size:
+        return reading.repeats(2)
+    fraction = reading.ratio(size, out, scale)
     whole = fraction is not None and 1 in fraction
     if kind in ("nearest", "nearest-exact"):
         if fraction is not None and whole:
             return _nearest(*fraction, exact=kind == "nearest-exact")
         return _nearest_table(size, out, scale, exact=kind == "nearest-exact")
     before, taps = _REACH[kind]
-    if antialias and out < size:
-        return _antialiased(size, out, scale, support=taps // 2)
     if align_corners:
         step = Fraction(size - 1, out - 1) if out > 1 else Fraction(0)
         return _between([o * step for o in range(out)], size, before, taps)
@@ -81,9 +85,11 @@ def resized(
 
 
 def _around(place: Fraction, before: int, taps: int) -> tuple[int, int]:
-    """First unit and how many: on a unit exactly, the others weigh nothing."""
-    unit = place.numerator // place.denominator
-    return (unit, 1) if place == unit else (unit - before, taps)
+    """First unit and how many: on a unit (as floats go), the others weigh nothing."""
+    nearest = round(place)
+    if abs(place - nearest) < _ON_A_UNIT:
+        return nearest, 1
+    return place.numerator // place.denominator - before, taps
 
 
 def _between(places: list[Fraction], size: int, before: int, taps: int) -> Table:
@@ -97,8 +103,8 @@ def _between(places: list[Fraction], size: int, before: int, taps: int) -> Table
 def _nearest(up: int, down: int, exact: bool) -> Taps:
     """By a whole factor: enlarged, each unit `down` times; made smaller, every `up`-th."""
     if up == 1:
-        return field_taps.repeats(down)
-    return field_taps.single(up // 2 if exact else 0, up)
+        return reading.repeats(down)
+    return reading.single(up // 2 if exact else 0, up)
 
 
 def _nearest_table(size: int, out: int, scale: float | None, exact: bool) -> Table:
@@ -110,10 +116,20 @@ def _nearest_table(size: int, out: int, scale: float | None, exact: bool) -> Tab
     return Table(units, units)
 
 
-def _antialiased(size: int, out: int, scale: float | None, support: int) -> Table:
-    step = 1 / scale if scale else size / out
-    centre = (np.arange(out) + 0.5) * step
-    reach = support * step
-    first = np.maximum((centre - reach + 0.5).astype(np.int64), 0)
-    last = np.minimum((centre + reach + 0.5).astype(np.int64), size) - 1
-    return Table(first, last)
+def _antialiased(
+    size: int, out: int, align_corners: bool, scale: float | None, support: float
+) -> Table:
+    """Made smaller, the window grows with the step; its very ends weigh nothing."""
+    if align_corners:
+        step = (size - 1) / (out - 1) if out > 1 else 0.0
+    else:
+        step = 1 / scale if scale else size / out
+    reach = support * max(step, 1.0)
+    centre = (np.arange(out) + 0.5) * step - 0.5
+    first = np.floor(centre - reach + _ON_A_UNIT).astype(np.int64) + 1
+    last = np.ceil(centre + reach - _ON_A_UNIT).astype(np.int64) - 1
+    if step <= 1:
+        unit = np.rint(centre).astype(np.int64)
+        alone = np.abs(centre - unit) < _ON_A_UNIT
+        first, last = np.where(alone, unit, first), np.where(alone, unit, last)
+    return Table(np.clip(first, 0, size - 1), np.clip(last, 0, size - 1))
