@@ -135,21 +135,21 @@ def refuse(model: nn.Module, failure: Any, error: Exception) -> SettingError:
     )
 
 
-def expectation(module: nn.Module) -> Phrase | None:
+def expectation(module: nn.Module) -> Phrase | str | None:
     """What a layer of torch takes."""
     kind = type(module).__name__
     if isinstance(module, nn.modules.conv._ConvNd):
         axes = ("L",), ("H", "W"), ("D", "H", "W")
         names = ", ".join(axes[len(module.kernel_size) - 1])
-        return Phrase("(N, {channels}, {axes})", channels=module.in_channels, axes=names)
+        return f"(N, {module.in_channels}, {names})"
     if isinstance(module, nn.Linear):
-        return Phrase("(..., {features})", features=module.in_features)
+        return f"(..., {module.in_features})"
     if isinstance(module, nn.modules.batchnorm._NormBase):
         return Phrase("{channels} channels", channels=module.num_features)
     if isinstance(module, nn.GroupNorm):
         return Phrase("{channels} channels", channels=module.num_channels)
     if isinstance(module, nn.LayerNorm):
-        return Phrase("(..., {shape})", shape=", ".join(map(str, module.normalized_shape)))
+        return f"(..., {', '.join(map(str, module.normalized_shape))})"
     if isinstance(module, nn.RNNBase):
         return Phrase("{features} features", features=module.input_size)
     if isinstance(module, nn.MultiheadAttention):
