@@ -118,8 +118,8 @@ def _channels_last(image: Tensor) -> bool:
 
 
 def _blocked(image: Tensor, groups: int, *, source: bool = False) -> int:
-    """Bytes of `image` (N, C, ...) in blocks of channels; a source of few channels stays plain,
-    if there is but one copy it is the image itself."""
+    """Bytes of `image` (N, C, ...) in blocks of channels. A source of a few channels is read as
+    it is, one of less than a block is copied without padding."""
     channels = image.shape[1]
     if source and channels < _block() and groups == 1:
         return 0 if channels <= 4 else image.nbytes

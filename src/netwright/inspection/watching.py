@@ -22,7 +22,6 @@ from netwright.inspection.step_macs import multiply_adds
 from netwright.inspection.storages import Ledger
 from netwright.records.memory import Moment, Phase
 
-
 # What an optimizer hears when it asks how many steps it took: a step well under way.
 _STEPS = 1000.0
 

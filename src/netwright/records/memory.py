@@ -9,6 +9,7 @@ each counted once however many tensors look at it.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -158,7 +159,7 @@ def thinned(points: Sequence[MemoryPoint], *, most: int = _POINTS) -> tuple[Memo
     bounds = [len(points) * stretch // most for stretch in range(most + 1)]
     return tuple(
         max(points[begin:end], key=lambda each: each.bytes)
-        for begin, end in zip(bounds, bounds[1:], strict=False)
+        for begin, end in itertools.pairwise(bounds)
     )
 
 
