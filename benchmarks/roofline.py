@@ -11,6 +11,7 @@ disturb them less. The table is written to `roofline.md`.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 from importlib.metadata import version
@@ -67,7 +68,8 @@ def table_of(found: dict[str, Timing]) -> str:
     lines = [
         "# Roofline estimate against measured forward pass",
         "",
-        f"{machine()}, torch {version('torch')}, one thread, processor time.",
+        f"{machine()}, torch {version('torch')}, one thread, processor time; "
+        f"{os.getloadavg()[1]:.0f} processes wanted the machine meanwhile.",
         "",
         "| network, input | estimated ms | measured ms | measured / estimated | waits for |",
         "|---|---|---|---|---|",
