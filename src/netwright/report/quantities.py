@@ -86,7 +86,7 @@ def ratio(value: float, base: float) -> str:
     """How many times `base` the value is.
 
     >>> ratio(3, 2), ratio(0, 0), ratio(1, 0), ratio(1, 300)
-    ('1.50x', '1.00x', '-', '0.0033x')
+    ('1.50x', '1.00x', '-', '0.00333x')
     """
     if base == 0:
         return "1.00x" if value == 0 else "-"
