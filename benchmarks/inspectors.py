@@ -228,17 +228,31 @@ def built(network: Network, kind: str, *, training: bool) -> tuple[nn.Module, An
     try:
         for name in drawing:
             setattr(nn.init, name, lambda tensor, *_, **__: tensor)
-        with tensors(kind):
+        with tensors("real" if kind == "fake" else kind):
             model = network.build().train(training)
+        with tensors(kind):
             args, kwargs = network.inputs()
     finally:
         for name, function in kept.items():
             setattr(nn.init, name, function)
-    if kind == "real":
+    if kind == "fake":
+        made_fake(model)
+    elif kind == "real":
         with torch.no_grad():
             for each in model.parameters():
                 each.fill_(0.01)
     return model, args, kwargs
+
+
+def made_fake(model: nn.Module) -> None:
+    """Not built fake: the encoder copies its layer, and a copied fake tensor has another mode."""
+    memo: dict[int, Tensor] = {}
+    for module in model.modules():
+        for store in (module._parameters, module._buffers):
+            for name, each in store.items():
+                if each is not None:
+                    fake = memo.setdefault(id(each), fake_mode().from_tensor(each))
+                    store[name] = fake  # type: ignore[assignment]
 
 
 GRADS: dict[str, Callable[[], Any]] = {
