@@ -1,0 +1,163 @@
+"""Who ran when: each call of each module, with the operations that ran within it.
+
+A module has a place for another way to be called (`_compiled_call_impl`, which `Module.compile`
+fills). For the pass each module of the network has our ear there: no hook is registered, other
+networks and other threads are not touched, and modules that are made on the way belong to their
+caller.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netwright.inspection.ledger import Ledger
+from netwright.inspection.rules.registry import tensors_in
+from netwright.records.inspection import AxisField, Shape
+
+_PLACE = "_compiled_call_impl"
+
+
+class Call:
+    """One call of one module. Shapes are of all tensors in its arguments and results."""
+
+    __slots__ = ("begin", "call", "depth", "end", "fields", "inputs", "last", "module",
+                 "outputs", "path", "training")  # fmt: skip
+
+    def __init__(
+        self, path: str, module: nn.Module, depth: int, call: int, begin: int, inputs: Any
+    ) -> None:
+        self.path = path
+        self.module = module
+        self.depth = depth
+        self.call = call
+        self.begin = begin
+        self.inputs: tuple[Shape, ...] = inputs
+        self.end = begin
+        self.last = 0
+        """Number of the call after the last that began within this one."""
+        self.outputs: tuple[Shape, ...] = ()
+        self.fields: tuple[AxisField, ...] = ()
+        self.training = module.training
+
+
+class Failure:
+    """The innermost module that an exception came out of, and what it was given."""
+
+    def __init__(self, error: BaseException, path: str, module: nn.Module, args: Any, kwargs: Any):
+        self.error = error
+        self.path = path
+        self.module = module
+        self.args = args
+        self.kwargs = kwargs
+
+
+class Listener:
+    """Hears each module begin and end; `calls` are in the order they began."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.calls: list[Call] = []
+        self.failure: Failure | None = None
+        self._depth = 0
+        self._times: dict[str, int] = {}
+        self._thread = threading.get_ident()
+
+    def ear(self, path: str, module: nn.Module, within: Any = contextlib.nullcontext) -> Any:
+        """What is called in place of `module`; the operations run in `within()`."""
+        plain = _plain_call(module)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() != self._thread:
+                return plain(*args, **kwargs)
+            ledger = self.ledger
+            times = self._times.get(path, 0)
+            self._times[path] = times + 1
+            entry = Call(
+                path, module, self._depth, times, len(ledger.operations),
+                _shapes(ledger, args, kwargs),
+            )  # fmt: skip
+            self.calls.append(entry)
+            before = ledger.layer
+            ledger.layer = path
+            self._depth += 1
+            try:
+                output = plain(*args, **kwargs)
+            except BaseException as error:
+                if self.failure is None or self.failure.error is not error:
+                    self.failure = Failure(error, path, module, args, kwargs)
+                raise
+            finally:
+                self._depth -= 1
+                ledger.layer = before
+                entry.end = len(ledger.operations)
+                entry.last = len(self.calls)
+            if isinstance(output, Tensor):
+                known = ledger.known.get(id(output))
+                entry.outputs = (_shape(output) if known is None else known.shape,)
+                entry.fields = ledger.axes_of(output)
+            else:
+                results = list(tensors_in(opened(output)))
+                entry.outputs = tuple(_shape(each) for each in results)
+                if results:
+                    entry.fields = ledger.axes_of(results[0])
+            return output
+
+        return call
+
+    @contextlib.contextmanager
+    def on(self, modules: list[tuple[nn.Module, str]]) -> Iterator[None]:
+        """Listen to these modules (by their path) in the block."""
+        before: list[tuple[dict[str, Any], Any]] = []
+        try:
+            for module, path in modules:
+                own = module.__dict__
+                before.append((own, own.get(_PLACE, _ABSENT)))
+                own[_PLACE] = self.ear(path, module)
+            yield
+        finally:
+            for own, value in before:
+                if value is _ABSENT:
+                    own.pop(_PLACE, None)
+                else:
+                    own[_PLACE] = value
+
+
+_ABSENT: Any = object()
+
+
+def _plain_call(module: nn.Module) -> Any:
+    inner = module.__dict__.get("_modules", {}).get("_orig_mod")
+    if inner is not None and type(module).__name__ == "OptimizedModule":
+        return inner  # what torch.compile wraps: the network as it was written
+    return module._call_impl
+
+
+def _shape(tensor: Tensor) -> Shape:
+    with torch._C.DisableTorchFunction():
+        return tuple(tensor.shape)
+
+
+def _shapes(ledger: Ledger, args: Any, kwargs: Any) -> tuple[Shape, ...]:
+    if len(args) == 1 and not kwargs:
+        known = ledger.known.get(id(args[0]))
+        if known is not None:
+            return (known.shape,)
+    return tuple(_shape(each) for each in tensors_in((opened(args), opened(kwargs))))
+
+
+def opened(value: Any) -> Any:
+    """Dicts, dataclasses and objects of results as plain containers of what they hold."""
+    if isinstance(value, Tensor | list | tuple | dict) or value is None:
+        return value
+    if hasattr(value, "__dataclass_fields__"):
+        return [getattr(value, name) for name in value.__dataclass_fields__]
+    if hasattr(value, "values") and callable(value.values) and not isinstance(value, type):
+        with contextlib.suppress(TypeError):
+            return list(value.values())
+    return value

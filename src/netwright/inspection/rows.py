@@ -1,0 +1,136 @@
+"""The record of a pass: rows, operations and parameters as facts that need no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import Any
+
+from torch import Tensor
+
+from netwright.inspection.anatomy import Anatomy, anatomy
+from netwright.inspection.calls import opened
+from netwright.inspection.rules.registry import tensors_in
+from netwright.records.inspection import (
+    InspectedLayer,
+    InspectionRecord,
+    Operation,
+    ParameterFact,
+)
+
+
+def record_of(done: Any, *, model: str, notes: list[str], seconds: float) -> InspectionRecord:
+    """What a finished pass found. `done` has ledger, listener, model, output."""
+    ledger, calls = done.ledger, done.listener.calls
+    # Lazy layers have their parameters only now.
+    parts = anatomy(done.model) if done.lazy else done.parts
+    outputs = list(tensors_in(opened(done.output)))
+    facts = tuple(
+        ParameterFact(
+            paths=tuple(names),
+            shape=tuple(p.shape),
+            numel=p.numel(),
+            bytes=p.numel() * p.element_size(),
+            dtype=str(p.dtype).removeprefix("torch."),
+            trainable=p.requires_grad,
+            used=id(p) in ledger.used,
+        )
+        for p, names in parts.parameters
+    )
+    return InspectionRecord(
+        model=model,
+        kind=type(done.model).__name__,
+        inputs=tuple(tuple(each.shape) for each in done.inputs),
+        input_dtypes=tuple(str(each.dtype).removeprefix("torch.") for each in done.inputs),
+        spatial=done.spatial,
+        layers=_layers(ledger, calls, parts),
+        operations=tuple(ledger.operations),
+        parameters=facts,
+        outputs=tuple(tuple(each.shape) for each in outputs),
+        output_bytes=sum(each.numel() * each.element_size() for each in outputs),
+        peak_activation_bytes=ledger.peak,
+        buffer_bytes=sum(b.numel() * b.element_size() for b, _ in parts.buffers),
+        concrete=done.concrete,
+        notes=(*notes, *ledger.notes),
+        seconds=seconds,
+    )
+
+
+def _layers(ledger: Any, calls: list[Any], parts: Anatomy) -> tuple[InspectedLayer, ...]:
+    operations = ledger.operations
+    macs = _running(each.macs for each in operations)
+    other = _running(each.other_ops for each in operations)
+    unruled = _running(0 if each.ruled else 1 for each in operations)
+    numels, own, trainable, weights = _held(calls, parts.parameters)
+    buffers = _held(calls, parts.buffers)[3]
+    rows = []
+    for number, call in enumerate(calls):
+        begin, end, last = call.begin, call.end, call.last
+        rows.append(
+            InspectedLayer(
+                name=call.path,
+                kind=type(call.module).__name__,
+                depth=call.depth,
+                call=call.call,
+                inputs=call.inputs,
+                outputs=call.outputs,
+                params=numels[last] - numels[number],
+                own_params=own[number],
+                trainable=trainable[last] - trainable[number],
+                weight_bytes=weights[last] - weights[number],
+                buffer_bytes=buffers[last] - buffers[number],
+                macs=macs[end] - macs[begin],
+                other_ops=other[end] - other[begin],
+                activation_bytes=ledger.written[end] - ledger.written[begin],
+                fields=call.fields,
+                operations=(begin, end),
+                leaf=last == number + 1,
+                training=call.training,
+                unruled=_named(operations[begin:end]) if unruled[end] > unruled[begin] else (),
+            )
+        )
+    return tuple(rows)
+
+
+def _running(numbers: Iterable[int]) -> list[int]:
+    """0 and the sums so far: the sum from a to b is the difference of two."""
+    return list(accumulate(numbers, initial=0))
+
+
+def _named(operations: Iterable[Operation]) -> tuple[tuple[str, int], ...]:
+    found: dict[str, int] = {}
+    for each in operations:
+        if not each.ruled:
+            found[each.name] = found.get(each.name, 0) + 1
+    return tuple(sorted(found.items()))
+
+
+def _held(
+    calls: list[Any], tensors: Sequence[tuple[Tensor, list[str]]]
+) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Where tensors are accounted for: at the first call of a module that holds the tensor; where
+    none of them ran, of the nearest module round one that did. Running sums over the calls of
+    elements, trainable elements and bytes, and (second) the elements each call's module holds itself.
+    """
+    first: dict[str, int] = {}
+    for number, call in enumerate(calls):
+        first.setdefault(call.path, number)
+    numels, own, trainable, size = ([0] * len(calls) for _ in range(4))
+    for tensor, paths in tensors:
+        owners = [path.rpartition(".")[0] for path in paths]
+        ran = [first[each] for each in owners if each in first]
+        if ran:
+            number = min(ran)
+        else:
+            around = owners[0]
+            while around and around not in first:
+                around = around.rpartition(".")[0]
+            number = first.get(around, 0)
+        numel = tensor.numel()
+        numels[number] += numel
+        if ran:
+            own[number] += numel
+        if tensor.requires_grad:
+            trainable[number] += numel
+        size[number] += numel * tensor.element_size()
+    return _running(numels), own, _running(trainable), _running(size)

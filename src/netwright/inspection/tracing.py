@@ -1,0 +1,202 @@
+"""One forward pass without values, and all that is to know about a network from it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import threading
+import time
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netwright.arithmetic.fields import TensorField
+from netwright.inspection.anatomy import Anatomy, anatomy
+from netwright.inspection.calls import Listener
+from netwright.inspection.ledger import META, Ledger, NeedsValuesError
+from netwright.inspection.modes import Functions, Operations
+from netwright.inspection.refusals import check_call, lazy_layers, opened, refuse, without_values
+from netwright.inspection.rows import record_of
+from netwright.inspection.rules.registry import tensors_in
+from netwright.inspection.untouched import untouched
+from netwright.records.inspection import InspectionRecord
+
+_ONE_AT_A_TIME = threading.RLock()
+
+
+def trace(
+    model: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None = None,
+    *,
+    training: bool = False,
+    name: str = "",
+) -> InspectionRecord:
+    """Run `model(*args, **kwargs)` once on shapes alone and give what was found.
+
+    Nothing is computed and no activation allocated: weights and inputs may be real, meta or fake
+    tensors, on any device. The pass is in evaluation mode unless `training`. A network that
+    branches on values is copied and computed, and the record says so (`concrete`). The network,
+    its mode, statistics, gradients and random numbers are left as they were. `name` is what the
+    record calls it.
+
+    Raises `SettingError` where the network cannot take its input: the message names the layer
+    that refused it.
+
+    >>> record = trace(nn.Conv2d(3, 8, 3), (torch.empty(1, 3, 32, 32),))
+    >>> record.params, record.macs, record.outputs
+    (224, 194400, ((1, 8, 30, 30),))
+    """
+    began = time.perf_counter()
+    kwargs = kwargs or {}
+    notes: list[str] = []
+    model = opened(model, notes)
+    check_call(model, args, kwargs)
+    parts = anatomy(model)
+    lazy = lazy_layers(parts)
+    if lazy:
+        model = copy.deepcopy(model)
+        parts = anatomy(model)
+        notes.append("Lazy layers were given their shapes on a copy.")
+    with _ONE_AT_A_TIME:
+        try:
+            done = _Pass(model, parts, args, kwargs, concrete=False).run(training)
+        except NeedsValuesError as asked:
+            why = asked.operation
+            twin, inputs, names = without_values(model, args, kwargs, why)
+            notes.append(f"The network asks for values ({why}): it was computed.")
+            try:
+                done = _Pass(twin, anatomy(twin), inputs, names, concrete=True).run(training)
+            except NeedsValuesError as again:
+                raise refuse_quantized(again) from again
+    done.lazy = lazy
+    return record_of(
+        done, model=name or type(model).__name__, notes=notes, seconds=time.perf_counter() - began
+    )
+
+
+def refuse_quantized(asked: NeedsValuesError) -> Exception:
+    from netwright.core.errors import SettingError
+
+    return SettingError("The network cannot be run without values: {what}.", what=asked.operation)
+
+
+class _Pass:
+    """One pass over one network: the carriers of its inputs, the ledger and the calls."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        parts: Anatomy,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        concrete: bool,
+    ) -> None:
+        self.model = model
+        self.given = (args, kwargs)
+        self.concrete = concrete
+        self.parts = parts
+        self.inputs = list(_distinct(tensors_in((args, kwargs))))
+        axes = _axes_of_layers(parts)
+        self.spatial = tuple(
+            (number, dim)
+            for number, each in enumerate(self.inputs)
+            for dim in _spatial_dims(axes, each)
+        )
+        paths = {id(parameter): names[0] for parameter, names in parts.parameters}
+        self.ledger = Ledger(
+            paths, len(self.spatial), concrete=concrete, device=_device(parts)
+        )
+        self.listener = Listener(self.ledger)
+        self.output: Any = None
+        self.lazy = False
+
+    def run(self, training: bool) -> _Pass:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(untouched(self.parts, training=training))
+            args, kwargs = self._carriers()
+            stack.enter_context(self.listener.on(self.parts.modules))
+            stack.enter_context(Operations(self.ledger))
+            stack.enter_context(Functions(self.ledger))
+            try:
+                self.output = self.model(*args, **kwargs)
+            except NeedsValuesError:
+                raise
+            except Exception as error:
+                raise refuse(self.model, self.listener.failure, error) from error
+        return self
+
+    def _carriers(self) -> Any:
+        """Arguments with a carrier (in a concrete pass a copy) for each tensor."""
+        made: dict[int, Tensor] = {}
+        ledger = self.ledger
+        for number, tensor in enumerate(self.inputs):
+            if self.concrete:
+                carrier = tensor.detach().clone()
+            else:
+                carrier = torch.empty_strided(
+                    tuple(tensor.shape), tensor.stride(), dtype=tensor.dtype, device=META
+                )
+            made[id(tensor)] = carrier
+            axes = {dim: axis for axis, (mine, dim) in enumerate(self.spatial) if mine == number}
+            field = (
+                TensorField.of_input(tuple(tensor.shape), axes, ledger.axes) if axes else None
+            )
+            ledger.adopt(carrier, field, -1 - number)
+            if not self.concrete and not tensor.dtype.is_floating_point and not tensor.is_meta:
+                if type(tensor) is Tensor and tensor.numel() <= 4096 and tensor.device.type == "cpu":
+                    ledger.keep_value(carrier, tensor.detach().clone())
+        return _replaced(self.given, made)
+
+
+def _device(parts: Anatomy) -> torch.device:
+    for parameter, _ in parts.parameters:
+        if parameter.device.type != "meta":
+            return parameter.device
+    return torch.device("cpu")
+
+
+def _distinct(tensors: Any) -> Any:
+    seen = set()
+    for each in tensors:
+        if id(each) not in seen:
+            seen.add(id(each))
+            yield each
+
+
+def _replaced(value: Any, made: dict[int, Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        return made[id(value)]
+    if isinstance(value, list):
+        return [_replaced(each, made) for each in value]
+    if isinstance(value, tuple):
+        parts = [_replaced(each, made) for each in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if isinstance(value, dict):
+        return type(value)((key, _replaced(each, made)) for key, each in value.items())
+    return value
+
+
+def _spatial_dims(axes: set[int], tensor: Tensor) -> tuple[int, ...]:
+    """The spatial dimensions of an image-like input: all after batch and channels; of an image
+    without a batch all after its channels, where the network's convolutions say so."""
+    rank = tensor.ndim
+    if not tensor.dtype.is_floating_point or not 3 <= rank <= 5:
+        return ()
+    if rank - 2 in axes or rank > 3 and rank - 1 not in axes:
+        return tuple(range(2, rank))
+    if rank - 1 in axes:
+        return tuple(range(1, rank))
+    return ()
+
+
+def _axes_of_layers(parts: Anatomy) -> set[int]:
+    """How many spatial axes the convolutions and pools of a network have."""
+    found = set()
+    for module, _ in parts.modules:
+        kind = type(module).__name__
+        if kind[-2:] in ("1d", "2d", "3d") and ("Conv" in kind or "Pool" in kind):
+            found.add(int(kind[-2]))
+    return found
