@@ -130,7 +130,7 @@ class Bench:
             if not self._open(cell):
                 continue
             calls = [(tool, kind) for tool in (*CONTENDERS, "forward") for kind in ("meta", "real")]
-            seconds: dict[str, list[float]] = {}
+            taken: dict[str, dict[str, list[float]]] = {"processor": {}, "clock": {}}
             with contextlib.ExitStack() as stack:
                 workers = {
                     tool: stack.enter_context(Worker(self._words("times", tool, name)))
@@ -142,11 +142,10 @@ class Bench:
                     at = round_number % len(calls)
                     for tool, kind in calls[at:] + calls[:at]:
                         told = workers[tool].ask(kind)
-                        if round_number and "seconds" in told:
-                            seconds.setdefault(f"{tool}, {kind}", []).append(told["seconds"])
-            load = round(os.getloadavg()[0], 1)
-            rounded = {key: [round(each, 6) for each in row] for key, row in seconds.items()}
-            self._keep(cell, {"load": load, "seconds": rounded})
+                        for by, rows in taken.items():
+                            if round_number and by in told:
+                                rows.setdefault(f"{tool}, {kind}", []).append(round(told[by], 6))
+            self._keep(cell, {"load": round(os.getloadavg()[0], 1), **taken})
 
     def processes(self) -> None:
         """Seconds of a whole process: import, build, one call, end; on meta tensors if it can."""
@@ -212,12 +211,13 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
     """A process that answers a line with a line; what it prints besides goes nowhere."""
 
     def __init__(self, words: Sequence[str]) -> None:
+        self._complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed below)
         with pipe() as (ear, mouth):
             self._process = subprocess.Popen(
                 [*words, f"--say={mouth}"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stderr=self._complaints,
                 pass_fds=(mouth,),
                 env=environment(),
                 text=True,
@@ -234,13 +234,16 @@ class Worker(contextlib.AbstractContextManager["Worker"]):
     def hear(self) -> dict[str, Any]:
         line = self._ear.readline()
         if not line:
-            raise SystemExit(f"This ended: {' '.join(self._words)}")
+            self._complaints.seek(0)
+            complaints = self._complaints.read()[-3000:]
+            raise SystemExit(f"This ended: {' '.join(self._words)}\n{complaints}")
         return json.loads(line)
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
         self._ear.close()
+        self._complaints.close()
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
