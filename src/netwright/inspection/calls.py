@@ -132,9 +132,8 @@ _ABSENT: Any = object()
 
 
 def _plain_call(module: nn.Module) -> Any:
-    inner = module.__dict__.get("_modules", {}).get("_orig_mod")
-    if inner is not None and type(module).__name__ == "OptimizedModule":
-        return inner  # what torch.compile wraps: the network as it was written
+    if type(module).__name__ == "OptimizedModule":
+        return module._orig_mod  # what torch.compile wraps: the network as it was written
     return module._call_impl
 
 

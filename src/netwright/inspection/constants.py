@@ -28,10 +28,7 @@ def known_answer(
 
     Raises `NeedsValuesError` where the values are not known.
     """
-    if func.overloadpacket in _INDEX:
-        if not _by_mask(args):
-            return False, None
-    elif not any(tag in _BY_VALUE for tag in func.tags):
+    if func.overloadpacket in _INDEX or not any(tag in _BY_VALUE for tag in func.tags):
         return False, None
     there = _real(ledger, (args, kwargs))
     if there is None:
@@ -103,9 +100,31 @@ def _takes_tensor(args: Any) -> bool:
 _INDEX = (torch.ops.aten.index, torch.ops.aten._unsafe_index)
 
 
-def _by_mask(args: tuple[Any, ...]) -> bool:
-    """Indexing by a mask gives as many elements as the mask has ones."""
-    return any(e is not None and e.dtype in (torch.bool, torch.uint8) for e in args[1])
+def without_masks(ledger: Ledger, func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of an indexing with each mask, which takes as many elements as it has ones,
+    replaced by the positions of its ones; all other arguments as they are.
+
+    Raises `NeedsValuesError` for a mask whose values are not known.
+    """
+    if func.overloadpacket not in _INDEX or not any(map(_is_mask, args[1])):
+        return args
+    where: list[Any] = []
+    for each in args[1]:
+        if not _is_mask(each):
+            where.append(each)
+            continue
+        values = ledger.value(each)
+        if values is None:
+            raise NeedsValuesError("index")
+        guard = torch._C._DisableTorchDispatch()
+        positions = values.bool().nonzero(as_tuple=True)
+        del guard
+        where.extend(positions)
+    return (args[0], where)
+
+
+def _is_mask(index: Any) -> bool:
+    return index is not None and index.dtype in (torch.bool, torch.uint8)
 
 
 def _real(ledger: Ledger, value: Any) -> Any:

@@ -85,6 +85,7 @@ class Ledger:
         self._blank: tuple[AxisField, ...] = TensorField.blank((), axes).axes() if axes else ()
         self._twins: dict[int, tuple[Tensor, Tensor]] = {}
         self._sizes: dict[int, tuple[Tensor, int]] = {}
+        self._originals: dict[int, int] = {}
         self.overwritten: set[int] = set()
         self.constants: set[int] = set()
         """Carriers whose values are known."""
@@ -169,6 +170,10 @@ class Ledger:
             )
             del guard
             found = self._twins[id(tensor)] = (tensor, twin)
+            path = self._paths.get(id(tensor))
+            if path is not None:
+                self._paths[id(twin)] = path
+                self._originals[id(twin)] = id(tensor)
         return found[1]
 
     def value(self, tensor: Tensor) -> Tensor | None:
@@ -185,6 +190,20 @@ class Ledger:
         if known is not None:
             known.value = value
             self.constants.add(known.key)
+
+    def all_constant(self, args: Iterable[Any]) -> bool:
+        """Whether there are tensors among `args` and the values of all are known."""
+        found = False
+        for each in args:
+            if isinstance(each, Tensor):
+                if id(each) not in self.constants:
+                    return False
+                found = True
+            elif isinstance(each, list | tuple):
+                if any(isinstance(e, Tensor) and id(e) not in self.constants for e in each):
+                    return False
+                found = found or any(isinstance(e, Tensor) for e in each)
+        return found
 
     def drop_values(self, carrier: Tensor) -> None:
         """Forget the values of a constant that something unknown was written into."""
@@ -235,7 +254,7 @@ class Ledger:
             else:
                 path = self._paths.get(id(each))
                 if path is not None:
-                    self.used.add(id(each))
+                    self.used.add(self._originals.get(id(each), id(each)))
                     if path not in weights:
                         weights.append(path)
                 read += self._size(each)
@@ -248,6 +267,8 @@ class Ledger:
             if seen is not None:
                 if inplace:
                     wrote += seen.bytes
+                    if seen.value is not None:
+                        self.drop_values(each)
                     self._overwrite(seen, sight, number)
                 else:  # the very tensor that came in
                     seen.origin = number

@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from netwright.inspection.constants import keep_values, known_answer
+from netwright.inspection.constants import keep_values, known_answer, without_masks
 from netwright.inspection.ledger import META, Ledger, NeedsValuesError
 from netwright.inspection.rules import ATEN, DECLINE, FUNCTIONS, describe
+from netwright.inspection.rules.checks import CHECKS
 from netwright.inspection.rules.memory import FACTORIES
 
 _level = torch._C._functorch.maybe_current_level
@@ -44,9 +45,8 @@ class Functions(TorchFunctionMode):
         # not what it looks like: then torch's own machinery must see the call.
         if rule is None or _grad() or _level() is not None:
             return self._through(func, args, kwargs)
-        if ledger.constants and any(id(each) in ledger.constants for each in args):
-            if func not in _ASK:
-                return self._through(func, args, kwargs)
+        if ledger.constants and func not in _ASK and ledger.all_constant(args):
+            return self._through(func, args, kwargs)
         if ledger.concrete:
             ledger.compute = lambda: func(*args, **kwargs)
         try:
@@ -91,6 +91,7 @@ class Operations(TorchDispatchMode):
             found, out = known_answer(ledger, func, args, kwargs)
             if found:
                 return out
+            args = without_masks(ledger, func, args)
             out = self._run(func, args, kwargs)
         describe(ledger, rule, func, args, kwargs, out)
         if not ledger.concrete:
@@ -99,6 +100,9 @@ class Operations(TorchDispatchMode):
 
     def _run(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """Run the operation on carriers alone, wherever its tensors were meant to lie."""
+        check = CHECKS.get(func.overloadpacket)
+        if check is not None:
+            check(*args, **kwargs)
         twin = self.ledger.twin
         named = {key: _mapped(each, twin) for key, each in kwargs.items()}
         if "device" in named or func.overloadpacket in FACTORIES:

@@ -72,6 +72,16 @@ def lazy_layers(parts: Anatomy) -> bool:
     return any(isinstance(each, lazy) for each, _ in (*parts.parameters, *parts.buffers))
 
 
+def copied(model: nn.Module, parts: Anatomy) -> nn.Module:
+    """A deep copy whose lazy parameters and buffers will be made on the meta device."""
+    memo: dict[int, Any] = {}
+    for each, _ in (*parts.parameters, *parts.buffers):
+        if isinstance(each, nn.parameter.UninitializedTensorMixin):
+            kind: Any = type(each)
+            memo[id(each)] = kind(each.requires_grad, torch.device("meta"), each.dtype)
+    return copy.deepcopy(model, memo)
+
+
 def without_values(
     model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], why: str
 ) -> Any:

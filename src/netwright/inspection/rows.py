@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from netwright.inspection.anatomy import Anatomy, anatomy
+from netwright.inspection.anatomy import Anatomy
 from netwright.inspection.calls import opened
 from netwright.inspection.rules.registry import tensors_in
 from netwright.records.inspection import (
@@ -22,8 +22,7 @@ from netwright.records.inspection import (
 def record_of(done: Any, *, model: str, notes: list[str], seconds: float) -> InspectionRecord:
     """What a finished pass found. `done` has ledger, listener, model, output."""
     ledger, calls = done.ledger, done.listener.calls
-    # Lazy layers have their parameters only now.
-    parts = anatomy(done.model) if done.lazy else done.parts
+    parts = done.parts
     outputs = list(tensors_in(opened(done.output)))
     facts = tuple(
         ParameterFact(

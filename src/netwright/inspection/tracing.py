@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import threading
 import time
 from typing import Any
@@ -16,7 +15,7 @@ from netwright.inspection.anatomy import Anatomy, anatomy
 from netwright.inspection.calls import Listener
 from netwright.inspection.ledger import META, Ledger, NeedsValuesError
 from netwright.inspection.modes import Functions, Operations
-from netwright.inspection.refusals import check_call, lazy_layers, opened, refuse, without_values
+from netwright.inspection.refusals import check_call, copied, lazy_layers, opened, refuse, without_values
 from netwright.inspection.rows import record_of
 from netwright.inspection.rules.registry import tensors_in
 from netwright.inspection.untouched import untouched
@@ -56,11 +55,14 @@ def trace(
     parts = anatomy(model)
     lazy = lazy_layers(parts)
     if lazy:
-        model = copy.deepcopy(model)
+        model = copied(model, parts)
         parts = anatomy(model)
         notes.append("Lazy layers were given their shapes on a copy.")
     with _ONE_AT_A_TIME:
         try:
+            if lazy:
+                _Pass(model, parts, args, kwargs, concrete=False).run(training, restored=False)
+                parts = anatomy(model)
             done = _Pass(model, parts, args, kwargs, concrete=False).run(training)
         except NeedsValuesError as asked:
             why = asked.operation
@@ -70,7 +72,6 @@ def trace(
                 done = _Pass(twin, anatomy(twin), inputs, names, concrete=True).run(training)
             except NeedsValuesError as again:
                 raise refuse_quantized(again) from again
-    done.lazy = lazy
     return record_of(
         done, model=name or type(model).__name__, notes=notes, seconds=time.perf_counter() - began
     )
@@ -111,11 +112,10 @@ class _Pass:
         )
         self.listener = Listener(self.ledger)
         self.output: Any = None
-        self.lazy = False
 
-    def run(self, training: bool) -> _Pass:
+    def run(self, training: bool, *, restored: bool = True) -> _Pass:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(untouched(self.parts, training=training))
+            stack.enter_context(untouched(self.parts, training=training, restored=restored))
             args, kwargs = self._carriers()
             stack.enter_context(self.listener.on(self.parts.modules))
             stack.enter_context(Operations(self.ledger))

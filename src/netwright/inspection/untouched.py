@@ -23,8 +23,9 @@ _CONTAINERS = (dict, list, set, OrderedDict, deque)
 
 
 @contextlib.contextmanager
-def untouched(parts: Anatomy, *, training: bool) -> Iterator[None]:
-    """The block may run the network in evaluation (or training) mode, without gradients."""
+def untouched(parts: Anatomy, *, training: bool, restored: bool = True) -> Iterator[None]:
+    """The block may run the network in evaluation (or training) mode, without gradients. What
+    becomes of a network that is a copy need not be `restored`."""
     attributes = [(each.__dict__, each.__dict__.copy()) for each, _ in parts.modules]
     contents: list[tuple[Any, Any]] = []
     empty: list[Any] = []
@@ -37,7 +38,8 @@ def untouched(parts: Anatomy, *, training: bool) -> Iterator[None]:
                     empty.append(value)
     parameters = [(each, each.requires_grad, each.grad) for each, _ in parts.parameters]
     with contextlib.ExitStack() as stack:
-        stack.callback(_put_back, attributes, contents, empty, parameters)
+        if restored:
+            stack.callback(_put_back, attributes, contents, empty, parameters)
         stack.enter_context(_no_collection())
         stack.enter_context(_same_random_numbers())
         stack.enter_context(_no_modes())

@@ -89,7 +89,7 @@ def data(ledger: Ledger, x: Tensor) -> Any:
 @function(Tensor.data.__set__)  # type: ignore[attr-defined]
 def set_data(ledger: Ledger, x: Tensor, value: Tensor) -> Any:
     """A carrier takes the place of what stood there, in the ledger alone."""
-    if ledger.concrete:
+    if ledger.concrete or isinstance(x, torch.nn.parameter.UninitializedTensorMixin):
         return DECLINE
     if id(x) not in ledger.known:
         ledger.overwritten.add(id(x))

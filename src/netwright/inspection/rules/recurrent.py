@@ -198,8 +198,15 @@ def pack(ledger: Ledger, input: Tensor, lengths: Tensor, batch_first: bool) -> A
     if field is not None:
         field = ledger.everything(shape, (input,))
     ledger.note("pack", (input,), data, field)
-    counts = torch.tensor([sum(size > step for size in sizes) for step in range(max(sizes))])
-    return data, counts
+    return data, _numbers([sum(size > step for size in sizes) for step in range(max(sizes))])
+
+
+def _numbers(values: list[int]) -> Tensor:
+    guard = torch._C._DisableTorchDispatch()
+    try:
+        return torch.tensor(values)
+    finally:
+        del guard
 
 
 @function(torch._VF._pad_packed_sequence)  # type: ignore[attr-defined]
@@ -219,5 +226,11 @@ def unpack(
     shape = (*lead, *data.shape[1:])
     out = ledger.fresh(shape, data.dtype)
     ledger.note("unpack", (data,), out, ledger.everything(shape, (data,)))
-    lengths = torch.tensor([sum(size > n for size in sizes) for n in range(sizes[0])])
-    return out, lengths
+    return out, _numbers([sum(size > n for size in sizes) for n in range(sizes[0])])
+
+
+@aten("_pack_padded_sequence", "_pad_packed_sequence")
+def packed(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
+    """In a concrete pass: rows are picked, or put back."""
+    fields = [ledger.everything(tuple(each.shape), args[:1]) for each in out]
+    ledger.note("pack", args[:1], out, fields=(fields[0], None))

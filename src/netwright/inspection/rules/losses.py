@@ -1,0 +1,29 @@
+"""Losses that torch has as one operation: one other operation for each element of what is judged."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from torch import Tensor
+
+from netwright.inspection.ledger import Ledger
+from netwright.inspection.rules.registry import aten, tensors_in
+
+
+@aten("nll_loss_forward", "nll_loss2d_forward", "nll_loss", "nll_loss2d", "mse_loss", "l1_loss",
+      "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "soft_margin_loss",
+      "multi_margin_loss", "multilabel_margin_loss_forward", "_ctc_loss", "kl_div")  # fmt: skip
+def loss(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
+    reads = list(tensors_in(args))
+    results = list(tensors_in(out))
+    fields = [ledger.everything(tuple(each.shape), reads) for each in results]
+    ledger.note("loss", reads, results, fields=fields, other=prod(args[0].shape))
+
+
+@aten("_weight_norm_interface", "_weight_norm")
+def weight_norm(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
+    """v, g -> g v / |v|: square, sum, scale for each weight."""
+    results = [out] if isinstance(out, Tensor) else list(out)
+    fields = [ledger.everything(tuple(each.shape), args[:2]) for each in results]
+    ledger.note("weight_norm", args[:2], results, fields=fields, other=3 * prod(args[0].shape))
