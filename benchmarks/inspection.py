@@ -49,6 +49,7 @@ MODES = [
     *itertools.product(("fake",), ("grad",), (False, True)),
 ]
 """Tensors, gradients, training."""
+QUICK_MODES = [("real", "grad", True), ("meta", "no_grad", False), ("fake", "grad", False)]
 TIMED = (
     "LeNet-5",
     "MobileNetV2",
@@ -121,7 +122,10 @@ class Bench:
             with Worker(self._words("cells", tool)) as worker:
                 worker.hear()
                 for cell, name in left:
-                    self._keep(cell, {"outcomes": outcomes(worker, name)})
+                    self._keep(
+                        cell,
+                        {"outcomes": outcomes(worker, name, QUICK_MODES if self.quick else MODES)},
+                    )
 
     def times(self) -> None:
         """Seconds of a call, the tools in turns, on networks that are new each time."""
@@ -195,10 +199,12 @@ class Bench:
         return [str(python), str(HERE / "inspectors.py"), what, tool, *rest]
 
 
-def outcomes(worker: Worker, name: str) -> list[dict[str, Any]]:
+def outcomes(
+    worker: Worker, name: str, modes: Sequence[tuple[str, str, bool]]
+) -> list[dict[str, Any]]:
     """What a tool says, with the modes in which it says so."""
     found: dict[str, dict[str, Any]] = {}
-    for kind, grad, training in MODES:
+    for kind, grad, training in modes:
         asked = {"network": name, "kind": kind, "grad": grad, "training": training}
         said = worker.ask(json.dumps(asked))
         key = json.dumps(said, sort_keys=True)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from inspectors import TOOLS
 from networks import NETWORKS, Network
 
 Lines = Mapping[str, Mapping[str, Any]]
@@ -23,7 +24,7 @@ def page(found: Lines, setup: Mapping[str, Any]) -> str:
         if name not in ("processor", "cores", "threads")
     )
     tools = tuple(
-        dict.fromkeys(cell.split(", ")[1] for cell in found if cell.startswith("answers"))
+        tool for tool in TOOLS if any(cell.startswith(f"answers, {tool}, ") for cell in found)
     )
     parts = [
         "# Inspection: right or wrong, and how fast",
@@ -106,22 +107,26 @@ def clean(outcome: Mapping[str, Any], verdict: str) -> bool:
 def totals(found: Lines, tools: tuple[str, ...]) -> str:
     kinds = ("right", "above", "wrong", "zero", "named", "refused")
     rows = [
-        "| tool | networks right in all modes, nothing left behind | cells | "
+        "| tool | networks right in all modes | and nothing left behind | cells | "
         + " | ".join(kinds)
         + " | parameters wrong | something left behind |",
-        "|---|---:|---:|" + "---:|" * (len(kinds) + 2),
+        "|---|---:|---:|---:|" + "---:|" * (len(kinds) + 2),
     ]
     for tool in tools:
         names = [name for name in NETWORKS if f"answers, {tool}, {name}" in found]
         per_network = {name: list(cells(found, tool, name)) for name in names}
         every = [each for row in per_network.values() for each in row]
         count = Counter(verdict for _, _, verdict in every)
+        right = sum(
+            all(verdict == "right" and not wrong_params(outcome) for _, outcome, verdict in row)
+            for row in per_network.values()
+        )
         whole = sum(
             all(clean(outcome, verdict) for _, outcome, verdict in row)
             for row in per_network.values()
         )
         rows.append(
-            f"| {tool} | {whole} of {len(names)} | {len(every)} | "
+            f"| {tool} | {right} of {len(names)} | {whole} | {len(every)} | "
             + " | ".join(str(count[kind]) for kind in kinds)
             + f" | {sum(wrong_params(outcome) for _, outcome, _ in every)}"
             f" | {sum(bool(outcome['left']) for _, outcome, _ in every)} |"
@@ -132,7 +137,8 @@ def totals(found: Lines, tools: tuple[str, ...]) -> str:
 def matrix(found: Lines, tools: tuple[str, ...]) -> str:
     rows = [
         "What each says, times the truth; in brackets in how many modes, where not in all. `p` "
-        "marks wrong parameters, `*` something left behind.",
+        "marks wrong parameters, `*` something left behind. What the networks are stands in "
+        "`networks/`.",
         "",
         "| network | multiply-adds | " + " | ".join(tools) + " |",
         "|---|---:|" + "---|" * len(tools),
@@ -140,9 +146,8 @@ def matrix(found: Lines, tools: tuple[str, ...]) -> str:
     for name, network in NETWORKS.items():
         if not any(f"answers, {tool}, {name}" in found for tool in tools):
             continue
-        about = f"{name} ({network.about})" if network.about else name
         texts = [_cell(list(cells(found, tool, name)), network) for tool in tools]
-        rows.append(f"| {about} | {network.macs:,} | " + " | ".join(texts) + " |")
+        rows.append(f"| {name} | {network.macs:,} | " + " | ".join(texts) + " |")
     return "\n".join(rows)
 
 
