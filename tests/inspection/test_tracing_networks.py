@@ -125,9 +125,7 @@ class Checkpointed(nn.Module):
         self.conv, self.linear = nn.Conv2d(4, 4, 3, padding=1), nn.Linear(8, 8)
 
     def forward(self, x: Tensor) -> Any:
-        return checkpoint(
-            lambda t: self.linear(self.conv(t)), x, use_reentrant=self.reentrant
-        )
+        return checkpoint(lambda t: self.linear(self.conv(t)), x, use_reentrant=self.reentrant)
 
 
 class _Product(torch.autograd.Function):

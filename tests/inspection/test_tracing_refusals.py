@@ -65,7 +65,7 @@ def test_a_class_is_no_network() -> None:
 
 
 def test_a_function_is_no_network() -> None:
-    with pytest.raises(SettingError, match="Only a torch.nn.Module"):
+    with pytest.raises(SettingError, match=r"Only a torch\.nn\.Module"):
         trace(F.relu, (torch.ones(1),))  # type: ignore[arg-type]
 
 
@@ -122,9 +122,7 @@ def test_scripted_and_recorded_networks_are_counted_whole() -> None:
 
 @pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")
 def test_lazy_layers_get_their_shapes_on_a_copy() -> None:
-    model = nn.Sequential(
-        nn.LazyConv2d(8, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(5)
-    )
+    model = nn.Sequential(nn.LazyConv2d(8, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(5))
     record = trace(model, (torch.ones(1, 3, 8, 8),))
     assert record.params == trace(_net(), (torch.ones(1, 3, 8, 8),)).params
     assert [each.kind for each in record.layers[1:]] == [

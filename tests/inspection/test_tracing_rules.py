@@ -266,7 +266,8 @@ def test_a_pass_refuses_what_torch_refuses_and_no_more(
         try:
             record = trace(model, (torch.ones(1),))
         except SettingError:
-            assert expected is None, f"refused {function} {said}"
+            # An empty result is refused, though some kernels would give it.
+            assert expected is None or 0 in expected[0], f"refused {function} {said}"
             continue
         assert expected is not None, f"torch refuses {function} {said}"
         assert not record.concrete

@@ -22,6 +22,7 @@ from netwright.inspection.ledger import META, Ledger, NeedsValuesError
 from netwright.inspection.rules import ATEN, DECLINE, FUNCTIONS, describe
 from netwright.inspection.rules.checks import CHECKS
 from netwright.inspection.rules.memory import FACTORIES
+from netwright.inspection.rules.questions import QUESTIONS
 
 _level = torch._C._functorch.maybe_current_level
 _grad = torch.is_grad_enabled
@@ -45,7 +46,7 @@ class Functions(TorchFunctionMode):
         # not what it looks like: then torch's own machinery must see the call.
         if rule is None or _grad() or _level() is not None:
             return self._through(func, args, kwargs)
-        if ledger.constants and func not in _ASK and ledger.all_constant(args):
+        if ledger.constants and func not in QUESTIONS and ledger.all_constant(args):
             return self._through(func, args, kwargs)
         if ledger.concrete:
             ledger.compute = lambda: func(*args, **kwargs)
@@ -122,12 +123,6 @@ class Operations(TorchDispatchMode):
                     return own
         return out
 
-
-_ASK = {
-    Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.to, Tensor.cpu, Tensor.cuda,
-    Tensor.device.__get__, Tensor.is_meta.__get__, Tensor.is_cuda.__get__,
-    Tensor.is_cpu.__get__, Tensor.data.__get__,
-}  # type: ignore[attr-defined]  # fmt: skip
 
 _WHOLE = {torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu}
 """Functions that look where all their tensors lie before they begin."""

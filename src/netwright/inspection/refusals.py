@@ -7,7 +7,7 @@ import inspect
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from netwright.core.errors import SettingError
 from netwright.core.languages import Phrase
@@ -54,7 +54,8 @@ def check_call(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         needed = [
             each.name
             for each in signature.parameters.values()
-            if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+            if each.default is each.empty
+            and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
         ]
         raise SettingError(
             "{kind}.forward cannot be called so: {reason}.",
@@ -68,15 +69,14 @@ def check_call(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 def lazy_layers(parts: Anatomy) -> bool:
     """Whether a parameter or buffer has no shape before the first call."""
-    lazy = nn.parameter.UninitializedTensorMixin
-    return any(isinstance(each, lazy) for each, _ in (*parts.parameters, *parts.buffers))
+    return any(nn.parameter.is_lazy(each) for each, _ in (*parts.parameters, *parts.buffers))
 
 
 def copied(model: nn.Module, parts: Anatomy) -> nn.Module:
     """A deep copy whose lazy parameters and buffers will be made on the meta device."""
     memo: dict[int, Any] = {}
     for each, _ in (*parts.parameters, *parts.buffers):
-        if isinstance(each, nn.parameter.UninitializedTensorMixin):
+        if nn.parameter.is_lazy(each):
             kind: Any = type(each)
             memo[id(each)] = kind(each.requires_grad, torch.device("meta"), each.dtype)
     return copy.deepcopy(model, memo)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from netwright.inspection.anatomy import Anatomy
 from netwright.inspection.calls import opened
+from netwright.inspection.ledger import made
 from netwright.inspection.rules.registry import tensors_in
 from netwright.records.inspection import (
     InspectedLayer,
@@ -65,29 +66,28 @@ def _layers(ledger: Any, calls: list[Any], parts: Anatomy) -> tuple[InspectedLay
     rows = []
     for number, call in enumerate(calls):
         begin, end, last = call.begin, call.end, call.last
-        rows.append(
-            InspectedLayer(
-                name=call.path,
-                kind=type(call.module).__name__,
-                depth=call.depth,
-                call=call.call,
-                inputs=call.inputs,
-                outputs=call.outputs,
-                params=numels[last] - numels[number],
-                own_params=own[number],
-                trainable=trainable[last] - trainable[number],
-                weight_bytes=weights[last] - weights[number],
-                buffer_bytes=buffers[last] - buffers[number],
-                macs=macs[end] - macs[begin],
-                other_ops=other[end] - other[begin],
-                activation_bytes=ledger.written[end] - ledger.written[begin],
-                fields=call.fields,
-                operations=(begin, end),
-                leaf=last == number + 1,
-                training=call.training,
-                unruled=_named(operations[begin:end]) if unruled[end] > unruled[begin] else (),
-            )
-        )
+        facts = {
+            "name": call.path,
+            "kind": type(call.module).__name__,
+            "depth": call.depth,
+            "call": call.call,
+            "inputs": call.inputs,
+            "outputs": call.outputs,
+            "params": numels[last] - numels[number],
+            "own_params": own[number],
+            "trainable": trainable[last] - trainable[number],
+            "weight_bytes": weights[last] - weights[number],
+            "buffer_bytes": buffers[last] - buffers[number],
+            "macs": macs[end] - macs[begin],
+            "other_ops": other[end] - other[begin],
+            "activation_bytes": ledger.written[end] - ledger.written[begin],
+            "fields": call.fields,
+            "operations": (begin, end),
+            "leaf": last == number + 1,
+            "training": call.training,
+            "unruled": _named(operations[begin:end]) if unruled[end] > unruled[begin] else (),
+        }
+        rows.append(made(InspectedLayer, facts))
     return tuple(rows)
 
 
@@ -109,7 +109,7 @@ def _held(
 ) -> tuple[list[int], list[int], list[int], list[int]]:
     """Where tensors are accounted for: at the first call of a module that holds the tensor; where
     none of them ran, of the nearest module round one that did. Running sums over the calls of
-    elements, trainable elements and bytes, and (second) the elements each call's module holds itself.
+    elements, trainable elements and bytes; second, the elements each call's module holds itself.
     """
     first: dict[str, int] = {}
     for number, call in enumerate(calls):

@@ -11,11 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from netwright.arithmetic.fields import TensorField
+from netwright.core.errors import SettingError
 from netwright.inspection.anatomy import Anatomy, anatomy
 from netwright.inspection.calls import Listener
 from netwright.inspection.ledger import META, Ledger, NeedsValuesError
 from netwright.inspection.modes import Functions, Operations
-from netwright.inspection.refusals import check_call, copied, lazy_layers, opened, refuse, without_values
+from netwright.inspection.refusals import (
+    check_call,
+    copied,
+    lazy_layers,
+    opened,
+    refuse,
+    without_values,
+)
 from netwright.inspection.rows import record_of
 from netwright.inspection.rules.registry import tensors_in
 from netwright.inspection.untouched import untouched
@@ -71,16 +79,14 @@ def trace(
             try:
                 done = _Pass(twin, anatomy(twin), inputs, names, concrete=True).run(training)
             except NeedsValuesError as again:
-                raise refuse_quantized(again) from again
+                raise SettingError(
+                    "{kind} cannot be run step by step: {what} has no plain form.",
+                    kind=type(model).__name__,
+                    what=again.operation,
+                ) from again
     return record_of(
         done, model=name or type(model).__name__, notes=notes, seconds=time.perf_counter() - began
     )
-
-
-def refuse_quantized(asked: NeedsValuesError) -> Exception:
-    from netwright.core.errors import SettingError
-
-    return SettingError("The network cannot be run without values: {what}.", what=asked.operation)
 
 
 class _Pass:
@@ -107,9 +113,7 @@ class _Pass:
             for dim in _spatial_dims(axes, each)
         )
         paths = {id(parameter): names[0] for parameter, names in parts.parameters}
-        self.ledger = Ledger(
-            paths, len(self.spatial), concrete=concrete, device=_device(parts)
-        )
+        self.ledger = Ledger(paths, len(self.spatial), concrete=concrete, device=_device(parts))
         self.listener = Listener(self.ledger)
         self.output: Any = None
 
@@ -141,13 +145,10 @@ class _Pass:
                 )
             made[id(tensor)] = carrier
             axes = {dim: axis for axis, (mine, dim) in enumerate(self.spatial) if mine == number}
-            field = (
-                TensorField.of_input(tuple(tensor.shape), axes, ledger.axes) if axes else None
-            )
+            field = TensorField.of_input(tuple(tensor.shape), axes, ledger.axes) if axes else None
             ledger.adopt(carrier, field, -1 - number)
-            if not self.concrete and not tensor.dtype.is_floating_point and not tensor.is_meta:
-                if type(tensor) is Tensor and tensor.numel() <= 4096 and tensor.device.type == "cpu":
-                    ledger.keep_value(carrier, tensor.detach().clone())
+            if not self.concrete and _small_numbers(tensor):
+                ledger.keep_value(carrier, tensor.detach().clone())
         return _replaced(self.given, made)
 
 
@@ -185,7 +186,7 @@ def _spatial_dims(axes: set[int], tensor: Tensor) -> tuple[int, ...]:
     rank = tensor.ndim
     if not tensor.dtype.is_floating_point or not 3 <= rank <= 5:
         return ()
-    if rank - 2 in axes or rank > 3 and rank - 1 not in axes:
+    if rank - 2 in axes or (rank > 3 and rank - 1 not in axes):
         return tuple(range(2, rank))
     if rank - 1 in axes:
         return tuple(range(1, rank))
@@ -200,3 +201,17 @@ def _axes_of_layers(parts: Anatomy) -> set[int]:
         if kind[-2:] in ("1d", "2d", "3d") and ("Conv" in kind or "Pool" in kind):
             found.add(int(kind[-2]))
     return found
+
+
+def _small_numbers(tensor: Tensor) -> bool:
+    """Lengths, classes, masks: what a network may branch on, and costs nothing to keep."""
+    return (
+        type(tensor) is Tensor
+        and not tensor.dtype.is_floating_point
+        and not tensor.dtype.is_complex
+        and tensor.device.type == "cpu"
+        and tensor.numel() <= _SMALL
+    )
+
+
+_SMALL = 4096

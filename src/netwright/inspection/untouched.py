@@ -27,15 +27,9 @@ def untouched(parts: Anatomy, *, training: bool, restored: bool = True) -> Itera
     """The block may run the network in evaluation (or training) mode, without gradients. What
     becomes of a network that is a copy need not be `restored`."""
     attributes = [(each.__dict__, each.__dict__.copy()) for each, _ in parts.modules]
-    contents: list[tuple[Any, Any]] = []
-    empty: list[Any] = []
-    for own, _ in attributes:
-        for value in own.values():
-            if type(value) in _CONTAINERS:
-                if value:
-                    contents.append((value, value.copy()))
-                else:
-                    empty.append(value)
+    held = [v for own, _ in attributes for v in own.values() if type(v) in _CONTAINERS]
+    contents = [(value, value.copy()) for value in held if value]
+    empty = [value for value in held if not value]
     parameters = [(each, each.requires_grad, each.grad) for each, _ in parts.parameters]
     with contextlib.ExitStack() as stack:
         if restored:

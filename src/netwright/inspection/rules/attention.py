@@ -46,7 +46,11 @@ def attention(
         return DECLINE
     if attn_mask is not None:
         scores = (*q[:-2], q[-2], k[-2])
-        if attn_mask.ndim < 2 or broadcast(attn_mask.shape, scores) != scores:
+        if broadcast(attn_mask.shape, scores) != scores:
+            raise RuntimeError(
+                f"a mask of {list(attn_mask.shape)} does not fit scores of {list(scores)}"
+            )
+        if attn_mask.ndim < 2:
             return DECLINE
     out = ledger.fresh((*q[:-1], v[-1]), query.dtype)
     note_attention(ledger, query, key, value, out, attn_mask, causal=is_causal)

@@ -73,7 +73,9 @@ def convolution(
 def subtraction(left: Any, right: Any, *rest: Any, **more: Any) -> None:
     for each in (left, right):
         if each is True or each is False or (isinstance(each, Tensor) and each.dtype is torch.bool):
-            raise RuntimeError("Subtraction, the `-` operator, with a bool tensor is not supported.")
+            raise RuntimeError(
+                "Subtraction, the `-` operator, with a bool tensor is not supported."
+            )
 
 
 @_check("_softmax", "_log_softmax", "cumsum", "cumprod")

@@ -58,16 +58,14 @@ def note_linear(
     )
 
 
-def contracted(
-    ledger: Ledger, shape: Shape, *pairs: tuple[Any, Sequence[int | None]]
-) -> Field:
+def contracted(ledger: Ledger, shape: Shape, *pairs: tuple[Any, Sequence[int | None]]) -> Field:
     """The field of a product summed over what the result does not have: for each factor the
     dimension of its own that each dimension of the result runs along."""
-    found = []
+    found: list[tuple[TensorField, tuple[int | None, ...]]] = []
     for tensor, dims in pairs:
         field = ledger.field(tensor)
         if field is not None:
-            found.append((field, {out: own for out, own in enumerate(dims)}))
+            found.append((field, tuple(dims)))
     return TensorField.contracted(shape, *found) if found else None
 
 
@@ -106,8 +104,8 @@ def note_product(
     """Matrix product over the last two dimensions, the others broadcast; `added` to it."""
     shape = tuple(out.shape)
     rank = len(shape)
-    mine = _batch_dims(left, shape) + [left.ndim - 2, None]
-    yours = _batch_dims(right, shape) + [None, right.ndim - 1]
+    mine = [*_batch_dims(left, shape), left.ndim - 2, None]
+    yours = [*_batch_dims(right, shape), None, right.ndim - 1]
     field = contracted(ledger, shape, (left, mine), (right, yours))
     extra = ledger.union(shape, added)
     size = prod(shape)
@@ -127,9 +125,7 @@ def note_product(
 
 def _batch_dims(tensor: Tensor, shape: Shape) -> list[int | None]:
     behind = len(shape) - tensor.ndim
-    return [
-        None if out < behind else out - behind for out in range(len(shape) - 2)
-    ]
+    return [None if out < behind else out - behind for out in range(len(shape) - 2)]
 
 
 @aten("mm", "bmm", "matmul")

@@ -140,14 +140,14 @@ for _count in (1, 2, 3):
 
 
 @aten("convolution", "_convolution", "convolution_overrideable")
-def convolution(
-    ledger: Ledger, args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor
-) -> None:
+def convolution(ledger: Ledger, args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor) -> None:
     x, weight, bias, stride, padding, dilation, transposed, extra, groups = args[:9]
     count = weight.ndim - 2
     kernel = tuple(weight.shape[2:])
     steps, pads, spread, more = (many(list(v), count) for v in (stride, padding, dilation, extra))
-    assert steps is not None and pads is not None and spread is not None
+    assert steps is not None
+    assert pads is not None
+    assert spread is not None
     shape = tuple(out.shape)
     if transposed:
         macs = prod(x.shape) // x.shape[-count - 1] * prod(weight.shape)

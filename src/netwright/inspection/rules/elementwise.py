@@ -227,19 +227,19 @@ def _dropout_of_channels(count: int) -> Any:
 
 for _count in (1, 2, 3):
     function(getattr(F, f"dropout{_count}d"))(_dropout_of_channels(_count))
-for _each in (F.alpha_dropout, F.feature_alpha_dropout):
 
-    @function(_each)
-    def _alpha(
-        ledger: Ledger,
-        input: Tensor,  # noqa: A002
-        p: float = 0.5,
-        training: bool = False,
-        inplace: bool = False,
-    ) -> Any:
-        if training or not 0 <= p <= 1:
-            return DECLINE
-        return input
+
+@function(F.alpha_dropout, F.feature_alpha_dropout)
+def _alpha(
+    ledger: Ledger,
+    input: Tensor,  # noqa: A002
+    p: float = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+) -> Any:
+    if training or not 0 <= p <= 1:
+        return DECLINE
+    return input
 
 
 @aten("native_dropout")

@@ -1,4 +1,4 @@
-"""Losses that torch has as one operation: one other operation for each element of what is judged."""
+"""Losses that torch has as one operation: one other operation for each element judged."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def multi_head_attention(
     ):
         return DECLINE
     if use_separate_proj_weight:
-        parts = (q_proj_weight, k_proj_weight, v_proj_weight)
+        parts: tuple[Any, ...] = (q_proj_weight, k_proj_weight, v_proj_weight)
         if any(w is None or tuple(w.shape) != (width, x.shape[-1])
                for w, x in zip(parts, tensors, strict=True)):  # fmt: skip
             return DECLINE
@@ -103,13 +103,13 @@ def multi_head_attention(
         for x, weight in zip(tensors, parts, strict=True):
             shape = (*x.shape[:-1], width)
             projected = ledger.fresh(shape, query.dtype)
-            note_linear(ledger, x, weight, in_proj_bias, projected, shape)  # type: ignore[arg-type]
+            note_linear(ledger, x, weight, in_proj_bias, projected, shape)
             whole.append(projected)
-    heads = [_split(ledger, each, num_heads, width) for each in whole]
+    q_heads, k_heads, v_heads = (_split(ledger, each, num_heads, width) for each in whole)
     del whole, projected
     out = ledger.fresh((batch, num_heads, length, width // num_heads), query.dtype)
-    note_attention(ledger, *heads, out, attn_mask, causal=is_causal)
-    del heads
+    note_attention(ledger, q_heads, k_heads, v_heads, out, attn_mask, causal=is_causal)
+    del q_heads, k_heads, v_heads
     joined = _join(ledger, out, q)
     del out
     result = ledger.fresh(q, query.dtype)

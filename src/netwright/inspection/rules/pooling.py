@@ -200,7 +200,9 @@ def _register_aten(count: int) -> None:
         steps = many(list(more[1] or kernel), count)
         pads = many(list(more[2] or (0,)), count)
         spread = many(list(more[3] or (1,)), count) if dilated else (1,) * count
-        assert steps is not None and pads is not None and spread is not None
+        assert steps is not None
+        assert pads is not None
+        assert spread is not None
         ceil = bool(more[4] if dilated else more[3])
         _note(ledger, name, args[0], out, kernel, steps, pads, spread, ceil)
 

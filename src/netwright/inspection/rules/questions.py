@@ -13,29 +13,37 @@ import torch
 from torch import Tensor
 
 from netwright.inspection.ledger import Ledger, NeedsValuesError
-from netwright.inspection.rules.registry import DECLINE, function
+from netwright.inspection.rules.registry import DECLINE, FUNCTIONS, function
 
 
-@function(Tensor.device.__get__)  # type: ignore[attr-defined]
+def _attribute(name: str) -> Any:
+    return getattr(Tensor, name)
+
+
+def _getter(name: str) -> Any:
+    return _attribute(name).__get__
+
+
+@function(_getter("device"))
 def device(ledger: Ledger, x: Tensor) -> Any:
     if ledger.concrete or not x.is_meta:
         return DECLINE
     return ledger.device
 
 
-@function(Tensor.is_meta.__get__)  # type: ignore[attr-defined]
+@function(_getter("is_meta"))
 def is_meta(ledger: Ledger, x: Tensor) -> Any:
     return DECLINE if ledger.concrete else False
 
 
-@function(Tensor.is_cuda.__get__)  # type: ignore[attr-defined]
+@function(_getter("is_cuda"))
 def is_cuda(ledger: Ledger, x: Tensor) -> Any:
     if ledger.concrete or not x.is_meta:
         return DECLINE
     return ledger.device.type == "cuda"
 
 
-@function(Tensor.is_cpu.__get__)  # type: ignore[attr-defined]
+@function(_getter("is_cpu"))
 def is_cpu(ledger: Ledger, x: Tensor) -> Any:
     if ledger.concrete or not x.is_meta:
         return DECLINE
@@ -80,16 +88,16 @@ def moved(ledger: Ledger, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     return x
 
 
-@function(Tensor.data.__get__)  # type: ignore[attr-defined]
+@function(_getter("data"))
 def data(ledger: Ledger, x: Tensor) -> Any:
     """The tensor itself: there is no history it could be freed of."""
     return DECLINE if ledger.concrete else x
 
 
-@function(Tensor.data.__set__)  # type: ignore[attr-defined]
+@function(_attribute("data").__set__)
 def set_data(ledger: Ledger, x: Tensor, value: Tensor) -> Any:
     """A carrier takes the place of what stood there, in the ledger alone."""
-    if ledger.concrete or isinstance(x, torch.nn.parameter.UninitializedTensorMixin):
+    if ledger.concrete or torch.nn.parameter.is_lazy(x):
         return DECLINE
     if id(x) not in ledger.known:
         ledger.overwritten.add(id(x))
@@ -118,3 +126,11 @@ def _values(ledger: Ledger, x: Tensor, asked: str) -> Tensor:
     if found is None:
         raise NeedsValuesError(asked)
     return found
+
+
+QUESTIONS = frozenset(
+    asked
+    for asked, rule in FUNCTIONS.items()
+    if rule in (device, is_meta, is_cuda, is_cpu, to, moved, data, tolist, numpy, as_array)
+)
+"""What is answered of a constant as of any other carrier."""

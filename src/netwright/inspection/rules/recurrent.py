@@ -1,8 +1,8 @@
 """Recurrent layers, whole: torch would unroll them step by step where there are no values.
 
 For each step, layer and direction the input and the state each meet their weights once. Other
-operations: 3 for each gate (two sums, one activation), and for each cell of an LSTM 4 (two products,
-one sum, one activation and one product), of a GRU 4.
+operations: 3 for each gate (two sums, one activation), 5 more for each unit of an LSTM (three
+products, one sum, one activation), 4 for each of a GRU.
 """
 
 from __future__ import annotations
@@ -132,8 +132,7 @@ def _note(
         seen = tuple({time, len(data.shape) - 1} | ({0} if sizes is not None else set()))
         whole = field.spread(seen)
         shape = tuple(outs[0].shape)
-        dims: dict[int, int | None] = {d: d for d in range(len(shape) - 1)}
-        dims[len(shape) - 1] = None
+        dims = (*range(len(shape) - 1), None)
         fields[0] = type(field).contracted(shape, (whole, dims))
         for number, out in enumerate(outs[1:], 1):
             fields[number] = ledger.everything(tuple(out.shape), (data,))
@@ -166,7 +165,7 @@ def mkldnn_layer(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
     ledger.note("rnn", reads, outs, fields=fields, macs=macs, other=3 * steps * w_hh.shape[0])
 
 
-@function(torch._VF._pack_padded_sequence)  # type: ignore[attr-defined]
+@function(torch._VF._pack_padded_sequence)
 def pack(ledger: Ledger, input: Tensor, lengths: Tensor, batch_first: bool) -> Any:  # noqa: A002
     """Rows of all samples at each step, without the padding: their number must be known."""
     if ledger.concrete:
@@ -186,7 +185,7 @@ def pack(ledger: Ledger, input: Tensor, lengths: Tensor, batch_first: bool) -> A
         # torch says what is wrong, of a tensor with as little in it as possible.
         guard = torch._C._DisableTorchDispatch()
         try:
-            torch._VF._pack_padded_sequence(  # type: ignore[attr-defined]
+            torch._VF._pack_padded_sequence(
                 torch.zeros(tuple(input.shape)[:2]), values, batch_first
             )
         finally:
@@ -209,7 +208,7 @@ def _numbers(values: list[int]) -> Tensor:
         del guard
 
 
-@function(torch._VF._pad_packed_sequence)  # type: ignore[attr-defined]
+@function(torch._VF._pad_packed_sequence)
 def unpack(
     ledger: Ledger,
     data: Tensor,

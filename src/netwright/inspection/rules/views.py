@@ -179,7 +179,8 @@ def slice_start(size: int, start: Any) -> int:
 
 @aten("slice")
 def sliced(ledger: Ledger, args: Any, kwargs: Any, out: Tensor) -> None:
-    x, dim, start, _, step = (*args, *(0, None, None, 1)[len(args) - 1 :])
+    given: tuple[Any, ...] = (*args, *(0, None, None, 1)[len(args) - 1 :])
+    x, dim, start, _, step = given
     dim %= x.ndim
     if tuple(out.shape) == tuple(x.shape) and step == 1:
         field = ledger.field(x)
