@@ -31,7 +31,9 @@ def page(found: Lines, setup: Mapping[str, Any]) -> str:
         f"{setup['processor']}, {setup['cores']} cores, one thread; {versions}. Written by "
         "`benchmarks/inspection.py`.",
         "## Goals",
-        goals(found, tools),
+        "Of Netwright's times on meta and on real tensors the longer one counts, of the peers' the "
+        "shorter one. Times under a load well above 1 (it stands below) are not to be cited.",
+        goals(found),
         "## Answers",
         ABOUT_ANSWERS,
         totals(found, tools),
@@ -254,7 +256,7 @@ def memory(found: Lines) -> str:
     return "\n".join(rows) if len(rows) > 4 else ""
 
 
-def goals(found: Lines, tools: tuple[str, ...]) -> str:
+def goals(found: Lines) -> str:
     """What was to be reached, and what was measured; of Netwright's two kinds the slower one."""
     rows = ["| goal | measured | |", "|---|---|---|"]
     names = [name for name in NETWORKS if f"answers, netwright, {name}" in found]

@@ -92,6 +92,8 @@ def fvcore() -> Tool:
 
 
 def ptflops(backend: str) -> Tool:
+    # On meta tensors torch imports this on the way, and fails on functions that are patched then.
+    importlib.import_module("torch._dynamo")
     from ptflops import get_model_complexity_info
 
     def call(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
