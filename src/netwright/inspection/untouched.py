@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections import OrderedDict, deque
 from collections.abc import Iterator
+from operator import is_
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from netwright.inspection.anatomy import Anatomy
 
-_CONTAINERS = (dict, list, set, OrderedDict, deque)
+_CONTAINERS = frozenset((dict, list, set, OrderedDict, deque))
 
 
 @contextlib.contextmanager
@@ -74,14 +75,14 @@ def _put_back(
 
 
 def _same(container: Any, before: Any) -> bool:
-    if isinstance(container, dict):
-        return all(
-            mine is yours and container[mine] is before[yours]
-            for mine, yours in zip(container, before, strict=True)
-        )
+    """Whether two containers of one length hold the very same."""
     if isinstance(container, set):
         return container == before
-    return all(mine is yours for mine, yours in zip(container, before, strict=True))
+    if isinstance(container, dict):
+        return all(map(is_, container.values(), before.values())) and all(
+            map(is_, container, before)
+        )
+    return all(map(is_, container, before))
 
 
 @contextlib.contextmanager
