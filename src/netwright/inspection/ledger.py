@@ -41,8 +41,8 @@ _Fact = TypeVar("_Fact")
 
 
 def made(kind: type[_Fact], facts: dict[str, Any]) -> _Fact:
-    """A frozen record of all its `facts`, a fraction as dear as by its constructor: a pass makes some
-    thousand of them. The dict becomes the record's own."""
+    """A frozen record of all its `facts`, a fraction as dear as by its constructor: a pass makes
+    some thousand of them. The dict becomes the record's own."""
     record = object.__new__(kind)
     object.__setattr__(record, "__dict__", facts)
     return record
