@@ -57,9 +57,8 @@ def _put_back(
     for own, before in attributes:
         own.clear()
         own.update(before)
-    for container in empty:
-        if container:
-            container.clear()
+    for container in filter(None, empty):
+        container.clear()
     for container, before in contents:
         if len(container) != len(before) or not _same(container, before):
             container.clear()
