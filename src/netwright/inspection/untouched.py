@@ -35,7 +35,7 @@ def untouched(parts: Anatomy, *, training: bool, restored: bool = True) -> Itera
     with contextlib.ExitStack() as stack:
         if restored:
             stack.callback(_put_back, attributes, contents, empty, parameters)
-        stack.enter_context(_no_collection())
+        stack.enter_context(no_collection())
         stack.enter_context(_same_random_numbers())
         stack.enter_context(_no_modes())
         stack.enter_context(_slow_paths())
@@ -85,7 +85,7 @@ def _same(container: Any, before: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """The garbage collector, which the many small facts of a pass would wake, waits."""
     if not gc.isenabled():
         yield
