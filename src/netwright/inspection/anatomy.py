@@ -37,31 +37,37 @@ def anatomy(model: nn.Module) -> Anatomy:
             found.modules.append((module, path))
         prefix = path + "." if path else ""
         own = module.__dict__
-        for name, each in _items(own, module, "_parameters"):
-            _note(found.parameters, parameters, each, prefix + name)
-        for name, each in _items(own, module, "_buffers"):
-            _note(found.buffers, buffers, each, prefix + name)
-        for name, part in _items(own, module, "_modules"):
-            if part is not None and id(part) not in above:  # a part may hold its owner
-                walk(part, prefix + name, (*above, key))
+        held = _parts(own, module, "_parameters")
+        if held:
+            _note(found.parameters, parameters, held, prefix)
+        held = _parts(own, module, "_buffers")
+        if held:
+            _note(found.buffers, buffers, held, prefix)
+        held = _parts(own, module, "_modules")
+        if held:
+            above = (*above, key)
+            for name, part in held.items():
+                if part is not None and id(part) not in above:  # a part may hold its owner
+                    walk(part, prefix + name, above)
 
     walk(model, "", ())
     return found
 
 
-def _items(own: dict[str, Any], module: nn.Module, kind: str) -> Any:
+def _parts(own: dict[str, Any], module: nn.Module, kind: str) -> Any:
     held = own.get(kind)
     if held is None:  # scripted modules keep their parts elsewhere
         held = getattr(module, kind)
-    return held.items()
+    return held
 
 
-def _note(parts: list[Any], known: dict[int, list[str]], part: Any, path: str) -> None:
-    if part is None:
-        return
-    paths = known.get(id(part))
-    if paths is None:
-        known[id(part)] = paths = [path]
-        parts.append((part, paths))
-    else:
-        paths.append(path)
+def _note(parts: list[Any], known: dict[int, list[str]], held: Any, prefix: str) -> None:
+    for name, part in held.items():
+        if part is None:
+            continue
+        paths = known.get(id(part))
+        if paths is None:
+            known[id(part)] = paths = [prefix + name]
+            parts.append((part, paths))
+        else:
+            paths.append(prefix + name)

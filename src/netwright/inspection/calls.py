@@ -17,10 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from netwright.inspection.ledger import Ledger
-from netwright.inspection.rules.registry import tensors_in
+from netwright.inspection.rules.registry import DECLINE, tensors_in
+from netwright.inspection.shortcuts import answer, short_way
 from netwright.records.inspection import AxisField, Shape
 
 _PLACE = "_compiled_call_impl"
+_thread = threading.get_ident
 
 
 class Call:
@@ -65,29 +67,34 @@ class Listener:
         self.calls: list[Call] = []
         self.failure: Failure | None = None
         self._depth = 0
-        self._times: dict[str, int] = {}
-        self._thread = threading.get_ident()
+        self._thread = _thread()
 
-    def ear(self, path: str, module: nn.Module, within: Any = contextlib.nullcontext) -> Any:
-        """What is called in place of `module`; the operations run in `within()`."""
+    def ear(self, path: str, module: nn.Module) -> Any:
+        """What is called in place of `module`."""
         plain = _plain_call(module)
+        short = short_way(module)
+        own = module.__dict__
+        ledger, calls, operations = self.ledger, self.calls, self.ledger.operations
+        times = 0
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            if threading.get_ident() != self._thread:
+            nonlocal times
+            if _thread() != self._thread:
                 return plain(*args, **kwargs)
-            ledger = self.ledger
-            times = self._times.get(path, 0)
-            self._times[path] = times + 1
             entry = Call(
-                path, module, self._depth, times, len(ledger.operations),
-                _shapes(ledger, args, kwargs),
-            )  # fmt: skip
-            self.calls.append(entry)
+                path, module, self._depth, times, len(operations), _shapes(ledger, args, kwargs)
+            )
+            times += 1
+            calls.append(entry)
             before = ledger.layer
             ledger.layer = path
             self._depth += 1
             try:
-                output = plain(*args, **kwargs)
+                output = DECLINE
+                if short is not None and len(args) == 1 and not kwargs:
+                    output = answer(short, ledger, own, args)
+                if output is DECLINE:
+                    output = plain(*args, **kwargs)
             except BaseException as error:
                 if self.failure is None or self.failure.error is not error:
                     self.failure = Failure(error, path, module, args, kwargs)
@@ -95,11 +102,14 @@ class Listener:
             finally:
                 self._depth -= 1
                 ledger.layer = before
-                entry.end = len(ledger.operations)
-                entry.last = len(self.calls)
-            if isinstance(output, Tensor):
-                known = ledger.known.get(id(output))
-                entry.outputs = (_shape(output) if known is None else known.shape,)
+                entry.end = len(operations)
+                entry.last = len(calls)
+            known = ledger.known.get(id(output))
+            if known is not None:
+                entry.outputs = (known.shape,)
+                entry.fields = ledger.axes_of(output)
+            elif isinstance(output, Tensor):
+                entry.outputs = (_shape(output),)
                 entry.fields = ledger.axes_of(output)
             else:
                 results = list(tensors_in(opened(output)))

@@ -41,10 +41,10 @@ _Fact = TypeVar("_Fact")
 
 
 def made(kind: type[_Fact], facts: dict[str, Any]) -> _Fact:
-    """A frozen record of all its `facts`, a third as dear as by its constructor: a pass makes some
-    thousand of them."""
+    """A frozen record of all its `facts`, a fraction as dear as by its constructor: a pass makes
+    some thousand of them. The dict becomes the record's own."""
     record = object.__new__(kind)
-    record.__dict__.update(facts)
+    object.__setattr__(record, "__dict__", facts)
     return record
 
 
@@ -96,6 +96,8 @@ class Ledger:
         self._blank: tuple[AxisField, ...] = TensorField.blank((), axes).axes() if axes else ()
         self._twins: dict[int, tuple[Tensor, Tensor]] = {}
         self._sizes: dict[int, tuple[Tensor, int]] = {}
+        self.geometry: dict[Any, Any] = {}
+        """What a rule worked out from shapes and settings alone, for the next such layer."""
         self._originals: dict[int, int] = {}
         self.overwritten: set[int] = set()
         self.constants: set[int] = set()
@@ -271,7 +273,7 @@ class Ledger:
                 read += self._size(each)
         outs = (out,) if isinstance(out, Tensor) else tuple(out)
         if fields is None:
-            fields = (field,) * len(outs)
+            fields = (field,) if len(outs) == 1 else (field,) * len(outs)
         wrote = fresh = 0
         for each, sight in zip(outs, fields, strict=False):
             seen = known.get(id(each))

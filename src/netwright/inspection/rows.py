@@ -26,16 +26,7 @@ def record_of(done: Any, *, model: str, notes: list[str], seconds: float) -> Ins
     parts = done.parts
     outputs = list(tensors_in(opened(done.output)))
     facts = tuple(
-        ParameterFact(
-            paths=tuple(names),
-            shape=tuple(p.shape),
-            numel=p.numel(),
-            bytes=p.numel() * p.element_size(),
-            dtype=str(p.dtype).removeprefix("torch."),
-            trainable=p.requires_grad,
-            used=id(p) in ledger.used,
-        )
-        for p, names in parts.parameters
+        _parameter(each, names, id(each) in ledger.used) for each, names in parts.parameters
     )
     return InspectionRecord(
         model=model,
@@ -55,6 +46,20 @@ def record_of(done: Any, *, model: str, notes: list[str], seconds: float) -> Ins
         seconds=seconds,
         results=_results(ledger, outputs),
     )
+
+
+def _parameter(parameter: Tensor, names: list[str], used: bool) -> ParameterFact:
+    numel = parameter.numel()
+    facts = {
+        "paths": tuple(names),
+        "shape": tuple(parameter.shape),
+        "numel": numel,
+        "bytes": numel * parameter.element_size(),
+        "dtype": str(parameter.dtype).removeprefix("torch."),
+        "trainable": parameter.requires_grad,
+        "used": used,
+    }
+    return made(ParameterFact, facts)
 
 
 def _results(ledger: Any, outputs: list[Any]) -> tuple[int, ...]:
@@ -124,23 +129,25 @@ def _held(
         first.setdefault(call.path, number)
     numels, own, trainable, size = ([0] * len(calls) for _ in range(4))
     for tensor, paths in tensors:
-        owners = [path.rpartition(".")[0] for path in paths]
-        ran = [first[each] for each in owners if each in first]
-        if ran:
-            number = min(ran)
-        else:
-            around = owners[0]
-            while around and around not in first:
-                around = around.rpartition(".")[0]
-            number = first.get(around, 0)
+        ran = [first[owner] for path in paths if (owner := _owner(path)) in first]
         numel = tensor.numel()
-        numels[number] += numel
         if ran:
+            number = ran[0] if len(ran) == 1 else min(ran)
             own[number] += numel
+        else:
+            around = _owner(paths[0])
+            while around and around not in first:
+                around = _owner(around)
+            number = first.get(around, 0)
+        numels[number] += numel
         if tensor.requires_grad:
             trainable[number] += numel
         size[number] += numel * tensor.element_size()
     return _running(numels), own, _running(trainable), _running(size)
+
+
+def _owner(path: str) -> str:
+    return path.rpartition(".")[0]
 
 
 def _rate(module: Any) -> float | None:

@@ -26,12 +26,13 @@ from netwright.inspection.refusals import (
 )
 from netwright.inspection.rows import record_of
 from netwright.inspection.rules.registry import tensors_in
-from netwright.inspection.untouched import untouched
+from netwright.inspection.untouched import no_collection, untouched
 from netwright.records.inspection import InspectionRecord
 
 _ONE_AT_A_TIME = threading.RLock()
 
 
+@no_collection()
 def trace(
     model: nn.Module,
     args: tuple[Any, ...],

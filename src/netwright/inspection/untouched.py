@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections import OrderedDict, deque
 from collections.abc import Iterator
+from operator import is_
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from netwright.inspection.anatomy import Anatomy
 
-_CONTAINERS = (dict, list, set, OrderedDict, deque)
+_CONTAINERS = frozenset((dict, list, set, OrderedDict, deque))
 
 
 @contextlib.contextmanager
@@ -34,7 +35,7 @@ def untouched(parts: Anatomy, *, training: bool, restored: bool = True) -> Itera
     with contextlib.ExitStack() as stack:
         if restored:
             stack.callback(_put_back, attributes, contents, empty, parameters)
-        stack.enter_context(_no_collection())
+        stack.enter_context(no_collection())
         stack.enter_context(_same_random_numbers())
         stack.enter_context(_no_modes())
         stack.enter_context(_slow_paths())
@@ -56,9 +57,8 @@ def _put_back(
     for own, before in attributes:
         own.clear()
         own.update(before)
-    for container in empty:
-        if container:
-            container.clear()
+    for container in filter(None, empty):
+        container.clear()
     for container, before in contents:
         if len(container) != len(before) or not _same(container, before):
             container.clear()
@@ -74,18 +74,18 @@ def _put_back(
 
 
 def _same(container: Any, before: Any) -> bool:
-    if isinstance(container, dict):
-        return all(
-            mine is yours and container[mine] is before[yours]
-            for mine, yours in zip(container, before, strict=True)
-        )
+    """Whether two containers of one length hold the very same."""
     if isinstance(container, set):
         return container == before
-    return all(mine is yours for mine, yours in zip(container, before, strict=True))
+    if isinstance(container, dict):
+        return all(map(is_, container.values(), before.values())) and all(
+            map(is_, container, before)
+        )
+    return all(map(is_, container, before))
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """The garbage collector, which the many small facts of a pass would wake, waits."""
     if not gc.isenabled():
         yield

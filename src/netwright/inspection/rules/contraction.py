@@ -99,7 +99,13 @@ function(*{torch.matmul, Tensor.matmul, Tensor.__matmul__})(_product)
 
 
 def note_product(
-    ledger: Ledger, name: str, left: Tensor, right: Tensor, out: Tensor, *added: Any
+    ledger: Ledger,
+    name: str,
+    left: Tensor,
+    right: Tensor,
+    out: Tensor,
+    *added: Any,
+    inplace: bool = False,
 ) -> None:
     """Matrix product over the last two dimensions, the others broadcast; `added` to it."""
     shape = tuple(out.shape)
@@ -120,6 +126,7 @@ def note_product(
         macs=size * left.shape[-1],
         other=size * len(added),
         options=(("contracted", left.shape[-1]),),
+        inplace=inplace,
     )
 
 
@@ -128,14 +135,21 @@ def _batch_dims(tensor: Tensor, shape: Shape) -> list[int | None]:
     return [None if out < behind else out - behind for out in range(len(shape) - 2)]
 
 
+def _over(args: Any, kwargs: Any, out: Any) -> bool:
+    """Whether the result was written over a tensor that was there: `addmm_`, `mm(out=...)`."""
+    return out is args[0] or out is kwargs.get("out")
+
+
 @aten("mm", "bmm", "matmul")
 def mm(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
-    note_product(ledger, "matmul", args[0], args[1], out)
+    over = _over(args, kwargs, out)
+    note_product(ledger, "matmul", args[0], args[1], out, inplace=over)
 
 
-@aten("addmm", "baddbmm")
+@aten("addmm", "baddbmm", "addmm_", "baddbmm_")
 def addmm(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
-    note_product(ledger, "matmul", args[1], args[2], out, args[0])
+    over = _over(args, kwargs, out)
+    note_product(ledger, "matmul", args[1], args[2], out, args[0], inplace=over)
 
 
 @aten("_addmm_activation")
@@ -149,14 +163,15 @@ def aten_linear(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
     note_linear(ledger, args[0], args[1], bias, out, tuple(out.shape))
 
 
-@aten("addbmm")
+@aten("addbmm", "addbmm_")
 def addbmm(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
     added, left, right = args[:3]
     shape = tuple(out.shape)
     field = contracted(ledger, shape, (left, [1, None]), (right, [None, 2]))
     field = _joined(shape, field, ledger.union(shape, (added,)))
     macs = prod(left.shape) * right.shape[2]
-    ledger.note("matmul", (added, left, right), out, field, macs=macs, other=prod(shape))
+    ledger.note("matmul", (added, left, right), out, field, macs=macs, other=prod(shape),
+                inplace=_over(args, kwargs, out))  # fmt: skip
 
 
 @aten("mv", "dot", "vdot")
@@ -166,25 +181,28 @@ def mv(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
     rows: list[int | None] = [0] if shape else []
     nothing: list[int | None] = [None] * len(shape)
     field = contracted(ledger, shape, (left, rows), (right, nothing))
-    ledger.note("matmul", (left, right), out, field, macs=prod(left.shape))
+    ledger.note("matmul", (left, right), out, field, macs=prod(left.shape),
+                inplace=_over(args, kwargs, out))  # fmt: skip
 
 
-@aten("addmv")
+@aten("addmv", "addmv_")
 def addmv(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
     added, left, right = args[:3]
     shape = tuple(out.shape)
     field = contracted(ledger, shape, (left, [0]), (right, [None]))
     field = _joined(shape, field, ledger.union(shape, (added,)))
     macs = prod(left.shape)
-    ledger.note("matmul", (added, left, right), out, field, macs=macs, other=prod(shape))
+    ledger.note("matmul", (added, left, right), out, field, macs=macs, other=prod(shape),
+                inplace=_over(args, kwargs, out))  # fmt: skip
 
 
-@aten("addr")
+@aten("addr", "addr_")
 def addr(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
     shape = tuple(out.shape)
     field = contracted(ledger, shape, (args[1], [0, None]), (args[2], [None, 0]))
     field = _joined(shape, field, ledger.union(shape, (args[0],)))
-    ledger.note("outer", args[:3], out, field, macs=prod(shape), other=prod(shape))
+    ledger.note("outer", args[:3], out, field, macs=prod(shape), other=prod(shape),
+                inplace=_over(args, kwargs, out))  # fmt: skip
 
 
 @aten("_trilinear")

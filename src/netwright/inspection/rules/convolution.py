@@ -49,30 +49,50 @@ def _plain(count: int) -> Any:
             or not _fits(input, weight, bias, taps[0])
         ):
             return DECLINE
-        kernel = tuple(taps[2:])
-        pads: tuple[Any, ...] | None
-        if padding == "same" and max(steps) == 1:
-            pads = tuple(_halves(d * (k - 1)) for d, k in zip(spread, kernel, strict=True))
-        elif padding == "valid":
-            pads = (0,) * count
-        else:
-            pads = many(padding, count)
-            if pads is None or min(pads) < 0:
+        pads: Any = many(padding, count)
+        if pads is None and not isinstance(padding, str):
+            return DECLINE
+        key = (shape, taps, steps, pads or padding, spread)
+        found = ledger.geometry.get(key)
+        if found is None:
+            found = _geometry(shape, taps, steps, pads, padding, spread)
+            if found is None:
                 return DECLINE
-        out = [taps[0]] if lead == 1 else [shape[0], taps[0]]
-        for size, k, s, p, d in zip(shape[lead:], kernel, steps, pads, spread, strict=True):
-            room = size + (2 * p if type(p) is int else sum(p)) - d * (k - 1) - 1
-            if room < 0:
-                return DECLINE
-            out.append(room // s + 1)
+            ledger.geometry[key] = found
+        out, kernel, pads, macs = found
         result = ledger.fresh(out, input.dtype)
         _note(
-            ledger, name, input, weight, bias, result, tuple(out), kernel, steps, pads, spread,
-            groups, prod(out) * prod(taps[1:]),
+            ledger, name, input, weight, bias, result, out, kernel, steps, pads, spread, groups,
+            macs,
         )  # fmt: skip
         return result
 
     return convolution
+
+
+def _geometry(
+    shape: Shape, taps: Shape, steps: Shape, pads: Shape | None, padding: Any, spread: Shape
+) -> tuple[Shape, Shape, tuple[Any, ...], int] | None:
+    """Shape of the result, kernel, padding for each axis and multiply-adds; None where torch
+    would refuse."""
+    kernel = tuple(taps[2:])
+    lead = len(shape) - len(kernel)
+    sides: tuple[Any, ...]
+    if padding == "same" and max(steps) == 1:
+        sides = tuple(_halves(d * (k - 1)) for d, k in zip(spread, kernel, strict=True))
+    elif padding == "valid":
+        sides = (0,) * len(kernel)
+    elif pads is None or min(pads) < 0:
+        return None
+    else:
+        sides = pads
+    out = [taps[0]] if lead == 1 else [shape[0], taps[0]]
+    for size, k, s, p, d in zip(shape[lead:], kernel, steps, sides, spread, strict=True):
+        room = size + (2 * p if type(p) is int else sum(p)) - d * (k - 1) - 1
+        if room < 0:
+            return None
+        out.append(room // s + 1)
+    return tuple(out), kernel, sides, prod(out) * prod(taps[1:])
 
 
 def _transposed(count: int) -> Any:

@@ -101,6 +101,8 @@ def many(value: Any, count: int) -> tuple[int, ...] | None:
     """
     if type(value) is int:
         return (value,) * count
+    if type(value) is tuple and len(value) == count == 2:  # what most layers hold
+        return value if type(value[0]) is type(value[1]) is int else None
     if isinstance(value, list | tuple) and all(type(each) is int for each in value):
         if len(value) == count:
             return tuple(value)
