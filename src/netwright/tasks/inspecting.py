@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from netwright.arithmetic.fields import TensorField
 from netwright.core.errors import SettingError, UnknownNameError
 from netwright.core.languages import Phrase
 from netwright.doctor.diagnosing import diagnose
@@ -26,7 +27,7 @@ from netwright.inspection.inputs import with_samples
 from netwright.inspection.step_optimizer import OptimizerChoice
 from netwright.inspection.timing import measure as timed
 from netwright.inspection.timing import timing
-from netwright.inspection.tracing import trace
+from netwright.inspection.tracing import sight_of_call, trace
 from netwright.inspection.training_step import training_memory
 from netwright.records.effective_field import EffectiveField
 from netwright.records.findings import Finding
@@ -112,11 +113,14 @@ class Inspection:
 
     def __getitem__(self, name: str) -> Layer:
         """The first call of the layer with that path; `UnknownNameError` if it did not run."""
-        for row in self.record.layers:
+        for number, row in enumerate(self.record.layers):
             if row.name == name:
-                return Layer(row, self.record)
+                return Layer(row, self.record, functools.partial(self._sight, number))
         known = [row.name for row in self.record.layers if row.name]
         raise UnknownNameError("layer", name, known)
+
+    def _sight(self, number: int) -> TensorField | None:
+        return sight_of_call(self._outline, self._args, self._kwargs, number)
 
     def __contains__(self, name: object) -> bool:
         return any(row.name == name for row in self.record.layers)
