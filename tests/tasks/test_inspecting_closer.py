@@ -71,3 +71,64 @@ def test_of_several_small_maps_the_worst_is_told_as_the_worst():
         if each.name == "tiny-feature-map"
     ]
     assert "at the worst 1x1 under 3x3" in found.paragraphs()[0]
+
+
+class Beside(nn.Module):
+    """An image, and a vector beside it that only goes by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.line = nn.Linear(5, 4)
+
+    def forward(self, image, *, vector):
+        return self.conv(image).mean((2, 3)) + self.line(vector)
+
+
+def test_what_computes_takes_the_other_inputs_too():
+    model = Beside()
+    info = nw.inspect(model, (3, 8, 8), vector=torch.ones(1, 5))
+    assert info.initial_state().samples == 1
+    field = info.effective_field("conv")
+    assert field.unit == (3, 3)
+    assert (field.rows, field.columns) == ((3, 5), (3, 5))
+    assert info.record.outputs == ((1, 4),)
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(4, 1, 8, 8), torch.zeros(4, 3, 2, 8)])
+def test_a_wrong_batch_is_refused_by_the_layer_that_refuses_it(wrong):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    info = nw.inspect(model, (3, 8, 8))
+    before = torch.get_rng_state()
+    with pytest.raises(SettingError, match=r"0 \(Conv2d\) cannot take its input"):
+        info.initial_state(wrong)
+    with pytest.raises(SettingError, match=r"0 \(Conv2d\) cannot take its input"):
+        info.effective_field("0", wrong)
+    assert torch.equal(before, torch.get_rng_state())
+    assert not model[0]._forward_hooks
+    assert model.training
+
+
+def test_a_target_that_does_not_fit_is_refused_in_words():
+    info = nw.inspect(nn.Linear(4, 3), (4,))
+    with pytest.raises(SettingError, match=r"the target \(5,\) does not fit the output \(4, 3\)"):
+        info.initial_state(torch.zeros(4, 4), torch.zeros(5, dtype=torch.long))
+
+
+def test_weights_without_values_and_of_inference_mode_are_refused_in_words():
+    empty = nw.inspect(nn.Conv2d(3, 4, 3, device="meta"), (3, 9, 9))
+    with pytest.raises(SettingError, match="no weights with values"):
+        empty.effective_field("")
+    with torch.inference_mode():
+        frozen = nw.inspect(nn.Conv2d(3, 4, 3), (3, 9, 9))
+        with pytest.raises(SettingError, match="made in inference mode"):
+            frozen.effective_field("")
+
+
+def test_a_forward_that_would_leave_the_program_is_told():
+    class Leaving(nn.Module):
+        def forward(self, x):
+            raise SystemExit(9)
+
+    with pytest.raises(SettingError, match=r"Leaving.*cannot take its input \(1, 4\)"):
+        nw.inspect(Leaving(), (4,))

@@ -111,7 +111,7 @@ def without_values(
     return copy.deepcopy(model), args, kwargs
 
 
-def refuse(model: nn.Module, failure: Any, error: Exception) -> SettingError:
+def refuse(model: nn.Module, failure: Any, error: BaseException) -> SettingError:
     """The error for an exception that came out of the forward pass."""
     if isinstance(error, SettingError):
         return error
@@ -166,6 +166,6 @@ def expectation(module: nn.Module) -> Phrase | str | None:
     return None
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -150,7 +150,7 @@ class _Pass:
                 self.output = self.model(*args, **kwargs)
             except NeedsValuesError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # a user's code can raise anything
                 raise refuse(self.model, self.listener.failure, error) from error
         return self
 

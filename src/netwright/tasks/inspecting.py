@@ -191,22 +191,35 @@ class Inspection:
         noise in the shape of this inspection's input. The middle unit by default."""
         if images is None:
             images = noise(self.record.inputs[0][1:])
-        return effective_field(self._network(), layer, images, unit=unit)
+        others = tuple(_materialised(each, images.device) for each in self._args[1:])
+        return effective_field(
+            self._network(), layer, images, unit=unit, others=others, named=self._kwargs
+        )
 
-    def _noise(self) -> tuple[Any, ...]:
+    def _noise(self) -> Any:
         """Inputs as they were given, shapes and empty tensors filled with noise, in a batch that
-        statistics can be taken of."""
+        statistics can be taken of where all are; arguments by name if some were given so."""
         generator = torch.Generator().manual_seed(0)
+        beside = [each for each, drawn in zip(self._args, self._drawn, strict=True) if not drawn]
+        alone = not any(
+            isinstance(each, Tensor) and not each.is_meta
+            for each in (*beside, *self._kwargs.values())
+        )
 
         def filled(value: Any, drawn: bool) -> Any:
             if not isinstance(value, Tensor) or not (drawn or value.is_meta):
                 return value
-            shape = (max(_BATCH, value.shape[0]), *value.shape[1:]) if value.ndim else ()
+            shape = (max(_BATCH if alone else 1, value.shape[0]), *value.shape[1:]) if value.ndim else ()
             if not value.is_floating_point():
                 return torch.zeros(shape, dtype=value.dtype)
             return torch.randn(shape, generator=generator, dtype=value.dtype)
 
-        return tuple(filled(*each) for each in zip(self._args, self._drawn, strict=True))
+        args = tuple(filled(*each) for each in zip(self._args, self._drawn, strict=True))
+        if not self._kwargs:
+            return args
+        named = {name: filled(each, False) for name, each in self._kwargs.items()}
+        bound = signatures.signature(self._network().forward).bind_partial(*args)
+        return {**bound.arguments, **named}
 
     def timing(self, *, measure: bool = False) -> Timing:
         """Where the time of a forward pass goes on this machine, layer by layer: the roofline
