@@ -209,7 +209,11 @@ class Inspection:
         def filled(value: Any, drawn: bool) -> Any:
             if not isinstance(value, Tensor) or not (drawn or value.is_meta):
                 return value
-            shape = (max(_BATCH if alone else 1, value.shape[0]), *value.shape[1:]) if value.ndim else ()
+            shape = (
+                (max(_BATCH if alone else 1, value.shape[0]), *value.shape[1:])
+                if value.ndim
+                else ()
+            )
             if not value.is_floating_point():
                 return torch.zeros(shape, dtype=value.dtype)
             return torch.randn(shape, generator=generator, dtype=value.dtype)
