@@ -355,7 +355,7 @@ def test_nothing_is_touched_also_after_an_exception(fails: bool) -> None:
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
     with torch.inference_mode(not fails):
         if fails:
-            with pytest.raises(RuntimeError):
+            with pytest.raises(SettingError, match=r"5 \(Linear\) cannot take its input"):
                 initial_state(model, x)
         else:
             initial_state(model, x)

@@ -127,7 +127,7 @@ def _explain(path: Path, error: OSError, needed: int) -> NoReturn:
         raise full(path, needed) from error
     raise ExhaustedError(
         "Cannot write {path}: {reason}.",
-        hint="Choose a writable place with --run-dir or NETWRIGHT_RUNS.",
+        hint="Choose a writable place; for runs with --run-dir or NETWRIGHT_RUNS.",
         path=str(path),
         reason=os.strerror(error.errno or errno.EIO).lower(),
     ) from error

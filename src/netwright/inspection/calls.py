@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netwright.arithmetic.fields import TensorField
 from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules.registry import DECLINE, tensors_in
 from netwright.inspection.shortcuts import answer, short_way
@@ -29,7 +30,7 @@ class Call:
     """One call of one module. Shapes are of all tensors in its arguments and results."""
 
     __slots__ = ("begin", "call", "depth", "end", "fields", "inputs", "last", "module",
-                 "outputs", "path", "training")  # fmt: skip
+                 "outputs", "path", "sight", "training")  # fmt: skip
 
     def __init__(
         self, path: str, module: nn.Module, depth: int, call: int, begin: int, inputs: Any
@@ -45,6 +46,8 @@ class Call:
         """Number of the call after the last that began within this one."""
         self.outputs: tuple[Shape, ...] = ()
         self.fields: tuple[AxisField, ...] = ()
+        self.sight: TensorField | None = None
+        """What the elements of its first result see, of which `fields` are the facts."""
         self.training = module.training
 
 
@@ -107,7 +110,7 @@ class Listener:
             known = ledger.known.get(id(output))
             if known is not None:
                 entry.outputs = (known.shape,)
-                entry.fields = ledger.axes_of(output)
+                entry.fields, entry.sight = ledger.axes_of(output), known.field
             elif isinstance(output, Tensor):
                 entry.outputs = (_shape(output),)
                 entry.fields = ledger.axes_of(output)
@@ -116,6 +119,7 @@ class Listener:
                 entry.outputs = tuple(_shape(each) for each in results)
                 if results:
                     entry.fields = ledger.axes_of(results[0])
+                    entry.sight = ledger.field(results[0])
             return output
 
         return call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from netwright.inspection.anatomy import anatomy
 from netwright.inspection.tracing import trace
 from netwright.inspection.untouched import untouched
 from netwright.records.effective_field import EffectiveField
-from netwright.records.inspection import AxisField, InspectedLayer
+from netwright.records.inspection import AxisField, InspectedLayer, InspectionRecord
 
 # Images whose graph is held at once.
 _BATCH = 8
@@ -29,14 +30,21 @@ def noise(shape: tuple[int, ...], count: int = 16, seed: int = 0) -> Tensor:
 
 
 def effective_field(
-    model: nn.Module, layer: str, images: Tensor, *, unit: tuple[int, int] | None = None
+    model: nn.Module,
+    layer: str,
+    images: Tensor,
+    *,
+    unit: tuple[int, int] | None = None,
+    others: tuple[Any, ...] = (),
+    named: Mapping[str, Any] | None = None,
 ) -> EffectiveField:
     """Which pixels of `images` (N, C, H, W) move one unit of `layer`, and how much.
 
     The unit is the place (row, column) of the layer's map, by default its middle, all channels
     summed; the mass of a pixel is the mean over the images of its squared gradient. The network
     runs in evaluation mode on the device of its weights, up to the layer's first run; mode,
-    statistics, gradients and random numbers are left as they were.
+    statistics, gradients and random numbers are left as they were. `others` and `named` are what
+    forward takes beside the images; a tensor with one sample stands for each.
 
     Raises `UnknownNameError` for an unknown layer; `SettingError` for one that puts out no map,
     a unit outside it, and a unit that no pixel moves.
@@ -52,6 +60,8 @@ def effective_field(
             "An effective receptive field is measured on images (N, C, H, W); these are {given}.",
             given=tuple(images.shape),
         )
+    _refuse_valueless(model)
+    record = trace(model, *_beside(images[:1], others, named))  # refuses what does not fit
     summed = torch.zeros(images.shape[2:], dtype=torch.float64)
     place = unit
     with untouched(anatomy(model), training=False), torch.enable_grad():
@@ -59,7 +69,7 @@ def effective_field(
         for part in images.detach().split(_BATCH):
             given = part.clone() if weight is None else part.to(weight.device, weight.dtype).clone()
             given.requires_grad_(True)
-            maps = _maps(model, module, layer, given)
+            maps = _maps(model, module, layer, _beside(given, others, named))
             place = _place(maps, layer, module, unit)
             moved = maps[:, :, place[0], place[1]].sum()
             (gradient,) = torch.autograd.grad(moved, given, allow_unused=True)
@@ -76,7 +86,7 @@ def effective_field(
             kind=type(module).__name__,
             total=total,
         )
-    rows, columns = _theoretical(model, layer, images, place)
+    rows, columns = _theoretical(record, layer, images, place)
     return EffectiveField(
         layer=layer,
         kind=type(module).__name__,
@@ -92,8 +102,41 @@ class _ReachedError(Exception):
     """The layer has run: what comes behind it is of no interest."""
 
 
-def _maps(model: nn.Module, module: nn.Module, layer: str, images: Tensor) -> Tensor:
-    """What the layer puts out for `images`, (N, C, h, w), as part of the graph."""
+Given = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def _refuse_valueless(model: nn.Module) -> None:
+    for each in model.parameters():
+        if each.is_meta:
+            raise SettingError(
+                "{kind} has no weights with values: nothing can be run.",
+                hint="Give a module that is not on the meta device.",
+                kind=type(model).__name__,
+            )
+        if each.is_inference():
+            raise SettingError(
+                "{kind} was made in inference mode: no gradient can flow through it.",
+                hint="Make it outside of torch.inference_mode().",
+                kind=type(model).__name__,
+            )
+
+
+def _beside(images: Tensor, others: tuple[Any, ...], named: Mapping[str, Any] | None) -> Given:
+    """The arguments of forward: the images, and one row of the other tensors for each."""
+
+    def rows(value: Any) -> Any:
+        if not isinstance(value, Tensor) or not value.ndim or len(value) != 1:
+            return value
+        return value.expand(len(images), *value.shape[1:])
+
+    return (
+        (images, *(rows(each) for each in others)),
+        {name: rows(each) for name, each in (named or {}).items()},
+    )
+
+
+def _maps(model: nn.Module, module: nn.Module, layer: str, given: Given) -> Tensor:
+    """What the layer puts out for `given`, (N, C, h, w), as part of the graph."""
     caught: list[Any] = []
 
     def keep(_: nn.Module, __: Any, output: Any) -> None:
@@ -103,7 +146,7 @@ def _maps(model: nn.Module, module: nn.Module, layer: str, images: Tensor) -> Te
     handle = module.register_forward_hook(keep)
     try:
         with contextlib.suppress(_ReachedError):
-            model(images)
+            model(*given[0], **given[1])
     finally:
         handle.remove()
     if not caught:
@@ -149,12 +192,11 @@ Side = tuple[int, int] | None
 
 
 def _theoretical(
-    model: nn.Module, layer: str, images: Tensor, unit: tuple[int, int]
+    record: InspectionRecord, layer: str, images: Tensor, unit: tuple[int, int]
 ) -> tuple[Side, Side]:
     """First and last row, first and last column of the unit's theoretical field."""
-    record = trace(model, (images[:1],))
     found = next((each for each in record.layers if _is(each, layer)), None)
-    if found is None or len(found.fields) != 2:
+    if found is None or len(found.fields) < 2 or record.spatial[:2] != ((0, 2), (0, 3)):
         return None, None
     height, width = images.shape[2:]
     return (

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from netwright.core.errors import SettingError
+from netwright.core.errors import NetwrightError, SettingError
 from netwright.core.languages import Phrase
 from netwright.inspection.initial_verdict import judged
+from netwright.inspection.refusals import refuse
 from netwright.inspection.signals import Signal, caught, norm_of
+from netwright.inspection.tracing import trace
 from netwright.optim.untouched import untouched
 from netwright.records.initial_state import InitialState, StageState
 
@@ -52,12 +54,38 @@ def initial_state(
     """
     _refuse_empty(model, name)
     args, kwargs = _arguments(batch)
+    try:
+        return _measured(model, args, kwargs, target, loss, name)
+    except _RefusedError as refused:
+        error = refused.__cause__
+        assert error is not None
+        trace(model, args, kwargs, training=True)  # names the layer, where it is a shape
+        raise refuse(model, None, error) from error
+
+
+class _RefusedError(Exception):
+    """The network did not run on the batch; the cause is what it raised."""
+
+
+def _measured(
+    model: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    target: Tensor | None,
+    loss: Callable[..., Tensor] | None,
+    name: str,
+) -> InitialState:
     samples = next((len(each) for each in (*args, *kwargs.values()) if _has_rows(each)), 1)
     label = _label(target, loss)
     with untouched(model), torch.inference_mode(False), torch.enable_grad():
         weights = _learning(model)
         with caught(model) as signals:
-            output = model(*args, **kwargs)
+            try:
+                output = model(*args, **kwargs)
+            except NetwrightError:
+                raise
+            except Exception as error:
+                raise _RefusedError from error
         if not any(each.role == "weights" for each in signals):
             raise SettingError(
                 "{model}: no layer with weights was seen at work, so there is no signal to judge.",
@@ -153,10 +181,8 @@ def _loss(
             if target is None:
                 direction = torch.randn(part.shape, generator=generator).to(part)
                 term = (part * direction).sum() / max(1, len(part) if part.ndim else 1)
-            elif target.is_floating_point():
-                term = F.mse_loss(part, target)
             else:
-                term = F.cross_entropy(part, target)
+                term = _distance(part, target, name)
             begun = begun.to(term.device) + term
     if not isinstance(begun, Tensor) or not begun.requires_grad:
         raise SettingError(
@@ -165,6 +191,25 @@ def _loss(
             model=name,
         )
     return begun
+
+
+def _distance(output: Tensor, target: Tensor, name: str) -> Tensor:
+    """Mean squared error or cross-entropy, where the two fit."""
+    try:
+        if not target.is_floating_point():
+            return F.cross_entropy(output, target)
+        if output.shape == target.shape:
+            return F.mse_loss(output, target)
+        reason = ""
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = str(error).partition("\n")[0]
+    raise SettingError(
+        "{model}: the target {target} does not fit the output {output}. {reason}",
+        model=name,
+        target=str(tuple(target.shape)),
+        output=str(tuple(output.shape)),
+        reason=reason,
+    )
 
 
 def _outputs(value: Any) -> list[Tensor]:

@@ -41,8 +41,9 @@ def check_call(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     if not any(True for _ in tensors_in((args, kwargs))):
         raise SettingError(
             "There is no tensor among the inputs of {kind}.",
-            hint="Give what its forward takes, or a shape: (3, 224, 224).",
+            hint="Its forward takes {signature}: give that, or a shape such as (3, 224, 224).",
             kind=type(model).__name__,
+            signature=_signature(model),
         )
     try:
         signature = inspect.signature(model.forward)
@@ -65,6 +66,13 @@ def check_call(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) 
             signature=str(signature),
             needed=", ".join(needed) or "-",
         ) from error
+
+
+def _signature(model: nn.Module) -> str:
+    try:
+        return str(inspect.signature(model.forward))
+    except (TypeError, ValueError):  # a built-in that does not tell
+        return "(...)"
 
 
 def lazy_layers(parts: Anatomy) -> bool:
@@ -103,7 +111,7 @@ def without_values(
     return copy.deepcopy(model), args, kwargs
 
 
-def refuse(model: nn.Module, failure: Any, error: Exception) -> SettingError:
+def refuse(model: nn.Module, failure: Any, error: BaseException) -> SettingError:
     """The error for an exception that came out of the forward pass."""
     if isinstance(error, SettingError):
         return error
@@ -158,6 +166,6 @@ def expectation(module: nn.Module) -> Phrase | str | None:
     return None
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

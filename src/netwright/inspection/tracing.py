@@ -59,6 +59,30 @@ def trace(
     began = time.perf_counter()
     kwargs = kwargs or {}
     notes: list[str] = []
+    done = _passed(model, args, kwargs, training, notes)
+    return record_of(
+        done, model=name or type(model).__name__, notes=notes, seconds=time.perf_counter() - began
+    )
+
+
+def sight_of_call(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], number: int
+) -> TensorField | None:
+    """What each element of the first result of call `number` (as the record counts them) sees.
+
+    The record holds one set of facts for each layer; where the field varies with the position
+    they are a bound, and this repeats the pass of `trace` to have every position."""
+    return _passed(model, args, kwargs, False, []).listener.calls[number].sight
+
+
+def _passed(
+    model: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    training: bool,
+    notes: list[str],
+) -> _Pass:
+    """The finished pass; what is to be said of how it went is added to `notes`."""
     model = opened(model, notes)
     check_call(model, args, kwargs)
     parts = anatomy(model)
@@ -85,9 +109,7 @@ def trace(
                     kind=type(model).__name__,
                     what=again.operation,
                 ) from again
-    return record_of(
-        done, model=name or type(model).__name__, notes=notes, seconds=time.perf_counter() - began
-    )
+    return done
 
 
 class _Pass:
@@ -129,7 +151,7 @@ class _Pass:
                 self.output = self.model(*args, **kwargs)
             except NeedsValuesError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # a user's code can raise anything
                 raise refuse(self.model, self.listener.failure, error) from error
         return self
 

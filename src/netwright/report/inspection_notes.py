@@ -3,6 +3,7 @@ parameters are tied, unused or frozen. Each is a word, a template and its values
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from netwright.core.languages import Phrase
@@ -69,7 +70,26 @@ def notes(record: InspectionRecord, *, counted: int | None = None) -> Iterator[t
     for field in varying(record):
         yield "NOTE", field
     for text in record.notes:
-        yield "NOTE", Phrase("{text}", text=text)
+        yield "NOTE", _spoken(text)
+
+
+_SAID = (
+    "The network inside of {kind} was inspected.",
+    "The network asks for values ({why}): it was computed.",
+    "Lazy layers were given their shapes on a copy.",
+    "Quantised layers keep their weights packed: they are not among the parameters.",
+)
+"""What the pass says of itself in a record, as templates that have translations."""
+
+
+def _spoken(text: str) -> Phrase:
+    """A remark of the record, in English there, as one that can be said in another language."""
+    for template in _SAID:
+        pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(template))
+        found = re.fullmatch(pattern, text)
+        if found is not None:
+            return Phrase(template, **found.groupdict())
+    return Phrase("{text}", text=text)
 
 
 def varying(record: InspectionRecord) -> Iterator[Phrase]:

@@ -14,9 +14,11 @@ MOST = 12
 
 def layer_times(found: Timing, *, cells: int = 80, most: int = MOST) -> list[str]:
     """The whole pass, then the layers without parts that take longest, in the order of their
-    time: what it should be by arithmetic and bytes, what it waits for, and what it was."""
+    time: what it should be by arithmetic and bytes, what it waits for, and what it was. Layers
+    that do nothing, as dropout in evaluation, are left out."""
     lines = [_whole(found)]
-    shown = sorted((each for each in found.layers if each.leaf), key=_weight, reverse=True)[:most]
+    working = [each for each in found.layers if each.leaf and each.seconds > 0]
+    shown = sorted(working, key=_weight, reverse=True)[:most]
     columns = [
         Column(head=say("layer"), cells=[_name(each) for each in shown], right=False),
         Column(
@@ -39,7 +41,7 @@ def layer_times(found: Timing, *, cells: int = 80, most: int = MOST) -> list[str
             ),
         ]
     lines += aligned(columns, cells=cells)
-    rest = sum(1 for each in found.layers if each.leaf) - len(shown)
+    rest = len(working) - len(shown)
     if rest > 0:
         lines.append(say("layers that take less: {count}", count=rest))
     return lines

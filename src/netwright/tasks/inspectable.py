@@ -280,6 +280,17 @@ def _of_factory(
     factory: Factory, spec: str, options: Mapping[str, Any], sample: Shape | None
 ) -> Inspectable:
     """The module a factory of the user's returns; what it can be told of the input, it is."""
+    if isinstance(factory.call, nn.Module):  # a network that the file made itself
+        if options:
+            raise SettingError(
+                "{spec} is a network that was made already: leave {settings} out.",
+                spec=spec,
+                settings=" ".join(f"model.{each}" for each in options),
+            )
+        network = factory.call
+        return Inspectable(
+            name=_brief(spec), make=lambda: network, sample=sample or _preferred(network)
+        )
     offered: dict[str, Any] = {}
     if sample is not None and len(sample) == 3:
         offered = {"in_channels": sample[0], "input_size": sample[1:]}

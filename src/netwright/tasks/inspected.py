@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
+from netwright.arithmetic.fields import TensorField
 from netwright.core.errors import SettingError
 from netwright.records.inspection import AxisField, InspectedLayer, InspectionRecord, Shape
 
@@ -25,6 +27,8 @@ class ReceptiveField:
     units: tuple[int | None, ...]
     """Units of the layer along each axis, where that is known."""
     layer: str
+    every: Callable[[], TensorField | None] | None = field(default=None, compare=False, repr=False)
+    """What every single unit sees, worked out by another pass: asked for where it varies."""
 
     @property
     def size(self) -> tuple[int | None, ...]:
@@ -51,8 +55,8 @@ class ReceptiveField:
         rows below 0 or beyond the last are padding. None where it sees nothing. A number stands
         for the same place on all axes.
 
-        Raises `SettingError` for a unit the layer does not have, and where the field varies with
-        the position or is not known.
+        Where the field varies with the position the pass is repeated for it. Raises
+        `SettingError` for a unit the layer does not have, and where the field is not known.
         """
         places = (unit,) * len(self.axes) if isinstance(unit, int) else tuple(unit)
         if len(places) != len(self.axes):
@@ -66,7 +70,7 @@ class ReceptiveField:
         return tuple(self._rows(k, place) for k, place in enumerate(places))
 
     def _rows(self, axis: int, place: int) -> Rows | None:
-        field, units = self.axes[axis], self.units[axis]
+        found, units = self.axes[axis], self.units[axis]
         if units is not None and not 0 <= place < units:
             raise SettingError(
                 "{layer} has {units} units along axis {axis}: 0 to {last}. There is no unit "
@@ -77,23 +81,27 @@ class ReceptiveField:
                 last=units - 1,
                 place=place,
             )
-        if field.sight == "nothing":
+        if found.sight == "nothing":
             return None
-        if field.sight == "all":
+        if found.sight == "all":
             return (0, self.lengths[axis] - 1)
-        if field.sight != "window":
+        if found.sight == "varies" and units is not None and self.every is not None:
+            every = self.every()
+            if every is not None:
+                return every.span(axis, place)
+        if found.sight != "window":
             raise SettingError(
                 "{layer}: what a unit sees varies with its position: {why}"
-                if field.sight == "varies"
+                if found.sight == "varies"
                 else "{layer}: what a unit sees is not known: {why}",
                 layer=self.layer,
-                why=field.why or "-",
+                why=found.why or "-",
             )
-        assert field.size is not None
-        assert field.stride is not None
-        assert field.padding is not None
-        first = round(place * field.stride) - field.padding
-        return (first, first + field.size - 1)
+        assert found.size is not None
+        assert found.stride is not None
+        assert found.padding is not None
+        first = round(place * found.stride) - found.padding
+        return (first, first + found.size - 1)
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,7 @@ class Layer:
 
     row: InspectedLayer
     record: InspectionRecord
+    every: Callable[[], TensorField | None] | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -143,6 +152,7 @@ class Layer:
             lengths=tuple(self.record.inputs[number][dim] for number, dim in self.record.spatial),
             units=self._units(),
             layer=self.row.name or self.row.kind,
+            every=self.every,
         )
 
     def _units(self) -> tuple[int | None, ...]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from netwright.arithmetic.fields import TensorField
 from netwright.core.errors import SettingError, UnknownNameError
 from netwright.core.languages import Phrase
 from netwright.doctor.diagnosing import diagnose
@@ -26,7 +27,7 @@ from netwright.inspection.inputs import with_samples
 from netwright.inspection.step_optimizer import OptimizerChoice
 from netwright.inspection.timing import measure as timed
 from netwright.inspection.timing import timing
-from netwright.inspection.tracing import trace
+from netwright.inspection.tracing import sight_of_call, trace
 from netwright.inspection.training_step import training_memory
 from netwright.records.effective_field import EffectiveField
 from netwright.records.findings import Finding
@@ -112,11 +113,14 @@ class Inspection:
 
     def __getitem__(self, name: str) -> Layer:
         """The first call of the layer with that path; `UnknownNameError` if it did not run."""
-        for row in self.record.layers:
+        for number, row in enumerate(self.record.layers):
             if row.name == name:
-                return Layer(row, self.record)
+                return Layer(row, self.record, functools.partial(self._sight, number))
         known = [row.name for row in self.record.layers if row.name]
         raise UnknownNameError("layer", name, known)
+
+    def _sight(self, number: int) -> TensorField | None:
+        return sight_of_call(self._outline, self._args, self._kwargs, number)
 
     def __contains__(self, name: object) -> bool:
         return any(row.name == name for row in self.record.layers)
@@ -187,22 +191,39 @@ class Inspection:
         noise in the shape of this inspection's input. The middle unit by default."""
         if images is None:
             images = noise(self.record.inputs[0][1:])
-        return effective_field(self._network(), layer, images, unit=unit)
+        others = tuple(_materialised(each, images.device) for each in self._args[1:])
+        return effective_field(
+            self._network(), layer, images, unit=unit, others=others, named=self._kwargs
+        )
 
-    def _noise(self) -> tuple[Any, ...]:
+    def _noise(self) -> Any:
         """Inputs as they were given, shapes and empty tensors filled with noise, in a batch that
-        statistics can be taken of."""
+        statistics can be taken of where all are; arguments by name if some were given so."""
         generator = torch.Generator().manual_seed(0)
+        beside = [each for each, drawn in zip(self._args, self._drawn, strict=True) if not drawn]
+        alone = not any(
+            isinstance(each, Tensor) and not each.is_meta
+            for each in (*beside, *self._kwargs.values())
+        )
 
         def filled(value: Any, drawn: bool) -> Any:
             if not isinstance(value, Tensor) or not (drawn or value.is_meta):
                 return value
-            shape = (max(_BATCH, value.shape[0]), *value.shape[1:]) if value.ndim else ()
+            shape = (
+                (max(_BATCH if alone else 1, value.shape[0]), *value.shape[1:])
+                if value.ndim
+                else ()
+            )
             if not value.is_floating_point():
                 return torch.zeros(shape, dtype=value.dtype)
             return torch.randn(shape, generator=generator, dtype=value.dtype)
 
-        return tuple(filled(*each) for each in zip(self._args, self._drawn, strict=True))
+        args = tuple(filled(*each) for each in zip(self._args, self._drawn, strict=True))
+        if not self._kwargs:
+            return args
+        named = {name: filled(each, False) for name, each in self._kwargs.items()}
+        bound = signatures.signature(self._network().forward).bind_partial(*args)
+        return {**bound.arguments, **named}
 
     def timing(self, *, measure: bool = False) -> Timing:
         """Where the time of a forward pass goes on this machine, layer by layer: the roofline

@@ -85,6 +85,13 @@ def inspect(
     """Show what a network is: shapes, parameters, multiply-adds, memory, receptive fields."""
     _check(depth, batch, picture)
     place = _unit(unit) if unit is not None else None
+    for option, value in (("--layer", layer), ("--unit", unit), ("--image", image)):
+        if value is not None and picture is None:
+            raise SettingError(
+                "{option} is for a picture, and none is asked for.",
+                hint="Add --picture FILE.svg or FILE.html.",
+                option=option,
+            )
     from netwright.tasks.asked import inspect_asked
 
     options, optimizer = _options(call.settings)
@@ -141,12 +148,13 @@ def _timing(found: Inspection) -> Section:
 
 
 def _initial(found: Inspection, data: str) -> Section:
+    from netwright.report.initial_table import initial_table
     from netwright.report.initial_words import told
     from netwright.tasks.asked import initial_asked
 
     state = initial_asked(found, data)
     lines = [line for each in told(state) for line in wrap(each, screen_width())]
-    return state.to_json(), lines
+    return state.to_json(), [*initial_table(state, cells=screen_width()), *lines]
 
 
 def _check(depth: int | None, batch: int, picture: str | None) -> None:
@@ -168,7 +176,7 @@ def _check(depth: int | None, batch: int, picture: str | None) -> None:
             "--picture {path}: a picture is an .svg file, or an .html page.",
             hint="Expected the name of a file, such as {example}.",
             path=picture,
-            example=str(path / "network.svg" if there == "folder" else f"{picture}.svg"),
+            example=str(path / "network.svg" if there == "folder" else path.with_suffix(".svg")),
         )
     if there == "other":
         raise SettingError(

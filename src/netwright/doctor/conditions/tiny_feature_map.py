@@ -73,7 +73,9 @@ def tiny_feature_map(record: InspectionRecord) -> Iterator[Finding]:
         severity="warn" if share >= _IDLE_SHARE else "note",
         layers=layers_of(operations),
         what=Phrase(
-            "{layers}: the map is {map}, smaller than the kernel of {kernel}",
+            "{layers}: the map is {map}, smaller than the kernel of {kernel}"
+            if len(found) == 1
+            else "{layers}: the map is smaller than the kernel, at the worst {map} under {kernel}",
             layers=listed(names),
             map=sides(tuple(shrunk)),
             kernel=sides(tuple(w.span for w in windows)),
