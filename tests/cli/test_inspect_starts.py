@@ -18,9 +18,10 @@ def test_initialisers_and_activations_are_compared_and_drawn(netwright, tmp_path
         ["he", "relu", "steady"],
         ["constant", "relu", "alike"],
         ["he", "tanh", "steady"],
-        ["constant", "tanh", "alike"],
+        ["constant", "tanh", "shrinking"],
     ]
     assert "constant relu: Alike: all units of" in answer.out
+    assert "init=" not in answer.err, "the lines offered next can be typed: they ask for no start"
     drawn = place.read_text()
     assert all(
         f"{init} · {act}" in drawn for init in ("he", "constant") for act in ("relu", "tanh")

@@ -127,7 +127,7 @@ def inspect(
     if not call.json and versus is None:
         words = [
             model,
-            *call.settings,
+            *(each for each in call.settings if not each.startswith(("init=", "act="))),
             *(part for each in input or () for part in ("--input", each)),
         ]
         for number, line in enumerate(_next(words, found, depth, training=training)):
