@@ -232,7 +232,9 @@ def _options(settings: tuple[str, ...]) -> tuple[dict[str, Any], str, dict[str, 
 
     found = tokens(settings)
     optimizer = str(found.pop("optim.name", found.pop("optim", "sgd")))
-    starts = {name: _listed(found.pop(name)) for name in ("init", "act") if name in found}
+    starts: dict[str, str] = {
+        name: _listed(found.pop(name)) for name in ("init", "act") if name in found
+    }
     for name in found:
         if not name.startswith("model."):
             raise SettingError(
