@@ -27,6 +27,18 @@ def initial_state_picture(state: InitialState) -> Drawing:
     return standalone(width, height, content, title=title, about=" ".join(told(state)))
 
 
+def initial_states_picture(states: Sequence[InitialState]) -> Drawing:
+    """Several starts of one network, such as one for each initialiser, each under the other."""
+    parts, height, titles, said = [], 0.0, [], []
+    for state in states:
+        _, high, content, title = _drawn(state)
+        parts.append(f'<g transform="translate(0 {point(height)})">{content}</g>')
+        height += high
+        titles.append(title)
+        said.append(" ".join([f"{title}:", *told(state)]))
+    return standalone(WIDTH, height, "".join(parts), title=", ".join(titles), about=" ".join(said))
+
+
 def initial_state_chart(state: InitialState) -> str:
     """The same as an SVG in the colours of the page it is put in: light, dark and print."""
     width, height, content, title = _drawn(state)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from netwright.core.languages import say
 from netwright.records.initial_state import InitialState, Judgement
+from netwright.report.text_table import Column, aligned
 from netwright.report.words import digits, percent, short
 
 
@@ -31,6 +32,22 @@ def told(state: InitialState) -> list[str]:
             back_gain=digits(state.backward_gain, 3),
         )
     ]
+
+
+def compared(states: Sequence[InitialState], *, cells: int) -> list[str]:
+    """A table of several starts: the verdict, and what forward and backward come to in all."""
+    return aligned(
+        [
+            Column(head=say("initialiser"), cells=[each.initialiser for each in states]),
+            Column(head=say("activation"), cells=[each.activation for each in states], right=False),
+            Column(head=say("verdict"), cells=[each.verdict for each in states], right=False),
+            Column(head=say("forward"), cells=[digits(each.forward_product, 2) for each in states]),
+            Column(
+                head=say("backward"), cells=[digits(each.backward_product, 2) for each in states]
+            ),
+        ],
+        cells=cells,
+    )
 
 
 def _judgement(found: Judgement, state: InitialState) -> str:

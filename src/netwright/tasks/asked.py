@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from netwright.core.errors import SettingError, nearest
+from netwright.nn.activations import ACTIVATIONS
+from netwright.nn.initialisers import INITIALISERS
 from netwright.records.initial_state import InitialState
 from netwright.tasks.first_images import first_images
 from netwright.tasks.inspectable import find_inspectable
@@ -53,8 +55,38 @@ def inspect_asked(
 
 def initial_asked(found: Inspection, data: str) -> InitialState:
     """The initial state on images of `data`, or on `noise`."""
+    return found.initial_state(*_first_batch(found, data))
+
+
+def initials_asked(
+    found: Inspection, data: str, *, init: str | None, act: str | None
+) -> tuple[InitialState, ...]:
+    """The same for each named initialiser and activation, on fresh copies. Names stand with commas
+    between them, or `all`; without `init` all are taken, without `act` the network keeps its own.
+    """
+    images, target = _first_batch(found, data)
+    return found.initial_states(
+        images,
+        target,
+        initialisers=_chosen(init, INITIALISERS.names()),
+        activations=_chosen(act, ACTIVATIONS.names()),
+    )
+
+
+def _chosen(names: str | None, every: Sequence[str]) -> list[str]:
+    """
+    >>> _chosen("he, xavier", []), _chosen("all", ["he"]), _chosen(None, ["he"])
+    (['he', 'xavier'], ['he'], [])
+    """
+    if names == "all":
+        return list(every)
+    return [each.strip() for each in (names or "").split(",") if each.strip()]
+
+
+def _first_batch(found: Inspection, data: str) -> tuple[Any, torch.Tensor | None]:
+    """Images and targets of `data`; neither for `noise`, which the inspection draws itself."""
     if data == "noise":
-        return found.initial_state()
+        return None, None
     if not found.record.inputs or len(found.record.inputs[0]) != 4:
         raise SettingError(
             "{model} takes no images: its start can be looked at on noise.",
@@ -64,8 +96,8 @@ def initial_asked(found: Inspection, data: str) -> InitialState:
     images, target = first_images(data, found.record.inputs[0][1:])
     classes = found.outputs[0][-1] if found.outputs and len(found.outputs[0]) == 2 else 0
     if int(target.max()) >= classes:  # its loss is not one over these classes
-        return found.initial_state(images)
-    return found.initial_state(images, target)
+        return images, None
+    return images, target
 
 
 def parse_input(text: str) -> tuple[tuple[int, ...], torch.dtype]:

@@ -183,6 +183,19 @@ class Inspection:
             name=self.record.model or self.record.kind,
         )
 
+    def initial_picture(
+        self,
+        path: str | Path | None = None,
+        states: InitialState | Sequence[InitialState] | None = None,
+    ) -> Drawing:
+        """The picture of `states`, what `initial_state` or `initial_states` gave, one under the
+        other; by default of `initial_state()`. `path` ending in `.svg` writes it. Raises
+        `SettingError` for another ending, `ExhaustedError` where the place cannot be written."""
+        from netwright.tasks.inspection_pictures import draw_starts
+
+        given = self.initial_state() if states is None else states
+        return draw_starts((given,) if isinstance(given, InitialState) else given, path)
+
     def effective_field(
         self, layer: str, images: Tensor | None = None, *, unit: tuple[int, int] | None = None
     ) -> EffectiveField:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from netwright.core.errors import DataError, SettingError, UnknownNameError
 from netwright.core.languages import say
 from netwright.data.given import open_images
 from netwright.records.arrays import Array
+from netwright.records.initial_state import InitialState
 from netwright.records.inspection import InspectedLayer, InspectionRecord
 from netwright.report.drawing import Drawing, standalone
 from netwright.report.field_page import field_page
 from netwright.report.field_picture import MARGIN, Seen, field_picture, image_size, map_size, seen
 from netwright.report.graph_picture import about_graph, graph_picture
+from netwright.report.initial_state import initial_states_picture
 from netwright.report.layer_lines import lines
 from netwright.report.svg import text
 
@@ -57,6 +60,22 @@ def draw(
             ),
         )
     elif place is not None:
+        drawing.save(place)
+    return drawing
+
+
+def draw_starts(states: Sequence[InitialState], path: str | Path | None = None) -> Drawing:
+    """Histograms, signals and gradients of each start; written to `path` if given."""
+    place = Path(path) if path is not None else None
+    if place is not None and place.suffix.lower() != ".svg":
+        raise SettingError(
+            "{path}: the picture of a start is an .svg file.",
+            hint="Expected a name such as {example}.",
+            path=str(place),
+            example=str(place.with_suffix(".svg")),
+        )
+    drawing = initial_states_picture(states)
+    if place is not None:
         drawing.save(place)
     return drawing
 

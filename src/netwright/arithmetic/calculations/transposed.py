@@ -130,9 +130,9 @@ def _paddings(
         if not pairs:
             least, most = transposed_range(i, k, stride=s, padding=p or 0, dilation=d)
             raise SettingError(
-                "No {what} makes {want} of {size}: with padding {padding} it can be {least} to "
+                "No {what} gives {want} of {size}: with padding {padding} it can be {least} to "
                 "{most}, and each row of padding takes two away.",
-                what="output_padding" if p is not None else "padding, output_padding",
+                what="output_padding" if p is not None else "padding with output_padding",
                 want=o,
                 size=i,
                 padding=p or 0,

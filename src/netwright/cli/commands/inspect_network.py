@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # at run time they bring torch, which --help must not
     group="Look up",
     usage="MODEL [model.KEY=VALUE ...] [--input CxHxW]",
     settings="how the network is built, such as model.stem=small model.num_classes=10; "
-    "optim=adamw for --training",
+    "optim=adamw for --training, init=he,xavier act=relu,tanh for --initial",
     about="MODEL is a registered name, file.py:NAME, package.module:NAME, torchvision:NAME, "
     "timm:NAME, a run, or a .safetensors file with its recipe beside it. One pass without "
     "computing gives shapes, parameters, multiply-adds, memory and the receptive field of every "
@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # at run time they bring torch, which --help must not
         "netwright inspect resnet18 --versus mobilenet_v2",
         "netwright inspect vgg16 --depth 2 --training --batch 8",
         "netwright inspect lenet5 --initial digits",
+        "netwright inspect lenet5 --initial digits init=all act=tanh",
         "netwright inspect lenet5 --picture lenet5.svg",
         "netwright inspect resnet18 --json | jq .totals",
     ),
@@ -65,6 +66,9 @@ def inspect(
         str | None,
         Parameter(metavar="DATA", help="signals and gradients at the start, on images of DATA"),
     ] = None,
+    initial_picture: Annotated[
+        str | None, Parameter(metavar="FILE", help="the start drawn, as FILE.svg")
+    ] = None,
     picture: Annotated[
         str | None, Parameter(metavar="FILE", help="the graph, as FILE.svg or FILE.html")
     ] = None,
@@ -84,6 +88,8 @@ def inspect(
 ) -> int:
     """Show what a network is: shapes, parameters, multiply-adds, memory, receptive fields."""
     _check(depth, batch, picture)
+    if initial_picture is not None:
+        _check_place("--initial-picture", initial_picture, (".svg",))
     place = _unit(unit) if unit is not None else None
     for option, value in (("--layer", layer), ("--unit", unit), ("--image", image)):
         if value is not None and picture is None:
@@ -94,7 +100,13 @@ def inspect(
             )
     from netwright.tasks.asked import inspect_asked
 
-    options, optimizer = _options(call.settings)
+    options, optimizer, starts = _options(call.settings)
+    if initial is None and (initial_picture is not None or starts):
+        raise SettingError(
+            "{name} is about the start of a network, which was not asked for.",
+            hint="Say on which images: --initial digits, or --initial noise.",
+            name=f"{next(iter(starts))}=" if starts else "--initial-picture",
+        )
     found = inspect_asked(model, input or (), options=options, batch=batch, trust_code=trust_code)
     document: dict[str, Any] = {**found.to_json()}
     lines = [*_table(found, depth), *_remarks(found)]
@@ -106,7 +118,10 @@ def inspect(
     for name, section in (
         ("training", _training(found, optimizer) if training else None),
         ("timing", _timing(found) if time else None),
-        ("initial", _initial(found, initial) if initial is not None else None),
+        (
+            "initials" if starts else "initial",
+            _initial(found, initial, starts, initial_picture) if initial is not None else None,
+        ),
     ):
         if section is not None:
             document[name] = section[0]
@@ -119,7 +134,7 @@ def inspect(
     if not call.json and versus is None:
         words = [
             model,
-            *call.settings,
+            *(each for each in call.settings if not each.startswith(("init=", "act="))),
             *(part for each in input or () for part in ("--input", each)),
         ]
         for number, line in enumerate(_next(words, found, depth, training=training)):
@@ -127,7 +142,7 @@ def inspect(
     return 0
 
 
-Section = tuple[dict[str, Any], list[str]]
+Section = tuple[Any, list[str]]
 """What an option adds: to the document, and to the lines."""
 
 
@@ -147,14 +162,29 @@ def _timing(found: Inspection) -> Section:
     return timing.to_json(), [*wrap(first, screen_width()), *rest]
 
 
-def _initial(found: Inspection, data: str) -> Section:
+def _initial(found: Inspection, data: str, starts: dict[str, str], picture: str | None) -> Section:
     from netwright.report.initial_table import initial_table
-    from netwright.report.initial_words import told
-    from netwright.tasks.asked import initial_asked
+    from netwright.report.initial_words import compared, told
+    from netwright.tasks.asked import initial_asked, initials_asked
 
-    state = initial_asked(found, data)
-    lines = [line for each in told(state) for line in wrap(each, screen_width())]
-    return state.to_json(), [*initial_table(state, cells=screen_width()), *lines]
+    if starts:
+        states = initials_asked(found, data, init=starts.get("init"), act=starts.get("act"))
+        shown = [*compared(states, cells=screen_width())]
+    else:
+        states = (initial_asked(found, data),)
+        shown = [*initial_table(states[0], cells=screen_width())]
+    # What is wrong with each of several, and at any rate what there is to say of a single one.
+    for state in states:
+        if starts and not state.judgements:
+            continue
+        pair = f"{state.initialiser} {state.activation}: " if starts else ""
+        for each in told(state):
+            shown += wrap(pair + each, screen_width())
+    if picture is not None:
+        found.initial_picture(picture, states)
+        shown.append(say("wrote {path}", path=terminal(picture)))
+    documents = [each.to_json() for each in states]
+    return documents if starts else documents[0], shown
 
 
 def _check(depth: int | None, batch: int, picture: str | None) -> None:
@@ -167,22 +197,30 @@ def _check(depth: int | None, batch: int, picture: str | None) -> None:
                 least=least,
                 value=value,
             )
-    if picture is None:
-        return
+    if picture is not None:
+        _check_place("--picture", picture, (".svg", ".html"))
+
+
+def _check_place(option: str, picture: str, endings: tuple[str, ...]) -> None:
     path = Path(picture)
     there = standing(path)
-    if path.suffix.lower() not in (".svg", ".html") or there == "folder":
+    if path.suffix.lower() not in endings or there == "folder":
         raise SettingError(
-            "--picture {path}: a picture is an .svg file, or an .html page.",
+            "{option} {path}: a picture is an .svg file, or an .html page."
+            if ".html" in endings
+            else "{option} {path}: the picture of a start is an .svg file.",
+            option=option,
             hint="Expected the name of a file, such as {example}.",
             path=picture,
             example=str(path / "network.svg" if there == "folder" else path.with_suffix(".svg")),
         )
     if there == "other":
         raise SettingError(
-            "--picture {path} is there and is no regular file: it is left alone.", path=picture
+            "{option} {path} is there and is no regular file: it is left alone.",
+            option=option,
+            path=picture,
         )
-    refuse_missing_folder(path, option="--picture")
+    refuse_missing_folder(path, option=option)
 
 
 def _unit(text: str) -> tuple[int, int]:
@@ -196,13 +234,16 @@ def _unit(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def _options(settings: tuple[str, ...]) -> tuple[dict[str, Any], str]:
-    """The settings under `model.`, by the names they have there, and the optimizer of a training
-    step; others have no meaning here."""
+def _options(settings: tuple[str, ...]) -> tuple[dict[str, Any], str, dict[str, str]]:
+    """The settings under `model.`, by the names they have there, the optimizer of a training
+    step, and the initialisers and activations to start with; others have no meaning here."""
     from netwright.tasks.settings import tokens
 
     found = tokens(settings)
     optimizer = str(found.pop("optim.name", found.pop("optim", "sgd")))
+    starts: dict[str, str] = {
+        name: _listed(found.pop(name)) for name in ("init", "act") if name in found
+    }
     for name in found:
         if not name.startswith("model."):
             raise SettingError(
@@ -210,7 +251,12 @@ def _options(settings: tuple[str, ...]) -> tuple[dict[str, Any], str]:
                 hint="Settings of the network begin with model. such as model.width=0.5.",
                 name=name,
             )
-    return {name.removeprefix("model."): value for name, value in found.items()}, optimizer
+    return {name.removeprefix("model."): value for name, value in found.items()}, optimizer, starts
+
+
+def _listed(value: Any) -> str:
+    """Names with commas between them, written so or as a list."""
+    return ",".join(str(each) for each in value) if isinstance(value, list) else str(value)
 
 
 def _table(found: Inspection, depth: int | None) -> Iterator[str]:
