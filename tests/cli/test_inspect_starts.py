@@ -46,7 +46,7 @@ def test_all_are_taken_when_none_or_all_are_named(netwright):
         (["--initial-picture", "a.svg"], "--initial-picture is about the start"),
         (["--initial", "noise", "init=hee"], "hee"),
         (["--initial", "noise", "act=rellu"], "relu"),
-        (["--initial", "noise", "--initial-picture", "a.png"], "a.png.svg"),
+        (["--initial", "noise", "--initial-picture", "a.png"], "a.svg"),
     ],
 )
 def test_what_is_refused(netwright, words, said):

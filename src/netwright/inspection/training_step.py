@@ -49,10 +49,11 @@ def training_memory(
     Raises `SettingError` for a model that cannot take its input, has nothing to train, or whose
     path depends on values; it says where and why.
 
+    >>> import torch
     >>> net = nn.Sequential(nn.Linear(1000, 1000), nn.ReLU(), nn.Linear(1000, 10))
     >>> found = training_memory(net, (torch.empty(8, 1000),), optimizer="adam")
     >>> str(found.moment), found.gradient_bytes, found.optimizer_bytes
-    ('optimizer step', 4044040, 8088096)
+    ('optimizer step', 4044040, 8088080)
     >>> found.forward_macs, found.backward_macs  # the first layer's input needs no gradient
     (8080000, 8160000)
     """
@@ -94,6 +95,7 @@ def inference_memory(
 
     Arguments, promises and errors are those of `training_memory`.
 
+    >>> import torch
     >>> found = inference_memory(nn.Sequential(nn.Linear(10, 30), nn.ReLU()), (torch.empty(1, 10),))
     >>> found.parts.weights, found.parts.inputs, found.parts.passing  # two results of 30 floats
     (1320, 40, 240)

@@ -49,8 +49,9 @@ def update_of_average(material: Material) -> list[str]:
         "with torch.no_grad():",
         "    for slow, w in zip(average.parameters(), model.parameters(), strict=True):",
         "        slow.lerp_(w, share)",
-        "    for slow, buffer in zip(average.buffers(), model.buffers(), strict=True):",
-        "        slow.copy_(buffer)",
+        "    # The statistics of norms belong to the weights; a count of batches is no average.",
+        "    for slow, b in zip(average.buffers(), model.buffers(), strict=True):",
+        "        slow.lerp_(b, share) if b.is_floating_point() else slow.copy_(b)",
     ]
 
 
