@@ -40,9 +40,18 @@ def read_layers(text: str) -> list[Layer]:
 output_padding=0)
     """
     layers: list[Layer] = []
+    before = ""
     for part in re.split(r",|;|->|→|\n", text):
         if not part.strip():
             continue
+        if part.strip().isdigit() and re.search(r"[spdo]\d+$", before):
+            raise SettingError(
+                '"{text}" behind "{before}" may be a kernel or one more number of that layer.',
+                hint='Write "conv {text}", or each layer whole: "conv 3 d1, conv 3 d2".',
+                text=part.strip(),
+                before=before,
+            )
+        before = part.strip()
         times, layer = _layer(part.strip())
         if len(layers) + times > MOST_LAYERS:
             raise SettingError("These are more than {most} layers.", hint=_FORM, most=MOST_LAYERS)
