@@ -209,6 +209,13 @@ class Inspection:
             self._network(), layer, images, unit=unit, others=others, named=self._kwargs
         )
 
+    def effective_picture(self, path: str | Path | None, field: EffectiveField) -> Drawing:
+        """The picture of what `effective_field` gave. `path` ending in `.svg` writes it. Raises as
+        `initial_picture` does."""
+        from netwright.tasks.inspection_pictures import draw_effective
+
+        return draw_effective(field, path)
+
     def _noise(self) -> Any:
         """Inputs as they were given, shapes and empty tensors filled with noise, in a batch that
         statistics can be taken of where all are; arguments by name if some were given so."""

@@ -14,9 +14,11 @@ from netwright.core.errors import DataError, SettingError, UnknownNameError
 from netwright.core.languages import say
 from netwright.data.given import open_images
 from netwright.records.arrays import Array
+from netwright.records.effective_field import EffectiveField
 from netwright.records.initial_state import InitialState
 from netwright.records.inspection import InspectedLayer, InspectionRecord
 from netwright.report.drawing import Drawing, standalone
+from netwright.report.effective_field import effective_field_picture
 from netwright.report.field_page import field_page
 from netwright.report.field_picture import MARGIN, Seen, field_picture, image_size, map_size, seen
 from netwright.report.graph_picture import about_graph, graph_picture
@@ -75,6 +77,23 @@ def draw_starts(states: Sequence[InitialState], path: str | Path | None = None) 
             example=str(place.with_suffix(".svg")),
         )
     drawing = initial_states_picture(states)
+    if place is not None:
+        drawing.save(place)
+    return drawing
+
+
+def draw_effective(field: EffectiveField, path: str | Path | None = None) -> Drawing:
+    """The gradients of one unit over the image, the theoretical field round them; written to
+    `path` if given."""
+    place = Path(path) if path is not None else None
+    if place is not None and place.suffix.lower() != ".svg":
+        raise SettingError(
+            "{path}: the picture of an effective field is an .svg file.",
+            hint="Expected a name such as {example}.",
+            path=str(place),
+            example=str(place.with_suffix(".svg")),
+        )
+    drawing = Drawing(effective_field_picture(field))
     if place is not None:
         drawing.save(place)
     return drawing
