@@ -183,8 +183,8 @@ def table_of(
         f"{setup['processor']}, {setup['cores']} cores; "
         f"Python {setup['python']}, torch {setup['torch']}, Netwright {setup['netwright']}. "
         "Written by `benchmarks/recipes.py`. Models are selected on a validation tenth of the "
-        "training data; the test split is looked at once, at the end. The machine is shared: the "
-        "seconds of a process are those of that hour, its processor seconds say what it needs. "
+        "training data; the test split is looked at once in a run, at its end. "
+        "The machine is shared: the seconds of a process are those of that hour, its processor seconds say what it needs. "
         "Lines with 1 thread were measured while other work ran beside them. Those of "
         "fashion-mnist are older than the rest: its averaged weights (`run.ema`) were evaluated "
         "with the norm statistics of the last raw weights, which costs some accuracy.",

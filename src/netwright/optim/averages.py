@@ -22,9 +22,9 @@ class Average:
     random, would weigh on the average for 1 / (1 - decay) steps.
 
     The floating-point buffers are averaged alike: the running mean and variance of a batch norm
-    belong to the weights that brought them about, and those of the last raw weights beside averaged
-    weights cost ResNet-20 on CIFAR-10 2 to 10 points of accuracy while the rate was high. What
-    is not a floating-point number, such as a count of batches, is copied.
+    belong to the weights that brought them about, and those of the last raw weights do not fit
+    averaged ones, least while the rate is high. What is not a floating-point number, such as a
+    count of batches, is copied.
 
     >>> model = nn.Linear(1, 1, bias=False)
     >>> average = Average(model, 0.999)
