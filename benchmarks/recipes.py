@@ -184,10 +184,11 @@ def table_of(
         f"Python {setup['python']}, torch {setup['torch']}, Netwright {setup['netwright']}. "
         "Written by `benchmarks/recipes.py`. Models are selected on a validation tenth of the "
         "training data; the test split is looked at once in a run, at its end. "
-        "The machine is shared: the seconds of a process are those of that hour, its processor seconds say what it needs. "
+        "The machine is shared: the seconds of a process are those of that hour, its processor "
+        "seconds say what it needs. "
         "Lines with 1 thread were measured while other work ran beside them. Those of "
         "fashion-mnist are older than the rest: its averaged weights (`run.ema`) were evaluated "
-        "with the norm statistics of the last raw weights, which costs some accuracy.",
+        "with the norm statistics of the last raw weights, which do not fit them.",
         "",
         "| recipe | test images | median test accuracy, % | goal | each seed | epochs "
         "| threads | seconds of the process | processor seconds | peak memory, MB |",
