@@ -1,0 +1,174 @@
+"""Who is looked at: a model, its optimizers, its loss on some batches, and its data if known.
+
+The patient does not say whose loop it lives in. A check-up and a watch look at the same patient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from netwright.doctor.quiet import RandomState, Surroundings
+from netwright.doctor.tape import Call, Objective
+from netwright.records.facts.setup import Setup
+
+
+@dataclass(eq=False)
+class Sample:
+    """One batch on its way to the loss: `objective` computes it again.
+
+    `inputs` are the tensors that go into the first call of the model, `output` the first tensor
+    that comes out of the last; `target` is what the loss compares it with, None where nothing of
+    the kind was seen. `loss_call` is the call of the loss function on the tape. `scale` is what
+    the value was multiplied with before the backward pass (loss scaling, accumulation).
+    """
+
+    objective: Objective
+    inputs: tuple[Tensor, ...]
+    output: Tensor | None
+    target: Tensor | None
+    loss_call: Call | None
+    random: RandomState
+    surroundings: Surroundings
+    loss: float
+    scale: float = 1.0
+    step: int = 0
+
+    @property
+    def size(self) -> int:
+        """The number of samples of the batch."""
+        first = next((each for each in self.inputs if each.ndim), None)
+        return 0 if first is None else len(first)
+
+
+Batches = Callable[[], Iterable[tuple[Tensor, Tensor | None]]]
+"""Gives (inputs, target) in the order they are fed, from the beginning each time it is called."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Data of one split. `batches` may be called again and again and changes nothing of the run;
+    `samples` is how many there are, `shuffled` whether the loop shuffles, None where not known."""
+
+    name: str
+    batches: Batches
+    samples: int | None = None
+    batch: int | None = None
+    shuffled: bool | None = None
+    dropped: int = 0
+    """Samples that are never fed because the last batch is left out."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Patient:
+    model: nn.Module
+    optimizers: tuple[Optimizer, ...]
+    setup: Setup
+    samples: list[Sample] = field(default_factory=list)
+    train: Source | None = None
+    val: Source | None = None
+    schedulers: tuple[Any, ...] = ()
+
+    @property
+    def sample(self) -> Sample | None:
+        """The first batch."""
+        return self.samples[0] if self.samples else None
+
+    def path_of(self, parameter: Tensor) -> str:
+        """The path of a parameter in the model, "" if it is not there."""
+        return self.paths.get(id(parameter), "")
+
+    @property
+    def paths(self) -> dict[int, str]:
+        return {id(each): name for name, each in self.model.named_parameters()}
+
+
+def first_tensor(value: Any) -> Tensor | None:
+    """The first tensor in a value, whatever holds it."""
+    return next(iter(tensors_in(value)), None)
+
+
+def tensors_in(value: Any, depth: int = 6) -> Iterable[Tensor]:
+    """The tensors in nested tuples, lists, dicts and data classes."""
+    if isinstance(value, Tensor):
+        yield value
+    elif depth and isinstance(value, dict):
+        for each in value.values():
+            yield from tensors_in(each, depth - 1)
+    elif depth and isinstance(value, list | tuple):
+        for each in value:
+            yield from tensors_in(each, depth - 1)
+    elif depth and hasattr(value, "__dict__") and not isinstance(value, nn.Module | type):
+        for each in vars(value).values():
+            yield from tensors_in(each, depth - 1)
+
+
+LOSSES = (
+    "cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss",
+    "gaussian_nll_loss", "hinge_embedding_loss", "multilabel_margin_loss", "soft_margin_loss",
+    "multilabel_soft_margin_loss", "multi_margin_loss", "margin_ranking_loss", "ctc_loss",
+    "cosine_embedding_loss", "triplet_margin_loss",
+)  # fmt: skip
+"""Functions of torch that are losses: the first argument is judged by the second."""
+
+
+def sample_of(
+    objective: Objective, *, random: RandomState, surroundings: Surroundings, step: int = 0
+) -> Sample:
+    """The sample that an objective was noted on: its inputs, its output, its target."""
+    modules = objective.modules
+    inputs = tuple(tensors_in((modules[0].args, modules[0].kwargs)))
+    # A loss that is a module of its own (nn.CrossEntropyLoss is a root of its own) is unpacked.
+    calls = [each for each in objective.calls if each.name in LOSSES]
+    loss_call = calls[0] if calls else None
+    output, target = first_tensor(modules[-1].result), None
+    if loss_call is not None:
+        given = (*loss_call.args, *loss_call.kwargs.values())
+        pair = [each for each in given if isinstance(each, Tensor)]
+        output = pair[0] if pair else output
+        target = pair[1] if len(pair) > 1 else None
+    loss = float(objective.loss.detach())
+    scale = 1.0
+    if len(calls) == 1 and isinstance(loss_call.result, Tensor) and loss_call.result.ndim == 0:  # type: ignore[union-attr]
+        bare = float(loss_call.result.detach())  # type: ignore[union-attr]
+        if bare and len(objective.calls) - objective.calls.index(loss_call) <= 3:  # type: ignore[arg-type]
+            scale = loss / bare
+    return Sample(
+        objective=objective,
+        inputs=inputs,
+        output=output,
+        target=target,
+        loss_call=loss_call,
+        random=random,
+        surroundings=surroundings,
+        loss=loss / scale,
+        scale=scale,
+        step=step,
+    )
+
+
+def noted(model: nn.Module, loss_fn: Callable[..., Tensor], args: Sequence[Any], target: Any) -> Sample:
+    """The sample of `loss_fn(model(*args), target)`, computed once with gradients."""
+    from netwright.doctor.tape import Tape, objective
+
+    tape = Tape()
+    random, surroundings = RandomState(), Surroundings.now()
+    with torch.enable_grad():
+        output = model(*args)
+        tape.note(model, args, {}, output)
+        tape.on()
+        try:
+            loss = loss_fn(output, target)
+        finally:
+            tape.off()
+    found = objective(tape, loss)
+    if found is None:
+        # The loss does not depend on the output by any call that was seen: keep the two calls.
+        found = Objective((tape.calls[0], Call(loss_fn, (output, target), {}, loss)), loss)
+    return sample_of(found, random=random, surroundings=surroundings)

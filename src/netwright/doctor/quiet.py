@@ -1,0 +1,128 @@
+"""Run somebody's network once more, and nobody can tell afterwards.
+
+Parameters are not written by a forward pass; buffers, attributes and random states may be, and
+are put back. What the network prints meanwhile is dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class RandomState:
+    """The state of every global generator at one moment."""
+
+    torch_state: torch.Tensor = field(default_factory=torch.get_rng_state)
+    cuda: Any = field(
+        default_factory=lambda: (
+            torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+        )
+    )
+    python: Any = field(default_factory=random.getstate)
+    numpy: Any = field(
+        default_factory=lambda: (
+            sys.modules["numpy"].random.get_state() if "numpy" in sys.modules else None
+        )
+    )
+
+    def restore(self) -> None:
+        torch.set_rng_state(self.torch_state)
+        if self.cuda is not None:
+            torch.cuda.set_rng_state_all(self.cuda)
+        random.setstate(self.python)
+        if self.numpy is not None:
+            sys.modules["numpy"].random.set_state(self.numpy)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What torch was set to when a forward pass began: autocast by kind of device."""
+
+    autocast: tuple[tuple[str, torch.dtype], ...]
+
+    @classmethod
+    def now(cls) -> Surroundings:
+        kinds = [each for each in ("cpu", "cuda") if torch.is_autocast_enabled(each)]
+        return cls(tuple((each, torch.get_autocast_dtype(each)) for each in kinds))
+
+    @contextlib.contextmanager
+    def again(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for kind, dtype in self.autocast:
+                stack.enter_context(torch.autocast(kind, dtype=dtype))
+            yield
+
+
+@contextlib.contextmanager
+def quiet(*models: nn.Module, begin: RandomState | None = None) -> Iterator[None]:
+    """The block may run the models forward; afterwards all is as it was before it.
+
+    `begin` is the random state the block starts from.
+    """
+    modules = {id(each): each for model in models for each in model.modules()}
+    state = RandomState()
+    buffers = [
+        (buffer, buffer.detach().clone())
+        for module in modules.values()
+        for buffer in module._buffers.values()
+        if buffer is not None
+    ]
+    attributes = [
+        (own, own.copy(), [(v, v.copy()) for v in own.values() if type(v) in (list, dict, set)])
+        for own in (vars(module) for module in modules.values())
+    ]
+    if begin is not None:
+        begin.restore()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        for own, before, containers in attributes:
+            if own.keys() != before.keys() or any(own[name] is not before[name] for name in before):
+                own.clear()
+                own.update(before)
+            for container, content in containers:
+                if container != content if _plain(content) else True:
+                    _refill(container, content)
+        with torch.no_grad(), torch.inference_mode(False):
+            for buffer, content in buffers:
+                buffer.copy_(content)
+        state.restore()
+
+
+def _plain(content: Any) -> bool:
+    """Whether comparing it is cheap and cannot fail."""
+    parts = content.values() if isinstance(content, dict) else content
+    return all(isinstance(each, str | int | float | bool | None) for each in parts)
+
+
+def _refill(container: Any, content: Any) -> None:
+    container.clear()
+    if isinstance(container, list):
+        container.extend(content)
+    else:
+        container.update(content)
+
+
+def strange_hooks(model: nn.Module) -> bool:
+    """Whether a module has forward hooks of somebody else's, which an extra pass would wake.
+
+    Hooks of torch itself (weight norm, spectral norm) compute weights, and do no harm.
+    """
+    for module in model.modules():
+        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+            for hook in hooks.values():
+                place = getattr(hook, "__module__", None) or type(hook).__module__
+                if not str(place).startswith(("torch.", "netwright.")):
+                    return True
+    return False

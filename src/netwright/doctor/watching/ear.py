@@ -1,0 +1,129 @@
+"""What each layer puts out, and the gradient that comes back to it, during one forward pass.
+
+Torch's functions are heard, so modules and functions are alike. Of each output a strided sample is
+kept, a fraction of a per mille of a large one; nothing is read from the device until the step is
+over. The gradient of an output comes by a hook on the tensor itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from netwright.doctor.patient import first_tensor
+
+SAMPLE = 4096
+"""Values of one output that are looked at."""
+
+CONTRACTIONS = {
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "linear", "bilinear", "matmul", "__matmul__", "mm", "bmm", "addmm", "baddbmm", "einsum",
+    "embedding", "lstm", "gru", "rnn_tanh", "rnn_relu", "multi_head_attention_forward",
+}  # fmt: skip
+RECTIFIERS = {"relu", "relu6", "leaky_relu", "threshold", "hardtanh", "prelu", "rrelu"}
+SQUASHERS = {"tanh", "sigmoid"}
+OTHERS = {"elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "hardswish", "hardsigmoid"}
+ACTIVATIONS = RECTIFIERS | SQUASHERS | OTHERS
+
+
+@dataclass(eq=False)
+class Output:
+    """One output: `sample` of its values, `alive` which units were not 0 on some sample."""
+
+    name: str
+    kind: str
+    sample: Tensor
+    alive: Tensor | None = None
+    samples: int = 0
+    gradient: Tensor | None = None
+
+
+class Ear(TorchFunctionMode):
+    """Listens to the forward pass of a model whose parameters have `paths`."""
+
+    def __init__(self, paths: dict[int, str]) -> None:
+        super().__init__()
+        self._paths = paths
+        self._counts: dict[str, int] = {}
+        self._last = ""
+        self._channels_last = False
+        self.outputs: list[Output] = []
+
+    def on(self) -> None:
+        torch._C._push_on_torch_function_stack(self)
+
+    def off(self) -> None:
+        above: list[Any] = []
+        while torch._C._len_torch_function_stack():
+            mode = torch._C._pop_torch_function_stack()
+            if mode is self:
+                break
+            above.append(mode)
+        while above:
+            torch._C._push_on_torch_function_stack(above.pop())
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", "")
+        bare = name if name.startswith("__") else name.removesuffix("_")
+        if bare in CONTRACTIONS:
+            path = self._weights((args, kwargs))
+            if path is not None:
+                self._last = path
+                self._channels_last = not bare.startswith("conv")
+                self._keep(path, bare, result)
+        elif bare in ACTIVATIONS and self._last:
+            self._keep(f"{self._last}:{bare}", bare, result, units=True)
+        return result
+
+    def _weights(self, given: Any) -> str | None:
+        """The layer whose parameter is among the arguments."""
+        args, kwargs = given
+        for each in (*args, *(kwargs or {}).values()):
+            parts = each if isinstance(each, list | tuple) else (each,)
+            for part in parts:
+                if isinstance(part, nn.Parameter):
+                    path = self._paths.get(id(part))
+                    if path is not None:
+                        return path.rpartition(".")[0]
+        return None
+
+    def _keep(self, name: str, kind: str, result: Any, *, units: bool = False) -> None:
+        tensor = first_tensor(result)
+        if tensor is None or not tensor.is_floating_point() or not tensor.numel():
+            return
+        count = self._counts[name] = self._counts.get(name, 0) + 1
+        with torch.no_grad():
+            flat = tensor.detach()
+            output = Output(
+                name=name if count == 1 else f"{name}#{count}",
+                kind=kind,
+                sample=_strided(flat).clone(),
+                samples=len(flat) if flat.ndim else 1,
+            )
+            if units and kind in ("relu", "relu6", "threshold", "hardtanh") and flat.ndim > 1:
+                dim = flat.ndim - 1 if self._channels_last else 1
+                others = tuple(each for each in range(flat.ndim) if each != dim)
+                output.alive = flat.ne(0).any(dim=0) if not others[1:] else flat.amax(others) > 0
+        self.outputs.append(output)
+        if tensor.requires_grad:
+
+            def hear(gradient: Tensor) -> None:
+                output.gradient = _strided(gradient.detach()).clone()
+
+            tensor.register_hook(hear)
+
+
+def _strided(tensor: Tensor) -> Tensor:
+    """At most some `SAMPLE` values, evenly taken, the same places each time."""
+    flat = tensor.reshape(-1) if tensor.is_contiguous() else tensor.flatten()
+    step = -(-flat.numel() // SAMPLE)
+    if step > 1 and step % 2 == 0:
+        step += 1  # an odd step falls on all columns of a map whose width is even
+    return flat[::step]

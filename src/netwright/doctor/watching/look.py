@@ -1,0 +1,214 @@
+"""One step looked at closely: from its first forward pass to the step of the optimizer."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from netwright.doctor.watching.ear import SQUASHERS, Ear, Output
+
+LARGEST = 300_000_000
+"""Parameters above which no copy is made of them: steps then have no measured size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerLook:
+    """The numbers of one layer at one step, NaN where it has none."""
+
+    name: str
+    kind: str
+    values: dict[str, float]
+    alive: Tensor | None = None
+    samples: int = 0
+
+
+class Look:
+    """Collects while the step goes on; reads from the device once, when it is over."""
+
+    def __init__(
+        self, model: nn.Module, optimizers: Sequence[Optimizer], *, compiled: bool
+    ) -> None:
+        self.seconds = 0.0
+        self.layers: list[LayerLook] = []
+        self.promised: float | None = None
+        self.unchanged: tuple[str, ...] | None = None
+        """Names of parameters with a gradient that the step did not move; None: not measured."""
+        self.moved = 0
+        self._paths = {id(each): name for name, each in model.named_parameters()}
+        self._ear = None if compiled else Ear(self._paths)
+        self._held = _held(optimizers)
+        self._before: list[Tensor] | None = None
+        self._raw: Tensor | None = None
+        self._began = 0.0
+
+    def close(self) -> None:
+        """Give up in the middle of a step."""
+        if self._ear is not None:
+            self._ear.off()
+
+    def forward_begins(self) -> None:
+        if self._ear is not None:
+            self._ear.on()
+
+    def forward_ended(self) -> None:
+        if self._ear is not None:
+            self._ear.off()
+
+    def backward_begins(self) -> None:
+        began = time.perf_counter()
+        if self._before is None and sum(each.numel() for each in self._held) <= LARGEST:
+            self._before = [each.detach().clone() for each in self._held]
+        self.seconds += time.perf_counter() - began
+
+    def backward_ended(self) -> None:
+        grads = [each.grad for each in self._held if _dense(each.grad)]
+        self._raw = _norm(grads)
+
+    def step_begins(self) -> None:
+        """Nothing: in many loops the backward pass runs inside the step."""
+
+    def finish(self, backwards: int, *, scale: float) -> dict[str, float | None]:
+        """The row of this step, after the optimizer has moved the weights."""
+        with torch.no_grad():
+            pairs = [
+                (each, before)
+                for each, before in zip(self._held, self._before or (), strict=False)
+                if _dense(each.grad)
+            ]
+            found: dict[str, float | None] = {}
+            if pairs:
+                found = self._step([p for p, _ in pairs], [b for _, b in pairs])
+            if self._raw is not None:
+                found["raw_grad_norm"] = float(self._raw) / scale
+            self._read_outputs()
+        return found
+
+    def _step(self, held: list[nn.Parameter], before: list[Tensor]) -> dict[str, float | None]:
+        grads = [each.grad for each in held]
+        moves = torch._foreach_sub(before, [each.detach() for each in held])
+        dots = torch.stack(
+            [(g.double() * m.double()).sum() for g, m in zip(grads, moves, strict=True)]  # type: ignore[union-attr]
+        )
+        norms = torch.stack(
+            [
+                torch.stack(torch._foreach_norm(grads)).double(),
+                torch.stack(torch._foreach_norm(moves)).double(),
+                torch.stack(torch._foreach_norm(before)).double(),
+            ]
+        )
+        numbers = torch.cat((dots[None], norms)).tolist()
+        self.promised = math.fsum(numbers[0])
+        gradient, move, weight = (math.hypot(*row) for row in numbers[1:])
+        still = [
+            self._paths.get(id(each), "")
+            for each, g, m in zip(held, numbers[1], numbers[2], strict=True)
+            if g > 0 and m == 0
+        ]
+        self.unchanged, self.moved = tuple(still), len(held) - len(still)
+        self._of_layers(held, *numbers[1:])
+        return {
+            "grad_norm": gradient,
+            "update_ratio": move / weight if weight else None,
+        }
+
+    def _of_layers(
+        self, held: list[nn.Parameter], grads: list[float], moves: list[float], sizes: list[float]
+    ) -> None:
+        layers: dict[str, list[tuple[float, float, float]]] = {}
+        for each, *numbers in zip(held, grads, moves, sizes, strict=True):
+            path = self._paths.get(id(each), "").rpartition(".")[0]
+            layers.setdefault(path, []).append(tuple(numbers))  # type: ignore[arg-type]
+        self._weights = {
+            path: tuple(math.hypot(*column) for column in zip(*rows, strict=True))
+            for path, rows in layers.items()
+        }
+
+    _weights: dict[str, tuple[float, ...]]
+
+    def _read_outputs(self) -> None:
+        outputs = self._ear.outputs if self._ear is not None else []
+        numbers = _numbers(outputs)
+        weights = dict(getattr(self, "_weights", {}))
+        for each, row in zip(outputs, numbers, strict=True):
+            own = weights.pop(each.name, None)
+            self.layers.append(_layer(each, row, own))
+        for path, own in weights.items():
+            self.layers.append(_layer(Output(path, "", torch.empty(0)), {}, own))
+
+
+def _layer(output: Output, values: dict[str, float], own: Any) -> LayerLook:
+    if own is not None:
+        gradient, move, weight = own
+        values = {
+            **values,
+            "weight_gradient_norm": gradient,
+            "weight_norm": weight,
+            "update_ratio": move / weight if weight else math.nan,
+        }
+    return LayerLook(
+        name=output.name,
+        kind=output.kind,
+        values=values,
+        alive=output.alive,
+        samples=output.samples,
+    )
+
+
+def _numbers(outputs: list[Output]) -> list[dict[str, float]]:
+    """Statistics of all outputs, read from the device at once."""
+    rows = []
+    for each in outputs:
+        sample = each.sample.float()
+        flat = torch.zeros((), device=sample.device)
+        if each.kind in SQUASHERS:
+            centred = sample if each.kind == "tanh" else 2 * sample - 1
+            bound = 0.99 if each.kind == "tanh" else 0.98
+            flat = (centred.abs() > bound).float().mean()
+        gradient = torch.full((), math.nan, device=sample.device)
+        if each.gradient is not None:
+            gradient = each.gradient.float().square().mean().sqrt() * max(1, each.samples)
+        rows.append(
+            torch.stack(
+                [
+                    sample.square().mean().sqrt(),
+                    sample.mean(),
+                    sample.eq(0).float().mean(),
+                    flat,
+                    gradient,
+                ]
+            ).cpu()
+        )
+    names = ("activation_rms", "activation_mean", "zero_share", "flat_share", "gradient_rms")
+    found = [dict(zip(names, row, strict=True)) for row in (torch.stack(rows).tolist() if rows else [])]
+    for each, row in zip(outputs, found, strict=True):
+        if each.kind not in SQUASHERS:
+            row["flat_share"] = math.nan
+    return found
+
+
+def _held(optimizers: Sequence[Optimizer]) -> list[nn.Parameter]:
+    """The floating-point parameters of all optimizers, each once."""
+    found: dict[int, nn.Parameter] = {}
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            for each in group["params"]:
+                if each.is_floating_point():
+                    found[id(each)] = each
+    return list(found.values())
+
+
+def _dense(gradient: Tensor | None) -> bool:
+    return gradient is not None and not gradient.is_sparse
+
+
+def _norm(grads: Sequence[Tensor | None]) -> Tensor | None:
+    if not grads:
+        return None
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(grads))))  # type: ignore[arg-type]

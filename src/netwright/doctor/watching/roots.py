@@ -1,0 +1,96 @@
+"""Which modules a loop calls itself: those are the model's doors, whatever wraps them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+
+class Listener(Protocol):
+    """Told when a module that the loop calls begins, and when it has ended (also by an error)."""
+
+    def forward_begins(self, module: nn.Module, args: Any, kwargs: Any) -> None: ...
+    def forward_ended(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None: ...
+
+
+FORWARDS = 24
+"""Calls from outside during which every module is listened to, to learn which ones are called."""
+
+
+class Roots:
+    """Hooks on the doors of a model.
+
+    At first every module is listened to; the outermost of each call is a door. After some calls
+    only the doors keep their hooks, so that a network of many small layers is not slowed down.
+    """
+
+    def __init__(self, model: nn.Module, listener: Listener) -> None:
+        self._listener = listener
+        self._model = model
+        self._within = 0
+        self._calls = 0
+        self._doors: dict[int, nn.Module] = {}
+        self._hooks: dict[int, tuple[Any, Any]] = {}
+
+    def attach(self) -> None:
+        for each in self._model.modules():
+            if not isinstance(each, torch.jit.ScriptModule):
+                self._hook(each)
+
+    def detach(self) -> None:
+        for pair in self._hooks.values():
+            for each in pair:
+                each.remove()
+        self._hooks.clear()
+
+    @property
+    def doors(self) -> tuple[nn.Module, ...]:
+        return tuple(self._doors.values())
+
+    def _hook(self, module: nn.Module) -> None:
+        if id(module) in self._hooks:
+            return
+        before = module.register_forward_pre_hook(self._begins, with_kwargs=True, prepend=True)
+        after = module.register_forward_hook(self._ended, with_kwargs=True, always_call=True)
+        self._hooks[id(module)] = (before, after)
+
+    def _begins(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        if torch.compiler.is_compiling():
+            return
+        self._within += 1
+        if self._within == 1:
+            self._doors[id(module)] = module
+            self._listener.forward_begins(module, args, kwargs)
+
+    def _ended(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        if torch.compiler.is_compiling():
+            return
+        self._within -= 1
+        if self._within > 0:
+            return
+        self._within = 0
+        self._listener.forward_ended(module, args, kwargs, output)
+        self._calls += 1
+        if self._calls == FORWARDS:
+            self._settle()
+
+    def _settle(self) -> None:
+        keep = {*self._doors, id(self._model)}
+        for key in [each for each in self._hooks if each not in keep]:
+            for hook in self._hooks.pop(key):
+                hook.remove()
+
+
+def guarded(work: Callable[..., None], fault: Callable[[BaseException], None]) -> Callable[..., None]:
+    """`work`, with whatever it raises handed to `fault`: the loop never sees it."""
+
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            work(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not reach the loop
+            fault(error)
+
+    return run

@@ -1,0 +1,54 @@
+"""Rows over time in bounded memory: the whole run is covered, ever more thinly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+class Series:
+    """Named columns. When `most` rows are there, every other one of the older half is left out, so
+    a million steps take what a thousand do; the newest rows are always complete.
+
+    >>> series = Series(("step", "loss"), most=4)
+    >>> for step in range(1, 8):
+    ...     series.add({"step": step, "loss": 1 / step})
+    >>> series.column("step").tolist()
+    [1.0, 5.0, 6.0, 7.0]
+    """
+
+    def __init__(self, columns: tuple[str, ...], *, most: int = 4096) -> None:
+        self._columns: dict[str, list[float]] = {name: [] for name in columns}
+        self._most = most
+
+    def __len__(self) -> int:
+        return len(next(iter(self._columns.values())))
+
+    def add(self, row: Mapping[str, float | None]) -> None:
+        """One row; what it does not name is NaN."""
+        if len(self) >= self._most:
+            self._thin()
+        for name, values in self._columns.items():
+            value = row.get(name)
+            values.append(float("nan") if value is None else float(value))
+
+    def amend(self, row: Mapping[str, float | None]) -> None:
+        """Fill in values of the newest row."""
+        for name, value in row.items():
+            if value is not None and self._columns[name]:
+                self._columns[name][-1] = float(value)
+
+    def column(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+        return np.asarray(self._columns[name], dtype=np.float64)
+
+    def columns(self) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+        return {name: self.column(name) for name in self._columns}
+
+    def _thin(self) -> None:
+        half = len(self) // 2
+        for values in self._columns.values():
+            del values[1:half:2]
+            if half < 2:
+                del values[0]

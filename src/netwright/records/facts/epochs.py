@@ -1,0 +1,29 @@
+"""One line for each epoch: training and validation, as the loop itself saw them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netwright.records.facts import fact
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochFact:
+    """`train_loss` is the mean over the epoch's batches, `val_loss` that of the forwards without
+    gradient that followed; scores are of classes, 0 to 1. None where nothing was seen."""
+
+    epoch: int
+    step: int
+    train_loss: float | None = None
+    train_score: float | None = None
+    val_loss: float | None = None
+    val_loss_error: float | None = None
+    """The standard error of `val_loss`, over its batches."""
+    val_score: float | None = None
+    val_samples: int = 0
+
+
+@fact("epochs")
+@dataclass(frozen=True, kw_only=True)
+class Epochs:
+    epochs: tuple[EpochFact, ...] = ()

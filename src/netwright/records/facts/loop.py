@@ -1,0 +1,67 @@
+"""The order in which a loop does things: backward, step, clear, evaluate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netwright.records.facts import fact
+
+
+@fact("loop")
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """Counts since the watch began; `looked` is how many of the steps were looked at closely."""
+
+    steps: int = 0
+    backwards: int = 0
+    looked: int = 0
+    stale_starts: int = 0
+    """Backwards that began with a gradient in place although a step ran since the last one."""
+    stale_excess: float | None = None
+    """Norm of (stored gradient - fresh gradient) over that of the fresh one, where it was tried."""
+    steps_without_backward: int = 0
+    """Optimizer steps since the last of which no backward ran: a second step on one batch."""
+    double_backwards: int = 0
+    """Backwards on the very loss of the one before."""
+    idle_backwards: int = 0
+    """The longest row of backwards without a step."""
+    unchanged_steps: int = 0
+    """Looked-at steps after which every parameter with a gradient that is not 0 was the same."""
+    changed_steps: int = 0
+    unchanged_names: tuple[str, ...] = ()
+    training_forwards_in_eval: int = 0
+    """Forwards in evaluation mode whose loss was stepped on, of a model with dropout or norms."""
+    evaluation_forwards_in_training: int = 0
+    """Forwards without gradients in training mode, of such a model."""
+    mode_sensitive: tuple[str, ...] = ()
+    """Kinds of modules that act otherwise in the two modes."""
+    training_forwards: int = 0
+    evaluation_forwards: int = 0
+    never_graded: tuple[str, ...] = ()
+    """Trainable parameters that had no gradient at any step looked at."""
+    zero_graded: tuple[str, ...] = ()
+    """Trainable parameters whose gradient was exactly 0 at every step looked at."""
+    not_held: tuple[str, ...] = ()
+    """Trainable parameters of the model with a gradient, which no optimizer holds."""
+    not_in_model: int = 0
+    """Tensors an optimizer holds that are not in the model, and get no gradient."""
+    unregistered: int = 0
+    """Leaves of the graph that get a gradient and are in no module."""
+    unregistered_held: bool = False
+    """Whether an optimizer holds those."""
+    repeated_batches: int = 0
+    """Batches that equal one seen before within the epoch."""
+    distinct_batches: int = 0
+    scaler_halvings: int = 0
+    scaler_skips: int = 0
+    clip_calls: int = 0
+    clip_limit: float | None = None
+    clipped: int = 0
+    scheduler_steps: int = 0
+    scheduler_before_optimizer: bool = False
+    loss_held_bytes: int = 0
+    graph_growth: float | None = None
+    """Growth of resident memory, in bytes a step, over the later half of the steps."""
+    resident_bytes: int = 0
+    wait_share: float | None = None
+    """Share of the time that was spent waiting for batches."""
