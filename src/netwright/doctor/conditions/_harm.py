@@ -1,0 +1,141 @@
+"""The witnesses of harm that all conditions share (H1 to H5 of the catalogue): what a fault costs.
+
+Each gives evidence or nothing. A condition that has shown a cause asks for those that its fault
+would bring about; without any it says a note, if anything.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from netwright.core.languages import Phrase
+from netwright.records.facts.fit import Fit, FitTrial
+from netwright.records.facts.nonfinite import NonFinite
+from netwright.records.facts.objective import Objective
+from netwright.records.facts.setup import Setup
+from netwright.records.facts.steps import Steps
+from netwright.records.findings import Evidence
+from netwright.records.record import Record
+
+NEAR = 0.02
+"""H1: a loss this close to that of the best constant, or worse, has learned nothing."""
+
+LONG = 300
+"""H1: steps after which that is no longer the beginning."""
+
+LOOKS = 5
+"""H2: looks below which a share of steps says little."""
+
+
+def any_of(*evidence: Evidence | None) -> tuple[Evidence, ...]:
+    """Those that are there."""
+    return tuple(each for each in evidence if each is not None)
+
+
+def harms(record: Record) -> tuple[Evidence, ...]:
+    """Every witness of harm there is, the surest first."""
+    return any_of(nonfinite(record), stuck(record), unfit(record), backward_steps(record), floored(record))
+
+
+def stuck(record: Record) -> Evidence | None:
+    """H1: after an epoch or 300 steps the loss is still that of the best constant prediction."""
+    steps, objective = record.get(Steps), record.get(Objective)
+    if steps is None or objective is None or objective.constant is None or objective.constant <= 0:
+        return None
+    setup = record.get(Setup)
+    epoch = setup.steps_per_epoch if setup is not None else None
+    if steps.total < max(40, min(LONG, epoch or LONG)):
+        return None
+    windows = steps.smoothed(20)
+    if len(windows) < 2:
+        return None
+    latest = float(np.median(windows[-3:]))
+    if latest < (1 - NEAR) * objective.constant:
+        return None
+    return Evidence(
+        signal=Phrase("loss of the last steps, against that of the best constant"),
+        value=latest,
+        baseline=objective.constant,
+        threshold=(1 - NEAR) * objective.constant,
+        witness="harm",
+        step=steps.total,
+    )
+
+
+def backward_steps(record: Record, share: float = 0.4) -> Evidence | None:
+    """H2: steps that made the loss of their own batch worse."""
+    steps = record.get(Steps)
+    if steps is None:
+        return None
+    rho = steps.rho[np.isfinite(steps.rho)]
+    if len(rho) < LOOKS:
+        return None
+    worse = float(np.mean(rho < 0))
+    if worse <= share:
+        return None
+    return Evidence(
+        signal=Phrase("steps that raised the loss of their own batch"),
+        value=worse,
+        baseline=0.0,
+        threshold=share,
+        unit="share",
+        witness="harm",
+        step=steps.total,
+    )
+
+
+def unfit(record: Record) -> Evidence | None:
+    """H3: one batch cannot be fitted on a copy, at none of the rates that were tried."""
+    fit = record.get(Fit)
+    if fit is None or not fit.trials or any(fitted(each, fit) for each in fit.trials):
+        return None
+    best = fit.best
+    start = fit.trials[0].start
+    return Evidence(
+        signal=Phrase(
+            "loss of one batch after {steps} steps on it alone, at the best of {rates} rates",
+            steps=fit.trials[0].steps,
+            rates=len(fit.trials),
+        ),
+        value=best.end if best is not None else float("nan"),
+        baseline=start,
+        witness="harm",
+    )
+
+
+def fitted(trial: FitTrial, fit: Fit) -> bool:
+    """Whether a trial brought its batch well below where it began, and below any constant."""
+    bound = 0.5 * trial.start
+    if fit.constant is not None:
+        bound = min(trial.start * 0.7, max(bound, 0.7 * fit.constant))
+    return trial.end <= bound
+
+
+def nonfinite(record: Record) -> Evidence | None:
+    """H4: values that are not finite."""
+    found = record.get(NonFinite)
+    if found is None:
+        return None
+    return Evidence(
+        signal=Phrase("first step with a value that is not finite"),
+        value=found.step,
+        witness="harm",
+        layer=found.layer,
+        step=found.step,
+    )
+
+
+def floored(record: Record, share: float = 0.2) -> Evidence | None:
+    """H5: a floor below which the loss cannot fall, high against guessing."""
+    objective = record.get(Objective)
+    if objective is None or objective.floor is None or not objective.constant:
+        return None
+    if objective.floor < share * objective.constant:
+        return None
+    return Evidence(
+        signal=Phrase("the least that the loss can reach, against guessing"),
+        value=objective.floor,
+        baseline=objective.constant,
+        threshold=share * objective.constant,
+        witness="harm",
+    )
