@@ -20,6 +20,7 @@ from netwright.doctor.patient import OVER_CLASSES, Sample, sample_of, tensors_in
 from netwright.doctor.quiet import RandomState, Surroundings, quiet, strange_hooks
 from netwright.doctor.tape import Objective, Tape, objective
 from netwright.doctor.watching.evaluation import Evaluation
+from netwright.doctor.watching.finite import Finite, Taped, bare_modules, talks
 from netwright.doctor.watching.layer_table import LayerTable
 from netwright.doctor.watching.look import Look
 from netwright.doctor.watching.order import Order
@@ -36,6 +37,13 @@ COLUMNS = (
     "step", "loss", "lr", "grad_norm", "raw_grad_norm", "update_ratio", "promised", "fallen",
     "cosine", "seconds", "wait", "epoch",
 )  # fmt: skip
+
+MOST_CALLS = 64
+"""Calls between the model and the backward pass up to which they are noted at every step, so that
+a step that goes wrong can be run again: a microsecond each. Of more, at the steps looked at."""
+
+MOST_BACKWARDS = 64
+"""Backwards without a step of which something is kept."""
 
 SAMPLES = 3
 """First batches that are kept for the check-up, by reference."""
@@ -65,7 +73,7 @@ class Watcher:
         self.table = LayerTable()
         self.evaluation = Evaluation()
         self.samples: list[Sample] = []
-        self.nonfinite: NonFinite | None = None
+        self.finite = Finite(model, self.optimizers)
         self.steps = 0
         self.fault = ""
         self.ours = False
@@ -83,7 +91,11 @@ class Watcher:
         self._surroundings: Surroundings | None = None
         self._objectives: list[tuple[Objective, RandomState, Surroundings]] = []
         self._losses: list[Tensor] = []
-        self._objective_of: dict[int, Objective] = {}
+        self._taped: list[Taped] = []
+        self._used = False
+        """Whether a backward ran on what is on the tape."""
+        self._taping = True
+        self._in_step = False
         self._strange = False
         self._last = time.perf_counter()
         self._compiled = _is_compiled(model)
@@ -91,7 +103,7 @@ class Watcher:
     # What a watch begins and ends with
 
     def attach(self) -> None:
-        self._strange = strange_hooks(self.model)
+        self._strange = strange_hooks(self.model) or talks(self.model)
         self._roots.attach()
         for each in self.optimizers:
             self._hook(each)
@@ -118,8 +130,18 @@ class Watcher:
         if self._look is not None:
             self._look.close()
             self._look = None
+        self._forget()
+        self.finite.close()
+
+    def _forget(self) -> None:
+        """What was kept of a step that is over."""
         self._objectives.clear()
         self._losses.clear()
+        self._taped.clear()
+
+    @property
+    def nonfinite(self) -> NonFinite | None:
+        return self.finite.fact
 
     def _failed(self, error: BaseException) -> None:
         """Something of ours went wrong: the loop goes on without being watched."""
@@ -156,9 +178,15 @@ class Watcher:
             self.order.batch((args, kwargs))
             self.order.began = True
             if self.pace.due(self.steps + 1):
-                self._begin, self._surroundings = RandomState(), Surroundings.now()
-                self._tape = Tape()
                 self._look = Look(self.model, self.optimizers, compiled=self._compiled)
+        looking = self._look is not None
+        if (self._tape is None or self._used) and len(self._losses) < MOST_BACKWARDS:
+            self._used = False
+            self._tape = None
+            if looking or self._taping:
+                self._begin = RandomState() if looking else RandomState.of_torch()
+                self._surroundings = Surroundings.now()
+                self._tape = Tape()
         if self._look is not None:
             self._look.forward_begins()
 
@@ -184,20 +212,33 @@ class Watcher:
             return
         began = time.perf_counter()
         loss = next(iter(tensors_in(tensors)), None)
-        if loss is not None and loss.numel() == 1:
+        if loss is not None and loss.numel() == 1 and len(self._losses) < MOST_BACKWARDS:
             self._losses.append(loss.detach())
+            self._used = True
             if self._tape is not None:
                 self._tape.off()
-                self._note_objective(loss)
+                self._note_tape(loss)
         self.order.backward_begins(loss, looking=self._look is not None)
         if self._look is not None:
             self._look.backward_begins()
         self.pace.hooks += time.perf_counter() - began
 
+    def _note_tape(self, loss: Tensor) -> None:
+        assert self._tape is not None
+        assert self._begin is not None
+        assert self._surroundings is not None
+        self._taping = len(self._tape.calls) <= MOST_CALLS
+        if len(self._taped) < 4:
+            self._taped.append(Taped(self._tape, loss, self._begin, self._surroundings))
+        if self._look is not None:
+            self._note_objective(loss)
+
     def _note_objective(self, loss: Tensor) -> None:
         assert self._tape is not None
         assert self._begin is not None
         assert self._surroundings is not None
+        if len(self._objectives) > 4:
+            return
         found = objective(self._tape, loss)
         if found is None:
             return
@@ -227,21 +268,43 @@ class Watcher:
         self.order.backward_ended()
         if self._look is not None:
             self._look.backward_ended()
+        if self._in_step:
+            self._check()
+        elif self.scale != 1.0 and self._losses:
+            self.finite.scaled(
+                self.steps + 1, self._losses[-1], self._taped, replay=not self._strange
+            )
         self.pace.hooks += time.perf_counter() - began
+
+    def _check(self) -> None:
+        """Whether all is finite, before the weights are moved by it."""
+        self.ours = True
+        try:
+            self.finite.due(self.steps + 1, self._losses, self._taped, replay=not self._strange)
+        finally:
+            self.ours = False
 
     def step_begins(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if self.ours:
             return
+        began = time.perf_counter()
         self._drop_tape_from_stack()
+        self.order.step_begins(optimizer)
+        self._in_step = True
+        if self._losses:
+            self._check()
         if self._look is not None:
             self._look.step_begins()
+        self.pace.hooks += time.perf_counter() - began
 
     def step_ended(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if self.ours:
             return
         began = time.perf_counter()
+        self._drop_tape_from_stack()
+        self._in_step = False
         self.steps += 1
-        losses = [float(each) / self.scale for each in self._losses[:64]]
+        losses = [float(each) / self.scale for each in self._losses]
         row = {
             "step": float(self.steps),
             "loss": math.fsum(losses) / len(losses) if losses else None,
@@ -258,8 +321,7 @@ class Watcher:
         self.rows.add(row)
         self.evaluation.trained(row["loss"])
         self.order.step_ended(optimizer, look=looking)
-        self._losses.clear()
-        self._objectives.clear()
+        self._forget()
         self._tape = self._look = None
         spent = time.perf_counter() - began
         self.pace.steps = self.steps
@@ -287,8 +349,9 @@ class Watcher:
         self.ours = True
         try:
             for each, begin, surroundings in self._objectives:
+                swaps = bare_modules(each.modules)
                 with quiet(self.model, begin=begin), surroundings.again(), torch.no_grad():
-                    after += float(each.again())
+                    after += float(each.again(swaps))
         finally:
             self.ours = False
         # The gradient is of the scaled loss where somebody scales it by himself.
