@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from netwright.testing.loops import batches, found, mlp, train
 from torch import nn
 from torch.nn import functional as F
 
 from netwright.doctor.watch import watch
 from netwright.records.facts.nonfinite import NonFinite
+from netwright.testing.loops import batches, found, mlp, train
 
 
 class Net(nn.Module):

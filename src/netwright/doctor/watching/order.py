@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netwright.doctor.patient import tensors_in
+from netwright.doctor.tape import Call
 from netwright.doctor.watching.book import Book
 from netwright.doctor.watching.look import Look
 from netwright.records.facts.loop import Loop
@@ -24,6 +25,9 @@ MODES = (
     nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase,
 )  # fmt: skip
 """Modules that act otherwise in training than in evaluation."""
+
+LIKE = {"detach", "softmax", "log_softmax", "cpu", "float", "clone", "to"}
+"""Calls after which the largest of the logits is still the largest."""
 
 COUNTS = (
     "steps", "backwards", "looked", "double_backwards", "unchanged_steps", "changed_steps",
@@ -51,7 +55,7 @@ class Order:
         self._block = [0, 0]
         """Forwards without gradients since the last training forward, and those in training."""
         self._sensitive = tuple(
-            dict.fromkeys(type(each).__name__ for each in model.modules() if _moody(each))
+            dict.fromkeys(type(each).__name__ for each in model.modules() if acts_by_mode(each))
         )
         self._normed = any(
             isinstance(each, nn.modules.batchnorm._NormBase) and each.track_running_stats
@@ -65,6 +69,8 @@ class Order:
         self._not_held: tuple[str, ...] = ()
         self._not_in_model: tuple[int, int] = (0, 0)
         self._unchanged: tuple[str, ...] = ()
+        self._misread = 0
+        self._misread_sizes = (0, 0)
 
     def add(self, optimizer: Optimizer) -> None:
         self._books.append(Book(optimizer))
@@ -191,6 +197,26 @@ class Order:
         strange = [each for key, each in held.items() if key not in known and each.grad is None]
         self._not_in_model = (len(strange), len(held))
 
+    def scored(self, calls: Sequence[Call], logits: Tensor, target: Tensor) -> None:
+        """What the loop did with the logits (N, C) between the loss and the backward pass."""
+        if logits.ndim != 2 or logits.shape[0] < 2 or logits.shape[1] < 2:
+            return
+        same, wrong = {id(logits)}, set()
+        for call in calls:
+            first = call.args[0] if call.args else None
+            if call.name in LIKE and id(first) in same:
+                same.add(id(call.result))
+            elif call.name in ("argmax", "max") and id(first) in same:
+                axis = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else None)
+                if axis in (0, -2):
+                    part = call.result[1] if isinstance(call.result, tuple) else call.result
+                    wrong.add(id(part))
+                    self._misread_sizes = (part.numel(), target.numel())
+            elif call.name in ("eq", "__eq__") and any(id(each) in wrong for each in call.args):
+                if any(each is target for each in call.args):
+                    self._misread += 1
+                return
+
     def facts(self) -> Loop:
         names = [name for name, each in self._model.named_parameters() if each.requires_grad]
         looked = bool(self._counts["looked"])
@@ -214,6 +240,8 @@ class Order:
             not_in_model=self._not_in_model[0],
             held=self._not_in_model[1],
             unchanged_names=self._unchanged,
+            misread_looks=self._misread,
+            misread_sizes=self._misread_sizes,
         )
 
 
@@ -226,7 +254,8 @@ def _lively(gradient: Tensor) -> bool:
     return bool(gradient.any())
 
 
-def _moody(module: nn.Module) -> bool:
+def acts_by_mode(module: nn.Module) -> bool:
+    """Whether it acts otherwise in training than in evaluation."""
     if isinstance(module, nn.modules.dropout._DropoutNd):
         return module.p > 0
     return isinstance(module, MODES)

@@ -7,6 +7,7 @@ of the step, and the loss of the same batch after it. The loop's numbers stay as
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -20,17 +21,23 @@ from netwright.doctor.patient import OVER_CLASSES, Sample, sample_of, tensors_in
 from netwright.doctor.quiet import RandomState, Surroundings, quiet, strange_hooks
 from netwright.doctor.tape import Objective, Tape, objective
 from netwright.doctor.watching.evaluation import Evaluation
+from netwright.doctor.watching.filters import filters_of
 from netwright.doctor.watching.finite import Finite, Taped, bare_modules, talks
+from netwright.doctor.watching.growth import Memory
+from netwright.doctor.watching.hidden import Hidden
 from netwright.doctor.watching.layer_table import LayerTable
 from netwright.doctor.watching.look import Look
-from netwright.doctor.watching.order import Order
+from netwright.doctor.watching.order import Order, acts_by_mode
 from netwright.doctor.watching.pace import Pace
+from netwright.doctor.watching.restarts import RestartsSeen
 from netwright.doctor.watching.roots import Roots, guarded
 from netwright.doctor.watching.series import Series
 from netwright.records.facts.cost import Cost
 from netwright.records.facts.layers import Layers
 from netwright.records.facts.loop import Loop
+from netwright.records.facts.modes import Modes
 from netwright.records.facts.nonfinite import NonFinite
+from netwright.records.facts.norms import NormFact, Norms
 from netwright.records.facts.steps import Steps
 
 COLUMNS = (
@@ -74,6 +81,11 @@ class Watcher:
         self.evaluation = Evaluation()
         self.samples: list[Sample] = []
         self.finite = Finite(model, self.optimizers)
+        self.hidden = Hidden(model, self.optimizers)
+        self.memory = Memory(cuda=any(each.is_cuda for each in model.parameters()))
+        self.restarts = RestartsSeen()
+        self.norms: dict[str, NormFact] = {}
+        self.modes: list[tuple[int, float, float]] = []
         self.steps = 0
         self.fault = ""
         self.ours = False
@@ -105,6 +117,8 @@ class Watcher:
     def attach(self) -> None:
         self._strange = strange_hooks(self.model) or talks(self.model)
         self._roots.attach()
+        loaded = guarded(lambda *_: self.restarts.loaded(self.steps), self._failed)
+        self._ends.append(self.model.register_load_state_dict_post_hook(loaded).remove)
         for each in self.optimizers:
             self._hook(each)
 
@@ -117,7 +131,9 @@ class Watcher:
     def _hook(self, optimizer: Optimizer) -> None:
         before = optimizer.register_step_pre_hook(guarded(self.step_begins, self._failed))
         after = optimizer.register_step_post_hook(guarded(self.step_ended, self._failed))
-        self._ends += [before.remove, after.remove]
+        loaded = guarded(lambda *_: self.restarts.optimizer_loaded(self.steps), self._failed)
+        state = optimizer.register_load_state_dict_post_hook(loaded)
+        self._ends += [before.remove, after.remove, state.remove]
 
     def detach(self) -> None:
         """Take every hook away; what was measured stays."""
@@ -215,6 +231,9 @@ class Watcher:
         if loss is not None and loss.numel() == 1 and len(self._losses) < MOST_BACKWARDS:
             self._losses.append(loss.detach())
             self._used = True
+            self.memory.loss(self.steps + 1, loss)
+            if not self.hidden.done:
+                self.hidden.look(loss)
             if self._tape is not None:
                 self._tape.off()
                 self._note_tape(loss)
@@ -246,6 +265,7 @@ class Watcher:
         judged = next((each for each in found.calls if each.name in OVER_CLASSES), None)
         if judged is not None and len(judged.args) > 1:
             self.evaluation.scored(*judged.args[:2])
+            self.order.scored(self._tape.calls, *judged.args[:2])
         if len(self.samples) < SAMPLES:
             sample = sample_of(
                 found, random=self._begin, surroundings=self._surroundings, step=self.steps + 1
@@ -320,6 +340,8 @@ class Watcher:
             row.update(self._finish_look(looking, optimizer))
         self.rows.add(row)
         self.evaluation.trained(row["loss"])
+        self.memory.stepped(self.steps)
+        self.restarts.loss(row["loss"])
         self.order.step_ended(optimizer, look=looking)
         self._forget()
         self._tape = self._look = None
@@ -336,6 +358,10 @@ class Watcher:
         found = look.finish(self.order.backwards_in_step, scale=self.scale)
         found.update(self._efficacy(look))
         self.table.add(self.steps, look.layers)
+        for each in look.norms:
+            known = self.norms.get(each.name)
+            least = min(each.values, known.values) if known is not None else each.values
+            self.norms[each.name] = dataclasses.replace(each, values=least)
         return found
 
     def _efficacy(self, look: Look) -> dict[str, float | None]:
@@ -352,10 +378,28 @@ class Watcher:
                 swaps = bare_modules(each.modules)
                 with quiet(self.model, begin=begin), surroundings.again(), torch.no_grad():
                     after += float(each.again(swaps))
+            if self.pace.looked % 4 == 1 and len(self._objectives) == 1:
+                self._other_mode(after)
         finally:
             self.ours = False
         # The gradient is of the scaled loss where somebody scales it by himself.
         return {"promised": look.promised, "fallen": (before - after) / self.scale}
+
+    def _other_mode(self, same: float) -> None:
+        """The loss of this batch in the other mode, for a model that acts otherwise there."""
+        sensitive = [each for each in self.model.modules() if acts_by_mode(each)]
+        modes = {each.training for each in sensitive}
+        if len(modes) != 1:
+            return
+        (training,) = modes
+        each, begin, surroundings = self._objectives[0]
+        with quiet(self.model, begin=begin), surroundings.again(), torch.no_grad():
+            for module in sensitive:
+                module.training = not training
+            other = float(each.again(bare_modules(each.modules)))
+        pair = (same, other) if training else (other, same)
+        self.modes.append((self.steps, pair[0] / self.scale, pair[1] / self.scale))
+        del self.modes[:-64]
 
     def _drop_tape_from_stack(self) -> None:
         if self._tape is not None:
@@ -375,6 +419,14 @@ class Watcher:
             found.append(self.evaluation.facts())
         if self.nonfinite is not None:
             found.append(self.nonfinite)
+        found += [self.memory.facts(), self.hidden.fact, self.restarts.facts()]
+        if self.norms:
+            found.append(Norms(norms=tuple(self.norms.values()), step=self.steps))
+        if self.modes:
+            step, training, evaluation = zip(*self.modes, strict=True)
+            found.append(Modes(step=step, training=training, evaluation=evaluation))
+        if self.steps:
+            found.append(filters_of(self.model, self.steps))
         return found
 
     def cost(self) -> Cost:

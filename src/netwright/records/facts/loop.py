@@ -83,3 +83,7 @@ class Loop:
     resident_bytes: int = 0
     wait_share: float | None = None
     """Share of the time that was spent waiting for batches."""
+    misread_looks: int = 0
+    """Steps looked at with an argmax over the batch axis of the logits, compared with labels."""
+    misread_sizes: tuple[int, int] = (0, 0)
+    """How many predictions that gave, and how many labels there were."""
