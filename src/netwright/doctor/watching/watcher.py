@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from netwright.doctor.patient import OVER_CLASSES, Sample, sample_of, tensors_in
 from netwright.doctor.quiet import RandomState, Surroundings, quiet, strange_hooks
 from netwright.doctor.tape import Objective, Tape, objective
+from netwright.doctor.watching.discreet import Hook
 from netwright.doctor.watching.evaluation import Evaluation
 from netwright.doctor.watching.filters import filters_of
 from netwright.doctor.watching.finite import Finite, Taped, bare_modules, talks
@@ -118,7 +119,7 @@ class Watcher:
         self._strange = strange_hooks(self.model) or talks(self.model)
         self._roots.attach()
         loaded = guarded(lambda *_: self.restarts.loaded(self.steps), self._failed)
-        self._ends.append(self.model.register_load_state_dict_post_hook(loaded).remove)
+        self._ends.append(self.model.register_load_state_dict_post_hook(Hook(loaded)).remove)
         for each in self.optimizers:
             self._hook(each)
 
