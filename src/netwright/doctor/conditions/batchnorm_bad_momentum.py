@@ -90,7 +90,7 @@ def batchnorm_bad_momentum(record: Record) -> Iterator[Finding]:
             Treatment(
                 name="torch-momentum",
                 grade="ask",
-                why=Phrase("In torch momentum is the share of the new: 0.1, or 1 less what is set."),
+                why=Phrase("In torch it is the share of the new: 0.1, or 1 less what is set."),
                 code=f"momentum={1 - momentum:.3g}" if momentum > _HIGH else "momentum=0.1",
             ),
         ),
@@ -117,17 +117,17 @@ def _harm(norms: Norms, modes: Modes | None, worst: NormFact) -> list[Evidence]:
             )
         )
     gap = modes.gap if modes is not None else None
-    if gap is not None and gap > _GAP and modes is not None:
-        if modes.evaluation[-1] > modes.training[-1]:
-            found.append(
-                Evidence(
-                    signal=Phrase("loss of one batch in one mode, over that in the other"),
-                    value=gap,
-                    baseline=1.0,
-                    threshold=_GAP,
-                    unit="times",
-                    witness="harm",
-                    step=modes.step[-1],
-                )
+    worse = modes is not None and bool(modes.step) and modes.evaluation[-1] > modes.training[-1]
+    if modes is not None and worse and gap is not None and gap > _GAP:
+        found.append(
+            Evidence(
+                signal=Phrase("loss of one batch in one mode, over that in the other"),
+                value=gap,
+                baseline=1.0,
+                threshold=_GAP,
+                unit="times",
+                witness="harm",
+                step=modes.step[-1],
             )
+        )
     return found

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._flow import bad, layer_of
@@ -81,7 +79,7 @@ def dead_relu(record: Record) -> Iterator[Finding]:
                     share=worst[1], layer=layer_of(worst[0])),
         evidence=(
             Evidence(
-                signal=Phrase("units that were 0 on all of {count} samples, first seen at {first:.0%}",
+                signal=Phrase("units that were 0 on all of {count} samples, at first {first:.0%}",
                               count=int(worst[3]), first=worst[2]),
                 value=worst[1],
                 baseline=0.0,
@@ -97,9 +95,7 @@ def dead_relu(record: Record) -> Iterator[Finding]:
             ),
             *harm,
         ),
-        cause=Phrase("Their inputs are negative for every sample, so that no gradient moves them.")
-        if np.isfinite(worst[1])
-        else Phrase("Their inputs are not finite."),
+        cause=Phrase("Their inputs are negative for every sample, so that no gradient moves them."),
         wrong_if=Phrase("they answer to samples that did not come by"),
         not_to_be_confused_with=Phrase("units that are 0 on most samples and answer to some"),
         treatments=(

@@ -23,3 +23,10 @@ class Modes:
             return None
         low, high = sorted((self.training[-1], self.evaluation[-1]))
         return high / low
+
+    @property
+    def usual_gap(self) -> float | None:
+        """The median of these ratios, where there are three of them."""
+        pairs = [sorted(each) for each in zip(self.training, self.evaluation, strict=True)]
+        ratios = sorted(high / low for low, high in pairs if low > 0)
+        return ratios[len(ratios) // 2] if len(ratios) >= 3 else None
