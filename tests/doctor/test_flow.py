@@ -1,5 +1,7 @@
 """Signals that do not flow, in real loops; and the healthy networks that look like it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -38,9 +40,10 @@ def deep(activation, depth=10, width=16, scale=1.0):
     return nn.Sequential(*layers, nn.Linear(width, 4))
 
 
-def watched(model, optimizer, steps=350, **how):
-    """With the facts of the loss, which the check-up would have added."""
-    doctor = train(model, optimizer, steps=steps, every=5, **how)
+def watched(model, optimizer, steps=90, **how):
+    """With the facts of the loss, which the check-up would have added; 40 steps are an epoch."""
+    doctor = train(model, optimizer, steps=steps, every=1, **how)
+    doctor.patient.setup = dataclasses.replace(doctor.patient.setup, steps_per_epoch=40)
     constant = float(np.log(4))
     doctor._checked = [Objective(kind="cross_entropy", classes=4, constant=constant)]
     return doctor
@@ -70,7 +73,7 @@ def test_networks_that_learn_are_silent(activation):
 def test_a_run_that_is_done_has_small_gradients_and_is_silent():
     model = mlp(width=64)
     x, y = next(iter(batches(1)))
-    doctor = watched(model, sgd(model, lr=0.5), data=[(x, y)] * 350)
+    doctor = watched(model, sgd(model, lr=0.5), data=[(x, y)] * 120)
     assert doctor.record().get(Steps).loss[-1] < 0.05
     assert not flow(doctor)
 
@@ -100,15 +103,10 @@ def test_residual_branches_that_start_at_zero_are_silent():
     assert not flow(watched(model, sgd(model, lr=0.02)))
 
 
-def test_weights_three_times_too_large_explode():
+def test_weights_far_too_large_explode():
     model = deep(nn.ReLU, depth=12, scale=8.0)
-    doctor = watched(model, sgd(model, lr=1e-6), steps=60)
-    layers = doctor.record().get(Layers)
-    doctor._checked = [Objective(kind="cross_entropy", classes=4, constant=1e-3)]
-    assert layers.gradient_rms.shape[1] == len(layers.names)
-    findings = found(doctor, "exploding-gradients")
-    assert len(findings) == 1
-    assert findings[0].evidence[0].value > 1e3
+    (finding,) = found(watched(model, sgd(model, lr=1e-6), steps=60), "exploding-gradients")
+    assert finding.evidence[0].value > 1e3
 
 
 # --- dead units and saturation -------------------------------------------------------------------
@@ -234,7 +232,7 @@ def normed(momentum=0.1, bias=0.0):
 
 def test_a_momentum_of_a_thousandth_leaves_the_statistics_behind():
     model = normed(momentum=0.001, bias=5.0)
-    (finding,) = found(watched(model, sgd(model), steps=150), "batchnorm-bad-momentum")
+    (finding,) = found(watched(model, sgd(model), steps=110), "batchnorm-bad-momentum")
     assert finding.severity == "warn"
     assert finding.evidence[1].value > 1
 
@@ -242,7 +240,7 @@ def test_a_momentum_of_a_thousandth_leaves_the_statistics_behind():
 @pytest.mark.parametrize("momentum", [0.1, 0.01, None])
 def test_usual_momenta_are_silent(momentum):
     model = normed(momentum=momentum, bias=5.0)
-    assert not found(watched(model, sgd(model), steps=150), "batchnorm-bad-momentum")
+    assert not found(watched(model, sgd(model), steps=110), "batchnorm-bad-momentum")
 
 
 def test_the_momentum_of_another_library_is_told():
@@ -288,7 +286,7 @@ def test_a_regression_started_at_zero_and_a_full_batch_are_silent():
     nn.init.zeros_(model.weight)
     nn.init.zeros_(model.bias)
     batch = next(iter(batches(1, size=256)))
-    doctor = watched(model, sgd(model, lr=0.5), data=[batch] * 100)
+    doctor = watched(model, sgd(model, lr=0.5), data=[batch] * 60)
     assert not {each.name for each in found(doctor) if each.severity != "note"}
 
 

@@ -37,14 +37,18 @@ class Hook:
         self.work(*args, **kwargs)
 
     def __reduce__(self) -> Any:
-        return "nothing"  # by its name, in this file
+        return (_silence, ())
 
     def __deepcopy__(self, memo: Any) -> Any:
         return nothing
 
 
+def _silence() -> Callable[..., None]:
+    return nothing
+
+
 def _state(module: nn.Module) -> Any:
-    state = object.__getstate__(module)  # type: ignore[attr-defined]
+    state = _plain(module)
     if not isinstance(state, dict):
         return state
     state = dict(state)
@@ -61,12 +65,17 @@ def _state(module: nn.Module) -> Any:
     return state
 
 
+# Torch has a way of its own to give the state of a module in some versions; else it is Python's.
+_own = "__getstate__" in vars(nn.Module)
+_plain: Callable[[nn.Module], Any] = nn.Module.__getstate__  # type: ignore[attr-defined]
+
+
 def begin() -> None:
     """Somebody watches: modules are copied without our hooks."""
     global _users
     with _lock:
         _users += 1
-        if _users == 1 and "__getstate__" not in vars(nn.Module):
+        if _users == 1:
             nn.Module.__getstate__ = _state  # type: ignore[method-assign]
 
 
@@ -75,5 +84,9 @@ def end() -> None:
     global _users
     with _lock:
         _users -= 1
-        if not _users and vars(nn.Module).get("__getstate__") is _state:
+        if _users or vars(nn.Module).get("__getstate__") is not _state:
+            return
+        if _own:
+            nn.Module.__getstate__ = _plain  # type: ignore[method-assign]
+        else:
             del nn.Module.__getstate__

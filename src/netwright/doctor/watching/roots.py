@@ -69,7 +69,7 @@ class Roots:
         self._hooks[id(module)] = (before, after)
 
     def _begins(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or _in_a_backward():
             return
         self._within += 1
         if self._within == 1:
@@ -77,7 +77,7 @@ class Roots:
             self._listener.forward_begins(module, args, kwargs)
 
     def _ended(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or _in_a_backward():
             return
         self._within -= 1
         if self._within > 0:
@@ -93,6 +93,11 @@ class Roots:
         for key in [each for each in self._hooks if each not in keep]:
             for hook in self._hooks.pop(key):
                 hook.remove()
+
+
+def _in_a_backward() -> bool:
+    """Whether a backward pass is running: checkpointed segments run forward again in it."""
+    return bool(torch._C._current_graph_task_id() != -1)
 
 
 def guarded(

@@ -109,6 +109,7 @@ class Watcher:
         """Whether a backward ran on what is on the tape."""
         self._taping = True
         self._in_step = False
+        self._left: Tape | None = None
         self._strange = False
         self._last = time.perf_counter()
         self._compiled = _is_compiled(model)
@@ -381,6 +382,10 @@ class Watcher:
                     after += float(each.again(swaps))
             if self.pace.looked % 4 == 1 and len(self._objectives) == 1:
                 self._other_mode(after)
+        except Exception:
+            # The model, or the memory, does not bear a second forward pass: do without it.
+            self._strange = True
+            return {}
         finally:
             self.ours = False
         # The gradient is of the scaled loss where somebody scales it by himself.
@@ -407,7 +412,11 @@ class Watcher:
             self._tape.off()
 
     def _drop_tape(self) -> None:
-        self._drop_tape_from_stack()
+        # Inside a backward that torch handles for the tape it comes back: it is dropped once more
+        # when the watch is left.
+        for each in (self._left, self._tape):
+            if each is not None and not each.off():
+                self._left = each
         self._tape = None
 
     # What was measured
