@@ -210,7 +210,9 @@ def drifted(times, worse=True):
     )
 
 
-@pytest.mark.parametrize(("times", "worse", "count"), [(1e4, True, 1), (5, True, 0), (1e4, False, 0)])
+@pytest.mark.parametrize(
+    ("times", "worse", "count"), [(1e4, True, 1), (5, True, 0), (1e4, False, 0)]
+)
 def test_drift_needs_orders_of_magnitude_and_harm(times, worse, count):
     findings = list(internal_drift(drifted(times, worse)))
     assert len(findings) == count

@@ -432,7 +432,9 @@ class Complex(nn.Module):
 
 def shared():
     layer = nn.Linear(8, 8)
-    return nn.Sequential(layer, nn.ReLU(inplace=True), layer, nn.ReLU(inplace=True), nn.Linear(8, 4))
+    return nn.Sequential(
+        layer, nn.ReLU(inplace=True), layer, nn.ReLU(inplace=True), nn.Linear(8, 4)
+    )
 
 
 class Functional(nn.Module):

@@ -70,10 +70,10 @@ class Finite:
             return False
         gradient = self._gradient()
         last = losses[-1:]  # those before it, of an accumulation, are in the gradient
-        seen = [*last, *([gradient] if gradient is not None else [])]
+        seen = last if gradient is None else [*last, gradient]
         if not seen:
             return False
-        if all(each.device.type == "cpu" for each in seen):
+        if not any(each.is_cuda for each in seen):
             values = [float(each) for each in last]
             bad_loss = any(not math.isfinite(each) for each in values)
             bad_gradient = gradient is not None and not math.isfinite(_total(gradient))
@@ -256,14 +256,13 @@ class Finite:
         if not self._chosen:
             self._chosen = True
             held = {id(each) for each in self._held()}
-            self._probe = next(
-                (
-                    each
-                    for each in self._model.parameters()
-                    if id(each) in held and each.requires_grad and each.numel() <= LARGEST
-                ),
-                None,
-            )
+            small = [
+                each
+                for each in self._model.parameters()
+                if id(each) in held and each.requires_grad and each.numel() <= LARGEST
+            ]
+            # Of the first two the smaller: mostly the bias that stands beside the weight.
+            self._probe = min(small[:2], key=lambda each: each.numel(), default=None)
         gradient = None if self._probe is None else self._probe.grad
         if gradient is None or gradient.layout is not torch.strided or gradient.is_complex():
             return None

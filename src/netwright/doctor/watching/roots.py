@@ -45,6 +45,8 @@ class Roots:
         for each in self._model.modules():
             if not isinstance(each, torch.jit.ScriptModule):
                 self._hook(each)
+        if self._calls >= FORWARDS:
+            self._settle()
 
     def detach(self) -> None:
         if self._attached:

@@ -108,6 +108,8 @@ class Watcher:
         self._used = False
         """Whether a backward ran on what is on the tape."""
         self._taping = True
+        self._thin = False
+        """Whether the hooks cost more than the budget: then less is noted between the looks."""
         self._in_step = False
         self._left: Tape | None = None
         self._strange = False
@@ -193,7 +195,9 @@ class Watcher:
             return
         self.evaluation.closes(self.steps)
         if not self.order.began:
-            self.order.batch((args, kwargs))
+            # Of every batch at first, then of eight in a row of each sixty-four.
+            if self.steps < 256 or (not self._thin and self.steps % 64 < 8):
+                self.order.batch((args, kwargs))
             self.order.began = True
             if self.pace.due(self.steps + 1):
                 self._look = Look(self.model, self.optimizers, compiled=self._compiled)
@@ -201,7 +205,7 @@ class Watcher:
         if (self._tape is None or self._used) and len(self._losses) < MOST_BACKWARDS:
             self._used = False
             self._tape = None
-            if looking or self._taping:
+            if looking or (self._taping and not self._thin):
                 self._begin = RandomState() if looking else RandomState.of_torch()
                 self._surroundings = Surroundings.now()
                 self._tape = Tape()
@@ -229,7 +233,7 @@ class Watcher:
         if self.ours or self.fault or not self.order.began:
             return
         began = time.perf_counter()
-        loss = next(iter(tensors_in(tensors)), None)
+        loss = tensors if isinstance(tensors, Tensor) else next(iter(tensors_in(tensors)), None)
         if loss is not None and loss.numel() == 1 and len(self._losses) < MOST_BACKWARDS:
             self._losses.append(loss.detach())
             self._used = True
@@ -337,6 +341,9 @@ class Watcher:
         }
         self._last = began
         self.wait = 0.0
+        if self.steps % 64 == 0:
+            own = self.pace.hooks + self.pace.looks
+            self._thin = self.pace.hooks > self.pace.budget * max(1e-9, self.pace.seconds - own)
         looking = self._look
         if looking is not None:
             row.update(self._finish_look(looking, optimizer))
