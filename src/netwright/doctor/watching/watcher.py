@@ -240,6 +240,7 @@ class Watcher:
         if self.ours:
             return
         began = time.perf_counter()
+        self._drop_tape_from_stack()
         self.steps += 1
         losses = [float(each) / self.scale for each in self._losses[:64]]
         row = {
