@@ -97,7 +97,7 @@ def test_a_fact_of_a_later_version_is_left_out(tmp_path: Path) -> None:
 def test_what_is_no_record_is_told_so(tmp_path: Path, text: str) -> None:
     full().save(tmp_path)
     (tmp_path / "record.json").write_text(text)
-    with pytest.raises(DataError, match="record.json"):
+    with pytest.raises(DataError, match=r"record\.json"):
         Record.load(tmp_path)
 
 
