@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from netwright.arithmetic.sight import facts, gathering, moving, tensors
+from netwright.arithmetic.sight import facts, gathering, moving, tensors, writing
 from netwright.arithmetic.sight.axis_views import BLIND, AxisView
 from netwright.arithmetic.sight.forms import Periodic, Unknown
 from netwright.arithmetic.sight.moving import Padding
@@ -176,6 +176,14 @@ class TensorField:
     def stacked(dim: int, *fields: TensorField) -> TensorField:
         """Along a new dimension: the union."""
         return _together(fields, gathering.stacked, dim)
+
+    def written(
+        self, part: TensorField, places: Mapping[int, tuple[int, int]]
+    ) -> TensorField:
+        """With `part` written over it in place: along dimension d at the positions first,
+        first + step, ..., as many as the part has, for (first, step) = places[d]; along the others
+        it is as long. Channels are not told apart: each sees the union."""
+        return _together((self, part), writing.written, dict(places))
 
     @staticmethod
     def contracted(out: Shape, *pairs: tuple[TensorField, Sequence[int | None]]) -> TensorField:
