@@ -36,7 +36,8 @@ def overwritten(written: Member, others: Sequence[Member], axes: int) -> bool:
     there was such a one is what comes back."""
     if written.field is None and all(each.field is None for each in others):
         return False
-    right, waiting = [written], []
+    right = [written]
+    waiting: list[Member] = []
     for each in others:
         (right if _laid_over(each, written, axes) else waiting).append(each)
     while True:  # what lies within one whose field is right by now follows that one

@@ -5,8 +5,6 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from torch import Tensor
-
 from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules.registry import aten, tensors_in
 
