@@ -27,7 +27,7 @@ from netwright.inspection.inputs import with_samples
 from netwright.inspection.step_optimizer import OptimizerChoice
 from netwright.inspection.timing import measure as timed
 from netwright.inspection.timing import timing
-from netwright.inspection.tracing import sight_of_call, trace
+from netwright.inspection.tracing import sight_of_call, sights_of_calls, trace
 from netwright.inspection.training_step import training_memory
 from netwright.records.effective_field import EffectiveField
 from netwright.records.findings import Finding
@@ -308,7 +308,8 @@ class Inspection:
         """
         from netwright.tasks.inspection_pictures import draw
 
-        return draw(self.record, path, layer=layer, unit=unit, image=image)
+        sights = functools.partial(sights_of_calls, self._outline, self._args, self._kwargs)
+        return draw(self.record, path, layer=layer, unit=unit, image=image, sights=sights)
 
     def to_json(self) -> dict[str, Any]:
         """All facts, totals and findings as what JSON can hold."""
