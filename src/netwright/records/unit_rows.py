@@ -38,7 +38,7 @@ def nearest_seeing(
 
     >>> gaps = UnitRows(np.array([[0], [9], [2]]), np.array([[1], [0], [3]]))
     >>> nearest_seeing((gaps, gaps), (3, 3), (1, 1))
-    (0, 0)
+    (0, 1)
     """
     seeing = np.broadcast_to(axes[0].first <= axes[0].last, size)
     seeing = seeing & (axes[1].first <= axes[1].last)
