@@ -107,6 +107,20 @@ def one_after_the_other(base: Tensor, x: Tensor) -> None:
         base[:, :, row] += base[:, :, row - 1]
 
 
+def row_by_row_into_zeros(base: Tensor, x: Tensor) -> Tensor:
+    zeros, near = torch.zeros_like(x), mean(x)
+    for row in range(1, SIDE):
+        zeros[:, :, row] = near[:, :, row] + zeros[:, :, row - 1]
+    return zeros
+
+
+def pixels_into_zeros(base: Tensor, x: Tensor) -> Tensor:
+    zeros, near = torch.zeros_like(x), mean(x)
+    zeros[..., 2, 3] = near[..., 4, 1]
+    zeros[..., 7, 1::4] = near[..., 0, :2]
+    return zeros
+
+
 def scattered(base: Tensor, x: Tensor) -> Tensor:
     first = base.slice_scatter(mean(x)[:, :, :3], dim=2, start=2, end=8, step=2)
     return first.select_scatter(mean(x, 5)[..., 8], 3, -2)
@@ -115,7 +129,8 @@ def scattered(base: Tensor, x: Tensor) -> Tensor:
 EXACT = [
     added, one_column, a_box, every_other, into_zeros, zeroed, through_a_transpose,
     a_square_transpose, through_rows_of_pixels, seen_from_another_view, beside_another_part,
-    seen_repeated, one_after_the_other, scattered,
+    seen_repeated, one_after_the_other,
+    row_by_row_into_zeros, pixels_into_zeros, scattered,
 ]  # fmt: skip
 
 
