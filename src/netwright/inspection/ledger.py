@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from netwright.arithmetic.fields import TensorField
+from netwright.inspection.overwriting import BOUND, overwritten
 from netwright.records.inspection import AxisField, Operation, Shape
 
 META = torch.device("meta")
@@ -335,19 +336,12 @@ class Ledger:
         known.origin = number
         storage = known.storage
         if storage.alive > 1:
-            for key in storage.members:
-                other = self.known.get(key)
-                if other is None or other is known:
-                    continue
-                other.origin = number
-                if other.shape == known.shape:
-                    other.field = field
-                elif prod(other.shape) == prod(known.shape):
-                    other.field = None if field is None else field.reshaped(other.shape)
-                elif field is not None or other.field is not None:
-                    source = other.field if other.field is not None else field
-                    assert source is not None
-                    other.field = source.unknown(other.shape, "written in place through a view")
+            found = [self.known.get(key) for key in storage.members]
+            others = [each for each in found if each is not None and each is not known]
+            for each in others:
+                each.origin = number
+            if overwritten(known, others, self.axes):
+                self.remark(BOUND)
 
     def _size(self, tensor: Any) -> int:
         found = self._sizes.get(id(tensor))

@@ -22,7 +22,7 @@ from netwright.inspection.effective_field import effective_field, noise
 from netwright.inspection.initial_state import initial_state
 from netwright.inspection.initial_states import initial_states
 from netwright.inspection.step_optimizer import OptimizerChoice
-from netwright.inspection.tracing import sight_of_call
+from netwright.inspection.tracing import sight_of_call, sights_of_calls
 from netwright.inspection.training_step import training_memory
 from netwright.records.effective_field import EffectiveField
 from netwright.records.findings import Finding
@@ -264,7 +264,8 @@ class Inspection:
         """
         from netwright.tasks.inspection_pictures import draw
 
-        return draw(self.record, path, layer=layer, unit=unit, image=image)
+        sights = functools.partial(sights_of_calls, self._outline, self._args, self._kwargs)
+        return draw(self.record, path, layer=layer, unit=unit, image=image, sights=sights)
 
     def to_json(self) -> dict[str, Any]:
         """All facts, totals and findings as what JSON can hold."""
