@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import accumulate
 from typing import Any
 
@@ -25,14 +26,13 @@ def record_of(done: Any, *, model: str, notes: list[str], seconds: float) -> Ins
     ledger, calls = done.ledger, done.listener.calls
     parts = done.parts
     outputs = list(tensors_in(opened(done.output)))
-    facts = tuple(
-        _parameter(each, names, id(each) in ledger.used) for each, names in parts.parameters
-    )
+    used = ledger.used
+    facts = tuple([_parameter(each, names, id(each) in used) for each, names in parts.parameters])
     return InspectionRecord(
         model=model,
         kind=type(done.model).__name__,
         inputs=tuple(tuple(each.shape) for each in done.inputs),
-        input_dtypes=tuple(str(each.dtype).removeprefix("torch.") for each in done.inputs),
+        input_dtypes=tuple(_dtype(each.dtype) for each in done.inputs),
         spatial=done.spatial,
         layers=_layers(ledger, calls, parts),
         operations=tuple(ledger.operations),
@@ -55,11 +55,16 @@ def _parameter(parameter: Tensor, names: list[str], used: bool) -> ParameterFact
         "shape": tuple(parameter.shape),
         "numel": numel,
         "bytes": numel * parameter.element_size(),
-        "dtype": str(parameter.dtype).removeprefix("torch."),
+        "dtype": _dtype(parameter.dtype),
         "trainable": parameter.requires_grad,
         "used": used,
     }
     return made(ParameterFact, facts)
+
+
+@cache
+def _dtype(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _results(ledger: Any, outputs: list[Any]) -> tuple[int, ...]:
@@ -75,12 +80,14 @@ def _layers(ledger: Any, calls: list[Any], parts: Anatomy) -> tuple[InspectedLay
     unruled = _running(0 if each.ruled else 1 for each in operations)
     numels, own, trainable, weights = _held(calls, parts.parameters)
     buffers = _held(calls, parts.buffers)[3]
+    written = ledger.written
     rows = []
     for number, call in enumerate(calls):
         begin, end, last = call.begin, call.end, call.last
+        kind = type(call.module).__name__
         facts = {
             "name": call.path,
-            "kind": type(call.module).__name__,
+            "kind": kind,
             "depth": call.depth,
             "call": call.call,
             "inputs": call.inputs,
@@ -92,12 +99,12 @@ def _layers(ledger: Any, calls: list[Any], parts: Anatomy) -> tuple[InspectedLay
             "buffer_bytes": buffers[last] - buffers[number],
             "macs": macs[end] - macs[begin],
             "other_ops": other[end] - other[begin],
-            "activation_bytes": ledger.written[end] - ledger.written[begin],
+            "activation_bytes": written[end] - written[begin],
             "fields": call.fields,
             "operations": (begin, end),
             "leaf": last == number + 1,
             "training": call.training,
-            "rate": _rate(call.module),
+            "rate": _rate(call.module) if "Dropout" in kind else None,
             "unruled": _named(operations[begin:end]) if unruled[end] > unruled[begin] else (),
         }
         rows.append(made(InspectedLayer, facts))
@@ -129,10 +136,12 @@ def _held(
         first.setdefault(call.path, number)
     numels, own, trainable, size = ([0] * len(calls) for _ in range(4))
     for tensor, paths in tensors:
-        ran = [first[owner] for path in paths if (owner := _owner(path)) in first]
         numel = tensor.numel()
-        if ran:
-            number = ran[0] if len(ran) == 1 else min(ran)
+        number = first.get(paths[0].rpartition(".")[0])
+        if number is None or len(paths) > 1:
+            ran = [first[owner] for path in paths if (owner := _owner(path)) in first]
+            number = min(ran, default=None)
+        if number is not None:
             own[number] += numel
         else:
             around = _owner(paths[0])
@@ -151,6 +160,6 @@ def _owner(path: str) -> str:
 
 
 def _rate(module: Any) -> float | None:
-    """What a layer for dropout leaves out."""
-    rate = getattr(module, "p", None) if "Dropout" in type(module).__name__ else None
+    """What a layer for dropout leaves out, if it says so."""
+    rate = getattr(module, "p", None)
     return float(rate) if isinstance(rate, int | float) else None
