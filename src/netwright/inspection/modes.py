@@ -73,6 +73,12 @@ class Operations(TorchDispatchMode):
         super().__init__()
         self.ledger = ledger
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Else the first operation that comes here imports the whole compiler, for half a second,
+        # and that leaves cycles of frames (torch.fx.wrap takes its own) that hold the carriers.
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
