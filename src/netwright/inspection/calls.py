@@ -74,7 +74,6 @@ class Listener:
 
     def ear(self, path: str, module: nn.Module) -> Any:
         """What is called in place of `module`."""
-        plain = _plain_call(module)
         short = short_way(module)
         own = module.__dict__
         ledger, calls = self.ledger, self.calls
@@ -84,7 +83,7 @@ class Listener:
         def call(*args: Any, **kwargs: Any) -> Any:
             nonlocal times
             if _thread() != self._thread:
-                return plain(*args, **kwargs)
+                return _plain_call(module)(*args, **kwargs)
             lone = len(args) == 1 and not kwargs
             known = carriers.get(id(args[0])) if lone else None
             shapes = (known.shape,) if known is not None else _shapes(args, kwargs)
@@ -99,7 +98,7 @@ class Listener:
                 if lone and short is not None:
                     output = answer(short, ledger, own, args)
                 if output is DECLINE:
-                    output = plain(*args, **kwargs)
+                    output = _plain_call(module)(*args, **kwargs)
             except BaseException as error:
                 if self.failure is None or self.failure.error is not error:
                     self.failure = Failure(error, path, module, args, kwargs)

@@ -91,8 +91,8 @@ class Carriers:
         strides = self._strides.get(shape)
         if strides is None:
             strides = self._strides[shape] = _contiguous(shape)
-        guard = _unguarded()
-        out = torch.empty_strided(shape, strides, dtype=dtype, device=META)  # `empty`: twice as long
+        guard = _unguarded()  # and no `empty`: it takes twice as long
+        out = torch.empty_strided(shape, strides, dtype=dtype, device=META)
         del guard
         return out
 

@@ -34,7 +34,7 @@ def record_of(done: Any, *, model: str, notes: list[str], seconds: float) -> Ins
         inputs=tuple(tuple(each.shape) for each in done.inputs),
         input_dtypes=tuple(_dtype(each.dtype) for each in done.inputs),
         spatial=done.spatial,
-        layers=_layers(ledger, calls, parts),
+        layers=_layers(ledger, calls, facts, parts),
         operations=tuple(ledger.operations),
         parameters=facts,
         outputs=tuple(tuple(each.shape) for each in outputs),
@@ -73,13 +73,17 @@ def _results(ledger: Any, outputs: list[Any]) -> tuple[int, ...]:
     return tuple(each for each in origins if each is not None)
 
 
-def _layers(ledger: Any, calls: list[Any], parts: Anatomy) -> tuple[InspectedLayer, ...]:
+def _layers(
+    ledger: Any, calls: list[Any], parameters: tuple[ParameterFact, ...], parts: Anatomy
+) -> tuple[InspectedLayer, ...]:
     operations = ledger.operations
     macs = _running(each.macs for each in operations)
     other = _running(each.other_ops for each in operations)
     unruled = _running(0 if each.ruled else 1 for each in operations)
-    numels, own, trainable, weights = _held(calls, parts.parameters)
-    buffers = _held(calls, parts.buffers)[3]
+    held = [(each.paths, each.numel, each.trainable, each.bytes) for each in parameters]
+    numels, own, trainable, weights = _held(calls, held)
+    kept = [(paths, 0, False, b.numel() * b.element_size()) for b, paths in parts.buffers]
+    buffers = _held(calls, kept)[3]
     written = ledger.written
     rows = []
     for number, call in enumerate(calls):
@@ -125,23 +129,24 @@ def _named(operations: Iterable[Operation]) -> tuple[tuple[str, int], ...]:
 
 
 def _held(
-    calls: list[Any], tensors: Sequence[tuple[Tensor, list[str]]]
+    calls: list[Any], tensors: Iterable[tuple[Sequence[str], int, bool, int]]
 ) -> tuple[list[int], list[int], list[int], list[int]]:
     """Where tensors are accounted for: at the first call of a module that holds the tensor; where
     none of them ran, of the nearest module round one that did. Running sums over the calls of
     elements, trainable elements and bytes; second, the elements each call's module holds itself.
+    `tensors` are told by their paths, elements, whether they are trained, and bytes.
     """
     first: dict[str, int] = {}
     for number, call in enumerate(calls):
         first.setdefault(call.path, number)
     numels, own, trainable, size = ([0] * len(calls) for _ in range(4))
-    for tensor, paths in tensors:
-        numel = tensor.numel()
-        number = first.get(paths[0].rpartition(".")[0])
-        if number is None or len(paths) > 1:
+    for paths, numel, trained, bytes_ in tensors:
+        holder = first.get(_owner(paths[0]))
+        if holder is None or len(paths) > 1:
             ran = [first[owner] for path in paths if (owner := _owner(path)) in first]
-            number = min(ran, default=None)
-        if number is not None:
+            holder = min(ran, default=None)
+        if holder is not None:
+            number = holder
             own[number] += numel
         else:
             around = _owner(paths[0])
@@ -149,9 +154,9 @@ def _held(
                 around = _owner(around)
             number = first.get(around, 0)
         numels[number] += numel
-        if tensor.requires_grad:
+        if trained:
             trainable[number] += numel
-        size[number] += numel * tensor.element_size()
+        size[number] += bytes_
     return _running(numels), own, _running(trainable), _running(size)
 
 

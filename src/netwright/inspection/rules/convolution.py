@@ -226,6 +226,8 @@ def _note(
 
 def _with_weights(ledger: Ledger, field: Field, weight: Any, bias: Any, shape: Shape) -> Field:
     """Weights that are computed from the input (dynamic filters) are seen by every position."""
+    if id(weight) not in ledger.known and id(bias) not in ledger.known:
+        return field
     computed = [w for w in (weight, bias) if ledger.field(w) is not None]
     if not computed:
         return field
