@@ -15,7 +15,8 @@ from netwright.nn.initialisers import INITIALISERS
 from netwright.records.initial_state import InitialState
 from netwright.tasks.first_images import first_images
 from netwright.tasks.inspectable import find_inspectable
-from netwright.tasks.inspecting import Inspection, inspect_found
+from netwright.tasks.inspecting import inspect_found
+from netwright.tasks.inspection import Inspection
 
 _INPUT = re.compile(r"(\d+(?:[x×,*]\d+)*)(?::(\w+))?", re.ASCII)
 

@@ -18,7 +18,7 @@ from netwright.core.languages import Phrase, say
 from netwright.core.places import refuse_missing_folder, standing
 
 if TYPE_CHECKING:  # at run time they bring torch, which --help must not
-    from netwright.tasks.inspecting import Inspection
+    from netwright.tasks.inspection import Inspection
 
 
 @COMMANDS.register(
