@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from netwright.inspection.carriers import META, NeedsValuesError
 from netwright.inspection.constants import keep_values, known_answer, without_masks
-from netwright.inspection.ledger import META, Ledger, NeedsValuesError
+from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules import ATEN, DECLINE, FUNCTIONS, describe
 from netwright.inspection.rules.checks import CHECKS
 from netwright.inspection.rules.memory import FACTORIES

@@ -14,7 +14,8 @@ from netwright.arithmetic.fields import TensorField
 from netwright.core.errors import SettingError
 from netwright.inspection.anatomy import Anatomy, anatomy
 from netwright.inspection.calls import Listener
-from netwright.inspection.ledger import META, Ledger, NeedsValuesError
+from netwright.inspection.carriers import META, NeedsValuesError
+from netwright.inspection.ledger import Ledger
 from netwright.inspection.modes import Functions, Operations
 from netwright.inspection.refusals import (
     check_call,

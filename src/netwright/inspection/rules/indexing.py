@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from netwright.arithmetic.fields import TensorField
-from netwright.inspection.ledger import Field, Ledger
+from netwright.inspection.carriers import Field
+from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules.registry import aten, tensors_in
 from netwright.inspection.rules.views import slice_start
 from netwright.records.inspection import Shape

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from netwright.inspection.ledger import Field, Ledger
+from netwright.inspection.carriers import Field
+from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules.registry import DECLINE, aten, function, many, methods
 from netwright.records.inspection import Shape
 
