@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from netwright.core.errors import SettingError
 from netwright.inspection.activations import named_layer
 from netwright.inspection.anatomy import anatomy
+from netwright.inspection.refusals import opened
 from netwright.inspection.tracing import trace
 from netwright.inspection.untouched import untouched
 from netwright.records.effective_field import EffectiveField
@@ -54,6 +55,7 @@ def effective_field(
     >>> found.unit, found.rows, found.columns
     ((4, 4), (2, 6), (2, 6))
     """
+    model = opened(model, [])  # names are those of the network inside of DataParallel
     module = named_layer(model, layer)
     if images.ndim != 4 or not len(images):
         raise SettingError(

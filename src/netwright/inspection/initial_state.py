@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from netwright.core.errors import NetwrightError, SettingError
 from netwright.core.languages import Phrase
 from netwright.inspection.initial_verdict import judged
-from netwright.inspection.refusals import refuse
+from netwright.inspection.refusals import opened, refuse
 from netwright.inspection.signals import Signal, caught, norm_of
 from netwright.inspection.tracing import trace
 from netwright.optim.untouched import untouched
@@ -52,6 +52,7 @@ def initial_state(
     >>> found.verdict, round(found.forward_gain, 1)
     ('shrinking', 0.1)
     """
+    model = opened(model, [])  # names are those of the network inside of DataParallel
     _refuse_empty(model, name)
     args, kwargs = _arguments(batch)
     try:
