@@ -160,7 +160,8 @@ def inspect(
     if versus is not None and options and not settings.other:
         call.note(
             "NOTE",
-            "The settings model. are those of {model} alone; {other} takes its own: other.KEY=VALUE",
+            "The settings model. are those of {model} alone; {other} takes its own: "
+            "other.KEY=VALUE",
             model=model,
             other=versus,
         )
@@ -286,7 +287,9 @@ def _settings(words: tuple[str, ...]) -> _Settings:
 
     found = tokens(words)
     optimizer = found.pop("optim.name", found.pop("optim", None))
-    starts = {name: _listed(found.pop(name)) for name in ("init", "act") if name in found}
+    starts: dict[str, str] = {
+        name: _listed(found.pop(name)) for name in ("init", "act") if name in found
+    }
     networks: dict[str, dict[str, Any]] = {"model": {}, "other": {}}
     for name, value in found.items():
         network, _, own = name.partition(".")
