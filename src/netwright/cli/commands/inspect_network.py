@@ -143,7 +143,7 @@ def inspect(
         lines = comparison.table(cells=screen_width()).splitlines()
     for name, section in (
         ("training", _training(found, optimizer or "sgd") if training else None),
-        ("timing", _timing(found) if time else None),
+        ("timing", _timing(found, call) if time else None),
         (
             "initials" if starts else "initial",
             _initial(found, initial, starts, initial_picture) if initial is not None else None,
@@ -188,8 +188,12 @@ def _training(found: Inspection, optimizer: str) -> Section:
     return memory.to_json(), [*wrap(first, screen_width()), *rest]
 
 
-def _timing(found: Inspection) -> Section:
+def _timing(found: Inspection, call: Call) -> Section:
+    from netwright.inspection.calibration import is_measured
     from netwright.report.layer_times import layer_times
+
+    if not is_measured():
+        call.note("", "Measuring what this machine can do: some seconds, this once ...")
 
     timing = found.timing(measure=True)
     first, *rest = layer_times(timing, cells=screen_width())
