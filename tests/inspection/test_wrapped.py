@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 import netwright as nw
+from netwright.inspection import timing
+from netwright.records.timing import OVERHEADS, RATES, Machine, Rate
 
 
 @pytest.fixture
@@ -17,7 +19,13 @@ def test_the_start_has_them(found):
     assert [each.layer for each in found.initial_state().stages] == ["0", "3"]
 
 
-def test_measured_times_have_them(found):
+def test_measured_times_have_them(found, monkeypatch):
+    machine = Machine(
+        processor="one", device="cpu", threads=1, torch="2",
+        rates=dict.fromkeys(RATES, Rate(points=((1.0, 1e9),))),
+        overheads=dict.fromkeys(OVERHEADS, 1e-6),
+    )  # fmt: skip
+    monkeypatch.setattr(timing, "machine_at_hand", lambda device: machine)
     measured = {each.name: each.measured for each in found.timing(measure=True).layers}
     assert measured["0"] > 0
     assert measured["3"] > 0
