@@ -1,6 +1,5 @@
 """Activations and the signal through layers by formula, against torch and against networks."""
 
-
 import pytest
 import torch
 from torch import nn
@@ -13,7 +12,7 @@ from netwright.arithmetic.activations import (
     steepest,
 )
 from netwright.arithmetic.calculations import calculate
-from netwright.arithmetic.signal import matched_gain, through_layers, weight_variance
+from netwright.arithmetic.through_layers import matched_gain, through_layers, weight_variance
 from netwright.nn.activations import ACTIVATIONS, activation
 from netwright.nn.initialisation import gain
 from netwright.nn.initialisers import INITIALISERS, Fans

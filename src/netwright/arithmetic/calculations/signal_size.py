@@ -10,7 +10,7 @@ from typing import Any, Literal
 from netwright.arithmetic.calculations import CALCULATIONS
 from netwright.arithmetic.calculations._values import MOST
 from netwright.arithmetic.calculations.activation import Name, negative_slope
-from netwright.arithmetic.signal import Depth, matched_gain, through_layers, weight_variance
+from netwright.arithmetic.through_layers import Depth, matched_gain, through_layers, weight_variance
 from netwright.arithmetic.working import Fact, Line, Rows, Worked, line
 from netwright.core.config import config, setting
 from netwright.core.languages import Phrase
