@@ -14,6 +14,7 @@ from netwright.arithmetic.fields import TensorField
 from netwright.core.errors import SettingError
 from netwright.inspection.activations import named_layer
 from netwright.inspection.anatomy import anatomy
+from netwright.inspection.refusals import opened
 from netwright.inspection.tracing import sights_of_calls, trace
 from netwright.inspection.untouched import untouched
 from netwright.records.effective_field import EffectiveField
@@ -55,6 +56,7 @@ def effective_field(
     >>> found.unit, found.rows, found.columns
     ((4, 4), (2, 6), (2, 6))
     """
+    model = opened(model, [])  # names are those of the network inside of DataParallel
     module = named_layer(model, layer)
     if images.ndim != 4 or not len(images):
         raise SettingError(

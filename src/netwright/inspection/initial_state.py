@@ -14,7 +14,7 @@ from netwright.inspection.initial_loss import loss_begun, loss_name
 from netwright.inspection.initial_stages import stages_of
 from netwright.inspection.initial_verdict import judged
 from netwright.inspection.initial_weights import learn_from_zero
-from netwright.inspection.refusals import refuse
+from netwright.inspection.refusals import opened, refuse
 from netwright.inspection.signals import caught
 from netwright.inspection.tracing import trace
 from netwright.optim.untouched import untouched
@@ -53,6 +53,7 @@ def initial_state(
     >>> found.verdict, round(found.forward_gain, 1)
     ('shrinking', 0.1)
     """
+    model = opened(model, [])  # names are those of the network inside of DataParallel
     _refuse_empty(model, name)
     args, kwargs = _arguments(batch)
     try:

@@ -67,7 +67,7 @@ def find_inspectable(
 def _run(spec: str) -> Run | None:
     """The run that a path, `latest` or a name under `runs/` is, or that a weights file is of."""
     path = Path(spec).expanduser()
-    if path.suffix == ".safetensors":
+    if path.name == "best.safetensors" and _is_file(path):  # others are weights by themselves
         path = path.parent
     with contextlib.suppress(OSError, ValueError):  # no system would take it as a path
         if is_run(path):
