@@ -190,7 +190,7 @@ def _softplus(value: float) -> float:
 def _amounts(
     target: Tensor, classes: int | None, options: Mapping[str, Any]
 ) -> tuple[Tensor | None, float]:
-    """How much each class weighs in the loss of a constant prediction, and what torch divides by."""
+    """What each class weighs in the loss of a constant prediction, and what torch divides by."""
     weight = options.get("weight")
     smoothing = float(options.get("label_smoothing", 0) or 0)
     if target.is_floating_point():

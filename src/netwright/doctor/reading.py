@@ -1,4 +1,4 @@
-"""Which losses a loop computes: torch's own by their names, those written by hand by what they do."""
+"""Which losses a loop computes: torch's own by name, those written by hand by what they do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the conditions on losses share: the terms of a record, their floors, their last operation."""
+"""What the conditions on losses share: the terms of a record, their floors, their last word."""
 
 from __future__ import annotations
 
