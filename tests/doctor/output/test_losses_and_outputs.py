@@ -1,4 +1,4 @@
-"""What goes into a loss, and what it is compared with: mismatches found, odd but healthy ones not."""
+"""What goes into a loss, and what it is held against: mismatches are found, odd choices not."""
 
 import math
 

@@ -87,7 +87,9 @@ def _one_unit(term: TermFact) -> _Case | None:
     return _Case(
         what=Phrase("Cross-entropy over one unit is 0 whatever the network gives"),
         cause=Phrase("A softmax over a single class is always 1."),
-        evidence=(Evidence(signal=Phrase("units that the loss chooses among"), value=1, baseline=2),),
+        evidence=(
+            Evidence(signal=Phrase("units that the loss chooses among"), value=1, baseline=2),
+        ),
         harm=Evidence(
             signal=Phrase("the loss, whatever the output"), value=0.0, witness="harm"
         ),
@@ -193,7 +195,9 @@ def _several_labels(term: TermFact) -> _Case | None:
         )
     whole = term.target_whole and not negative
     return _Case(
-        what=Phrase("Cross-entropy on rows of targets that sum to {sums:.3g}", sums=term.target_sums),
+        what=Phrase(
+            "Cross-entropy on rows of targets that sum to {sums:.3g}", sums=term.target_sums
+        ),
         cause=Phrase("Several labels are true at once, and a softmax makes them compete.")
         if whole
         else Phrase("The targets are numbers, and the loss takes them for probabilities."),

@@ -59,7 +59,7 @@ def unscaled_target(record: Record) -> Iterator[Finding]:
             name="unscaled-target",
             severity="warn" if harm else "note",
             what=Phrase(
-                "Targets of mean {mean:.3g} and spread {spread:.3g}, outputs of spread {output:.3g}",
+                "Targets of mean {mean:.3g} and spread {spread:.3g}, outputs spread {output:.3g}",
                 mean=term.target_mean,
                 spread=spread,
                 output=term.input_std,
