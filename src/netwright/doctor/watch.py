@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netwright.doctor.diagnosis import Diagnosis, diagnosed
+from netwright.doctor.failing import failure_of
 from netwright.doctor.patient import Patient, Sample
 from netwright.doctor.setup_facts import setup_of
 from netwright.doctor.watching.roots import guarded
@@ -43,6 +44,7 @@ class Doctor:
         )
         self._checkup = checkup
         self._checked: list[object] = []
+        self._crash: list[object] = []
         self._ends: list[Callable[[], None]] = []
         self.watcher = Watcher(
             model,
@@ -73,10 +75,21 @@ class Doctor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if isinstance(error, Exception):
+            self.crashed(error)
         for end in self._ends:
             end()
         self._ends.clear()
         self.watcher.detach()
+
+    def crashed(self, error: Exception) -> None:
+        """The loop ends by `error`: if a loss raised it, what that was given is kept."""
+        try:
+            found = failure_of(error, self.watcher.tape, step=self.watcher.steps + 1)
+        except Exception:
+            return
+        if found is not None:
+            self._crash = [found]
 
     def _sampled(self, sample: Sample) -> None:
         """One of the first batches came by, before the step on it."""
@@ -88,7 +101,7 @@ class Doctor:
 
     def record(self) -> Record:
         """The facts so far."""
-        return Record([self.patient.setup, *self._checked, *self.watcher.facts()])
+        return Record([self.patient.setup, *self._checked, *self.watcher.facts(), *self._crash])
 
     def diagnosis(self) -> Diagnosis:
         return diagnosed(self.record())

@@ -30,6 +30,7 @@ from netwright.records.facts.cost import Cost
 from netwright.records.facts.layers import Layers
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.nonfinite import NonFinite
+from netwright.records.facts.reach import Cut, Reach
 from netwright.records.facts.steps import Steps
 
 COLUMNS = (
@@ -72,6 +73,8 @@ class Watcher:
         """Whether the model is running because of us."""
         self.wait = 0.0
         self.epoch = 0
+        self.ungraded = False
+        """Whether a backward pass was asked for after forwards without gradients alone."""
         self.scale = 1.0
         """What a scaler multiplies the loss with."""
         self._on_sample, self._on_step, self._on_fault = on_sample, on_step, on_fault
@@ -131,6 +134,11 @@ class Watcher:
         if self._on_fault is not None:
             self._on_fault(self.fault)
 
+    @property
+    def tape(self) -> Tape | None:
+        """Of the step that is under way, where it is looked at."""
+        return self._tape
+
     # What the loop does
 
     def forward_begins(self, module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -180,10 +188,14 @@ class Watcher:
 
     def backward_begins(self, tensors: Any) -> None:
         """The loop takes the gradient of `tensors`, what it calls its loss."""
-        if self.ours or self.fault or not self.order.began:
+        if self.ours or self.fault:
+            return
+        loss = next(iter(tensors_in(tensors)), None)
+        if not self.order.began:
+            if loss is not None and not loss.requires_grad:
+                self.ungraded = True
             return
         began = time.perf_counter()
-        loss = next(iter(tensors_in(tensors)), None)
         if loss is not None and loss.numel() == 1:
             self._losses.append(loss.detach())
             if self._tape is not None:
@@ -200,6 +212,7 @@ class Watcher:
         assert self._surroundings is not None
         found = objective(self._tape, loss)
         if found is None:
+            self._note_severed(loss)
             return
         self._objectives.append((found, self._begin, self._surroundings))
         judged = next((each for each in found.calls if each.name in OVER_CLASSES), None)
@@ -210,15 +223,36 @@ class Watcher:
                 found, random=self._begin, surroundings=self._surroundings, step=self.steps + 1
             )
             sample.loss /= self.scale
-            self.samples.append(sample)
-            if self._on_sample is not None:
-                began = time.perf_counter()
-                self.ours = True
-                try:
-                    self._on_sample(sample)
-                finally:
-                    self.ours = False
-                self.pace.leave_out(time.perf_counter() - began)
+            sample.cuts = tuple(self._tape.cuts)
+            self._hand_over(sample)
+
+    def _hand_over(self, sample: Sample) -> None:
+        self.samples.append(sample)
+        if self._on_sample is not None:
+            began = time.perf_counter()
+            self.ours = True
+            try:
+                self._on_sample(sample)
+            finally:
+                self.ours = False
+            self.pace.leave_out(time.perf_counter() - began)
+
+    def _note_severed(self, loss: Tensor) -> None:
+        """A first loss that no call leads to from the model: handed over for that alone."""
+        assert self._tape is not None
+        assert self._begin is not None
+        assert self._surroundings is not None
+        calls = [each for each in self._tape.calls if each.of_module]
+        if self.samples or loss.grad_fn is not None or not calls:
+            return
+        sample = sample_of(
+            Objective(tuple(calls), loss),
+            random=self._begin,
+            surroundings=self._surroundings,
+            step=self.steps + 1,
+        )
+        sample.cuts = tuple(self._tape.cuts)
+        self._hand_over(sample)
 
     def backward_ended(self) -> None:
         if self.ours or self.fault or not self.order.began:
@@ -313,6 +347,9 @@ class Watcher:
             found.append(self.evaluation.facts())
         if self.nonfinite is not None:
             found.append(self.nonfinite)
+        if self.ungraded and not self.steps:
+            held = sum(len(each["params"]) for e in self.optimizers for each in e.param_groups)
+            found.append(Reach(attached=False, held=held, cuts=(Cut(operation="no_grad"),)))
         return found
 
     def cost(self) -> Cost:
