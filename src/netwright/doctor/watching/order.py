@@ -65,6 +65,26 @@ class Order:
         self._optimizers.append(optimizer)
         self._probes = self._choose()
 
+    @property
+    def forwards(self) -> int:
+        """Calls of the model from outside, with and without gradients."""
+        return self._counts["training_forwards"] + self._counts["evaluation_forwards"]
+
+    @property
+    def backwards(self) -> int:
+        return self._counts["backwards"]
+
+    def epoch_begins(self) -> None:
+        """From here on a batch of the epoch before is no repetition."""
+        self._seen.clear()
+        self._recent.clear()
+
+    def step_left_out(self) -> None:
+        """A scaler found gradients that are not finite, and did not call the optimizer."""
+        self._idle = 0
+        self.backwards_in_step = 0
+        self.began = False
+
     def _choose(self) -> list[nn.Parameter]:
         """A few small parameters, from all over the model."""
         held = [
@@ -92,7 +112,9 @@ class Order:
         digest = hashlib.blake2b(digest_size=12)
         for each in tensors_in(given):
             if each.numel() and each.device.type == "cpu":
-                flat = each.detach().reshape(-1) if each.is_contiguous() else each.detach().flatten()
+                flat = (
+                    each.detach().reshape(-1) if each.is_contiguous() else each.detach().flatten()
+                )
                 part = flat[:: -(-flat.numel() // 256)]
                 if part.dtype == torch.bfloat16:
                     part = part.float()
@@ -131,7 +153,9 @@ class Order:
             return
         now = [each.grad for each in self._probes if each.grad is not None]
         if len(now) == len(self._stored):
-            fresh = sum(float((a - b).square().sum()) for a, b in zip(now, self._stored, strict=True))
+            fresh = sum(
+                float((a - b).square().sum()) for a, b in zip(now, self._stored, strict=True)
+            )
             old = sum(float(each.square().sum()) for each in self._stored)
             if fresh > 0:
                 self._excess = (old / fresh) ** 0.5

@@ -50,6 +50,10 @@ class Roots:
     def doors(self) -> tuple[nn.Module, ...]:
         return tuple(self._doors.values())
 
+    def joins(self, module: nn.Module) -> bool:
+        """Whether calls of `module` are listened to."""
+        return id(module) in self._hooks
+
     def _hook(self, module: nn.Module) -> None:
         if id(module) in self._hooks:
             return
@@ -84,13 +88,15 @@ class Roots:
                 hook.remove()
 
 
-def guarded(work: Callable[..., None], fault: Callable[[BaseException], None]) -> Callable[..., None]:
+def guarded(
+    work: Callable[..., None], fault: Callable[[BaseException], None]
+) -> Callable[..., None]:
     """`work`, with whatever it raises handed to `fault`: the loop never sees it."""
 
     def run(*args: Any, **kwargs: Any) -> None:
         try:
             work(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not reach the loop
+        except Exception as error:
             fault(error)
 
     return run

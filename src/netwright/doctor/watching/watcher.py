@@ -136,7 +136,7 @@ class Watcher:
         began = time.perf_counter()
         try:
             self._forward_begins(args, kwargs)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not reach the loop
+        except Exception as error:
             self._failed(error)
         self.pace.hooks += time.perf_counter() - began
 
@@ -166,7 +166,7 @@ class Watcher:
             if self._tape is not None and output is not None and torch.is_grad_enabled():
                 self._tape.note(module, args, kwargs, output)
                 self._tape.on()
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:
             self._failed(error)
         self.pace.hooks += time.perf_counter() - began
 
@@ -198,7 +198,8 @@ class Watcher:
             sample = sample_of(
                 found, random=self._begin, surroundings=self._surroundings, step=self.steps + 1
             )
-            sample.loss /= self.scale
+            if sample.scale == 1.0:  # otherwise the scaling was seen on the tape
+                sample.loss /= self.scale
             self.samples.append(sample)
             if self._on_sample is not None:
                 began = time.perf_counter()
@@ -257,6 +258,16 @@ class Watcher:
             self.pace.hooks += spent
         if self._on_step is not None:
             self._on_step(self.steps)
+
+    def step_left_out(self) -> None:
+        """A scaler left this step out: what was collected for it belongs to no step."""
+        self._drop_tape()
+        if self._look is not None:
+            self._look.close()
+            self._look = None
+        self._losses.clear()
+        self._objectives.clear()
+        self.order.step_left_out()
 
     def _finish_look(self, look: Look, optimizer: Optimizer) -> dict[str, float | None]:
         found = look.finish(self.order.backwards_in_step, scale=self.scale)
