@@ -153,9 +153,7 @@ def sample_of(
     )
 
 
-def noted(
-    model: nn.Module, loss_fn: Callable[..., Tensor], args: Sequence[Any], target: Any
-) -> Sample:
+def noted(model: nn.Module, loss_fn: Callable[..., Tensor], args: Sequence[Any], target: Any) -> Sample:
     """The sample of `loss_fn(model(*args), target)`, computed once with gradients."""
     from netwright.doctor.tape import Tape, objective
 

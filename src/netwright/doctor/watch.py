@@ -57,9 +57,9 @@ class Doctor:
         after_step: Callable[[int], None] | None = None,
     ) -> None:
         """`on_step` is told of each step by the watcher, `after_step` when all is done for it: it
-        may raise to end the loop. `on_round` is called each time the conditions were asked, instead of telling a `stop`
-        by a logged warning; `company` is shared by several watches; `known` is a set-up of which
-        more is known than the model and its optimizers tell."""
+        may raise to end the loop. `on_round` is called each time the conditions were asked, and
+        a `stop` is not logged then; `company` is shared by several watches; `known` is a set-up
+        of which more is known than the model and its optimizers tell."""
         self.patient = Patient(
             model=model, optimizers=tuple(optimizers), setup=known or setup_of(model, optimizers)
         )

@@ -1,4 +1,4 @@
-"""What stands beside an optimizer: its schedulers, a scaler of the loss, a clip of its gradients."""
+"""What stands beside an optimizer: schedulers, a scaler of the loss, a clip of the gradients."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ class Watcher:
         began = time.perf_counter()
         try:
             self._forward_begins(args, kwargs)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not reach the loop
             self._failed(error)
         self.pace.hooks += time.perf_counter() - began
 
@@ -166,7 +166,7 @@ class Watcher:
             if self._tape is not None and output is not None and torch.is_grad_enabled():
                 self._tape.note(module, args, kwargs, output)
                 self._tape.on()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as above
             self._failed(error)
         self.pace.hooks += time.perf_counter() - began
 
