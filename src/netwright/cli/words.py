@@ -31,6 +31,41 @@ class Words:
     help: bool = False
     version: bool = False
     language: str | None = None
+    behind: tuple[str, ...] = ()
+    """What stands behind the script of `netwright doctor`, which is the script's."""
+
+
+RUNS_SCRIPTS = "doctor"
+
+VALUED = ("--fail-on", "--steps", "--minutes", "--budget", "--run-dir", "--lang")
+"""Options that may stand before a script and take the word behind them."""
+
+
+def before_script(argv: Sequence[str]) -> int:
+    """How many words of a command line are ours: all, but of `netwright doctor` those up to the
+    script's name or that of the module.
+
+    >>> before_script(["doctor", "--steps", "9", "train.py", "--json", "lr=3"])
+    4
+    >>> before_script(["--json", "doctor", "-m", "package.train", "--steps", "3"])
+    4
+    >>> before_script(["train", "digits", "--json"])
+    3
+    """
+    tokens = iter(enumerate(argv))
+    verb = False
+    for place, token in tokens:
+        if token in VALUED:
+            next(tokens, None)
+        elif token == "-m" and verb:
+            return min(place + 2, len(argv))
+        elif not token.startswith("-"):
+            if verb:
+                return place + 1
+            verb = token == RUNS_SCRIPTS
+            if not verb:
+                return len(argv)
+    return len(argv)
 
 
 def cut(argv: Sequence[str]) -> Words:
@@ -42,6 +77,8 @@ def cut(argv: Sequence[str]) -> Words:
     >>> words.rest, words.settings, words.json
     (('train', 'digits', './a=b'), ('epochs=3', 'optim.lr=0.1'), True)
     """
+    count = before_script(argv)
+    argv, behind = argv[:count], tuple(argv[count:])
     rest: list[str] = []
     settings: list[str] = []
     flags: set[str] = set()
@@ -54,7 +91,7 @@ def cut(argv: Sequence[str]) -> Words:
             language = token[7:] if "=" in token else next(tokens, "")
         elif token in EVERYWHERE:
             flags.add(token.lstrip("-")[0] if token != "--version" else "version")
-        elif SETTING.match(token):
+        elif SETTING.match(token) and RUNS_SCRIPTS not in rest[:1]:
             settings.append(token)
         else:
             rest.append(token)
@@ -67,11 +104,13 @@ def cut(argv: Sequence[str]) -> Words:
         help="h" in flags,
         version="version" in flags,
         language=None if language is None else _spoken(language),
+        behind=behind,
     )
 
 
 def wants_json(argv: Sequence[str]) -> bool:
     """Whether `--json` stands among the flags, for an error met before the line was cut."""
+    argv = argv[: before_script(argv)]
     flags = argv[: list(argv).index("--")] if "--" in argv else argv
     return "--json" in flags
 

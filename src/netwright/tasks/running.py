@@ -23,7 +23,8 @@ from netwright.tasks.computing import reproducible
 from netwright.tasks.feature_evidence import write_features
 from netwright.tasks.preparing import Prepared
 from netwright.tasks.recipe import save_interval
-from netwright.tasks.run_facts import now, plain_values
+from netwright.tasks.provenance import now
+from netwright.tasks.run_facts import plain_values
 from netwright.train.checkpoints import Checkpoint, Checkpoints
 from netwright.train.environment import environment_line
 from netwright.train.run_folder import RunFolder
