@@ -24,7 +24,7 @@ from netwright.doctor.setup_facts import setup_of
 from netwright.doctor.stopping import FindingError
 from netwright.doctor.watching.company import Company
 from netwright.doctor.watching.roots import guarded
-from netwright.doctor.watching.rounds import Rounds
+from netwright.doctor.watching.rounds import FIRST, Rounds
 from netwright.doctor.watching.taps import BACKWARD
 from netwright.doctor.watching.watcher import Watcher
 from netwright.records.facts.cost import Cost
@@ -33,6 +33,9 @@ from netwright.records.findings import Finding
 from netwright.records.record import Record
 
 logger = logging.getLogger("netwright.doctor")
+
+ROUNDS = 0.3
+"""The part of the budget that asking the conditions may take, after the first steps."""
 
 Heard = Callable[["Doctor", Diagnosis], None]
 
@@ -66,6 +69,7 @@ class Doctor:
         self._checkup = checkup
         self._checked: list[object] = []
         self._checkup_seconds = 0.0
+        self._round_seconds = 0.0
         self._on_stop, self._on_round = on_stop, on_round
         self._after_step = after_step
         self._told: set[tuple[str, tuple[str, ...]]] = set()
@@ -138,7 +142,9 @@ class Doctor:
     def _stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if self.watcher.ours or self.watcher.fault:
             return
-        if self._rounds.due(self.watcher.steps):
+        steps, pace = self.watcher.steps, self.watcher.pace
+        allowed = ROUNDS * pace.budget * pace.seconds
+        if self._rounds.due(steps) and (steps <= FIRST[-1] or self._round_seconds < allowed):
             self._round()
         if self._after_step is not None:
             self._after_step(self.watcher.steps)
@@ -155,7 +161,13 @@ class Doctor:
         except Exception as error:
             watcher._failed(error)
             return
-        watcher.pace.looks += time.perf_counter() - began
+        spent = time.perf_counter() - began
+        if watcher.steps == FIRST[0]:  # on what the check-up has found: it counts with that
+            self._checkup_seconds += spent
+            watcher.pace.leave_out(spent)
+        else:
+            self._round_seconds += spent
+            watcher.pace.hooks += spent
         if stop is None or self._on_round is not None:
             return
         if self._on_stop == "raise":
