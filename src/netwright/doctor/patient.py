@@ -113,9 +113,12 @@ LOSSES = (
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss",
     "gaussian_nll_loss", "hinge_embedding_loss", "multilabel_margin_loss", "soft_margin_loss",
     "multilabel_soft_margin_loss", "multi_margin_loss", "margin_ranking_loss", "ctc_loss",
-    "cosine_embedding_loss", "triplet_margin_loss",
+    "cosine_embedding_loss", "triplet_margin_loss", "triplet_margin_with_distance_loss",
 )  # fmt: skip
 """Functions of torch that are losses: the first argument is judged by the second."""
+
+OVER_CLASSES = ("cross_entropy", "nll_loss", "multi_margin_loss")
+"""Those whose input is (N, C, ...), one score for each class."""
 
 
 def sample_of(
@@ -137,7 +140,7 @@ def sample_of(
     scale = 1.0
     if len(calls) == 1 and isinstance(loss_call.result, Tensor) and loss_call.result.ndim == 0:  # type: ignore[union-attr]
         bare = float(loss_call.result.detach())  # type: ignore[union-attr]
-        if bare and len(objective.calls) - objective.calls.index(loss_call) <= 3:  # type: ignore[arg-type]
+        if bare and len(objective.calls) - objective.calls.index(loss_call) <= 3:
             scale = loss / bare
     return Sample(
         objective=objective,
@@ -153,7 +156,9 @@ def sample_of(
     )
 
 
-def noted(model: nn.Module, loss_fn: Callable[..., Tensor], args: Sequence[Any], target: Any) -> Sample:
+def noted(
+    model: nn.Module, loss_fn: Callable[..., Tensor], args: Sequence[Any], target: Any
+) -> Sample:
     """The sample of `loss_fn(model(*args), target)`, computed once with gradients."""
     from netwright.doctor.tape import Tape, objective
 
