@@ -7,6 +7,7 @@ that looks so is written `./a=b`. After `--` every token is a thing, whatever it
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,15 +42,20 @@ VALUED = ("--fail-on", "--steps", "--minutes", "--budget", "--run-dir", "--lang"
 """Options that may stand before a script and take the word behind them."""
 
 
+def is_script(name: str) -> bool:
+    """Whether a word means a script, and not a run."""
+    return name.endswith(".py") or os.path.isfile(name)
+
+
 def before_script(argv: Sequence[str]) -> int:
     """How many words of a command line are ours: all, but of `netwright doctor` those up to the
-    script's name or that of the module.
+    name of a script or a module.
 
     >>> before_script(["doctor", "--steps", "9", "train.py", "--json", "lr=3"])
     4
     >>> before_script(["--json", "doctor", "-m", "package.train", "--steps", "3"])
     4
-    >>> before_script(["train", "digits", "--json"])
+    >>> before_script(["doctor", "latest", "--json"])
     3
     """
     tokens = iter(enumerate(argv))
@@ -61,7 +67,7 @@ def before_script(argv: Sequence[str]) -> int:
             return min(place + 2, len(argv))
         elif not token.startswith("-"):
             if verb:
-                return place + 1
+                return place + 1 if is_script(token) else len(argv)
             verb = token == RUNS_SCRIPTS
             if not verb:
                 return len(argv)

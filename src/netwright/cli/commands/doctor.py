@@ -13,9 +13,10 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from netwright.cli.aside import spoken_aside
-from netwright.cli.columns import screen_width, wrap
 from netwright.cli.commands import COMMANDS
+from netwright.cli.findings import finding_lines
 from netwright.cli.screen import Call, print_document
+from netwright.cli.words import is_script
 from netwright.core.errors import SettingError
 from netwright.core.escaping import terminal
 from netwright.core.languages import Phrase, say
@@ -77,11 +78,7 @@ def doctor(
         )
     from netwright.tasks.doctoring import Target, Wish, doctor_run, doctor_script
 
-    if script is not None and _is_run(script):
-        if call.behind:
-            raise SettingError(
-                'netwright doctor RUN takes nothing more, not "{token}".', token=call.behind[0]
-            )
+    if script is not None and not is_script(script):
         again = doctor_run(script)
         call.result(again.to_json(call.line), _lines(again))
         return again.exit_code(fail_on)
@@ -107,14 +104,6 @@ def doctor(
             with contextlib.redirect_stdout(true):
                 print_document({**done.to_json(call.line), "exit": status})
     return status
-
-
-def _is_run(name: str) -> bool:
-    """Whether a run is meant, not a script."""
-    path = Path(name)
-    if path.is_file():
-        return False
-    return path.is_dir() or path.suffix != ".py"
 
 
 @contextlib.contextmanager
@@ -145,7 +134,7 @@ class _Screen:
 
     def show(self, finding: Finding, where: str) -> None:
         self._told.add((finding.name, finding.layers))
-        self._write(_finding(finding, where))
+        self._write(finding_lines(finding, where))
 
     def end(self, done: Doctored, status: int) -> None:
         """The summary: what stands, what watching cost, where all of it is."""
@@ -169,21 +158,6 @@ def terminal_safe(line: str, stream: IO[str]) -> str:
     return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def _finding(finding: Finding, where: str = "") -> list[str]:
-    """One finding, its paragraphs indented under its name."""
-    head = [f"{finding.severity.upper():<9}{finding.name}"]
-    if where:
-        head.append(where)
-    if finding.step is not None:
-        head.append(say("step {step}", step=finding.step))
-    lines = ["  ".join(terminal(each) for each in head)]
-    width = max(40, screen_width() - 9)
-    for paragraph in finding.paragraphs():
-        for part in paragraph.splitlines():
-            lines += [f"{'':9}{each}" for each in wrap(terminal(part), width)]
-    return lines
-
-
 def _lines(
     done: Doctored,
     told: set[tuple[str, tuple[str, ...]]] | frozenset[Any] = frozenset(),
@@ -196,7 +170,7 @@ def _lines(
             what = terminal(finding.what.localized())
             yield f"{finding.severity.upper():<9}{finding.name}: {what}"
         else:
-            yield from _finding(finding, where)
+            yield from finding_lines(finding, where)
     counts = {
         each: sum(finding.severity == each for _, finding in done.findings)
         for each in ("stop", "warn", "note")

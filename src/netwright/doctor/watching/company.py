@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from netwright.doctor.patient import Patient
+from netwright.doctor.patient import Patient, Source
 from netwright.doctor.watching.feeding import Feeding
 from netwright.doctor.watching.regulators import Regulators
 from netwright.doctor.watching.watcher import Watcher
@@ -23,6 +23,8 @@ class Company:
     def __init__(self) -> None:
         self.feeding = Feeding()
         self.regulators = Regulators()
+        self._train: dict[int, Source | None] = {}
+        self._val: dict[int, Source | None] = {}
 
     def attach(self) -> None:
         self.feeding.attach()
@@ -47,7 +49,10 @@ class Company:
 
     def _refresh(self, patient: Patient, watcher: Watcher, *, guess: bool) -> None:
         train, val = self.feeding.sources(watcher, guess=guess)
-        patient.train, patient.val = train or patient.train, val or patient.val
+        if patient.train is self._train.get(id(patient)):  # what somebody said already stands
+            patient.train = self._train[id(patient)] = train or patient.train
+        if patient.val is self._val.get(id(patient)):
+            patient.val = self._val[id(patient)] = val or patient.val
         patient.schedulers = self.regulators.schedulers(watcher)
 
     def facts(self, patient: Patient, watcher: Watcher, facts: list[object]) -> list[object]:

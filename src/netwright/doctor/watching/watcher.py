@@ -219,7 +219,9 @@ class Watcher:
                     self._on_sample(sample)
                 finally:
                     self.ours = False
-                self.pace.leave_out(time.perf_counter() - began)
+                spent = time.perf_counter() - began
+                self.pace.leave_out(spent)
+                self.pace.hooks -= spent  # the hook that it was done in is counted whole
 
     def backward_ended(self) -> None:
         if self.ours or self.fault or not self.order.began:
