@@ -113,7 +113,9 @@ def _costs(material: Material) -> list[tuple[str, str]]:
     info = material.info
     done, planned = material.epochs_done, material.epochs_planned
     epochs = f"{done} / {planned}" if planned and planned != done else str(done)
-    rows = [(say("epochs"), epochs), (say("steps"), count(whole(info.get("steps"))))]
+    rows = [(say("steps"), count(whole(info.get("steps"))))]
+    if done or planned:
+        rows.insert(0, (say("epochs"), epochs))
     seconds = number(info.get("seconds"))
     if seconds is not None:
         rows.append((say("time"), duration(seconds)))
