@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netwright.doctor.quiet import RandomState, Surroundings
-from netwright.doctor.tape import Call, Objective
+from netwright.doctor.tape import Call, Objective, Tape, objective
 from netwright.records.facts.setup import Setup
 
 
@@ -157,12 +157,16 @@ def sample_of(
 
 
 def noted(
-    model: nn.Module, loss_fn: Callable[..., Tensor], args: Sequence[Any], target: Any
+    model: nn.Module,
+    loss_fn: Callable[..., Tensor],
+    args: Sequence[Any],
+    target: Any,
+    *,
+    tape: Tape | None = None,
 ) -> Sample:
-    """The sample of `loss_fn(model(*args), target)`, computed once with gradients."""
-    from netwright.doctor.tape import Tape, objective
-
-    tape = Tape()
+    """The sample of `loss_fn(model(*args), target)`, computed once with gradients. A `tape` of the
+    caller's knows which call it was, if one raises (`doctor.failing`)."""
+    tape = tape if tape is not None else Tape()
     random, surroundings = RandomState(), Surroundings.now()
     with torch.enable_grad():
         output = model(*args)

@@ -49,6 +49,8 @@ class Tape(TorchFunctionMode):
         super().__init__()
         self.calls: list[Call] = []
         self.full = False
+        self.failed: tuple[Call, BaseException] | None = None
+        """The last call that raised, and what."""
         self._listening = False
 
     def note(self, run: Any, args: Any, kwargs: Any, result: Any) -> None:
@@ -60,7 +62,12 @@ class Tape(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        result = func(*args, **(kwargs or {}))
+        try:
+            result = func(*args, **(kwargs or {}))
+        except Exception as error:
+            if self._listening:
+                self.failed = (Call(func, tuple(args), dict(kwargs or {}), None), error)
+            raise
         if self._listening and not self.full and _makes_tensors(func, result):
             self.note(func, args, kwargs, result)
         return result

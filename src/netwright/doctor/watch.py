@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netwright.doctor.diagnosis import Diagnosis, diagnosed
+from netwright.doctor.failing import failure_of
 from netwright.doctor.patient import Patient, Sample
 from netwright.doctor.setup_facts import setup_of
 from netwright.doctor.stopping import FindingError
@@ -76,6 +77,7 @@ class Doctor:
         self._rounds = Rounds()
         self._company = company or Company()
         self._owns_company = company is None
+        self._crash: list[object] = []
         self._ends: list[Callable[[], None]] = []
         self.watcher = Watcher(
             model,
@@ -112,6 +114,8 @@ class Doctor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if isinstance(error, Exception):
+            self.crashed(error)
         for end in self._ends:
             end()
         self._ends.clear()
@@ -181,6 +185,19 @@ class Doctor:
                 self._told.add((each.name, each.layers))
                 return each
         return None
+    def crashed(self, error: Exception) -> None:
+        """The loop ends by `error`: if a loss raised it, what that was given is kept."""
+        try:
+            found = failure_of(error, self.watcher.tape, step=self.watcher.steps + 1)
+        except Exception:
+            return
+        if found is not None:
+            self._crash = [found]
+
+    @property
+    def stirred(self) -> bool:
+        """Whether the loop has done anything worth a record: a backward pass, or a crash."""
+        return bool(self._crash) or self.watcher.order.backwards > 0
 
     def _sampled(self, sample: Sample) -> None:
         """One of the first batches came by, before the step on it."""
@@ -197,7 +214,7 @@ class Doctor:
 
     def record(self) -> Record:
         """The facts so far."""
-        facts = [self.patient.setup, *self._checked, *self.watcher.facts()]
+        facts = [self.patient.setup, *self._checked, *self.watcher.facts(), *self._crash]
         timed = [
             dataclasses.replace(each, checkup=self._checkup_seconds)
             if isinstance(each, Cost)

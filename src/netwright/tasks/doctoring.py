@@ -325,7 +325,12 @@ class Visit:
             return []
         from netwright.doctor.diagnosis import diagnosed
 
+        if ending.error is not None:
+            program.crashed(ending.error)
         program.__exit__()
+        for case in program.cases:  # one that never took a step is told of now
+            if case.number not in self._written and case.doctor is not None and case.doctor.stirred:
+                self._patient(case)
         cases = [each for each in program.cases if each.number in self._written]
         for case in cases:
             self._found[case.number] = diagnosed(case.record())

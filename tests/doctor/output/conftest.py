@@ -9,13 +9,15 @@ from torch import nn
 
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.diagnosis import Diagnosis, diagnosed
+from netwright.doctor.failing import failure_of
 from netwright.doctor.patient import Patient, noted
 from netwright.doctor.probes import PROBES
 from netwright.doctor.setup_facts import setup_of
+from netwright.doctor.tape import Tape
 from netwright.records.record import Record
 from netwright.testing.contracts import check_finding
 
-OURS = ("objective",)
+OURS = ("objective", "labels")
 """The probes of this group; those of others have their own tests."""
 
 Looked = Callable[..., Diagnosis]
@@ -62,3 +64,17 @@ def looked() -> Looked:
 def judge() -> Callable[..., Diagnosis]:
     """What is found in a record of these facts."""
     return lambda *facts: judged(Record(facts))
+
+
+@pytest.fixture
+def crashed() -> Looked:
+    """What is found where `loss_fn(model(inputs), target)`, or its backward pass, raises."""
+
+    def look(model: nn.Module, loss_fn: Any, inputs: Any, target: Any) -> Diagnosis:
+        tape = Tape()
+        with pytest.raises((RuntimeError, IndexError, ValueError)) as caught:
+            noted(model, loss_fn, (inputs,), target, tape=tape).objective.loss.backward()
+        fact = failure_of(caught.value, tape)
+        return judged(Record([fact] if fact is not None else []))
+
+    return look

@@ -19,7 +19,7 @@ from netwright.doctor.bounds import (
     least,
 )
 from netwright.doctor.graph import operations_between
-from netwright.doctor.patient import Patient, Sample
+from netwright.doctor.patient import Patient, Sample, tensors_in
 from netwright.doctor.probes import PROBES
 from netwright.doctor.quiet import quiet
 from netwright.doctor.reading import Term, terms
@@ -53,6 +53,8 @@ def told(patient: Patient, sample: Sample) -> Objective:
     if way is None:
         way = Unfolded(sample.objective.calls, sample.objective.loss)
     found = terms(way)
+    if sample.target is None and found and found[0].target is not None:
+        _remember(sample, found[0])
     parts = tuple(_part(patient, sample, way, each, opaque) for each in found)
     attached = sample.objective.loss.requires_grad
     if not parts:
@@ -68,7 +70,7 @@ def told(patient: Patient, sample: Sample) -> Objective:
         classes=main.classes,
         before=main.before,
         attached=attached,
-        losses=(main.value if alone else sample.loss,),
+        losses=(main.value, *_elsewhere(patient, sample, main)) if alone else (sample.loss,),
         constant=main.constant if alone else None,
         least=main.least if alone else None,
         floor=main.floor if alone else None,
@@ -84,6 +86,13 @@ def told(patient: Patient, sample: Sample) -> Objective:
         parts=parts,
         opaque=opaque,
     )
+
+
+def _remember(sample: Sample, term: Term) -> None:
+    """A loss by hand has a target too: the tensor that the loop itself handed over."""
+    handed = (tensors_in((call.args, call.kwargs), 3) for call in sample.objective.calls)
+    if any(each is term.target for tensors in handed for each in tensors):
+        sample.target = term.target
 
 
 def _part(patient: Patient, sample: Sample, way: Unfolded, term: Term, opaque: bool) -> TermFact:
@@ -111,6 +120,51 @@ def _part(patient: Patient, sample: Sample, way: Unfolded, term: Term, opaque: b
     if target is not None and target.numel():
         facts.update(_target(target, term, given, facts))
     return TermFact(**facts)
+
+
+def _elsewhere(patient: Patient, sample: Sample, main: TermFact) -> list[float]:
+    """The loss of two other batches, or of thirds of this one, each computed anew (2F)."""
+    factor = main.factor
+    if sample.target is None or not sample.inputs or not factor or patient.setup.compiled:
+        return []
+    found = []
+    for inputs, target in _other_batches(patient, sample):
+        swaps = {id(old): new for old, new in zip(sample.inputs, inputs, strict=True)}
+        swaps[id(sample.target)] = target
+        with (
+            quiet(patient.model, begin=sample.random),
+            sample.surroundings.again(),
+            torch.no_grad(),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            try:
+                loss = float(sample.objective.again(swaps))
+            except Exception:
+                return found  # what was noted holds for that batch alone
+        if main.reduction == "sum":
+            factor = (main.factor or 1.0) * len(target) / len(sample.target)
+        found.append(loss / factor)
+    return found
+
+
+def _other_batches(patient: Patient, sample: Sample) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+    first, target = sample.inputs[0], sample.target
+    assert target is not None
+    if patient.train is not None and len(sample.inputs) == 1:
+        for place, (x, y) in enumerate(patient.train.batches()):
+            if place > 2:
+                return
+            same = y is not None and x.shape[1:] == first.shape[1:] and y.dtype == target.dtype
+            if place and same and y.shape[1:] == target.shape[1:]:  # type: ignore[union-attr]
+                yield (x.to(first),), y.to(target.device)  # type: ignore[union-attr]
+        return
+    part = len(target) // 3 if target.ndim else 0
+    if part < 2 or any(not each.ndim or len(each) != len(target) for each in sample.inputs):
+        return
+    for place in (1, 2):
+        cut = slice(place * part, (place + 1) * part)
+        yield tuple(each[cut] for each in sample.inputs), target[cut]
 
 
 def _as_mean(term: Term, target: Tensor | None, reduction: str) -> tuple[float, float | None]:

@@ -101,6 +101,12 @@ class Program:
             if case.doctor is not None:
                 case.doctor.__exit__(None, None, None)
 
+    def crashed(self, error: BaseException) -> None:
+        """The program ends by an error of its own: what its loss was given is kept."""
+        for case in self.cases:
+            if case.doctor is not None and isinstance(error, Exception):
+                case.doctor.crashed(error)
+
     def _failed(self, error: BaseException) -> None:
         """Something of ours went wrong: the program goes on without being watched."""
         if self.fault:

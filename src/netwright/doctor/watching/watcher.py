@@ -131,6 +131,11 @@ class Watcher:
         if self._on_fault is not None:
             self._on_fault(self.fault)
 
+    @property
+    def tape(self) -> Tape | None:
+        """Of the step that is under way, where it is looked at."""
+        return self._tape
+
     # What the loop does
 
     def forward_begins(self, module: nn.Module, args: Any, kwargs: Any) -> None:
