@@ -222,7 +222,8 @@ class Watcher:
             sample = sample_of(
                 found, random=self._begin, surroundings=self._surroundings, step=self.steps + 1
             )
-            sample.loss /= self.scale
+            if sample.scale == 1.0:  # otherwise the scaling was seen on the tape
+                sample.loss /= self.scale
             sample.cuts = tuple(self._tape.cuts)
             self._hand_over(sample)
 
@@ -235,7 +236,9 @@ class Watcher:
                 self._on_sample(sample)
             finally:
                 self.ours = False
-            self.pace.leave_out(time.perf_counter() - began)
+            spent = time.perf_counter() - began
+            self.pace.leave_out(spent)
+            self.pace.hooks -= spent  # the hook that it was done in is counted whole
 
     def _note_severed(self, loss: Tensor) -> None:
         """A first loss that no call leads to from the model: handed over for that alone."""
@@ -304,6 +307,16 @@ class Watcher:
             self.pace.hooks += spent
         if self._on_step is not None:
             self._on_step(self.steps)
+
+    def step_left_out(self) -> None:
+        """A scaler left this step out: what was collected for it belongs to no step."""
+        self._drop_tape()
+        if self._look is not None:
+            self._look.close()
+            self._look = None
+        self._losses.clear()
+        self._objectives.clear()
+        self.order.step_left_out()
 
     def _finish_look(self, look: Look, optimizer: Optimizer) -> dict[str, float | None]:
         found = look.finish(self.order.backwards_in_step, scale=self.scale)
