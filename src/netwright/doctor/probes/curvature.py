@@ -52,31 +52,24 @@ def curvature(patient: Patient) -> Iterator[Curvature]:
 
 def _measured(twin: Twin, optimizer: Optimizer, *, adaptive: bool) -> Curvature | None:
     weights = list(twin.parameters.values())
-    gradient, graph = _gradient(twin, weights, create_graph=False)
+    gradient, _ = _gradient(twin, weights, create_graph=False)
     norm = _norm(gradient)
     if not math.isfinite(norm) or norm == 0.0:
         return None
     scales = _scales(gradient, optimizer) if adaptive else None
     product, exact = _hessian(twin, weights)
-    generator = torch.Generator().manual_seed(0)
-    vector = [torch.randn(each.shape, generator=generator).to(each) for each in weights]
-    began, top, before, done = time.perf_counter(), 0.0, 0.0, 0
-    for step in range(STEPS):
-        size = _norm(vector)
-        if not math.isfinite(size) or size == 0.0:
-            return None
-        vector = [each / size for each in vector]
-        bent = product(_times(vector, scales))
-        if bent is None:
-            return None
-        following = _times(bent, scales)
-        before, top = top, sum(float((a * b).sum()) for a, b in zip(vector, following, strict=True))
-        # Negative curvature is no obstacle; the power step may still find it the larger one.
-        vector, done = following, step + 1
-        if time.perf_counter() - began > SECONDS:
-            break
-    if not math.isfinite(top):
+    def bent(vector: Vector) -> Vector | None:
+        found = product(_times(vector, scales))
+        return None if found is None else _times(found, scales)
+
+    iterated = _powers(bent, weights)
+    if iterated is not None and iterated[0] < 0:
+        # The loss bends down more than up: move all eigenvalues by that much, and look again.
+        shift = -iterated[0]
+        iterated = _powers(bent, weights, shift=shift)
+    if iterated is None or not math.isfinite(iterated[0]):
         return None
+    top, settled, done = iterated
     rate = max(rate_meant(group, optimizer.defaults) for group in optimizer.param_groups)
     return Curvature(
         top=top,
@@ -85,10 +78,32 @@ def _measured(twin: Twin, optimizer: Optimizer, *, adaptive: bool) -> Curvature 
         steps=done,
         preconditioned=adaptive,
         exact=exact(),
-        settled=abs(top - before) / max(abs(top), 1e-30),
+        settled=settled,
         gradient_norm=norm,
         normalised=any(isinstance(e, nn.modules.batchnorm._BatchNorm) for e in twin.model.modules()),
     )
+
+
+def _powers(
+    bent: Callable[[Vector], Vector | None], weights: Sequence[Tensor], *, shift: float = 0.0
+) -> tuple[float, float, int] | None:
+    """The eigenvalue of largest size (of the matrix moved up by `shift`), its last relative change,
+    and the steps that were done."""
+    generator = torch.Generator().manual_seed(0)
+    vector = [torch.randn(each.shape, generator=generator).to(each) for each in weights]
+    began, top, change, done = time.perf_counter(), 0.0, 0.0, 0
+    while done < STEPS and time.perf_counter() - began < SECONDS:
+        size = _norm(vector)
+        if not math.isfinite(size) or size == 0.0:
+            return None
+        vector = [each / size for each in vector]
+        following = bent(vector)
+        if following is None:
+            return None
+        now = sum(float((a * b).sum()) for a, b in zip(vector, following, strict=True))
+        change, top, done = abs(now - top) / max(abs(now), 1e-30), now, done + 1
+        vector = [a + shift * b for a, b in zip(following, vector, strict=True)]
+    return top, change, done
 
 
 def _limit(optimizer: Optimizer, *, adaptive: bool) -> float:

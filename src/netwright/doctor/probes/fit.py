@@ -144,18 +144,20 @@ def trial(twin: Twin, optimizer: Optimizer, steps: int, *, factor: float = 1.0) 
         return loss.detach()
 
     twin.begin()
+    lost = False
     for _ in range(steps):
         inner.clear()
         optimizer.step(closure)  # type: ignore[arg-type]
         losses.append(inner[0])
-        if not math.isfinite(losses[-1]) or abs(losses[-1]) > HOPELESS * max(abs(losses[0]), 1e-12):
+        lost = not math.isfinite(inner[0]) or abs(inner[0]) > HOPELESS * max(abs(losses[0]), 1e-12)
+        if lost:
             break
         if len(losses) > 3 and max(losses[-2:]) <= ENOUGH * losses[0]:
             break
     with torch.no_grad():
         losses.append(float(twin.loss().detach()))
     last = losses[-5:]
-    finite = all(math.isfinite(each) for each in last)
+    finite = not lost and all(math.isfinite(each) for each in last)
     rises = [b > a for a, b in zip(losses, losses[1:], strict=False)]
     return FitTrial(
         factor=factor,

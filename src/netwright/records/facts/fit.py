@@ -11,7 +11,7 @@ from netwright.records.facts import fact
 @dataclass(frozen=True, kw_only=True)
 class FitTrial:
     """`steps` steps on one batch at `factor` times the rate. `end` is the least loss of its last
-    steps, NaN where it was not finite."""
+    steps, NaN where one was not finite or ten thousand times the first."""
 
     factor: float
     steps: int
