@@ -138,6 +138,8 @@ def trial(twin: Twin, optimizer: Optimizer, steps: int, *, factor: float = 1.0) 
     def closure() -> torch.Tensor:
         loss = twin.loss()
         grads = torch.autograd.grad(loss, held, allow_unused=True)
+        if all(each is None for each in grads):
+            raise NoTwinError("this loss does not depend on what the optimizer holds")
         for each, gradient in zip(held, grads, strict=True):
             each.grad = gradient
         inner.append(float(loss.detach()))
@@ -165,6 +167,9 @@ def trial(twin: Twin, optimizer: Optimizer, steps: int, *, factor: float = 1.0) 
         start=losses[0],
         end=min(last) if finite else math.nan,
         rising=sum(rises) / len(rises),
+        falling=(min(losses[: -(len(losses) // 5) or None]) - min(losses)) / max(abs(losses[0]), 1e-30)
+        if finite
+        else 1.0,
         worst=max((each for each in losses if math.isfinite(each)), default=math.nan),
     )
 

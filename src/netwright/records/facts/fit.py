@@ -21,6 +21,8 @@ class FitTrial:
     """Share of steps after which the loss was higher than before."""
     worst: float = 0.0
     """The largest finite loss on the way."""
+    falling: float = 1.0
+    """Fall over the last fifth of the steps, over the first loss: near 0 where it came to rest."""
 
 
 @fact("fit")
