@@ -112,7 +112,7 @@ class Twin:
             held = [self.swaps[id(each)] for each in group["params"]
                     if id(each) in self._originals and each.requires_grad]  # fmt: skip
             if held:
-                rate = rate_meant(group, original.defaults)
+                rate = rate_meant(group, original)
                 groups.append({**_settings(group), "params": held, "lr": rate * factor})
         if not groups:
             raise NoTwinError("the optimizer holds nothing of the model")
@@ -138,15 +138,23 @@ class Twin:
                 module.training = training
 
 
-def rate_meant(group: Mapping[str, Any], defaults: Mapping[str, Any]) -> float:
+def rate_meant(group: Mapping[str, Any], optimizer: Optimizer) -> float:
     """The rate a group is to train at, where a schedule begins with less or with nothing.
 
-    >>> rate_meant({"lr": 0.0, "initial_lr": 0.1}, {})
+    Loops that warm up by hand set the rate before the first step; what the optimizer was made with
+    is then the rate that is meant.
+
+    >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    >>> optimizer.param_groups[0]["lr"] = 1e-6
+    >>> rate_meant(optimizer.param_groups[0], optimizer)
     0.1
     """
-    now = float(group["lr"])
-    known = [now, *(float(group[key]) for key in ("initial_lr", "max_lr") if key in group)]
-    return max(known) or float(defaults.get("lr") or 0.0)
+    known = [float(group[key]) for key in ("lr", "initial_lr", "max_lr") if key in group]
+    made = optimizer.defaults.get("lr")
+    alike = len({float(each["lr"]) for each in optimizer.param_groups}) == 1
+    if made is not None and (alike or not max(known)):
+        known.append(float(made))
+    return max(known)
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,8 @@ def decay_on_norm_and_bias(record: Record) -> Iterator[Finding]:
 
     Would be wrong if: a run without decay on them scores the same; then leave it.
 
+    Not to be confused with: decay that is too strong (`over-regularised`), which acts on the maps.
+
     Treatment: two parameter groups, the one with biases and norms without decay; safe.
 
     Source: Goyal et al. 2017, section 5.3; He et al. 2019, Bag of tricks, section 3.1.

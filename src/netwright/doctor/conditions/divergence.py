@@ -9,7 +9,7 @@ import numpy as np
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import EARLY, Course, course
-from netwright.doctor.conditions._rate import DEEPER, too_high
+from netwright.doctor.conditions._rate import DEEPER, bad_start, too_high, too_much_regularised
 from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -24,7 +24,7 @@ BEYOND = 1.5
     when="in the first steps",
     group="rate",
     severity="stop",
-    yields_to=(*DEEPER, "learning-rate-too-high", "loss-spike", "nonfinite"),
+    yields_to=(*DEEPER, "learning-rate-too-high", "over-regularised", "loss-spike", "nonfinite"),
 )
 def divergence(record: Record) -> Iterator[Finding]:
     """The loss climbs over many steps, beyond where it began or to where it is no number.
@@ -43,6 +43,8 @@ def divergence(record: Record) -> Iterator[Finding]:
     """
     found, steps = course(record), record.get(Steps)
     if found is None or steps is None or too_high(record) is not None:
+        return
+    if bad_start(record) or too_much_regularised(record) is not None:
         return
     if found.steps < EARLY and found.broken is None:
         return

@@ -9,7 +9,7 @@ import numpy as np
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import EARLY, Course, course
-from netwright.doctor.conditions._rate import GONE, rate_gone
+from netwright.doctor.conditions._rate import GONE, STILL, rate_gone
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.schedule import Schedule
 from netwright.records.facts.setup import Setup
@@ -98,7 +98,9 @@ def _seen(
     if len(after) < 2 or found.latest < 0.3 * found.reference:
         return None
     fall = (float(after[0]) - found.latest) / max(float(after[0]), 1e-30)
-    if fall > 0.02:
+    ratio = steps.update_ratio[(steps.step > since) & np.isfinite(steps.update_ratio)]
+    stands = len(ratio) >= 3 and float(np.median(ratio)) < STILL
+    if fall > (0.1 if stands else 0.02):  # windows of few batches scatter by some percent
         return None
     return since, (
         Evidence(

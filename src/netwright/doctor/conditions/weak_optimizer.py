@@ -65,11 +65,11 @@ def weak_optimizer(record: Record) -> Iterator[Finding]:
         return
     one, ten = fit.at(1.0), fit.at(10.0)
     fallen, by_adam = fit.best.start - fit.best.end, adam.start - adam.end
-    if one is None or ten is None or by_adam < max(2 * fallen, 0.2 * adam.start):
+    if one is None or ten is None or one.end != one.end or by_adam < max(2 * fallen, 0.2 * adam.start):
         return
     bend = record.get(Curvature)
     over = bend is not None and not bend.preconditioned and 10 * bend.product > bend.limit
-    no_better = not ten.end < 0.9 * one.end
+    no_better = not ten.start - ten.end > 2 * max(one.start - one.end, 0.0)
     if not (over or no_better):
         return
     momentum = max((g.momentum for g in groups(record)), default=0.0)

@@ -70,7 +70,7 @@ def _measured(twin: Twin, optimizer: Optimizer, *, adaptive: bool) -> Curvature 
     if iterated is None or not math.isfinite(iterated[0]):
         return None
     top, settled, done = iterated
-    rate = max(rate_meant(group, optimizer.defaults) for group in optimizer.param_groups)
+    rate = max(rate_meant(group, optimizer) for group in optimizer.param_groups)
     return Curvature(
         top=top,
         rate=rate,

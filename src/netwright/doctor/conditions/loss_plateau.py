@@ -17,7 +17,7 @@ from netwright.records.record import Record
 
 
 @CONDITIONS.register(
-    "plateau",
+    "loss-plateau",
     reads=Record,
     when="after epochs",
     group="rate",
@@ -25,7 +25,7 @@ from netwright.records.record import Record
     yields_to=("learning-rate-too-high", "learning-rate-too-low", "scheduler-misuse",
                "oscillating-loss", "underfitting"),
 )  # fmt: skip
-def plateau(record: Record) -> Iterator[Finding]:
+def loss_plateau(record: Record) -> Iterator[Finding]:
     """The loss has come to a stand well above zero, though its gradients are not small.
 
     Why it hurts: steps at this rate only wander about the valley; a lower rate would go down into
@@ -57,7 +57,7 @@ def plateau(record: Record) -> Iterator[Finding]:
     if last < 0.3 * first:
         return
     yield Finding(
-        name="plateau",
+        name="loss-plateau",
         severity="note",
         step=int(found.ends[-third]),
         what=Phrase("The loss stands at {loss} since step {step}, and its gradients are not small",
