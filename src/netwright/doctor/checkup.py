@@ -31,6 +31,6 @@ def examine(
             return
         try:
             yield from entry.target(patient)
-        except Exception as error:  # noqa: BLE001 - a probe that cannot work on this patient
+        except Exception as error:
             if on_fault is not None:
                 on_fault(entry.name, error)

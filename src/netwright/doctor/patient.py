@@ -117,6 +117,9 @@ LOSSES = (
 )  # fmt: skip
 """Functions of torch that are losses: the first argument is judged by the second."""
 
+OVER_CLASSES = ("cross_entropy", "nll_loss", "multi_margin_loss")
+"""Those whose input is (N, C, ...), one score for each class."""
+
 
 def sample_of(
     objective: Objective, *, random: RandomState, surroundings: Surroundings, step: int = 0
@@ -137,7 +140,7 @@ def sample_of(
     scale = 1.0
     if len(calls) == 1 and isinstance(loss_call.result, Tensor) and loss_call.result.ndim == 0:  # type: ignore[union-attr]
         bare = float(loss_call.result.detach())  # type: ignore[union-attr]
-        if bare and len(objective.calls) - objective.calls.index(loss_call) <= 3:  # type: ignore[arg-type]
+        if bare and len(objective.calls) - objective.calls.index(loss_call) <= 3:
             scale = loss / bare
     return Sample(
         objective=objective,
@@ -153,7 +156,9 @@ def sample_of(
     )
 
 
-def noted(model: nn.Module, loss_fn: Callable[..., Tensor], args: Sequence[Any], target: Any) -> Sample:
+def noted(
+    model: nn.Module, loss_fn: Callable[..., Tensor], args: Sequence[Any], target: Any
+) -> Sample:
     """The sample of `loss_fn(model(*args), target)`, computed once with gradients."""
     from netwright.doctor.tape import Tape, objective
 

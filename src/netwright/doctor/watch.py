@@ -1,9 +1,9 @@
 """`nw.watch`: look at any loop while it trains, without touching it.
 
-    with nw.watch(model, optimizer) as doctor:
-        for x, y in loader:
-            ...                      # as it was
-    print(doctor.diagnosis())
+with nw.watch(model, optimizer) as doctor:
+    for x, y in loader:
+        ...                      # as it was
+print(doctor.diagnosis())
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class Doctor:
         watcher.attach()
         self._ends.append(
             BACKWARD.listen(
-                guarded(lambda tensors, *_, **__: watcher.backward_begins(tensors), watcher._failed),
+                guarded(
+                    lambda tensors, *_, **__: watcher.backward_begins(tensors), watcher._failed
+                ),
                 guarded(lambda *_, **__: watcher.backward_ended(), watcher._failed),
             )
         )

@@ -170,23 +170,47 @@ class Finding:
 
 
 def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The worst first; among equals a root before what yields to it, then in the order of
-    treatment, the surer first."""
+    """The worst first; a root before what yields to it, and as bad as the worst of that; then in
+    the order of treatment, the surer first."""
     known = list(findings)
-    present = {each.name for each in known}
-    return tuple(
-        sorted(
-            known,
-            key=lambda each: (
-                SEVERITIES.index(each.severity),
-                not present.isdisjoint(each.yields_to),
-                GROUPS.index(each.group),
-                -each.confidence,
-                each.name,
-                each.layers,
-            ),
+    roots = {name: _roots(name, known) for name in {each.name for each in known}}
+
+    def key(finding: Finding) -> tuple[int, int, int, float, str, tuple[str, ...]]:
+        worst = min(
+            SEVERITIES.index(each.severity)
+            for each in known
+            if each.name == finding.name or finding.name in roots[each.name]
         )
-    )
+        own = SEVERITIES.index(finding.severity)
+        return (
+            own if roots[finding.name] else min(own, worst),
+            len(roots[finding.name]),
+            GROUPS.index(finding.group),
+            -finding.confidence,
+            finding.name,
+            finding.layers,
+        )
+
+    return tuple(sorted(known, key=key))
+
+
+def symptoms(finding: Finding, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those among `findings` that `finding` is the deeper cause of."""
+    return tuple(each for each in findings if finding.name in each.yields_to)
+
+
+def _roots(name: str, findings: list[Finding]) -> set[str]:
+    """The deeper causes of a finding that are there too, and theirs; two that name each other
+    are roots both."""
+    present = {each.name: set(each.yields_to) for each in findings}
+    found: set[str] = set()
+    waiting = [each for each in present[name] if each in present]
+    while waiting:
+        each = waiting.pop()
+        if each != name and each not in found and name not in present[each]:
+            found.add(each)
+            waiting += [deeper for deeper in present[each] if deeper in present]
+    return found
 
 
 def amount(value: float) -> str:

@@ -86,8 +86,8 @@ class Record:
                                 path=str(path), found=document["format"], known=FORMAT)  # fmt: skip
             with np.load(folder / ARRAYS, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-            facts = [
-                TypeAdapter(FACTS[name]).validate_python(_filled(value, arrays))
+            facts: list[object] = [
+                TypeAdapter[object](FACTS[name]).validate_python(_filled(value, arrays))
                 for name, value in document["facts"].items()
                 if name in FACTS
             ]

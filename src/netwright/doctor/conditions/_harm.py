@@ -34,7 +34,9 @@ def any_of(*evidence: Evidence | None) -> tuple[Evidence, ...]:
 
 def harms(record: Record) -> tuple[Evidence, ...]:
     """Every witness of harm there is, the surest first."""
-    return any_of(nonfinite(record), stuck(record), unfit(record), backward_steps(record), floored(record))
+    return any_of(
+        nonfinite(record), stuck(record), unfit(record), backward_steps(record), floored(record)
+    )
 
 
 def stuck(record: Record) -> Evidence | None:

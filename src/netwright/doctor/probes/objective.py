@@ -11,11 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from netwright.doctor.graph import operations_between
-from netwright.doctor.patient import LOSSES, Patient, Sample
+from netwright.doctor.patient import LOSSES, OVER_CLASSES, Patient, Sample
 from netwright.doctor.probes import PROBES
 from netwright.records.facts.objective import Objective
 
-OVER_CLASSES = ("cross_entropy", "nll_loss", "multi_margin_loss")
 SQUARED = ("mse_loss", "smooth_l1_loss", "huber_loss")
 BINARY = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
 

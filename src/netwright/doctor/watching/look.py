@@ -186,7 +186,9 @@ def _numbers(outputs: list[Output]) -> list[dict[str, float]]:
             ).cpu()
         )
     names = ("activation_rms", "activation_mean", "zero_share", "flat_share", "gradient_rms")
-    found = [dict(zip(names, row, strict=True)) for row in (torch.stack(rows).tolist() if rows else [])]
+    found = [
+        dict(zip(names, row, strict=True)) for row in (torch.stack(rows).tolist() if rows else [])
+    ]
     for each, row in zip(outputs, found, strict=True):
         if each.kind not in SQUASHERS:
             row["flat_share"] = math.nan

@@ -92,7 +92,9 @@ class Order:
         digest = hashlib.blake2b(digest_size=12)
         for each in tensors_in(given):
             if each.numel() and each.device.type == "cpu":
-                flat = each.detach().reshape(-1) if each.is_contiguous() else each.detach().flatten()
+                flat = (
+                    each.detach().reshape(-1) if each.is_contiguous() else each.detach().flatten()
+                )
                 part = flat[:: -(-flat.numel() // 256)]
                 if part.dtype == torch.bfloat16:
                     part = part.float()
@@ -131,7 +133,9 @@ class Order:
             return
         now = [each.grad for each in self._probes if each.grad is not None]
         if len(now) == len(self._stored):
-            fresh = sum(float((a - b).square().sum()) for a, b in zip(now, self._stored, strict=True))
+            fresh = sum(
+                float((a - b).square().sum()) for a, b in zip(now, self._stored, strict=True)
+            )
             old = sum(float(each.square().sum()) for each in self._stored)
             if fresh > 0:
                 self._excess = (old / fresh) ** 0.5

@@ -84,13 +84,15 @@ class Roots:
                 hook.remove()
 
 
-def guarded(work: Callable[..., None], fault: Callable[[BaseException], None]) -> Callable[..., None]:
+def guarded(
+    work: Callable[..., None], fault: Callable[[BaseException], None]
+) -> Callable[..., None]:
     """`work`, with whatever it raises handed to `fault`: the loop never sees it."""
 
     def run(*args: Any, **kwargs: Any) -> None:
         try:
             work(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not reach the loop
+        except Exception as error:
             fault(error)
 
     return run

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from netwright.doctor.patient import Sample, sample_of, tensors_in
+from netwright.doctor.patient import OVER_CLASSES, Sample, sample_of, tensors_in
 from netwright.doctor.quiet import RandomState, Surroundings, quiet, strange_hooks
 from netwright.doctor.tape import Objective, Tape, objective
+from netwright.doctor.watching.evaluation import Evaluation
 from netwright.doctor.watching.layer_table import LayerTable
 from netwright.doctor.watching.look import Look
 from netwright.doctor.watching.order import Order
@@ -62,6 +63,7 @@ class Watcher:
         self.order = Order(model, self.optimizers)
         self.rows = Series(COLUMNS)
         self.table = LayerTable()
+        self.evaluation = Evaluation()
         self.samples: list[Sample] = []
         self.nonfinite: NonFinite | None = None
         self.steps = 0
@@ -108,6 +110,7 @@ class Watcher:
     def detach(self) -> None:
         """Take every hook away; what was measured stays."""
         self._roots.detach()
+        self.evaluation.closes(self.steps)
         for end in self._ends:
             end()
         self._ends.clear()
@@ -136,7 +139,7 @@ class Watcher:
         began = time.perf_counter()
         try:
             self._forward_begins(args, kwargs)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not reach the loop
+        except Exception as error:
             self._failed(error)
         self.pace.hooks += time.perf_counter() - began
 
@@ -145,7 +148,10 @@ class Watcher:
         graded = torch.is_grad_enabled()
         self.order.forward(self.model.training, graded)
         if not graded:
+            if not self._compiled:
+                self.evaluation.begins(self.steps)
             return
+        self.evaluation.closes(self.steps)
         if not self.order.began:
             self.order.batch((args, kwargs))
             self.order.began = True
@@ -166,7 +172,9 @@ class Watcher:
             if self._tape is not None and output is not None and torch.is_grad_enabled():
                 self._tape.note(module, args, kwargs, output)
                 self._tape.on()
-        except Exception as error:  # noqa: BLE001 - as above
+            if not torch.is_grad_enabled() and output is not None:
+                self.evaluation.ended()
+        except Exception as error:
             self._failed(error)
         self.pace.hooks += time.perf_counter() - began
 
@@ -194,6 +202,9 @@ class Watcher:
         if found is None:
             return
         self._objectives.append((found, self._begin, self._surroundings))
+        judged = next((each for each in found.calls if each.name in OVER_CLASSES), None)
+        if judged is not None and len(judged.args) > 1:
+            self.evaluation.scored(*judged.args[:2])
         if len(self.samples) < SAMPLES:
             sample = sample_of(
                 found, random=self._begin, surroundings=self._surroundings, step=self.steps + 1
@@ -229,6 +240,7 @@ class Watcher:
         if self.ours:
             return
         began = time.perf_counter()
+        self._drop_tape_from_stack()
         self.steps += 1
         losses = [float(each) / self.scale for each in self._losses[:64]]
         row = {
@@ -245,6 +257,7 @@ class Watcher:
         if looking is not None:
             row.update(self._finish_look(looking, optimizer))
         self.rows.add(row)
+        self.evaluation.trained(row["loss"])
         self.order.step_ended(optimizer, look=looking)
         self._losses.clear()
         self._objectives.clear()
@@ -296,6 +309,8 @@ class Watcher:
         """The facts of the watch so far."""
         steps = Steps(**self.rows.columns(), total=self.steps)
         found: list[object] = [steps, self.table.facts(), self.order.facts(), self.cost()]
+        if self.evaluation.facts().epochs:
+            found.append(self.evaluation.facts())
         if self.nonfinite is not None:
             found.append(self.nonfinite)
         return found

@@ -1,0 +1,155 @@
+"""The validation loss has turned and rises, while the training loss goes on falling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.records.facts.epochs import EpochFact, Epochs
+from netwright.records.facts.setup import Setup
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.record import Record
+
+RISE = 0.10
+"""Above its least value by this part: less is the noise of an epoch."""
+
+ERRORS = 2.0
+"""And by this many standard errors of the validation loss."""
+
+
+@CONDITIONS.register(
+    "overfitting",
+    reads=Record,
+    when="after epochs",
+    group="generalisation",
+    severity="warn",
+    yields_to=("labels-inconsistent", "inconsistent-preprocessing", "wrong-mode", "label-noise"),
+)
+def overfitting(record: Record) -> Iterator[Finding]:
+    """The network gets better on what it has seen and worse on what it has not.
+
+    Why it hurts: from the least validation loss on, every epoch makes predictions on new data
+    worse calibrated, mostly worse; the time is spent for nothing.
+
+    Evidence: the mean validation loss of the last two epochs above its least value by more than
+    10 % and by more than two standard errors, while the training loss fell in the same epochs.
+
+    Would be wrong if: the validation set is so small that two standard errors are a handful of
+    samples, or training and validation losses are not of one kind (label smoothing, mixup).
+
+    Not to be confused with: a gap alone; training loss below validation loss is usual and does no
+    harm while the latter falls. A score that still rises while the loss does: then the network is
+    too sure of itself, and not worse at deciding (a note).
+
+    Treatment: stop at the least validation loss; weight decay, dropout, augmentation, more data;
+    ask.
+
+    Source: Prechelt 1998, Early stopping, but when?; Guo et al. 2017, On calibration of modern
+    neural networks, for losses that rise while scores do.
+    """
+    told = record.get(Epochs)
+    seen = [each for each in (told.epochs if told else ()) if each.val_loss is not None]
+    if len(seen) < 4:
+        return
+    losses = np.array([each.val_loss for each in seen], dtype=float)
+    least = int(losses.argmin())
+    if least >= len(seen) - 2:
+        return
+    latest = float(losses[-2:].mean())
+    rise = latest - float(losses[least])
+    error = _error(seen[least], seen[-1])
+    if rise <= max(RISE * abs(float(losses[least])), ERRORS * error):
+        return
+    before, after = seen[least].train_loss, seen[-1].train_loss
+    if before is None or after is None or after >= before:
+        return
+    scores = [each.val_score for each in seen]
+    still_better = _improves(scores, least)
+    setup = record.get(Setup)
+    yield Finding(
+        name="overfitting",
+        severity="note" if still_better else "warn",
+        step=seen[least].step,
+        what=Phrase(
+            "The validation loss has risen since epoch {epoch}, from {least:.3g} to {latest:.3g}",
+            epoch=seen[least].epoch,
+            least=float(losses[least]),
+            latest=latest,
+        ),
+        evidence=(
+            Evidence(
+                signal=Phrase("training loss since then"),
+                value=after,
+                baseline=before,
+                step=seen[-1].step,
+            ),
+            Evidence(
+                signal=Phrase("validation loss, mean of the last two epochs"),
+                value=latest,
+                baseline=float(losses[least]),
+                threshold=float(losses[least]) + max(RISE * abs(losses[least]), ERRORS * error),
+                witness="harm",
+                step=seen[-1].step,
+            ),
+            *_scores(scores, least, seen[-1].step),
+            *(
+                [
+                    Evidence(
+                        signal=Phrase("parameters for each training sample"),
+                        value=setup.trainable / setup.train_samples,
+                    )
+                ]
+                if setup is not None and setup.train_samples
+                else []
+            ),
+        ),
+        formula="val(end) > val(least) + max(10 %, 2 standard errors), train falling",
+        confidence=0.9 if not still_better else 0.6,
+        cause=Phrase("What is learned since then holds for the training data alone."),
+        wrong_if=Phrase("the validation loss falls below its least value again later on"),
+        not_to_be_confused_with=Phrase(
+            "a training loss below the validation loss: that alone is usual"
+        ),
+        treatments=(
+            Treatment(
+                name="early-stop",
+                grade="ask",
+                why=Phrase("Keep the weights of epoch {epoch}.", epoch=seen[least].epoch),
+            ),
+            Treatment(
+                name="regularise",
+                grade="ask",
+                why=Phrase("Augmentation first, then weight decay, dropout, a smaller network."),
+            ),
+        ),
+    )
+
+
+def _error(*epochs: EpochFact) -> float:
+    return max(each.val_loss_error or 0.0 for each in epochs)
+
+
+def _improves(scores: list[float | None], least: int) -> bool:
+    """Whether the score still gets better after the loss was least."""
+    if scores[least] is None or scores[-1] is None:
+        return False
+    later = [each for each in scores[least + 1 :] if each is not None]
+    return bool(later) and float(np.mean(later[-2:])) >= float(scores[least] or 0.0)
+
+
+def _scores(scores: list[float | None], least: int, step: int) -> list[Evidence]:
+    if scores[least] is None or scores[-1] is None:
+        return []
+    return [
+        Evidence(
+            signal=Phrase("validation score at the end, against that at the least loss"),
+            value=float(scores[-1] or 0.0),
+            baseline=float(scores[least] or 0.0),
+            unit="share",
+            witness="harm",
+            step=step,
+        )
+    ]

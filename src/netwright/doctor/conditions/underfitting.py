@@ -1,0 +1,124 @@
+"""Training has stopped to get better, far from solved, though one batch can be fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._harm import LOOKS, fitted
+from netwright.records.facts.epochs import Epochs
+from netwright.records.facts.fit import Fit
+from netwright.records.facts.objective import Objective
+from netwright.records.facts.setup import Setup
+from netwright.records.facts.steps import Steps
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.record import Record
+
+SOLVED = 0.5
+"""Of the loss of guessing: below it, training has found most of what there is to find."""
+
+FLAT = 0.01
+"""The fall of the loss over the last third of the run, of its value."""
+
+GAP = 0.1
+"""Validation above training by this part or less: it is not over-fitted."""
+
+
+@CONDITIONS.register(
+    "underfitting",
+    reads=Record,
+    when="after epochs",
+    group="generalisation",
+    severity="warn",
+    yields_to=(
+        "learning-rate-too-low", "learning-rate-too-high", "labels-inconsistent", "label-noise",
+        "vanishing-gradients", "dead-relu", "softmax-before-cross-entropy", "over-regularised",
+        "missing-nonlinearity", "unscaled-input", "bottleneck", "scheduler-misuse",
+    ),
+)  # fmt: skip
+def underfitting(record: Record) -> Iterator[Finding]:
+    """The network cannot express, or is not let express, what the training data ask for.
+
+    Why it hurts: neither more epochs nor more data help; the score on new data is bounded by that
+    on the training data.
+
+    Evidence: the training loss flat over the last third of the run, still above half of what
+    guessing costs, the validation loss no more than 10 % above it, steps that go no further down.
+
+    Would be wrong if: the labels cannot be told from the inputs (noise), so that nobody could do
+    better: then a larger network over-fits at once.
+
+    Not to be confused with: a run that is merely slow: its steps still do what their gradients
+    promise, and the loss still falls.
+
+    Treatment: more capacity, less regularisation, another rate; ask.
+
+    Source: Goodfellow, Bengio & Courville 2016, Deep Learning, section 5.2.
+    """
+    steps, objective, told = record.get(Steps), record.get(Objective), record.get(Epochs)
+    setup, fit = record.get(Setup), record.get(Fit)
+    if steps is None or objective is None or not objective.constant or told is None:
+        return
+    if setup is not None and setup.special:
+        return
+    epochs = [each for each in told.epochs if each.train_loss is not None]
+    if len(epochs) < 6 or steps.total < 200:
+        return
+    losses = np.array([each.train_loss for each in epochs], dtype=float)
+    third = len(losses) // 3
+    latest = float(losses[-third:].mean())
+    before = float(losses[-2 * third : -third].mean())
+    fall = (before - latest) / before if before > 0 else 0.0
+    if latest < SOLVED * objective.constant or abs(fall) > FLAT:
+        return
+    rates = steps.lr[np.isfinite(steps.lr)]
+    if len(rates) and rates[-1] < 0.05 * rates.max():  # a schedule at its end: flat by plan
+        return
+    validation = epochs[-1].val_loss
+    if validation is not None and validation > (1 + GAP) * latest:
+        return
+    can = fit is not None and any(fitted(each, fit) for each in fit.trials)
+    rho = steps.rho[np.isfinite(steps.rho)]
+    if not can or len(rho) < LOOKS:
+        return
+    yield Finding(
+        name="underfitting",
+        severity="warn",
+        step=steps.total,
+        what=Phrase(
+            "The training loss stays at {loss:.3g}; guessing costs {constant:.3g}",
+            loss=latest,
+            constant=objective.constant,
+        ),
+        evidence=(
+            Evidence(
+                signal=Phrase("fall of the training loss over the last third of the run"),
+                value=fall,
+                threshold=FLAT,
+                unit="share",
+                step=steps.total,
+            ),
+            Evidence(
+                signal=Phrase("training loss, against guessing"),
+                value=latest,
+                baseline=objective.constant,
+                threshold=SOLVED * objective.constant,
+                witness="harm",
+                step=steps.total,
+            ),
+        ),
+        confidence=0.6,
+        cause=Phrase("One batch can be fitted and all of them together cannot."),
+        wrong_if=Phrase("a larger network, trained as long, ends no lower on the training data"),
+        not_to_be_confused_with=Phrase("a run that is merely slow: its loss still falls"),
+        treatments=(
+            Treatment(
+                name="more-capacity",
+                grade="ask",
+                why=Phrase("Widen or deepen the network, or regularise less."),
+            ),
+        ),
+    )

@@ -1,0 +1,173 @@
+"""What a loop measures between its training: losses and scores of forwards without gradients.
+
+After such a forward pass torch's functions are heard until the loop goes on: the loss it computes
+and the labels it compares with are then known, whatever the loop keeps of them. A block of such
+forwards, between two trainings, closes an epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from netwright.doctor.patient import LOSSES
+from netwright.records.facts.epochs import EpochFact, Epochs
+
+MOST = 512
+"""Epochs that are remembered; of more, every other one of the older half is left out."""
+
+SAME_PLACE = {"to", "cpu", "cuda", "detach", "squeeze", "view", "reshape", "flatten", "long"}
+"""Calls that hand on predictions or labels as they are."""
+
+
+@dataclass
+class _Block:
+    """One evaluation: a loss, a weight and a share of right answers for each batch."""
+
+    losses: list[tuple[float, int]] = field(default_factory=list)
+    right: int = 0
+    judged: int = 0
+
+
+class Evaluation(TorchFunctionMode):
+    """Hears the evaluations of one model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listening = False
+        self._block: _Block | None = None
+        self._pending: list[tuple[Tensor, int]] = []
+        self._predictions: dict[int, Tensor] = {}
+        self._epochs: list[EpochFact] = []
+        self._train: list[float] = []
+        self._right: list[tuple[int, int]] = []
+
+    def trained(self, loss: float | None) -> None:
+        """One training step and its loss."""
+        if loss is not None and math.isfinite(loss):
+            self._train.append(loss)
+
+    def scored(self, output: Tensor, target: Tensor) -> None:
+        """The outputs (N, C, ...) of a training batch, before the step, and its classes."""
+        if output.ndim > 1 and target.shape == (len(output), *output.shape[2:]):
+            right = output.detach().argmax(1) == target
+            self._right.append((int(right.sum()), right.numel()))
+
+    def begins(self, step: int) -> None:
+        """A forward pass without gradients begins after `step` steps."""
+        self.off()
+        if self._block is None and step:
+            self._block = _Block()
+
+    def ended(self) -> None:
+        """It has ended: what the loop does with the output is heard."""
+        if self._block is not None:
+            self._listening = True
+            torch._C._push_on_torch_function_stack(self)
+
+    def closes(self, step: int) -> None:
+        """Training goes on, or the watch ends."""
+        self.off()
+        block, self._block = self._block, None
+        if block is None:
+            return
+        self._read(block)
+        fact = _fact(len(self._epochs) + 1, step, self._train, self._right, block)
+        self._epochs.append(fact)
+        self._train, self._right = [], []
+        if len(self._epochs) > MOST:
+            half = MOST // 2
+            del self._epochs[1:half:2]
+
+    def off(self) -> None:
+        if not self._listening:
+            return
+        self._listening = False
+        above: list[Any] = []
+        while torch._C._len_torch_function_stack():
+            mode = torch._C._pop_torch_function_stack()
+            if mode is self:
+                break
+            above.append(mode)
+        while above:
+            torch._C._push_on_torch_function_stack(above.pop())
+        self._predictions.clear()
+
+    def facts(self) -> Epochs:
+        return Epochs(epochs=tuple(self._epochs))
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if self._listening:
+            self._hear(getattr(func, "__name__", ""), args, kwargs or {}, result)
+        return result
+
+    def _hear(self, name: str, args: Any, kwargs: dict[str, Any], result: Any) -> None:
+        block = self._block
+        if block is None:
+            return
+        if name in LOSSES:
+            if isinstance(result, Tensor) and result.numel() == 1 and isinstance(args[0], Tensor):
+                rows = len(args[0]) if args[0].ndim else 1
+                total = name_of_reduction(args, kwargs) == "sum"
+                self._pending.append((result.detach() / (rows if total else 1), rows))
+        elif name in ("argmax", "max", "topk", "round", "gt", "__gt__"):
+            part = result[1] if isinstance(result, tuple) and len(result) == 2 else result
+            if isinstance(part, Tensor) and not part.is_floating_point():
+                self._predictions[id(part)] = part
+        elif name in SAME_PLACE:
+            if isinstance(result, Tensor) and args and id(args[0]) in self._predictions:
+                self._predictions[id(result)] = result
+        elif (
+            name in ("eq", "__eq__")
+            and isinstance(result, Tensor)
+            and result.ndim
+            and any(id(each) in self._predictions for each in args if isinstance(each, Tensor))
+        ):
+            block.right += int(result.sum())
+            block.judged += result.numel()
+        if len(self._pending) >= 256:
+            self._read(block)
+
+    def _read(self, block: _Block) -> None:
+        if self._pending:
+            values = torch.stack([each.float().cpu() for each, _ in self._pending]).tolist()
+            block.losses += [
+                (value, rows) for value, (_, rows) in zip(values, self._pending, strict=True)
+            ]
+            self._pending.clear()
+
+
+def name_of_reduction(args: Any, kwargs: dict[str, Any]) -> str:
+    return str(kwargs.get("reduction", "mean"))
+
+
+def _fact(
+    epoch: int, step: int, train: list[float], right: list[tuple[int, int]], block: _Block
+) -> EpochFact:
+    finite = [(value, rows) for value, rows in block.losses if math.isfinite(value)]
+    samples = sum(rows for _, rows in finite)
+    mean = math.fsum(value * rows for value, rows in finite) / samples if samples else None
+    error = None
+    if mean is not None and len(finite) > 1:
+        spread = math.fsum(rows * (value - mean) ** 2 for value, rows in finite) / samples
+        error = math.sqrt(spread / (len(finite) - 1))
+    # The later half of an epoch's steps is nearer to what the weights can do at its end.
+    late = train[len(train) // 2 :]
+    return EpochFact(
+        epoch=epoch,
+        step=step,
+        train_loss=math.fsum(late) / len(late) if late else None,
+        train_score=sum(r for r, _ in right) / sum(n for _, n in right) if right else None,
+        val_loss=mean,
+        val_loss_error=error,
+        val_score=block.right / block.judged if block.judged else None,
+        val_samples=max(samples, block.judged),
+    )
