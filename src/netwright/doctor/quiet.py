@@ -71,16 +71,24 @@ def quiet(*models: nn.Module, begin: RandomState | None = None) -> Iterator[None
     """
     modules = {id(each): each for model in models for each in model.modules()}
     state = RandomState()
-    buffers = [
-        (buffer, buffer.detach().clone())
+    buffers = {
+        id(buffer): (buffer, buffer.detach().clone(), _version(buffer))
         for module in modules.values()
         for buffer in module._buffers.values()
         if buffer is not None
-    ]
+    }
     attributes = [
         (own, own.copy(), [(v, v.copy()) for v in own.values() if type(v) in (list, dict, set)])
         for own in (vars(module) for module in modules.values())
     ]
+    # The block writes into copies: between a forward pass and its backward pass the loop's own
+    # buffers must not be written, not even with what they hold.
+    copies = {key: content.clone() for key, (_, content, _) in buffers.items()}
+    for module in modules.values():
+        if type(module._buffers) is dict:
+            for name, buffer in module._buffers.items():
+                if buffer is not None:
+                    module._buffers[name] = copies[id(buffer)]
     if begin is not None:
         begin.restore()
     try:
@@ -94,17 +102,16 @@ def quiet(*models: nn.Module, begin: RandomState | None = None) -> Iterator[None
             for container, content in containers:
                 if container != content if _plain(content) else True:
                     _refill(container, content)
-        # A backward pass may still wait for what the loop computed: the statistics it keeps must
-        # not look changed to it.
-        held = tuple(buffer for buffer, _ in buffers)
-        with (
-            torch.no_grad(),
-            torch.inference_mode(False),
-            torch.autograd._unsafe_preserve_version_counter(held),
-        ):
-            for buffer, content in buffers:
-                buffer.copy_(content)
+        for buffer, content, version in buffers.values():
+            if version is None or _version(buffer) != version:  # written all the same, by who holds it elsewhere
+                with torch.no_grad(), torch.inference_mode(False):
+                    buffer.copy_(content)
         state.restore()
+
+
+def _version(tensor: torch.Tensor) -> int | None:
+    """How often it was written; torch does not count that of tensors made for inference."""
+    return None if tensor.is_inference() else tensor._version
 
 
 def _plain(content: Any) -> bool:
