@@ -5,36 +5,28 @@ from __future__ import annotations
 import dataclasses
 
 from netwright.doctor.conditions import CONDITIONS
-from netwright.records.findings import SEVERITIES, Finding, ranked
+from netwright.records.findings import Finding, ranked
+from netwright.records.record import Record
 
 
 def diagnose(*facts: object) -> tuple[Finding, ...]:
     """What the conditions find in `facts` (an `InspectionRecord`, ...), the worst first.
 
-    A condition is asked about each fact of a kind it reads, and about no other. Where it finds the
-    same in a part and in the whole record, the graver or fuller finding stays.
+    A condition is asked about each fact of a kind it reads, and about no other. One that reads
+    whole records and single facts is asked about the record alone where there is one.
     """
     found = [
         dataclasses.replace(
             finding, group=entry.facts["group"], yields_to=entry.facts.get("yields_to", ())
         )
         for entry in CONDITIONS
-        for fact in facts
-        if isinstance(fact, entry.facts["reads"])
+        for fact in _read_by(entry.facts["reads"], facts)
         for finding in entry.target(fact)
     ]
-    return ranked(_once(found))
+    return ranked(found)
 
 
-def _once(found: list[Finding]) -> list[Finding]:
-    kept: dict[tuple[str, tuple[str, ...], int | None, str], Finding] = {}
-    for each in found:
-        key = (each.name, each.layers, each.step, each.what.template)
-        other = kept.get(key)
-        if other is None or _weight(each) > _weight(other):
-            kept[key] = each
-    return list(kept.values())
-
-
-def _weight(finding: Finding) -> tuple[int, int]:
-    return -SEVERITIES.index(finding.severity), len(finding.evidence)
+def _read_by(kinds: type | tuple[type, ...], facts: tuple[object, ...]) -> list[object]:
+    found = [each for each in facts if isinstance(each, kinds)]
+    whole = [each for each in found if isinstance(each, Record)]
+    return whole or found

@@ -43,11 +43,12 @@ def bottleneck(record: InspectionRecord | Record) -> Iterator[Finding]:
     """
     if isinstance(record, Record):
         inspection, cannot = record.get(InspectionRecord), unfit(record)
-        if inspection is not None and cannot is not None:
-            for found in bottleneck(inspection):
-                yield dataclasses.replace(
-                    found, severity="warn", evidence=(*found.evidence, cannot)
-                )
+        for found in bottleneck(inspection) if inspection is not None else ():
+            yield (
+                dataclasses.replace(found, severity="warn", evidence=(*found.evidence, cannot))
+                if cannot is not None
+                else found
+            )
         return
     graph = Graph(record)
     if len(record.outputs) != 1 or len(graph.results) != 1 or len(record.outputs[0]) != 2:

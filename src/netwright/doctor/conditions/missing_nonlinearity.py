@@ -90,7 +90,9 @@ def missing_nonlinearity(record: InspectionRecord | Record) -> Iterator[Finding]
 def _tried(record: Record) -> Iterator[Finding]:
     """What the probe of a live network adds: nothing bends, whatever its graph looks like."""
     tried, inspection = record.get(Affinity), record.get(InspectionRecord)
+    seen = list(missing_nonlinearity(inspection)) if inspection is not None else []
     if tried is None or not tried.span > 0 or tried.share > AFFINE or len(tried.layers) < 2:
+        yield from seen
         return
     evidence = Evidence(
         signal=Phrase(
@@ -101,9 +103,9 @@ def _tried(record: Record) -> Iterator[Finding]:
         baseline=1.0,
         threshold=AFFINE,
     )
-    seen = next(missing_nonlinearity(inspection), None) if inspection is not None else None
-    if seen is not None and seen.formula == _AFFINE_FORMULA:
-        yield dataclasses.replace(seen, evidence=(evidence, *seen.evidence))
+    whole = [each for each in seen if each.formula == _AFFINE_FORMULA]
+    if whole:
+        yield dataclasses.replace(whole[0], evidence=(evidence, *whole[0].evidence))
         return
     state = record.get(InitialState)
     widths = [s.shape[1] for s in state.stages if len(s.shape) > 1] if state is not None else []
