@@ -46,7 +46,7 @@ DEEPER = (
     "loss-mismatch", "loss-sign", "wrong-dimension", "silent-broadcast",
     "loss-ignores-parameters", "labels-out-of-range", "labels-shifted", "label-dtype",
     "labels-inconsistent", "gradients-never-cleared", "optimizer-never-steps",
-    "weights-do-not-change", "stale-optimizer", "detached-graph",
+    "stale-optimizer", "detached-graph",
 )  # fmt: skip
 """What may lie behind a rate that does not work: data, loss, wiring and start come first."""
 
