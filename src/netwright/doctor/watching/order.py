@@ -74,6 +74,26 @@ class Order:
     def add(self, optimizer: Optimizer) -> None:
         self._books.append(Book(optimizer))
 
+    @property
+    def forwards(self) -> int:
+        """Calls of the model from outside, with and without gradients."""
+        return self._counts["training_forwards"] + self._counts["evaluation_forwards"]
+
+    @property
+    def backwards(self) -> int:
+        return self._counts["backwards"]
+
+    def epoch_begins(self) -> None:
+        """From here on a batch of the epoch before is no repetition."""
+        self._seen.clear()
+        self._recent.clear()
+
+    def step_left_out(self) -> None:
+        """A scaler found gradients that are not finite, and did not call the optimizer."""
+        self._idle = 0
+        self.backwards_in_step = 0
+        self.began = False
+
     def forward(self, training: bool, graded: bool) -> None:
         """A forward pass of the model begins."""
         if graded:

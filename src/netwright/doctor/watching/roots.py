@@ -61,6 +61,10 @@ class Roots:
     def doors(self) -> tuple[nn.Module, ...]:
         return tuple(self._doors.values())
 
+    def joins(self, module: nn.Module) -> bool:
+        """Whether calls of `module` are listened to."""
+        return id(module) in self._hooks
+
     def _hook(self, module: nn.Module) -> None:
         if id(module) in self._hooks:
             return

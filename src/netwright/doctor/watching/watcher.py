@@ -34,11 +34,13 @@ from netwright.doctor.watching.restarts import RestartsSeen
 from netwright.doctor.watching.roots import Roots, guarded
 from netwright.doctor.watching.series import Series
 from netwright.records.facts.cost import Cost
+from netwright.records.facts.filters import Filters
 from netwright.records.facts.layers import Layers
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.modes import Modes
 from netwright.records.facts.nonfinite import NonFinite
 from netwright.records.facts.norms import NormFact, Norms
+from netwright.records.facts.reach import Cut, Reach
 from netwright.records.facts.steps import Steps
 
 COLUMNS = (
@@ -52,6 +54,9 @@ a step that goes wrong can be run again: a microsecond each. Of more, at the ste
 
 MOST_BACKWARDS = 64
 """Backwards without a step of which something is kept."""
+
+FIRST_FILTERS = 128
+"""Steps after which the filters are compared for the first time."""
 
 SAMPLES = 3
 """First batches that are kept for the check-up, by reference."""
@@ -93,6 +98,8 @@ class Watcher:
         """Whether the model is running because of us."""
         self.wait = 0.0
         self.epoch = 0
+        self.ungraded = False
+        """Whether a backward pass was asked for after forwards without gradients alone."""
         self.scale = 1.0
         """What a scaler multiplies the loss with."""
         self._on_sample, self._on_step, self._on_fault = on_sample, on_step, on_fault
@@ -112,6 +119,9 @@ class Watcher:
         """Whether the hooks cost more than the budget: then less is noted between the looks."""
         self._in_step = False
         self._left: Tape | None = None
+        self._filters: Filters | None = None
+        self.over = False
+        """Whether the watch has ended."""
         self._strange = False
         self._last = time.perf_counter()
         self._compiled = _is_compiled(model)
@@ -119,6 +129,7 @@ class Watcher:
     # What a watch begins and ends with
 
     def attach(self) -> None:
+        self.over = False
         self._strange = strange_hooks(self.model) or talks(self.model)
         self._roots.attach()
         loaded = guarded(lambda *_: self.restarts.loaded(self.steps), self._failed)
@@ -141,6 +152,7 @@ class Watcher:
 
     def detach(self) -> None:
         """Take every hook away; what was measured stays."""
+        self.over = True
         self._roots.detach()
         self.evaluation.closes(self.steps)
         for end in self._ends:
@@ -172,6 +184,11 @@ class Watcher:
         self.detach()
         if self._on_fault is not None:
             self._on_fault(self.fault)
+
+    @property
+    def tape(self) -> Tape | None:
+        """Of the step that is under way, where it is looked at."""
+        return self._tape
 
     # What the loop does
 
@@ -230,10 +247,14 @@ class Watcher:
 
     def backward_begins(self, tensors: Any) -> None:
         """The loop takes the gradient of `tensors`, what it calls its loss."""
-        if self.ours or self.fault or not self.order.began:
+        if self.ours or self.fault:
+            return
+        loss = tensors if isinstance(tensors, Tensor) else next(iter(tensors_in(tensors)), None)
+        if not self.order.began:
+            if loss is not None and not loss.requires_grad:
+                self.ungraded = True
             return
         began = time.perf_counter()
-        loss = tensors if isinstance(tensors, Tensor) else next(iter(tensors_in(tensors)), None)
         if loss is not None and loss.numel() == 1 and len(self._losses) < MOST_BACKWARDS:
             self._losses.append(loss.detach())
             self._used = True
@@ -266,6 +287,7 @@ class Watcher:
             return
         found = objective(self._tape, loss)
         if found is None:
+            self._note_severed(loss)
             return
         self._objectives.append((found, self._begin, self._surroundings))
         judged = next((each for each in found.calls if each.name in OVER_CLASSES), None)
@@ -276,16 +298,40 @@ class Watcher:
             sample = sample_of(
                 found, random=self._begin, surroundings=self._surroundings, step=self.steps + 1
             )
-            sample.loss /= self.scale
-            self.samples.append(sample)
-            if self._on_sample is not None:
-                began = time.perf_counter()
-                self.ours = True
-                try:
-                    self._on_sample(sample)
-                finally:
-                    self.ours = False
-                self.pace.leave_out(time.perf_counter() - began)
+            if sample.scale == 1.0:  # otherwise the scaling was seen on the tape
+                sample.loss /= self.scale
+            sample.cuts = tuple(self._tape.cuts)
+            self._hand_over(sample)
+
+    def _hand_over(self, sample: Sample) -> None:
+        self.samples.append(sample)
+        if self._on_sample is not None:
+            began = time.perf_counter()
+            self.ours = True
+            try:
+                self._on_sample(sample)
+            finally:
+                self.ours = False
+            spent = time.perf_counter() - began
+            self.pace.leave_out(spent)
+            self.pace.hooks -= spent  # the hook that it was done in is counted whole
+
+    def _note_severed(self, loss: Tensor) -> None:
+        """A first loss that no call leads to from the model: handed over for that alone."""
+        assert self._tape is not None
+        assert self._begin is not None
+        assert self._surroundings is not None
+        calls = [each for each in self._tape.calls if each.of_module]
+        if self.samples or loss.grad_fn is not None or not calls:
+            return
+        sample = sample_of(
+            Objective(tuple(calls), loss),
+            random=self._begin,
+            surroundings=self._surroundings,
+            step=self.steps + 1,
+        )
+        sample.cuts = tuple(self._tape.cuts)
+        self._hand_over(sample)
 
     def backward_ended(self) -> None:
         if self.ours or self.fault or not self.order.began:
@@ -363,6 +409,16 @@ class Watcher:
         if self._on_step is not None:
             self._on_step(self.steps)
 
+    def step_left_out(self) -> None:
+        """A scaler left this step out: what was collected for it belongs to no step."""
+        self._drop_tape()
+        if self._look is not None:
+            self._look.close()
+            self._look = None
+        self._losses.clear()
+        self._objectives.clear()
+        self.order.step_left_out()
+
     def _finish_look(self, look: Look, optimizer: Optimizer) -> dict[str, float | None]:
         found = look.finish(self.order.backwards_in_step, scale=self.scale)
         found.update(self._efficacy(look))
@@ -436,6 +492,9 @@ class Watcher:
             found.append(self.evaluation.facts())
         if self.nonfinite is not None:
             found.append(self.nonfinite)
+        if self.ungraded and not self.steps:
+            held = sum(len(each["params"]) for e in self.optimizers for each in e.param_groups)
+            found.append(Reach(attached=False, held=held, cuts=(Cut(operation="no_grad"),)))
         found += [self.memory.facts(), self.hidden.fact, self.restarts.facts()]
         if self.norms:
             found.append(Norms(norms=tuple(self.norms.values()), step=self.steps))
@@ -443,8 +502,17 @@ class Watcher:
             step, training, evaluation = zip(*self.modes, strict=True)
             found.append(Modes(step=step, training=training, evaluation=evaluation))
         if self.steps:
-            found.append(filters_of(self.model, self.steps))
+            found.append(self._filters_now())
         return found
+
+    def _filters_now(self) -> Filters:
+        """Read when the steps have doubled since the last time, and when the watch is over."""
+        last = self._filters
+        if last is None or (self.over and last.step < self.steps) or self.steps >= 2 * last.step:
+            early = last is None and not self.over and self.steps < FIRST_FILTERS
+            last = Filters() if early else filters_of(self.model, self.steps)
+            self._filters = None if early else last
+        return last
 
     def cost(self) -> Cost:
         return Cost(
