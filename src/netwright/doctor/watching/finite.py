@@ -117,7 +117,8 @@ class Finite:
         finding the scale, a row without end is not."""
         if self.fact is not None or loss.device.type != "cpu":
             return False
-        self._scaled = 0 if math.isfinite(float(loss)) else self._scaled + 1
+        # Not infinite ones: the scale alone may have made them so.
+        self._scaled = self._scaled + 1 if math.isnan(float(loss)) else 0
         if self._scaled < PATIENCE:
             return False
         self.fact = self._explained(step, taped, replay=replay, stepped=False)

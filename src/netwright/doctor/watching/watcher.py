@@ -510,7 +510,11 @@ class Watcher:
         last = self._filters
         if last is None or (self.over and last.step < self.steps) or self.steps >= 2 * last.step:
             early = last is None and not self.over and self.steps < FIRST_FILTERS
-            last = Filters() if early else filters_of(self.model, self.steps)
+            ours, self.ours = self.ours, True  # a weight that is computed runs modules
+            try:
+                last = Filters() if early else filters_of(self.model, self.steps)
+            finally:
+                self.ours = ours
             self._filters = None if early else last
         return last
 
