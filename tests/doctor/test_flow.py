@@ -20,7 +20,7 @@ from netwright.records.record import Record
 from netwright.testing.loops import batches, found, mlp, train
 
 FLOW = {
-    "vanishing-gradients", "exploding-gradients", "dead-relu", "saturation", "dead-filters",
+    "vanishing-gradients", "exploding-gradients", "dead-relu", "saturated-units", "dead-filters",
     "duplicate-filters", "internal-drift", "batchnorm-bad-momentum", "batchnorm-small-batch",
 }  # fmt: skip
 
@@ -135,7 +135,7 @@ def test_sparse_units_are_alive():
 
 def test_saturated_units_with_a_loss_at_guessing():
     model = deep(nn.Tanh, depth=3, scale=60.0)
-    (finding,) = found(watched(model, sgd(model, lr=1e-5)), "saturation")
+    (finding,) = found(watched(model, sgd(model, lr=1e-5)), "saturated-units")
     assert finding.evidence[0].value > 0.5
     assert "tanh" in str(finding.what)
 
@@ -154,7 +154,7 @@ class Gated(nn.Module):
 
 def test_a_sure_last_activation_is_silent():
     model = Gated()
-    assert not found(watched(model, sgd(model, lr=0.01)), "saturation")
+    assert not found(watched(model, sgd(model, lr=0.01)), "saturated-units")
 
 
 # --- filters -------------------------------------------------------------------------------------

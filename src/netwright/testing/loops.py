@@ -61,6 +61,6 @@ def train(
                 step(i, value)
                 continue
             optimizer.zero_grad()
-            value.backward()
+            value.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return doctor

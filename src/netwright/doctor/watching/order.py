@@ -237,9 +237,9 @@ class Order:
             for name in ("stale_starts", "stale_checked", "steps_without_backward", "empty_steps")
         }
         excess = [each.excess for each in self._books if each.excess is not None]
+        counts: dict[str, Any] = {**self._counts, **sums}
         return Loop(
-            **{name: count for name, count in self._counts.items() if name in _FIELDS},
-            **sums,
+            **{name: count for name, count in counts.items() if name in _FIELDS},
             stale_excess=max(excess, default=None),
             idle_backwards=self._most_idle,
             mode_sensitive=self._sensitive,

@@ -133,7 +133,8 @@ class Watcher:
         self._strange = strange_hooks(self.model) or talks(self.model)
         self._roots.attach()
         loaded = guarded(lambda *_: self.restarts.loaded(self.steps), self._failed)
-        self._ends.append(self.model.register_load_state_dict_post_hook(Hook(loaded)).remove)
+        hooked = self.model.register_load_state_dict_post_hook(Hook(loaded))  # type: ignore[no-untyped-call]
+        self._ends.append(hooked.remove)
         for each in self.optimizers:
             self._hook(each)
 
