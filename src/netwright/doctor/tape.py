@@ -97,21 +97,24 @@ class Tape(TorchFunctionMode):
         self._listening = True
         torch._C._push_on_torch_function_stack(self)
 
-    def off(self) -> None:
-        """Listen no more; modes that were entered since then stay as they are.
+    def off(self) -> bool:
+        """Listen no more; modes that were entered since then stay as they are. Says whether it
+        was on the stack.
 
         While torch handles a call for this mode it is not on the stack, and torch puts it back
         afterwards (`loss.backward()` is such a call): call it again then. It hears nothing before.
         """
         self._listening = False
         above: list[Any] = []
-        while torch._C._len_torch_function_stack():
+        there = False
+        while torch._C._len_torch_function_stack() and not there:
             mode = torch._C._pop_torch_function_stack()
-            if mode is self:
-                break
-            above.append(mode)
+            there = mode is self
+            if not there:
+                above.append(mode)
         while above:
             torch._C._push_on_torch_function_stack(above.pop())
+        return there
 
 
 @dataclass(frozen=True, eq=False)
