@@ -78,7 +78,8 @@ def class_imbalance(record: Record) -> Iterator[Finding]:
         severity="warn" if harm else "note",
         step=harm.step if harm else None,
         what=Phrase(
-            "The rarest of {classes} classes has {share:.2%} of the labels, the commonest {most:.1%}",
+            "The rarest of {classes} classes has {share:.2%} of the labels, "
+            "the commonest {most:.0%}",
             classes=classes,
             share=share,
             most=most,
