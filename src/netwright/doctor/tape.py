@@ -135,6 +135,7 @@ class Objective:
         modules and parameters of a copy, another batch. Random states, statistics of norms and
         modes are the caller's affair.
         """
+        given = frozenset(swaps or ())
         known: dict[int, Any] = dict(swaps or {})
 
         def now(value: Any) -> Any:
@@ -147,7 +148,8 @@ class Objective:
             run = known.get(id(call.run), call.run) if call.of_module else call.run
             result = run(*args, **kwargs)
             for old, new in zip(_parts(call.result), _parts(result), strict=True):
-                if isinstance(old, Tensor):
+                # A batch that a loop cuts out after the forward pass is on the tape as well.
+                if isinstance(old, Tensor) and id(old) not in given:
                     known[id(old)] = new
         found = known.get(id(self.loss))
         if not isinstance(found, Tensor):
