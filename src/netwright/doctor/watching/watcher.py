@@ -33,6 +33,7 @@ from netwright.doctor.watching.pace import Pace
 from netwright.doctor.watching.restarts import RestartsSeen
 from netwright.doctor.watching.roots import Roots, guarded
 from netwright.doctor.watching.series import Series
+from netwright.doctor.watching.tally import Tally
 from netwright.records.facts.cost import Cost
 from netwright.records.facts.filters import Filters
 from netwright.records.facts.layers import Layers
@@ -85,6 +86,7 @@ class Watcher:
         self.rows = Series(COLUMNS)
         self.table = LayerTable()
         self.evaluation = Evaluation()
+        self.tally = Tally()
         self.samples: list[Sample] = []
         self.finite = Finite(model, self.optimizers)
         self.hidden = Hidden(model, self.optimizers)
@@ -295,6 +297,7 @@ class Watcher:
         if judged is not None and len(judged.args) > 1:
             self.evaluation.scored(*judged.args[:2])
             self.order.scored(self._tape.calls, *judged.args[:2])
+        self.tally.note(self.steps + 1, found)
         if len(self.samples) < SAMPLES:
             sample = sample_of(
                 found, random=self._begin, surroundings=self._surroundings, step=self.steps + 1
@@ -491,6 +494,7 @@ class Watcher:
         found: list[object] = [steps, self.table.facts(), self.order.facts(), self.cost()]
         if self.evaluation.facts().epochs:
             found.append(self.evaluation.facts())
+        found += self.tally.facts()
         if self.nonfinite is not None:
             found.append(self.nonfinite)
         if self.ungraded and not self.steps:
