@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @COMMANDS.register(
     "doctor",
     group="Train",
-    usage="[OPTIONS] SCRIPT.py [args ...] | -m MODULE [args ...] | RUN",
+    usage="[OPTIONS] SCRIPT.py|-m MODULE|RUN [args ...]",
     about="The script runs as it always does: nobody edits it, its output, files, numbers and exit "
     "status stay what they were, and whatever stands behind its name belongs to it. Models and "
     "optimizers are found as it makes them. What is found is told on standard error and kept in "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -50,7 +51,7 @@ class Order:
         self._cleared = True
         self._excess: float | None = None
         self._stored: list[Tensor] | None = None
-        self._loss: int | None = None
+        self._loss: weakref.ref[Tensor] | None = None
         self._in_eval = False
         self._sensitive = tuple(
             dict.fromkeys(type(each).__name__ for each in model.modules() if _moody(each))
@@ -138,9 +139,9 @@ class Order:
         self._idle += 1
         self._most_idle = max(self._most_idle, self._idle)
         if loss is not None:
-            if self._loss == id(loss):
+            if self._loss is not None and self._loss() is loss:
                 self._counts["double_backwards"] += 1
-            self._loss = id(loss)
+            self._loss = weakref.ref(loss)
         held = [each.grad for each in self._probes if each.grad is not None]
         dirty = any(bool(each.any()) for each in held if not each.is_sparse)
         if not dirty:

@@ -108,18 +108,23 @@ class Program:
                 case.doctor.crashed(error)
 
     def _failed(self, error: BaseException) -> None:
-        """Something of ours went wrong: the program goes on without being watched."""
+        """Something of ours went wrong: the program goes on without being watched. Hooks on
+        optimizers stay till the end, for one of them may be under way."""
         if self.fault:
             return
         self.fault = f"{type(error).__name__}: {error}".partition("\n")[0]
-        self.__exit__()
+        self._wait_no_more()
+        for case in self.cases:
+            if case.doctor is not None:
+                case.doctor.watcher._failed(error)
         if self._on_fault is not None:
             self._on_fault(self.fault)
 
     # From an optimizer to a patient
 
     def _made(self, result: Any, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
-        if os.getpid() != self._process:  # a forked worker: nobody would hear what is found there
+        # In a forked worker nobody would hear what is found.
+        if os.getpid() != self._process or self.fault:
             return
         self._new[id(optimizer)] = weakref.ref(optimizer)
         if self._waiting is None:
@@ -132,7 +137,7 @@ class Program:
             self._waiting = None
 
     def _forward_begins(self, module: nn.Module, inputs: Any) -> None:
-        if os.getpid() != self._process:
+        if os.getpid() != self._process or self.fault:
             return
         self._admit()
         # The hooks have been laid while this very call was on its way to them.
@@ -143,7 +148,7 @@ class Program:
 
     def _steps_unseen(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """A step is due of an optimizer for which no module has run."""
-        if id(optimizer) in self._new and os.getpid() == self._process:
+        if id(optimizer) in self._new and os.getpid() == self._process and not self.fault:
             self._admit()
 
     def _admit(self) -> None:

@@ -109,11 +109,16 @@ class Watcher:
 
     def detach(self) -> None:
         """Take every hook away; what was measured stays."""
-        self._roots.detach()
-        self.evaluation.closes(self.steps)
         for end in self._ends:
             end()
         self._ends.clear()
+        self._rest()
+
+    def _rest(self) -> None:
+        """Hear nothing more. The hooks on optimizers stay: one of them may be under way, and torch
+        walks through them as they are."""
+        self._roots.detach()
+        self.evaluation.closes(self.steps)
         self._drop_tape()
         if self._look is not None:
             self._look.close()
@@ -127,7 +132,7 @@ class Watcher:
             return
         self.fault = f"{type(error).__name__}: {error}".partition("\n")[0]
         self.ours = False
-        self.detach()
+        self._rest()
         if self._on_fault is not None:
             self._on_fault(self.fault)
 
@@ -238,14 +243,14 @@ class Watcher:
         self.pace.hooks += time.perf_counter() - began
 
     def step_begins(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if self.ours:
+        if self.ours or self.fault:
             return
         self._drop_tape_from_stack()
         if self._look is not None:
             self._look.step_begins()
 
     def step_ended(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if self.ours:
+        if self.ours or self.fault:
             return
         began = time.perf_counter()
         self._drop_tape_from_stack()
