@@ -54,7 +54,7 @@ def check(
         raise SettingError(
             "netwright check needs DATA, a recipe or --config.", hint="Try: netwright check digits"
         )
-    if data is not None and config is None and data.endswith((".yaml", ".yml", ".json")):
+    if data is not None and config is None and _is_recipe(data):
         data, config = None, data
     check_things(data, model, call.settings)
     from netwright.tasks.checking import check_recipe
@@ -83,3 +83,13 @@ def check(
     }
     call.result(document, lines or [say("OK       Nothing was found.")])
     return status
+
+
+def _is_recipe(name: str) -> bool:
+    """Whether a file of settings is meant, or a recipe that is not called as its data are."""
+    if name.endswith((".yaml", ".yml", ".json")):
+        return True
+    from netwright.data.sources import SOURCES
+    from netwright.tasks.settings import recipe_names
+
+    return name in recipe_names() and name not in SOURCES
