@@ -108,7 +108,7 @@ def test_under_json_the_document_is_all_there_is_on_standard_output(netwright, s
     document = json.loads(answer.out)
     assert answer.status == document["exit"] == 4
     assert document["status"] == 0
-    assert [each["name"] for each in document["findings"]][0] == "softmax-before-cross-entropy"
+    assert document["findings"][0]["name"] == "softmax-before-cross-entropy"
     assert {"share", "checkup", "budget"} <= set(document["cost"][0])
     assert Path(document["run"]).is_dir()
     assert "from a process" in answer.err
@@ -336,7 +336,9 @@ def test_torch_is_imported_by_the_script_and_not_before(script, tmp_path):
 
 
 def test_a_traceback_is_that_of_python(script):
-    name = script("def f(x):\n    return x / 0\ntry:\n    f(1)\nexcept ZeroDivisionError:\n    [][1]\n")
+    name = script(
+        "def f(x):\n    return x / 0\ntry:\n    f(1)\nexcept ZeroDivisionError:\n    [][1]\n"
+    )
     alone, watched = in_process(name, python=True), in_process(name)
     assert watched.stderr.startswith(alone.stderr)
     assert watched.returncode == alone.returncode == 1

@@ -7,7 +7,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import (
-    ConcatDataset, DataLoader, Dataset, Subset, TensorDataset, WeightedRandomSampler, random_split,
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    Subset,
+    TensorDataset,
+    WeightedRandomSampler,
+    random_split,
 )  # fmt: skip
 
 from netwright.doctor.watch import watch

@@ -83,7 +83,7 @@ def test_a_map_of_one_layer_and_many_looks_is_drawn():
         pins=[Pin(step=1000.0, label="late", severity="stop")],
     )  # fmt: skip
     root = ElementTree.fromstring(drawn)
-    assert [each.text for each in root.iter("text")][0] == "fc"
+    assert next(each.text for each in root.iter("text")) == "fc"
 
 
 @pytest.mark.parametrize(

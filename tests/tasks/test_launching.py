@@ -8,7 +8,15 @@ import textwrap
 import pytest
 
 from netwright.core.errors import SettingError
-from netwright.tasks.launching import Ending, Enough, Target, find, launch, own_frames, when_imported
+from netwright.tasks.launching import (
+    Ending,
+    Enough,
+    Target,
+    find,
+    launch,
+    own_frames,
+    when_imported,
+)
 
 
 @pytest.fixture
@@ -109,9 +117,9 @@ def test_a_module_runs_as_python_m_runs_it(tmp_path, monkeypatch, capfd):
 
 
 def test_what_is_not_there_is_a_wrong_command(tmp_path):
-    with pytest.raises(SettingError, match="There is no script .*none.py"):
+    with pytest.raises(SettingError, match=r"There is no script .*none.py"):
         find(Target(name=str(tmp_path / "none.py")))
-    with pytest.raises(SettingError, match="There is no module no.such that can be run"):
+    with pytest.raises(SettingError, match=r"There is no module no.such that can be run"):
         find(Target(name="no.such", module=True))
 
 

@@ -103,7 +103,9 @@ def quiet(*models: nn.Module, begin: RandomState | None = None) -> Iterator[None
                 if container != content if _plain(content) else True:
                     _refill(container, content)
         for buffer, content, version in buffers.values():
-            if version is None or _version(buffer) != version:  # written all the same, by who holds it elsewhere
+            if (
+                version is None or _version(buffer) != version
+            ):  # written all the same, by who holds it elsewhere
                 with torch.no_grad(), torch.inference_mode(False):
                     buffer.copy_(content)
         state.restore()

@@ -185,6 +185,7 @@ class Doctor:
                 self._told.add((each.name, each.layers))
                 return each
         return None
+
     def crashed(self, error: Exception) -> None:
         """The loop ends by `error`: if a loss raised it, what that was given is kept."""
         try:

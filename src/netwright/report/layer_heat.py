@@ -60,8 +60,10 @@ class Scale:
         return placed
 
     def label(self, value: float) -> str:
-        return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e") if self.log else percent(
-            value, 0
+        return (
+            f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+            if self.log
+            else percent(value, 0)
         )
 
 

@@ -292,7 +292,7 @@ class Visit:
             yield
         except NetwrightError as error:
             self._fault_told(str(error).partition("\n")[0])
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not reach the script
+        except Exception as error:
             self._fault_told(f"{type(error).__name__}: {error}".partition("\n")[0])
 
     @property
@@ -437,5 +437,3 @@ def _cost(record: Any) -> dict[str, Any]:
         "checkup": cost.checkup,
         "budget": cost.budget,
     }
-
-

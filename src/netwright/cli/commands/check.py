@@ -21,8 +21,8 @@ from netwright.records.severity import FailOn, reaches
     group="Train",
     usage="DATA|RECIPE [MODEL] [key=value ...]",
     settings="any setting of the run, such as optim.lr=0.1 init=zeros",
-    about="Data, model and settings mean what they mean to train; RECIPE is a YAML or JSON file, or "
-    "the name of a recipe. Data and network are looked at as they stand before the first step: "
+    about="Data, model and settings mean what they mean to train; RECIPE is a YAML or JSON file, "
+    "or the name of a recipe. Data and network are looked at as they stand before the first step: "
     "what the loss gets, whether one batch can be fitted, whether training and validation are "
     "alike. Nothing is kept. The exit status is 4 if a finding stands at or above --fail-on.",
     examples=(

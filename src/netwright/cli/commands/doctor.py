@@ -76,7 +76,8 @@ def doctor(
             "netwright doctor needs a script, -m MODULE, or a run.",
             hint="Try: netwright doctor train.py",
         )
-    from netwright.tasks.doctoring import Target, Wish, doctor_run, doctor_script
+    from netwright.tasks.doctoring import Wish, doctor_run, doctor_script
+    from netwright.tasks.launching import Target
 
     if script is not None and not is_script(script):
         again = doctor_run(script)
