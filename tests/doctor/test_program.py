@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -103,7 +105,7 @@ def test_an_optimizer_made_later_joins_its_patient():
         assert steps_of(case) == 6
 
 
-def test_a_model_that_is_wrapped_before_it_runs_is_found_with_its_wrapper():
+def test_a_model_that_is_wrapped_later_is_seen_through_its_wrapper():
     class Wrapper(nn.Module):
         def __init__(self, inner):
             super().__init__()
@@ -117,7 +119,50 @@ def test_a_model_that_is_wrapped_before_it_runs_is_found_with_its_wrapper():
         optimizer = torch.optim.SGD(inner.parameters(), lr=0.1)
         wrapped = Wrapper(inner)
         train(wrapped, optimizer)
-        assert program.cases[0].doctor.patient.model is wrapped
+        (case,) = program.cases
+        assert case.doctor.patient.model is inner
+        assert case.doctor.patient.sample.objective.modules[0].run is inner
+        assert steps_of(case) == 3
+
+
+@pytest.fixture
+def _compiler():
+    """Compiled graphs of other tests, and the warnings of torch's own compiler, stay out."""
+    torch._dynamo.reset()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    torch._dynamo.reset()
+
+
+@pytest.mark.usefixtures("_compiler")
+@pytest.mark.parametrize("how", ["around", "in place", "a function"])
+def test_a_compiled_model_runs_as_one_graph_and_computes_the_same(how):
+    from torch._dynamo.testing import CompileCounter
+
+    def script():
+        torch.manual_seed(0)
+        count, model = CompileCounter(), net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        called = model
+        if how == "around":
+            called = torch.compile(model, backend=count)
+        elif how == "in place":
+            model.compile(backend=count)
+        else:
+            called = torch.compile(lambda x: model(x), backend=count)
+        loss = train(called, optimizer, steps=30)
+        return loss, count.frame_count
+
+    alone = script()
+    torch._dynamo.reset()
+    with Program() as program:
+        assert script() == alone == (alone[0], 1)
+        (case,) = program.cases
+        assert steps_of(case) == 30
+        assert not case.doctor.watcher.fault
+        if how != "a function":
+            assert np.isfinite(case.record().get(Steps).loss).all()
 
 
 def test_modules_side_by_side_become_one_model():

@@ -136,6 +136,11 @@ class Watcher:
         if self._on_fault is not None:
             self._on_fault(self.fault)
 
+    def compiled(self, module: nn.Module) -> None:
+        """A module of the model runs as a compiled graph from here on."""
+        self._compiled = True
+        self._roots.compiled(module)
+
     @property
     def tape(self) -> Tape | None:
         """Of the step that is under way, where it is looked at."""
