@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from netwright.report.network_comparison import Comparison
     from netwright.tasks.door import train
     from netwright.tasks.inspected import Layer, ReceptiveField
-    from netwright.tasks.inspecting import Inspection, inspect
+    from netwright.tasks.inspecting import inspect
+    from netwright.tasks.inspection import Inspection
     from netwright.tasks.loading import Network, load
     from netwright.tasks.rate_range import RateRange, lr_range
     from netwright.tasks.running import Trained
@@ -62,7 +63,7 @@ _PLACES = {
     "Doctor": "netwright.doctor.watch",
     "Evaluation": "netwright.tasks.using",
     "FindingError": "netwright.doctor.stopping",
-    "Inspection": "netwright.tasks.inspecting",
+    "Inspection": "netwright.tasks.inspection",
     "Layer": "netwright.tasks.inspected",
     "Network": "netwright.tasks.loading",
     "NetwrightError": "netwright.core.errors",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netwright.doctor.quiet import RandomState, Surroundings
-from netwright.doctor.tape import Call, Objective, Tape, objective
+from netwright.doctor.tape import Call, Cut, Objective, Tape, objective
 from netwright.records.facts.setup import Setup
 
 
@@ -38,6 +38,8 @@ class Sample:
     loss: float
     scale: float = 1.0
     step: int = 0
+    cuts: tuple[Cut, ...] = ()
+    """Calls between the model and the loss behind which there is no gradient."""
 
     @property
     def size(self) -> int:
@@ -180,4 +182,6 @@ def noted(
     if found is None:
         # The loss does not depend on the output by any call that was seen: keep the two calls.
         found = Objective((tape.calls[0], Call(loss_fn, (output, target), {}, loss)), loss)
-    return sample_of(found, random=random, surroundings=surroundings)
+    sample = sample_of(found, random=random, surroundings=surroundings)
+    sample.cuts = tuple(tape.cuts)
+    return sample

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from netwright.doctor.patient import Patient, Sample, tensors_in
 from netwright.doctor.quiet import quiet
-from netwright.doctor.tape import Call, Objective, Tape
+from netwright.doctor.tape import Call, Cut, Objective, Tape
 
 STILL = {
     "to", "float", "double", "half", "bfloat16", "type", "clone", "contiguous", "alias", "cpu",
@@ -37,6 +37,7 @@ class Unfolded:
 
     calls: tuple[Call, ...]
     loss: Tensor
+    cuts: tuple[Cut, ...] = ()
 
     def maker(self, tensor: Tensor, before: int | None = None) -> int | None:
         """The place of the call that gave `tensor`, the last one before place `before`."""
@@ -163,8 +164,10 @@ def unfolded(patient: Patient, sample: Sample) -> Unfolded | None:
         tape.on()
         try:
             loss = sample.objective.again()
+        except LookupError:  # no call leads from the model to this loss
+            return None
         finally:
             tape.off()
     if tape.full:
         return None
-    return Unfolded(tuple(tape.calls), loss)
+    return Unfolded(tuple(tape.calls), loss, tuple(tape.cuts))

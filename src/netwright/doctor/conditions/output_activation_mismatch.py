@@ -24,7 +24,11 @@ NARROW = 1e-3
     when="before the first step",
     group="output",
     severity="stop",
-    yields_to=("softmax-before-cross-entropy", "sigmoid-before-bce-with-logits"),
+    yields_to=(
+        "softmax-before-cross-entropy",
+        "sigmoid-before-bce-with-logits",
+        "wrong-dimension",
+    ),
 )
 def output_activation_mismatch(record: Record) -> Iterator[Finding]:
     """The values that the last activation lets through do not cover the targets.

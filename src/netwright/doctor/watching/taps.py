@@ -71,7 +71,7 @@ class Tap:
         setattr(self.holder, self.name, told)
 
     def _close(self) -> None:
-        # Somebody else may have wrapped it since: then their wrapper stays, and ours only passes on.
+        # Somebody else may have wrapped it since: then their wrapper stays, and ours passes on.
         if getattr(self.holder, self.name, None) is self._told:
             if self._inherited:
                 delattr(self.holder, self.name)
