@@ -97,7 +97,7 @@ def doctor(
         done = doctor_script(
             target, wish, tell=screen.tell, show=screen.show, leave=call.ends_process
         )
-        if done.ending.forked:
+        if done.ending.forked or done.alone:
             return done.ending.status
         status = done.exit_code(fail_on)
         screen.end(done, status)
@@ -141,7 +141,14 @@ class _Screen:
         """The summary: what stands, what watching cost, where all of it is."""
         if done.run is None:
             if not self._quiet and not done.fault:
-                self._write([say("NOTE     No training was seen: no step of an optimizer.")])
+                self._write(
+                    [
+                        say(
+                            "NOTE     No training was seen: no optimizer of a model. (Processes "
+                            "that a script starts are not watched.)"
+                        )
+                    ]
+                )
             return
         self._write(_lines(done, self._told if not self._quiet else frozenset(), status))
 

@@ -126,13 +126,19 @@ class Program:
 
     def _made(self, result: Any, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
         # In a forked worker nobody would hear what is found.
-        if os.getpid() != self._process or self.fault:
+        if os.getpid() != self._process or self.fault or self._ours:
             return
         for owned in owners([optimizer]):
             if owned.strays and self._on_strays is not None:
                 self._on_strays(optimizer, owned.strays)
             if owned.modules:
                 self._place(owned)
+
+    @property
+    def _ours(self) -> bool:
+        """Whether a check-up is under way, which makes optimizers of its own."""
+        doctors = [case.doctor for case in self.cases if case.doctor is not None]
+        return any(each.watcher.ours for each in doctors)
 
     def _compiled(self, result: Any, model: Any = None, *args: Any, **kwargs: Any) -> None:
         """`torch.compile` was called: of a module, what it gives is called in its place."""
