@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from netwright.doctor.diagnosis import Diagnosis, diagnosed
 from netwright.doctor.failing import failure_of
 from netwright.doctor.patient import Patient, Sample
+from netwright.doctor.quiet import as_written
 from netwright.doctor.setup_facts import setup_of
 from netwright.doctor.stopping import FindingError
 from netwright.doctor.watching.company import Company
@@ -210,7 +211,8 @@ class Doctor:
         if self._checkup:
             from netwright.doctor.checkup import examine
 
-            self._checked = list(examine(self.patient))
+            with as_written():
+                self._checked = list(examine(self.patient))
         self._checkup_seconds = time.perf_counter() - began
 
     def record(self) -> Record:

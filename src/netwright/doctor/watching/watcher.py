@@ -156,11 +156,16 @@ class Watcher:
     def detach(self) -> None:
         """Take every hook away; what was measured stays."""
         self.over = True
-        self._roots.detach()
-        self.evaluation.closes(self.steps)
         for end in self._ends:
             end()
         self._ends.clear()
+        self._rest()
+
+    def _rest(self) -> None:
+        """Hear nothing more. The hooks on optimizers stay: one of them may be under way, and torch
+        walks through them as they are."""
+        self._roots.detach()
+        self.evaluation.closes(self.steps)
         self._drop_tape()
         if self._look is not None:
             self._look.close()
@@ -184,9 +189,14 @@ class Watcher:
             return
         self.fault = f"{type(error).__name__}: {error}".partition("\n")[0]
         self.ours = False
-        self.detach()
+        self._rest()
         if self._on_fault is not None:
             self._on_fault(self.fault)
+
+    def compiled(self, module: nn.Module) -> None:
+        """A module of the model runs as a compiled graph from here on."""
+        self._compiled = True
+        self._roots.compiled(module)
 
     @property
     def tape(self) -> Tape | None:
@@ -361,7 +371,7 @@ class Watcher:
             self.ours = False
 
     def step_begins(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if self.ours:
+        if self.ours or self.fault:
             return
         began = time.perf_counter()
         self._drop_tape_from_stack()
@@ -374,7 +384,7 @@ class Watcher:
         self.pace.hooks += time.perf_counter() - began
 
     def step_ended(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if self.ours:
+        if self.ours or self.fault:
             return
         began = time.perf_counter()
         self._drop_tape_from_stack()
