@@ -16,6 +16,7 @@ from netwright.doctor.conditions._course import (
     Course,
     broken,
     course,
+    halted,
     hardly_falls,
     risen,
 )
@@ -52,7 +53,7 @@ DEEPER = (
 
 BACKWARD = 0.4
 """Share of looks that made their own batch worse. Measured over the healthy runs of
-tests/doctor/test_healthy_rates.py: 0 to 0.07; of a GAN's discriminator 0.40."""
+tests/doctor/rates/test_healthy_rates.py: 0 to 0.07; of a GAN's discriminator 0.40."""
 
 FUTILE = 0.1
 """Actual over promised fall, median: 0.5 is the best step on a quadratic. Healthy runs that were
@@ -144,21 +145,23 @@ def too_high(record: Record) -> Case | None:
         if trial is None or not unclipped(record):
             return None
         return Case(any_of(bent, trial), any_of(unfit_as_set(record)))
-    if found.learned and risen(found) is None:
-        return None
     steps = record.get(Steps)
     assert steps is not None
+    futile = _futile(steps)
+    back = risen(found) or (halted(found) if futile is not None else None)
+    if found.learned and back is None:
+        return None
     causes = any_of(
-        bent, trial, _backward(steps), _explosion(steps, found), _futile(steps), _leap(steps, found)
+        bent, trial, _backward(steps), _explosion(steps, found), futile, _leap(steps, found)
     )
     harms = any_of(
         nonfinite(record) if found.broken is not None else None,
         broken(found),
         stuck(record),
-        risen(found),
+        back,
     )
     # A large first step alone is common in healthy runs; it needs the explosion beside it.
-    strong = any_of(bent, trial, _backward(steps), _explosion(steps, found), _futile(steps))
+    strong = any_of(bent, trial, _backward(steps), _explosion(steps, found), futile)
     return Case(causes, harms) if harms and strong else None
 
 
@@ -381,7 +384,14 @@ def _explosion(steps: Steps, found: Course) -> Evidence | None:
         return None
     start = max(found.begin, found.guess or 0.0)
     smooth = np.sort(first)[-3:].min()  # three steps at least, not one odd batch
-    if smooth < 1.5 * start:
+    late = steps.loss[steps.step > EARLY]
+    late = late[np.isfinite(late)]
+    usual = 0.0
+    if len(late) >= 20:  # how far a batch may lie above the others by chance
+        middle = float(np.median(late))
+        usual = middle + 6 * 1.4826 * float(np.median(np.abs(late - middle)))
+        usual = usual if middle < 1.5 * start else 0.0
+    if smooth < max(1.5 * start, usual):
         return None
     return Evidence(
         signal=Phrase("largest loss of the first {steps} steps, against the first", steps=EARLY),

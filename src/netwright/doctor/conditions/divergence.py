@@ -24,7 +24,7 @@ BEYOND = 1.5
     when="in the first steps",
     group="rate",
     severity="stop",
-    yields_to=(*DEEPER, "learning-rate-too-high", "over-regularised", "loss-spike", "nonfinite"),
+    yields_to=(*DEEPER, "learning-rate-too-high", "over-regularised", "nonfinite"),
 )
 def divergence(record: Record) -> Iterator[Finding]:
     """The loss climbs over many steps, beyond where it began or to where it is no number.
@@ -98,7 +98,10 @@ def _broken(found: Course, steps: Steps) -> tuple[Evidence, ...]:
 
 
 def _climbed(found: Course) -> tuple[Evidence, ...]:
-    if len(found.windows) < 5 or found.latest < BEYOND * max(found.begin, found.guess or 0.0):
+    if len(found.windows) < 5:
+        return ()
+    start = max(found.begin, found.guess or 0.0, float(found.windows[:2].max()))
+    if found.latest < max(BEYOND * start, start + 5 * found.scatter):
         return ()
     least = int(found.windows.argmin())
     since = found.windows[least:]
@@ -115,8 +118,8 @@ def _climbed(found: Course) -> tuple[Evidence, ...]:
         Evidence(
             signal=Phrase("loss of the last steps, against the first"),
             value=found.latest,
-            baseline=found.begin,
-            threshold=BEYOND * found.begin,
+            baseline=start,
+            threshold=BEYOND * start,
             witness="harm",
             step=found.steps,
         ),

@@ -44,7 +44,7 @@ class Spike:
     when="in the first steps",
     group="rate",
     severity="warn",
-    yields_to=(*DEEPER, "learning-rate-too-high"),
+    yields_to=(*DEEPER, "learning-rate-too-high", "divergence"),
 )
 def loss_spike(record: Record) -> Iterator[Finding]:
     """The loss leaps far above its own history, for several steps.
@@ -65,7 +65,7 @@ def loss_spike(record: Record) -> Iterator[Finding]:
     Source: Chowdhery et al. 2022, PaLM, section 5.1.
     """
     steps, found = record.get(Steps), course(record)
-    if steps is None or found is None or too_high(record) is not None:
+    if steps is None or found is None or found.broken is not None or too_high(record) is not None:
         return
     spikes = spikes_of(steps)
     if not spikes:
