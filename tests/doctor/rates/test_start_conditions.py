@@ -122,5 +122,5 @@ def frozen_oddities(small):
          "residual branches at zero", "frozen", "self-normalising", "norms", "wide"],
 )  # fmt: skip
 def test_a_healthy_start_is_left_alone(small, model):
-    said = small.run(lambda: model(small), small.sgd(0.05, 0.9), steps=100)
+    said = small.run(lambda: model(small), small.sgd(0.02, 0.9), steps=100)
     assert small.alarms(said) == []

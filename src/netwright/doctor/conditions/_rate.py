@@ -161,7 +161,10 @@ def too_high(record: Record) -> Case | None:
         back,
     )
     # A large first step alone is common in healthy runs; it needs the explosion beside it.
-    strong = any_of(bent, trial, _backward(steps), _explosion(steps, found), futile)
+    causes = any_of(*causes, _runaway(steps, found))
+    strong = any_of(
+        bent, trial, _backward(steps), _explosion(steps, found), futile, _runaway(steps, found)
+    )
     return Case(causes, harms) if harms and strong else None
 
 
@@ -398,6 +401,21 @@ def _explosion(steps: Steps, found: Course) -> Evidence | None:
         value=float(first.max()),
         baseline=start,
         threshold=1.5 * start,
+    )
+
+
+def _runaway(steps: Steps, found: Course) -> Evidence | None:
+    """Before it broke the loss grew from step to step, tenfold and more: no sudden log(0)."""
+    finite = steps.loss[np.isfinite(steps.loss)]
+    if found.broken is None or len(finite) < 5:
+        return None
+    if finite[-1] < 10 * found.least or int((finite[-6:] > 2 * found.least).sum()) < 3:
+        return None
+    return Evidence(
+        signal=Phrase("last finite loss, against the least window before it"),
+        value=float(finite[-1]),
+        baseline=found.least,
+        step=found.broken,
     )
 
 

@@ -21,6 +21,10 @@ HISTORY = 30
 DEVIATIONS = 8.0
 """Robust deviations of the logarithm of the loss that make a spike."""
 
+SOME = 4.0
+"""Deviations that do where the loss is ten times its level: batches of runs that are nearly done
+scatter widely in logarithms."""
+
 LASTING = 3
 """Rows that a spike lasts at least: one odd batch is none."""
 
@@ -53,7 +57,7 @@ def loss_spike(record: Record) -> Iterator[Finding]:
     run that does not come back has lost that part of its time.
 
     Evidence: of the cause, the robust deviation of the logarithm of the loss from the 30 steps
-    before, over at least three steps, beyond 8, and at least 1.5 times its level. Of the harm: 50
+    before, over at least three steps, beyond 8 at 1.5 times its level, or 4 at ten times. Of the harm: 50
     steps later the loss is still 1.5 times what it was. A spike that healed is a note.
 
     Would be wrong if: the data changed at that step.
@@ -138,7 +142,8 @@ def spikes_of(steps: Steps) -> list[Spike]:
         spread = max(1.4826 * float(np.median(np.abs(before - level))), 0.05)
         now = float(logs[row : row + LASTING].min())
         score = (now - level) / spread
-        if score > DEVIATIONS and now - level > np.log(1.5):
+        height = now - level
+        if (score > DEVIATIONS and height > np.log(1.5)) or (score > SOME and height > np.log(10)):
             end = row + RECOVERY
             rest = loss[end : end + HISTORY]
             found.append(
