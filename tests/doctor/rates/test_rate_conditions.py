@@ -1,9 +1,13 @@
 """Rates, schedules, clipping and decay that do not work are named, one story a run."""
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.optim import lr_scheduler as schedules
+
+from netwright.records.facts.steps import Steps
+from netwright.records.record import Record
 
 
 def test_a_rate_beyond_the_curvature_is_too_high_before_and_during_the_run(small):
@@ -86,22 +90,33 @@ def test_a_rate_that_grows_without_end_makes_the_run_diverge(small):
     assert small.alarms(said) == ["learning-rate-too-high"]
 
 
-def test_a_loss_that_is_pushed_up_the_hill_diverges(small):
-    """Ascent from the middle on: no rate is to blame, and the loss climbs."""
+def losses(values, **columns):
+    """A run of which only the losses are known, and what is given besides."""
+    count = len(values)
+    given = {"lr": np.full(count, 0.1), **columns}
+    return Steps(step=np.arange(1.0, count + 1), loss=np.asarray(values), total=count, **given)
 
-    class Turned(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.map, self.calls = nn.Linear(16, 1), 0
 
-        def forward(self, x):
-            self.calls += 1
-            return self.map(x) * (1 + 0.02 * max(0, self.calls - 200))
+def test_a_loss_that_climbs_slowly_diverges(small):
+    said = small.judged(Record([losses(np.linspace(1.0, 3.0, 200))]))
+    assert small.alarms(said) == ["divergence"]
 
-    said = small.run(
-        Turned, small.sgd(1e-3), targets=small.numbers, loss=F.mse_loss, steps=300
-    )
-    assert small.alarms(said) in ([], ["divergence"])
+
+def test_a_noisy_loss_that_goes_nowhere_does_not_diverge(small):
+    chance = np.random.default_rng(0)
+    for _ in range(20):
+        said = small.judged(Record([losses(chance.chisquare(1, 300))]))
+        assert small.alarms(said) == []
+
+
+def test_a_loss_that_swings_while_its_steps_fail_oscillates(small):
+    swings = 1.5 + 1.2 * np.sin(np.arange(240) / 10)
+    bad = np.where(np.arange(240) % 4 == 0, -0.1, 0.5)
+    fails = {"promised": np.full(240, 1.0), "fallen": bad, "update_ratio": np.full(240, 0.02)}
+    said = small.judged(Record([losses(swings, **fails)]))
+    assert [each.name for each in said.findings] == ["oscillating-loss"]
+    helps = {**fails, "fallen": np.full(240, 0.6)}
+    assert small.alarms(small.judged(Record([losses(swings, **helps)]))) == []
 
 
 def test_a_spike_that_stays_is_a_warning_and_one_that_heals_a_note(small):
@@ -114,7 +129,7 @@ def test_a_spike_that_stays_is_a_warning_and_one_that_heals_a_note(small):
     stays = small.run(small.mlp, small.sgd(0.05, 0.9), before=kick(8.0), steps=260)
     assert small.alarms(stays) == ["loss-spike"]
     assert stays.findings[0].step in range(98, 106)
-    heals = small.run(small.mlp, small.sgd(0.05), before=kick(4.0), steps=260)
+    heals = small.run(small.mlp, small.sgd(0.05), before=kick(1.5), steps=400)
     assert small.alarms(heals) == []
 
 

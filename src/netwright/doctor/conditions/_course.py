@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -73,10 +73,25 @@ class Course:
         return (float(self.windows[0]) - self.latest) / max(abs(float(self.windows[0])), 1e-30)
 
 
+def steps_of(record: Record) -> Steps | None:
+    """The steps of a record; columns that nobody wrote are NaN all along."""
+    steps = record.get(Steps)
+    if steps is None:
+        return None
+    missing = {
+        each.name: np.full(len(steps.loss), np.nan)
+        for each in fields(Steps)
+        if each.name != "total" and not len(getattr(steps, each.name))
+    }
+    if "step" in missing:
+        missing["step"] = np.arange(1.0, len(steps.loss) + 1)
+    return replace(steps, **missing) if missing else steps
+
+
 def course(record: Record) -> Course | None:
     """None where no step was seen, where the loss is negative, or where no single loss is made
     smaller (adversarial loops, rewards)."""
-    steps, setup = record.get(Steps), record.get(Setup)
+    steps, setup = steps_of(record), record.get(Setup)
     if steps is None or not len(steps.loss) or (setup is not None and setup.special):
         return None
     loss = steps.loss

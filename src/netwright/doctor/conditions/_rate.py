@@ -19,6 +19,7 @@ from netwright.doctor.conditions._course import (
     halted,
     hardly_falls,
     risen,
+    steps_of,
 )
 from netwright.doctor.conditions._harm import (
     LONG,
@@ -116,7 +117,7 @@ def bad_start(record: Record) -> bool:
 def unclipped(record: Record) -> bool:
     """Whether the loop leaves the gradients as they are, as far as was seen: the trials of the
     check-up do not clip."""
-    loop, steps = record.get(Loop), record.get(Steps)
+    loop, steps = record.get(Loop), steps_of(record)
     if loop is not None and loop.clip_calls:
         return False
     return steps is None or clipped_share(steps)[0] < 0.1
@@ -145,7 +146,7 @@ def too_high(record: Record) -> Case | None:
         if trial is None or not unclipped(record):
             return None
         return Case(any_of(bent, trial), any_of(unfit_as_set(record)))
-    steps = record.get(Steps)
+    steps = steps_of(record)
     assert steps is not None
     futile = _futile(steps)
     back = risen(found) or (halted(found) if futile is not None else None)
@@ -174,7 +175,7 @@ def too_low(record: Record) -> Case | None:
         return None
     if too_much_regularised(record) is not None:
         return None
-    steps, found = record.get(Steps), course(record)
+    steps, found = steps_of(record), course(record)
     if steps is None or found is None or found.steps < EARLY:
         return _too_low_before(record)
     if found.broken is not None or found.latest < 0.5 * found.ignorance or warming(steps):
@@ -240,7 +241,7 @@ def too_much_regularised(record: Record) -> Case | None:
 
 def clipped_away(record: Record) -> Case | None:
     """Clipping that leaves a hundredth of the gradient at every step, in a run that stands."""
-    steps, found = record.get(Steps), course(record)
+    steps, found = steps_of(record), course(record)
     if steps is None or found is None or found.steps < EARLY or bad_start(record):
         return None
     share, ratio = clipped_share(steps)
@@ -301,7 +302,7 @@ def rate_gone(steps: Steps) -> tuple[int, float] | None:
 def eps_too_large(record: Record) -> Evidence | None:
     """Adam's eps against the size of a gradient: far above it, the division does nothing."""
     eps = max((g.eps for g in groups(record) if g.eps is not None and g.beta2 is not None), default=None)
-    steps, numel = record.get(Steps), sum(g.numel for g in groups(record))
+    steps, numel = steps_of(record), sum(g.numel for g in groups(record))
     if eps is None or steps is None or not numel:
         return None
     norms = steps.grad_norm[np.isfinite(steps.grad_norm)]

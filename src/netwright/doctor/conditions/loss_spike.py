@@ -9,7 +9,7 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._course import course
+from netwright.doctor.conditions._course import course, steps_of
 from netwright.doctor.conditions._rate import DEEPER, too_high
 from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -68,7 +68,7 @@ def loss_spike(record: Record) -> Iterator[Finding]:
 
     Source: Chowdhery et al. 2022, PaLM, section 5.1.
     """
-    steps, found = record.get(Steps), course(record)
+    steps, found = steps_of(record), course(record)
     if steps is None or found is None or found.broken is not None or too_high(record) is not None:
         return
     spikes = spikes_of(steps)
