@@ -1,5 +1,6 @@
 """Small runs in plain loops, watched from their first step, and what is said of them."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -32,7 +33,7 @@ def mlp(*widths: int, act: type[nn.Module] = nn.ReLU, drop: float = 0.0, bn: boo
     """A perceptron from 16 numbers through `widths` to the logits."""
     layers: list[nn.Module] = []
     sizes = (16, *(widths or (32, 32)))
-    for before, after in zip(sizes, sizes[1:], strict=False):
+    for before, after in itertools.pairwise(sizes):
         layers += [nn.Linear(before, after), *([nn.BatchNorm1d(after)] if bn else []), act()]
         layers += [nn.Dropout(drop)] if drop else []
     return nn.Sequential(*layers, nn.Linear(sizes[-1], CLASSES))
@@ -71,15 +72,20 @@ def run(
     scheduler = schedule(made) if schedule is not None else None
     with watch(network, made, every=every) as doctor:
         patient = doctor.patient
-        patient.setup = replace(patient.setup, batch=batch, planned_steps=plan,
-                                train_samples=len(inputs), steps_per_epoch=len(inputs) // batch)
+        patient.setup = replace(
+            patient.setup,
+            batch=batch,
+            planned_steps=plan,
+            train_samples=len(inputs),
+            steps_per_epoch=len(inputs) // batch,
+        )
         patient.schedulers = (scheduler,) if scheduler is not None else ()
         for step in range(steps):
             if before is not None:
                 before(step, made)
             chosen = torch.randint(0, len(inputs), (batch,)) if batch < len(inputs) else slice(None)
 
-            def closure() -> Tensor:
+            def closure(chosen: Any = chosen) -> Tensor:
                 made.zero_grad()
                 for _ in range(accumulate):
                     value = loss(network(inputs[chosen]), targets[chosen]) / accumulate
@@ -111,6 +117,11 @@ def alarms(diagnosis: Diagnosis) -> list[str]:
     return [each.name for each in diagnosis.findings if each.severity != "note"]
 
 
+def root(diagnosis: Diagnosis) -> str:
+    """The first of the alarms: what the others follow from."""
+    return alarms(diagnosis)[0]
+
+
 def sgd(rate: float, momentum: float = 0.0, **more: Any) -> Callable[..., Optimizer]:
     return lambda held: torch.optim.SGD(held, lr=rate, momentum=momentum, **more)
 
@@ -123,7 +134,7 @@ def adam(rate: float = 1e-3, **more: Any) -> Callable[..., Optimizer]:
 def small() -> Any:
     """What this file offers: networks, optimizers, runs, and what is judged of them."""
     return SimpleNamespace(
-        mlp=mlp, filled=filled, run=run, judged=judged, alarms=alarms, sgd=sgd, adam=adam,
+        mlp=mlp, filled=filled, run=run, judged=judged, alarms=alarms, root=root, sgd=sgd, adam=adam,
         inputs=INPUTS, targets=TARGETS, numbers=NUMBERS, classes=CLASSES,
     )  # fmt: skip
 

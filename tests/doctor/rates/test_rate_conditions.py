@@ -22,13 +22,13 @@ def test_a_rate_beyond_the_curvature_is_too_high_before_and_during_the_run(small
     early = small.run(
         lambda: nn.Linear(16, 1), small.sgd(0.3), targets=small.numbers, loss=F.mse_loss, steps=2
     )
-    assert small.alarms(early) == ["learning-rate-too-high"]
+    assert small.root(early) == "learning-rate-too-high"
 
 
 def test_a_rate_that_kills_the_network_is_too_high_though_its_steps_look_small_then(small):
     said = small.run(small.mlp, small.sgd(20.0), steps=320)
     assert said.findings[0].name == "learning-rate-too-high"
-    assert small.alarms(said) == ["learning-rate-too-high"]
+    assert small.root(said) == "learning-rate-too-high"
 
 
 def test_a_rate_too_low_is_named_before_and_during_the_run(small):
@@ -40,13 +40,13 @@ def test_a_rate_too_low_is_named_before_and_during_the_run(small):
 
 def test_a_vast_eps_is_named_as_what_makes_the_steps_short(small):
     said = small.run(small.mlp, small.adam(eps=10.0), steps=320)
-    assert small.alarms(said) == ["learning-rate-too-low"]
+    assert small.root(said) == "learning-rate-too-low"
     assert "eps" in str(said.findings[0].what)
 
 
 def test_clipping_to_nothing_is_named_and_not_the_rate(small):
     said = small.run(small.mlp, small.sgd(0.1), clip=1e-4, steps=150)
-    assert small.alarms(said) == ["clipping-every-step"]
+    assert small.root(said) == "clipping-every-step"
 
 
 def test_a_schedule_for_epochs_that_is_stepped_for_batches_is_named(small):
@@ -54,20 +54,20 @@ def test_a_schedule_for_epochs_that_is_stepped_for_batches_is_named(small):
         small.mlp, small.sgd(0.03), schedule=lambda o: schedules.StepLR(o, 3, 0.1),
         steps=120, plan=120,
     )  # fmt: skip
-    assert small.alarms(said) == ["scheduler-misuse"]
+    assert small.root(said) == "scheduler-misuse"
     assert said.findings[0].step == 10
 
 
 def test_decay_that_leaves_nothing_is_named(small):
     said = small.run(small.mlp, small.adam(weight_decay=1.0), steps=100)
-    assert small.alarms(said) == ["over-regularised"]
+    assert small.root(said) == "over-regularised"
     assert "Without dropout and decay" in str(said.findings[0].counterfactual)
     assert "decay-on-norm-and-bias" in [each.name for each in said.findings]
 
 
 def test_dropout_of_nearly_all_is_named(small):
     said = small.run(lambda: small.mlp(64, 64, drop=0.97), small.adam(3e-3), steps=60)
-    assert small.alarms(said) == ["over-regularised"]
+    assert small.root(said) == "over-regularised"
 
 
 def test_one_unit_for_a_wave_is_too_little(small):
@@ -76,7 +76,7 @@ def test_one_unit_for_a_wave_is_too_little(small):
         lambda: nn.Linear(1, 1), small.adam(1e-1), inputs=x, targets=torch.sin(3 * x),
         loss=F.mse_loss, steps=60,
     )  # fmt: skip
-    assert small.alarms(said) == ["too-little-capacity"]
+    assert small.root(said) == "too-little-capacity"
 
 
 def test_a_rate_that_grows_without_end_makes_the_run_diverge(small):
@@ -87,7 +87,7 @@ def test_a_rate_that_grows_without_end_makes_the_run_diverge(small):
         lambda: nn.Linear(16, 1), small.sgd(0.02), targets=small.numbers, loss=F.mse_loss,
         before=grow, steps=200,
     )  # fmt: skip
-    assert small.alarms(said) == ["learning-rate-too-high"]
+    assert small.root(said) == "learning-rate-too-high"
 
 
 def losses(values, **columns):
@@ -99,7 +99,7 @@ def losses(values, **columns):
 
 def test_a_loss_that_climbs_slowly_diverges(small):
     said = small.judged(Record([losses(np.linspace(1.0, 3.0, 200))]))
-    assert small.alarms(said) == ["divergence"]
+    assert small.root(said) == "divergence"
 
 
 def test_a_noisy_loss_that_goes_nowhere_does_not_diverge(small):
@@ -127,7 +127,7 @@ def test_a_spike_that_stays_is_a_warning_and_one_that_heals_a_note(small):
         return set_rate
 
     stays = small.run(small.mlp, small.sgd(0.05, 0.9), before=kick(8.0), steps=260)
-    assert small.alarms(stays) == ["loss-spike"]
+    assert small.root(stays) == "loss-spike"
     assert stays.findings[0].step in range(98, 106)
     heals = small.run(small.mlp, small.sgd(0.05), before=kick(1.5), steps=400)
     assert small.alarms(heals) == []

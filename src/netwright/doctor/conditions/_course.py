@@ -78,7 +78,7 @@ def steps_of(record: Record) -> Steps | None:
     steps = record.get(Steps)
     if steps is None:
         return None
-    missing = {
+    missing: dict[str, Any] = {
         each.name: np.full(len(steps.loss), np.nan)
         for each in fields(Steps)
         if each.name != "total" and not len(getattr(steps, each.name))

@@ -301,7 +301,9 @@ def rate_gone(steps: Steps) -> tuple[int, float] | None:
 
 def eps_too_large(record: Record) -> Evidence | None:
     """Adam's eps against the size of a gradient: far above it, the division does nothing."""
-    eps = max((g.eps for g in groups(record) if g.eps is not None and g.beta2 is not None), default=None)
+    eps = max(
+        (g.eps for g in groups(record) if g.eps is not None and g.beta2 is not None), default=None
+    )
     steps, numel = steps_of(record), sum(g.numel for g in groups(record))
     if eps is None or steps is None or not numel:
         return None

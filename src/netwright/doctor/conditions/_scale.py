@@ -120,7 +120,9 @@ def _gain(layer: tuple[str, float], bound: float) -> Evidence:
     )  # fmt: skip
 
 
-def finding(record: Record, name: str, found: Scale, what: Phrase, cause: Phrase) -> Iterator[Finding]:
+def finding(
+    record: Record, name: str, found: Scale, what: Phrase, cause: Phrase
+) -> Iterator[Finding]:
     harm = harm_of_start(record)
     yield Finding(
         name=name,

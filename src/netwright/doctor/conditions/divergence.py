@@ -31,7 +31,8 @@ def divergence(record: Record) -> Iterator[Finding]:
     Why it hurts: what was learned is lost, and nothing brings it back.
 
     Evidence: of the cause, the share of windows of the loss that lie above the one before, since
-    its least value; of the harm, the loss now against the first one. Silent where the rate is shown to be the cause: then that is the story.
+    its least value; of the harm, the loss now against the first one. Silent where the
+    rate is shown to be the cause: then that is the story.
 
     Would be wrong if: the loss is meant to grow (a penalty that is raised, harder samples).
 

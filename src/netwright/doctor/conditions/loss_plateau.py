@@ -11,7 +11,6 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import course, steps_of
 from netwright.doctor.conditions._harm import LONG
 from netwright.doctor.conditions._rate import rate_gone, too_high, too_low
-from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 

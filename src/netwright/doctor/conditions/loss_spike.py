@@ -69,7 +69,9 @@ def loss_spike(record: Record) -> Iterator[Finding]:
     Source: Chowdhery et al. 2022, PaLM, section 5.1.
     """
     steps, found = steps_of(record), course(record)
-    if steps is None or found is None or found.broken is not None or too_high(record) is not None:
+    if steps is None or found is None or found.broken is not None:
+        return
+    if too_high(record) is not None:
         return
     spikes = spikes_of(steps)
     if not spikes:

@@ -9,11 +9,10 @@ import numpy as np
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import course, steps_of
-from netwright.doctor.conditions._harm import LOOKS, LONG
+from netwright.doctor.conditions._harm import LONG, LOOKS
 from netwright.doctor.conditions._rate import too_high, too_low, true_rho
 from netwright.records.facts.noise import GradientNoise
 from netwright.records.facts.setup import Setup
-from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 

@@ -81,9 +81,7 @@ def scheduler_misuse(record: Record) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _seen(
-    record: Record, steps: Steps, found: Course
-) -> tuple[int, tuple[Evidence, ...]] | None:
+def _seen(record: Record, steps: Steps, found: Course) -> tuple[int, tuple[Evidence, ...]] | None:
     gone, setup = rate_gone(steps), record.get(Setup)
     if gone is None or found.steps < EARLY or found.broken is not None:
         return None
