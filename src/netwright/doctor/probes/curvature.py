@@ -146,8 +146,8 @@ def _hessian(
 
 def _derived(gradient: Vector, weights: Sequence[Tensor], vector: Vector) -> Vector:
     pairs = [(g, v) for g, v in zip(gradient, vector, strict=True) if g.requires_grad]
-    if not pairs:
-        return [torch.zeros_like(each) for each in weights]
+    if not pairs:  # a straight line, or a backward that has no derivative of its own
+        raise NotImplementedError("the gradient has no history")
     outputs, along = zip(*pairs, strict=True)
     bent = torch.autograd.grad(outputs, weights, grad_outputs=along, allow_unused=True)
     return [torch.zeros_like(w) if h is None else h for h, w in zip(bent, weights, strict=True)]

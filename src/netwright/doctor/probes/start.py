@@ -92,9 +92,8 @@ def _scales(twin: Twin, patient: Patient, found: InitialState, sample: Sample) -
 
 
 def _fan_in(module: nn.Module, weight: Tensor) -> int:
-    transposed = isinstance(module, nn.modules.conv._ConvTransposeNd)
-    if transposed:
-        return max(1, weight.numel() // (weight.shape[1] * module.groups))
+    if isinstance(module, nn.modules.conv._ConvTransposeNd):
+        return max(1, weight.numel() // (weight.shape[1] * int(module.groups)))
     return weight[0].numel()
 
 
