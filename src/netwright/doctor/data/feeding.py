@@ -1,0 +1,74 @@
+"""How well the labels are mixed in the order they are fed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Indices = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def entropy(labels: Indices) -> float:
+    """Of the shares of the distinct labels, in nats.
+
+    >>> round(entropy(np.array([0, 1, 0, 1])), 4)
+    0.6931
+    """
+    if not len(labels):
+        return 0.0
+    shares = np.unique(labels, return_counts=True)[1] / len(labels)
+    return float(-(shares * np.log(shares)).sum()) + 0.0
+
+
+def within(parts: list[Indices]) -> float:
+    """Mean entropy of the labels of a batch."""
+    return float(np.mean([entropy(each) for each in parts]))
+
+
+def dealt(parts: list[Indices], *, rounds: int = 8) -> list[list[Indices]]:
+    """The same labels in batches of the same sizes, dealt out anew each round (by a generator of
+    its own)."""
+    draws = np.random.default_rng(0)
+    ends = np.cumsum([len(each) for each in parts])[:-1]
+    labels = np.concatenate(parts)
+    return [np.split(draws.permutation(labels), ends) for _ in range(rounds)]
+
+
+def overlap(parts: list[Indices]) -> float:
+    """How much of the class shares of a batch is in the next one too, on average: 1 for equal
+    shares, 0 for other classes altogether.
+
+    >>> overlap([np.array([0, 0]), np.array([0, 1]), np.array([1, 1])])
+    0.5
+    """
+    shares = [_shares(each) for each in parts]
+    common = [
+        sum(min(share, after.get(label, 0.0)) for label, share in before.items())
+        for before, after in zip(shares, shares[1:], strict=False)
+    ]
+    return float(np.mean(common)) if common else 0.0
+
+
+def longest_run(labels: Indices) -> int:
+    """Equal labels in a row, at the most.
+
+    >>> longest_run(np.array([1, 1, 2, 2, 2, 1]))
+    3
+    """
+    if not len(labels):
+        return 0
+    changes = np.flatnonzero(np.diff(labels)) + 1
+    return int(np.diff(np.concatenate(([0], changes, [len(labels)]))).max())
+
+
+def longest_alone(parts: list[Indices]) -> int:
+    """Batches in a row that hold one and the same single class."""
+    only = [int(each[0]) if len(set(each.tolist())) == 1 else -1 - n for n, each in enumerate(parts)]
+    runs = longest_run(np.asarray(only, dtype=np.int64))
+    return runs if any(each >= 0 for each in only) else 0
+
+
+def _shares(labels: Indices) -> dict[int, float]:
+    values, counts = np.unique(labels, return_counts=True)
+    return {int(v): float(c) / len(labels) for v, c in zip(values, counts, strict=True)}
