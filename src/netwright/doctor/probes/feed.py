@@ -13,6 +13,9 @@ from netwright.doctor.patient import Patient
 from netwright.doctor.probes import PROBES
 from netwright.records.facts.feed import Feed
 
+BATCHES = 400
+"""Batches whose labels are compared: the first of the pass."""
+
 
 @PROBES.register("feed", order=3, needs=("train",), cost="0F")
 def feed(patient: Patient) -> Iterator[Feed]:
@@ -37,7 +40,9 @@ def _mixing(split: Split) -> dict[str, float | int]:
     labels = split.labels
     if labels is None or len(split.batches) < 4:
         return {}
-    parts = np.split(labels, np.cumsum(split.batches)[:-1])
+    sizes = split.batches[:BATCHES]
+    labels = labels[: sum(sizes)]
+    parts = np.split(labels, np.cumsum(sizes)[:-1])
     mixed = dealt(parts)
     return {
         "classes": len(np.unique(labels)),

@@ -32,10 +32,13 @@ class FirstLayer:
     low: float = 0.0
     high: float = 0.0
     input_rms: float = 0.0
+    value_rms: float = 0.0
+    """Of those of its values that are not 0: one-hot rows have 1."""
     output_rms: float = 0.0
+    """Without the bias."""
     design: float = 0.0
-    """What the output's root mean square is expected to be on inputs of mean 0 and variance 1:
-    sqrt(mean over units of (|w|^2 + b^2))."""
+    """What that is expected to be on inputs of mean 0 and variance 1: the root of the mean of
+    |w|^2 over the units."""
     features: int = 0
     """Channels of a convolution, numbers of a linear layer."""
     sparse: float = 0.0
