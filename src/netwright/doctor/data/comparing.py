@@ -70,7 +70,10 @@ def dense_features(*tables: Matrix) -> Any:
     """Which features are not mostly one value, in any of the tables."""
     return np.logical_and.reduce(
         [
-            [np.unique(column, return_counts=True)[1].max() <= len(column) / 2 for column in table.T]
+            [
+                np.unique(column, return_counts=True)[1].max() <= len(column) / 2
+                for column in table.T
+            ]
             for table in tables
         ]
     )
@@ -126,7 +129,9 @@ def aligned(pair: Pair, how: str, order: tuple[int, ...] = ()) -> Matrix:
     if pair.channels and rows.shape[1] % pair.channels == 0:
         width = rows.shape[1] // pair.channels
         mean, spread = (np.repeat(each, width) for each in (pair.val_mean, pair.val_spread))
-        to_mean, to_spread = (np.repeat(each, width) for each in (pair.train_mean, pair.train_spread))
+        to_mean, to_spread = (
+            np.repeat(each, width) for each in (pair.train_mean, pair.train_spread)
+        )
     else:
         mean, spread = rows.mean(0), rows.std(0)
         to_mean, to_spread = pair.train.mean(0), pair.train.std(0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 Indices = np.ndarray[Any, np.dtype[np.int64]]
@@ -18,6 +17,7 @@ def one_each(target: Tensor) -> Tensor | None:
     """A batch of targets as (N,), where each sample has one number or one class of a one-hot row;
     None for masks, several labels a sample, several numbers a sample.
 
+    >>> import torch
     >>> one_each(torch.tensor([[0.0, 1.0], [1.0, 0.0]])).tolist()
     [1, 0]
     """
@@ -32,6 +32,7 @@ def one_each(target: Tensor) -> Tensor | None:
 def class_labels(targets: Tensor | None) -> Indices | None:
     """The labels in (N,) targets; None where they are numbers to be predicted.
 
+    >>> import torch
     >>> class_labels(torch.tensor([0.0, 1.0, 1.0, 0.0])).tolist()
     [0, 1, 1, 0]
     >>> class_labels(torch.tensor([0.5, 1.5, 2.5, 0.5])) is None

@@ -61,7 +61,9 @@ def standardised(batch: Tensor) -> Tensor:
     [[-1.0, 0.0], [1.0, 0.0]]
     """
     values = batch.detach().float()
-    dims = tuple(each for each in range(batch.ndim) if each != (1 if batch.ndim == 4 else batch.ndim - 1))
+    dims = tuple(
+        each for each in range(batch.ndim) if each != (1 if batch.ndim == 4 else batch.ndim - 1)
+    )
     mean = values.mean(dims, keepdim=True)
     spread = values.std(dims, correction=0, keepdim=True)
     return ((values - mean) / torch.where(spread > 0, spread, 1.0)).to(batch.dtype)

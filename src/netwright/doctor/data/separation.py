@@ -1,4 +1,4 @@
-"""Can a linear classifier tell two sets of samples apart? And how well does any score order them?"""
+"""Can a linear classifier tell two sets of samples apart, and how well does a score order them?"""
 
 from __future__ import annotations
 

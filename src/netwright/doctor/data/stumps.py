@@ -23,7 +23,7 @@ def alone(rows: Matrix, labels: Indices) -> dict[str, Any]:
     scores = [score_of(column, labels) for column in rows.T]
     best = int(np.argmax(scores))
     with np.errstate(invalid="ignore", divide="ignore"):
-        related = np.abs(np.nan_to_num(np.corrcoef(rows.T)[best]))
+        related = np.abs(np.nan_to_num(np.asarray(np.corrcoef(rows.T))[best]))
     others = [score for score, near in zip(scores, related, strict=True) if near < TWIN]
     return {
         "features": rows.shape[1],

@@ -38,9 +38,9 @@ def first_layer(patient: Patient) -> Iterator[FirstLayer]:
         return
     listener = _Front(patient.paths)
     call = sample.objective.modules[0]
-    with quiet(patient.model, begin=sample.random), sample.surroundings.again(), torch.no_grad():
-        with listener:
-            call.run(*call.args, **call.kwargs)
+    surroundings = sample.surroundings.again()
+    with quiet(patient.model, begin=sample.random), surroundings, torch.no_grad(), listener:
+        call.run(*call.args, **call.kwargs)
     found = listener.fact()
     if found is None:
         return
@@ -156,7 +156,9 @@ def _features(name: str, values: Tensor) -> dict[str, Any]:
         if len(dense) <= WIDEST and len(table) >= 2 * len(dense):
             kept = table[:, dense]
             found["condition"] = condition(kept)
-            found["condition_scaled"] = condition((kept - kept.mean(0)) / np.where(stds > 0, stds, 1))
+            found["condition_scaled"] = condition(
+                (kept - kept.mean(0)) / np.where(stds > 0, stds, 1)
+            )
     return found
 
 

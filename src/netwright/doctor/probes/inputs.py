@@ -42,7 +42,7 @@ def inputs(patient: Patient) -> Iterator[Inputs]:
         label_entropy=None if labels is None else entropy(labels),
         sparse=most_frequent(split.features),
         **_repeats(split),
-        **_dead(split),
+        **_dead(patient, split),
         **_awake(split, val),
         **_bad(patient, split, val),
     )
@@ -68,7 +68,8 @@ def _repeats(split: Split) -> dict[str, Any]:
     """Samples that are bit for bit an earlier one, and whether their labels differ."""
     if len(split.fingerprints) != split.seen:
         return {}
-    labels, first = split.labels, {}
+    labels = split.labels
+    first: dict[int, int] = {}
     pairs, repeats, conflicts = [], 0, 0
     for sample, each in enumerate(split.fingerprints):
         earlier = first.setdefault(each, sample)
@@ -84,7 +85,7 @@ def _repeats(split: Split) -> dict[str, Any]:
     }
 
 
-def _dead(split: Split) -> dict[str, Any]:
+def _dead(patient: Patient, split: Split) -> dict[str, Any]:
     least, most = split.least, split.most
     if least is None or most is None or split.seen < 2:
         return {}
@@ -95,8 +96,11 @@ def _dead(split: Split) -> dict[str, Any]:
         low, high = channels_first(least[None])[0], channels_first(most[None])[0]
         same = low.flatten(1).amin(1) == high.flatten(1).amax(1)
         channels = tuple(same.nonzero()[:, 0].tolist())
+    # A second input that differs from sample to sample carries what the first does not.
+    others = [each for sample in patient.samples for each in sample.inputs[1:] if each.ndim]
+    varied = any(bool((each != each[:1]).any()) for each in others if each.numel())
     return {
-        "same_on_all": bool(still.all()),
+        "same_on_all": bool(still.all()) and not varied,
         "dead": len(found),
         "dead_first": tuple(found[:FIRST].tolist()),
         "dead_channels": channels,

@@ -146,9 +146,7 @@ def _across(rows: Matrix, labels: Indices, queries: Matrix, truth: Indices) -> d
         "val_agreement": agreement,
         "val_z": z,
         "mapping": tuple(
-            (int(distinct[row]), int(distinct[order[row]]))
-            for row in present
-            if order[row] != row
+            (int(distinct[row]), int(distinct[order[row]])) for row in present if order[row] != row
         ),
     }
 

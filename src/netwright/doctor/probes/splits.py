@@ -49,6 +49,8 @@ def compared(train: Split, val: Split, *, source: str = "data") -> Splits:
         "kind": train.kind,
         "train_samples": train.seen,
         "val_samples": val.seen,
+        "train_total": train.total or (train.seen if train.complete else None),
+        "complete": train.complete and val.complete,
         "val_total": val.total or (val.seen if val.complete else None),
         "train_range": (train.low, train.high) if np.isfinite(train.low) else (0.0, 0.0),
         "val_range": (val.low, val.high) if np.isfinite(val.low) else (0.0, 0.0),
@@ -91,7 +93,9 @@ def _alike(pair: Pair, train: Split, val: Split) -> dict[str, Any]:
         }
     if auc < TELLING and not order:
         return found
-    ways = ["scale"] + (["inverted"] if pair.channels else []) + (["channel order"] if order else [])
+    ways = (
+        ["scale"] + (["inverted"] if pair.channels else []) + (["channel order"] if order else [])
+    )
     tried = {way: aligned(pair, way, order) for way in ways}
     best = min(tried, key=lambda way: telling(pair.train, tried[way]))
     found |= {"aligned_by": best, "aligned_auc": telling(pair.train, tried[best])}
@@ -100,7 +104,9 @@ def _alike(pair: Pair, train: Split, val: Split) -> dict[str, Any]:
         assert others is not None
         found["score_aligned"] = _score(pair.train, labels, tried[best], others)
     if best != "channel order":
-        scale = float(np.median(pair.train_spread / np.where(pair.val_spread > 0, pair.val_spread, 1)))
+        scale = float(
+            np.median(pair.train_spread / np.where(pair.val_spread > 0, pair.val_spread, 1))
+        )
         scale = -scale if best == "inverted" else scale
         found |= {
             "scale": scale,
@@ -171,7 +177,11 @@ def _leaks(train: Split, val: Split) -> dict[str, Any]:
         return found
     found["leaked_score"] = float(np.mean([labels[other] == truth[n] for n, other in pairs]))
     fresh = np.flatnonzero(~np.isin(val.kept, [n for n, _ in pairs]))
-    if len(fresh) >= 20 and len(train.features) and val.features.shape[1:] == train.features.shape[1:]:
+    if (
+        len(fresh) >= 20
+        and len(train.features)
+        and val.features.shape[1:] == train.features.shape[1:]
+    ):
         found["fresh_score"] = _score(
             train.features, labels[train.kept], val.features[fresh], truth[val.kept][fresh]
         )

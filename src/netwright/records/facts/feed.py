@@ -20,6 +20,8 @@ class Feed:
     """How many the data set has."""
     dropped: int = 0
     shuffled: bool | None = None
+    compared: int = 0
+    """Batches whose labels were compared, in the order they are fed."""
     classes: int | None = None
     within_entropy: float | None = None
     """Mean entropy of the labels of a batch, in nats."""
@@ -28,6 +30,10 @@ class Feed:
     overlap: float | None = None
     """Mean overlap of the class shares of one batch and the next, 0 to 1."""
     expected_overlap: float | None = None
+    carried_loss: float | None = None
+    """The loss of guessing labels by the shares of the batch before, in nats."""
+    expected_loss: float | None = None
+    """The same with the labels dealt out anew."""
     longest_run: int = 0
     """Equal labels in a row, at the most."""
     expected_run: float | None = None

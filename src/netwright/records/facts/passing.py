@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from netwright.records.facts import fact
+from netwright.records.facts.feed import Feed
 from netwright.records.facts.splits import Splits
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -33,15 +34,13 @@ class Passing:
     batches: int = 0
     distinct: int = 0
     """Different batches, by their fingerprints."""
+    remembered: int = 4096
+    """Fingerprints that are kept: more different batches than that are not told apart."""
     batch: int | None = None
     """Samples of the largest batch."""
     at_once: int = 0
     """Batches that equal the one right before."""
-    looked: int = 0
-    """Batches whose labels were looked at."""
-    within_entropy: float | None = None
-    """Mean entropy of the labels of a batch, in nats."""
-    expected_entropy: float | None = None
-    """What batches of that size would have, dealt out of all the labels that were looked at."""
+    feed: Feed | None = None
+    """How the labels of the batches that were looked at are mixed."""
     splits: Splits | None = None
     """Batches that were trained on, against those that were evaluated."""

@@ -17,7 +17,10 @@ class Splits:
     kind: str = "unknown"
     train_samples: int = 0
     val_samples: int = 0
+    train_total: int | None = None
     val_total: int | None = None
+    complete: bool = False
+    """Whether all of both was read."""
     train_range: tuple[float, float] = (0.0, 0.0)
     val_range: tuple[float, float] = (0.0, 0.0)
     train_dtype: str = ""
