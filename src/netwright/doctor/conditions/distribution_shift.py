@@ -98,7 +98,7 @@ def _inputs(splits: Splits) -> Evidence | None:
         return None
     return Evidence(
         signal=Phrase(
-            "distance between the distributions of feature {feature} (of {compared}, {shifted} differ)",
+            "distance between the distributions of feature {feature} ({shifted} of {compared})",
             feature=splits.worst_feature,
             shifted=splits.shifted,
             compared=splits.compared,

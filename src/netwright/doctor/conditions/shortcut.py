@@ -30,8 +30,8 @@ def shortcut(record: Record) -> Iterator[Finding]:
     """One single feature, or one place of the images, explains nearly all labels.
 
     Why it hurts: the network learns that one thing and nothing else. If it is a trace of how the
-    data were gathered (a watermark, a file's number, a column computed from the answer), it is not there
-    in use.
+    data were gathered (a watermark, a file's number, a column computed from the answer), it is not
+    there in use.
 
     Evidence: a table of 32 steps of that feature alone, filled from one half of the samples and
     read with the other, against the best other feature.

@@ -8,6 +8,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import score_gap
 from netwright.records.facts.feed import Feed
+from netwright.records.facts.loop import Loop
 from netwright.records.facts.passing import Passing
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -119,7 +120,10 @@ def _dropped(feed: Feed) -> Finding:
 
 def _again(record: Record, passing: Passing, samples: int) -> Iterator[Finding]:
     """Steps enough for the whole set, and few different batches."""
-    batch = passing.batch or 0
+    loop = record.get(Loop)
+    # Where gradients are accumulated, the first batch of each step is told from others.
+    each = max(1.0, loop.backwards / loop.steps) if loop is not None and loop.steps else 1.0
+    batch = (passing.batch or 0) * each
     fed = passing.batches * batch
     if fed < 2 * samples or not passing.distinct or passing.distinct >= passing.remembered:
         return

@@ -34,6 +34,8 @@ class Order:
         self.began = False
         """Whether a training forward ran since the last step."""
         self.backwards_in_step = 0
+        self.latest: bytes | None = None
+        """The fingerprint of the newest batch, None where it has none."""
         self._model = model
         self._optimizers = list(optimizers)
         self._counts = dict.fromkeys(
@@ -89,10 +91,13 @@ class Order:
 
     def batch(self, given: Any) -> None:
         """The fingerprint of a batch, of at most some hundred of its values."""
+        self.latest = None
         digest = hashlib.blake2b(digest_size=12)
         for each in tensors_in(given):
             if each.numel() and each.device.type == "cpu":
-                flat = each.detach().reshape(-1) if each.is_contiguous() else each.detach().flatten()
+                flat = (
+                    each.detach().reshape(-1) if each.is_contiguous() else each.detach().flatten()
+                )
                 part = flat[:: -(-flat.numel() // 256)]
                 if part.dtype == torch.bfloat16:
                     part = part.float()
@@ -100,7 +105,7 @@ class Order:
                 break
         else:
             return
-        key = digest.digest()
+        self.latest = key = digest.digest()
         if key in self._seen:
             self._counts["repeated_batches"] += 1
         else:
@@ -131,7 +136,9 @@ class Order:
             return
         now = [each.grad for each in self._probes if each.grad is not None]
         if len(now) == len(self._stored):
-            fresh = sum(float((a - b).square().sum()) for a, b in zip(now, self._stored, strict=True))
+            fresh = sum(
+                float((a - b).square().sum()) for a, b in zip(now, self._stored, strict=True)
+            )
             old = sum(float(each.square().sum()) for each in self._stored)
             if fresh > 0:
                 self._excess = (old / fresh) ** 0.5

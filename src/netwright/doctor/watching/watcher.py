@@ -23,6 +23,7 @@ from netwright.doctor.watching.layer_table import LayerTable
 from netwright.doctor.watching.look import Look
 from netwright.doctor.watching.order import Order
 from netwright.doctor.watching.pace import Pace
+from netwright.doctor.watching.passing import PassingBy
 from netwright.doctor.watching.roots import Roots, guarded
 from netwright.doctor.watching.series import Series
 from netwright.records.facts.cost import Cost
@@ -62,6 +63,7 @@ class Watcher:
         self.order = Order(model, self.optimizers)
         self.rows = Series(COLUMNS)
         self.table = LayerTable()
+        self.passing = PassingBy()
         self.samples: list[Sample] = []
         self.nonfinite: NonFinite | None = None
         self.steps = 0
@@ -145,13 +147,17 @@ class Watcher:
         graded = torch.is_grad_enabled()
         self.order.forward(self.model.training, graded)
         if not graded:
+            if not self.model.training:
+                self.passing.evaluated((args, kwargs))
             return
         if not self.order.began:
             self.order.batch((args, kwargs))
             self.order.began = True
+            self.passing.batch(self.order.latest)
             if self.pace.due(self.steps + 1):
                 self._begin, self._surroundings = RandomState(), Surroundings.now()
                 self._tape = Tape()
+                self.passing.trained((args, kwargs))
                 self._look = Look(self.model, self.optimizers, compiled=self._compiled)
         if self._look is not None:
             self._look.forward_begins()
@@ -261,6 +267,8 @@ class Watcher:
     def _finish_look(self, look: Look, optimizer: Optimizer) -> dict[str, float | None]:
         found = look.finish(self.order.backwards_in_step, scale=self.scale)
         found.update(self._efficacy(look))
+        for each, *_ in self._objectives[:1]:
+            self.passing.look(each, self.steps)
         self.table.add(self.steps, look.layers)
         return found
 
@@ -296,6 +304,7 @@ class Watcher:
         """The facts of the watch so far."""
         steps = Steps(**self.rows.columns(), total=self.steps)
         found: list[object] = [steps, self.table.facts(), self.order.facts(), self.cost()]
+        found.append(self.passing.facts())
         if self.nonfinite is not None:
             found.append(self.nonfinite)
         return found
