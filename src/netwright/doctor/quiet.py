@@ -94,7 +94,14 @@ def quiet(*models: nn.Module, begin: RandomState | None = None) -> Iterator[None
             for container, content in containers:
                 if container != content if _plain(content) else True:
                     _refill(container, content)
-        with torch.no_grad(), torch.inference_mode(False):
+        # A backward pass may still wait for what the loop computed: the statistics it keeps must
+        # not look changed to it.
+        held = tuple(buffer for buffer, _ in buffers)
+        with (
+            torch.no_grad(),
+            torch.inference_mode(False),
+            torch.autograd._unsafe_preserve_version_counter(held),
+        ):
             for buffer, content in buffers:
                 buffer.copy_(content)
         state.restore()
