@@ -19,6 +19,8 @@ GAP = 1.0
 SPREAD = 2.0
 """By this factor at least the spreads differ. Mixing images (mixup) lowers it to 0.7."""
 
+FAR = 4.0
+
 MOST = 0.5
 """Share of the channels or features that must be off: preprocessing is of all of them, a shift of
 the world is of some."""
@@ -60,8 +62,8 @@ def inconsistent_preprocessing(record: Record) -> Iterator[Finding]:
     if splits is None or splits.auc is None:
         return
     signs = any_of(_inverted(splits), _channel_order(splits), _means(splits), _spreads(splits))
-    ordered = bool(splits.channel_order)
-    if not signs or (splits.auc <= AUC and not ordered):
+    plain = splits.auc > AUC or bool(splits.channel_order) or _far(splits)
+    if not signs or not plain:
         return
     harm = any_of(_alignment(splits), score_gap(record))
     grave = bool(harm) and splits.score is not None and _alignment(splits) is not None
@@ -152,6 +154,13 @@ def _spreads(splits: Splits) -> Evidence | None:
         threshold=SPREAD if float(np.median(ratios)) > 1 else 1 / SPREAD,
         unit="times",
     )
+
+
+def _far(splits: Splits) -> bool:
+    """Spreads so far apart that no sample of one looks like one of the other, though a line between
+    them need not exist: the dark samples of both are alike."""
+    ratios = np.asarray(splits.spread_ratios)
+    return bool(len(ratios)) and float(((ratios > FAR) | (ratios < 1 / FAR)).mean()) > MOST
 
 
 def _alignment(splits: Splits) -> Evidence | None:

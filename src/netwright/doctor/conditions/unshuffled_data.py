@@ -14,12 +14,9 @@ from netwright.records.record import Record
 SHARE = 0.5
 """Of the entropy that batches of the same labels have once they are dealt out anew."""
 
-TWICE = 1.5
-"""How far the next batch must be like this one, over chance: a sampler that puts few classes into
-each batch draws them anew for the next, and stays at 1."""
-
 GUESSED = 0.7
-"""Of the loss of guessing: what a guess from the batch before may reach at the most."""
+"""Of the loss of guessing: what a guess from the batch before may reach at the most. A sampler that
+puts few classes into each batch draws them anew for the next: there such a guess is worth less."""
 
 
 @CONDITIONS.register(
@@ -63,26 +60,11 @@ def _sorted(feed: Feed) -> Finding | None:
     carried, guessed = feed.carried_loss, feed.expected_loss
     if within is None or not expected or carried is None or not guessed:
         return None
-    if within >= SHARE * expected or (feed.overlap or 0) <= TWICE * (feed.expected_overlap or 0):
+    if within >= SHARE * expected or carried >= GUESSED * guessed:
         return None
-    harm = (
-        (
-            Evidence(
-                signal=Phrase(
-                    "loss of guessing from the batch before, against labels well mixed, in nats"
-                ),
-                value=carried,
-                baseline=guessed,
-                threshold=GUESSED * guessed,
-                witness="harm",
-            ),
-        )
-        if carried < GUESSED * guessed
-        else ()
-    )
     return Finding(
         name="unshuffled-data",
-        severity="warn" if harm else "note",
+        severity="warn",
         what=_what(feed),
         evidence=(
             Evidence(
@@ -97,7 +79,15 @@ def _sorted(feed: Feed) -> Finding | None:
                 baseline=feed.expected_overlap,
                 unit="share",
             ),
-            *harm,
+            Evidence(
+                signal=Phrase(
+                    "loss of guessing from the batch before, against labels well mixed, in nats"
+                ),
+                value=carried,
+                baseline=guessed,
+                threshold=GUESSED * guessed,
+                witness="harm",
+            ),
         ),
         formula="mean over batches of -sum p ln p, p the class shares of a batch",
         confidence=0.95,

@@ -2,46 +2,57 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
-from netwright.doctor.patient import Patient, Sample
-from netwright.doctor.quiet import strange_hooks
-from netwright.optim.untouched import untouched
+from netwright.doctor.patient import Patient
+from netwright.doctor.twin import NoTwinError, Twin
 from netwright.records.facts.first_layer import ScaleTrial
 
 STEPS = 30
 FEWEST = 8
 """Steps below which a trial says nothing."""
 
-SECONDS = 1.2
-"""For both trials together."""
+SECONDS = 0.6
+"""For the trial on the batch as it is; the other one takes as many steps."""
 
 LAST = 3
 """The end of a trial is the least loss of so many last steps."""
 
 
 def scale_trial(patient: Patient) -> ScaleTrial | None:
-    """Fit the first batch with the patient's own optimizers, then the same batch with every
-    channel (or feature) at mean 0 and variance 1; the network is put back afterwards.
+    """Fit the first batch on a copy with the patient's own kind of optimizer, then the same batch
+    with every channel (or feature) at mean 0 and variance 1.
 
-    None where the batch cannot be replaced, or where time allows too few steps.
+    None where the batch cannot be replaced or the network copied, or where time allows too few
+    steps.
     """
     sample = patient.sample
-    if sample is None or len(patient.optimizers) != 1 or strange_hooks(patient.model):
+    if sample is None or len(patient.optimizers) != 1:
         return None
     batch = next((each for each in sample.inputs if each.is_floating_point()), None)
     if batch is None or batch.ndim < 2 or len(batch) < 2:
         return None
-    began = time.perf_counter()
-    raw = _fit(patient, sample, batch, batch, STEPS, began + SECONDS / 2)
-    if len(raw) < FEWEST:
+    try:
+        twin = Twin(patient, sample)
+        with twin:
+            if not twin.parameters or not twin.agrees():
+                return None
+            original = patient.optimizers[0]
+            with twin.returning():
+                raw = _fit(twin, twin.optimizer(original, 1.0), batch, batch, STEPS, SECONDS)
+            if len(raw) < FEWEST:
+                return None
+            instead = standardised(batch)
+            scaled = _fit(
+                twin, twin.optimizer(original, 1.0), batch, instead, len(raw), 4 * SECONDS
+            )
+    except NoTwinError:
         return None
-    scaled = _fit(patient, sample, batch, standardised(batch), len(raw), began + 2 * SECONDS)
     if len(scaled) < len(raw):
         return None
     return ScaleTrial(
@@ -70,26 +81,27 @@ def standardised(batch: Tensor) -> Tensor:
 
 
 def _fit(
-    patient: Patient, sample: Sample, batch: Tensor, instead: Tensor, steps: int, until: float
+    twin: Twin, optimizer: Optimizer, batch: Tensor, instead: Tensor, steps: int, seconds: float
 ) -> list[float]:
     """The loss before each of `steps` steps, infinity where it is not finite."""
+    began = time.perf_counter()
+    held = [each for group in optimizer.param_groups for each in group["params"]]
     losses: list[float] = []
-    with untouched(patient.model), torch.enable_grad():
-        held = patient.optimizers[0]
-        # A copy of the optimizer over the parameters themselves, with none of its hooks.
-        same = {id(p): p for group in held.param_groups for p in group["params"]}
-        optimizer = copy.deepcopy(held, memo=dict(same))
-        for _ in range(steps):
-            sample.random.restore()
-            optimizer.zero_grad()
-            with sample.surroundings.again():
-                loss = sample.objective.again({id(batch): instead})
-            value = float(loss.detach()) / sample.scale
-            losses.append(value if math.isfinite(value) else math.inf)
-            if losses[-1] == math.inf:
-                return losses + [math.inf] * (steps - len(losses))
-            loss.backward()
-            optimizer.step()
-            if time.perf_counter() > until:
-                break
+    inner: list[float] = []
+
+    def closure() -> Tensor:
+        loss = twin.loss({id(batch): instead})
+        grads = torch.autograd.grad(loss, held, allow_unused=True)
+        for each, gradient in zip(held, grads, strict=True):
+            each.grad = gradient
+        inner.append(float(loss.detach()))
+        return loss.detach()
+
+    twin.begin()
+    while len(losses) < steps and time.perf_counter() - began < seconds:
+        inner.clear()
+        optimizer.step(closure)  # type: ignore[arg-type]
+        if not math.isfinite(inner[0]):
+            return losses + [math.inf] * (steps - len(losses))
+        losses.append(inner[0])
     return losses

@@ -98,7 +98,8 @@ class Order:
                 flat = (
                     each.detach().reshape(-1) if each.is_contiguous() else each.detach().flatten()
                 )
-                part = flat[:: -(-flat.numel() // 256)]
+                # An even step falls on the same columns of every image: often dark borders.
+                part = flat[:: -(-flat.numel() // 256) | 1]
                 if part.dtype == torch.bfloat16:
                     part = part.float()
                 digest.update(part.numpy().tobytes())
