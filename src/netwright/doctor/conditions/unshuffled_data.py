@@ -34,8 +34,8 @@ def unshuffled_data(record: Record) -> Iterator[Finding]:
     before are forgotten. The loss falls because the next batch is like this one, not because
     anything is learned of the inputs.
 
-    Evidence: the entropy of the labels within batches, against the same labels dealt out anew; how
-    much a batch shares with the next. The harm: a guess from the labels of the batch before, no
+    Evidence: the entropy of the labels within batches, against the same labels dealt out anew. The
+    harm: a guess from the labels of the batch before, no
     input looked at, has a loss far below guessing.
 
     Would be wrong if: the order is meant (one task after another, a state that is carried on).
@@ -72,12 +72,6 @@ def _sorted(feed: Feed) -> Finding | None:
                 value=within,
                 baseline=expected,
                 threshold=SHARE * expected,
-            ),
-            Evidence(
-                signal=Phrase("what a batch shares with the next, by class"),
-                value=feed.overlap or 0.0,
-                baseline=feed.expected_overlap,
-                unit="share",
             ),
             Evidence(
                 signal=Phrase(

@@ -42,21 +42,6 @@ def dealt(parts: list[Indices], *, rounds: int = 5) -> list[list[Indices]]:
     return [np.split(draws.permutation(labels), ends) for _ in range(rounds)]
 
 
-def overlap(parts: list[Indices]) -> float:
-    """How much of the class shares of a batch is in the next one too, on average: 1 for equal
-    shares, 0 for other classes altogether.
-
-    >>> overlap([np.array([0, 0]), np.array([0, 1]), np.array([1, 1])])
-    0.5
-    """
-    shares = [_shares(each) for each in parts]
-    common = [
-        sum(min(share, after.get(label, 0.0)) for label, share in before.items())
-        for before, after in itertools.pairwise(shares)
-    ]
-    return float(np.mean(common)) if common else 0.0
-
-
 def longest_run(labels: Indices) -> int:
     """Equal labels in a row, at the most.
 
@@ -102,16 +87,9 @@ def mixing(parts: list[Indices]) -> dict[str, float | int]:
         "classes": len(np.unique(labels)),
         "within_entropy": within(parts),
         "expected_entropy": float(np.mean([within(each) for each in mixed])),
-        "overlap": overlap(parts),
-        "expected_overlap": float(np.mean([overlap(each) for each in mixed])),
         "carried_loss": carried(parts),
         "expected_loss": float(np.mean([carried(each) for each in mixed])),
         "longest_run": longest_run(labels),
         "expected_run": float(np.mean([longest_run(np.concatenate(each)) for each in mixed])),
         "longest_alone": longest_alone(parts),
     }
-
-
-def _shares(labels: Indices) -> dict[int, float]:
-    values, counts = np.unique(labels, return_counts=True)
-    return {int(v): float(c) / len(labels) for v, c in zip(values, counts, strict=True)}

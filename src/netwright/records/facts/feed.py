@@ -27,9 +27,6 @@ class Feed:
     """Mean entropy of the labels of a batch, in nats."""
     expected_entropy: float | None = None
     """The same once the labels that were read are dealt out anew."""
-    overlap: float | None = None
-    """Mean overlap of the class shares of one batch and the next, 0 to 1."""
-    expected_overlap: float | None = None
     carried_loss: float | None = None
     """The loss of guessing labels by the shares of the batch before, in nats."""
     expected_loss: float | None = None
