@@ -10,6 +10,7 @@ from netwright.records.facts.splits import Splits
 from netwright.records.findings import Evidence
 from netwright.records.record import Record
 
+FAR = 4.0
 GAP = 0.3
 """H6: training scores above validation scores by more than this."""
 
@@ -26,6 +27,22 @@ def feeds_of(record: Record) -> tuple[Feed, ...]:
     passing = record.get(Passing)
     both = (record.get(Feed), None if passing is None else passing.feed)
     return tuple(each for each in both if each is not None)
+
+
+def far(splits: Splits) -> bool:
+    """Whether spreads are so far apart that no sample of one looks like one of the other, though a
+    line between them need not exist: the dark samples of both are alike."""
+    ratios = splits.spread_ratios
+    off = [each for each in ratios if each > FAR or each < 1 / FAR]
+    return bool(ratios) and len(off) > len(ratios) / 2
+
+
+def all_moved(splits: Splits) -> bool:
+    """Whether most channels or features are off at once, as another preprocessing makes them."""
+    gaps = [each for each in splits.mean_gaps if abs(each) > 1]
+    inverted = (splits.mean_correlation or 0) < 0 and (splits.halves_correlation or 0) > 0.5
+    moved = bool(splits.mean_gaps) and len(gaps) > len(splits.mean_gaps) / 2
+    return far(splits) or moved or inverted or bool(splits.channel_order)
 
 
 def score_gap(record: Record, bound: float = GAP) -> Evidence | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._data import feeds_of, listed_numbers, splits_of
+from netwright.doctor.conditions._data import all_moved, feeds_of, listed_numbers, splits_of
 from netwright.doctor.conditions._harm import any_of
 from netwright.records.facts.splits import Splits
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -92,7 +92,7 @@ def distribution_shift(record: Record) -> Iterator[Finding]:
 
 
 def _inputs(splits: Splits) -> Evidence | None:
-    if splits.auc is None or splits.auc <= AUC:
+    if splits.auc is None or splits.auc <= AUC or all_moved(splits):
         return None
     if splits.worst_distance <= max(DISTANCE, splits.distance_bound):
         return None

@@ -8,7 +8,7 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._data import score_gap, splits_of
+from netwright.doctor.conditions._data import far, score_gap, splits_of
 from netwright.doctor.conditions._harm import any_of
 from netwright.records.facts.splits import Splits
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -19,11 +19,12 @@ GAP = 1.0
 SPREAD = 2.0
 """By this factor at least the spreads differ. Mixing images (mixup) lowers it to 0.7."""
 
-FAR = 4.0
-
 MOST = 0.5
 """Share of the channels or features that must be off: preprocessing is of all of them, a shift of
 the world is of some."""
+
+LOUD = 3.0
+"""How far apart the outputs of the untrained network may be on the two."""
 
 GAIN = 0.1
 """What the alignment must bring to a simple model's score on validation."""
@@ -62,10 +63,10 @@ def inconsistent_preprocessing(record: Record) -> Iterator[Finding]:
     if splits is None or splits.auc is None:
         return
     signs = any_of(_inverted(splits), _channel_order(splits), _means(splits), _spreads(splits))
-    plain = splits.auc > AUC or bool(splits.channel_order) or _far(splits)
+    plain = splits.auc > AUC or bool(splits.channel_order) or far(splits)
     if not signs or not plain:
         return
-    harm = any_of(_alignment(splits), score_gap(record))
+    harm = any_of(_alignment(splits), _on_network(splits), score_gap(record))
     grave = bool(harm) and splits.score is not None and _alignment(splits) is not None
     yield Finding(
         name="inconsistent-preprocessing",
@@ -156,13 +157,6 @@ def _spreads(splits: Splits) -> Evidence | None:
     )
 
 
-def _far(splits: Splits) -> bool:
-    """Spreads so far apart that no sample of one looks like one of the other, though a line between
-    them need not exist: the dark samples of both are alike."""
-    ratios = np.asarray(splits.spread_ratios)
-    return bool(len(ratios)) and float(((ratios > FAR) | (ratios < 1 / FAR)).mean()) > MOST
-
-
 def _alignment(splits: Splits) -> Evidence | None:
     before, after = splits.score, splits.score_aligned
     if (
@@ -176,6 +170,21 @@ def _alignment(splits: Splits) -> Evidence | None:
         value=before,
         baseline=after,
         unit="share",
+        witness="harm",
+    )
+
+
+def _on_network(splits: Splits) -> Evidence | None:
+    """H6: what the network itself makes of the two, at the start and in evaluation mode."""
+    ratio = splits.output_ratio
+    if ratio is None or 1 / LOUD < ratio < LOUD:
+        return None
+    return Evidence(
+        signal=Phrase("size of the network's outputs on validation, over those on training"),
+        value=ratio,
+        baseline=1.0,
+        threshold=LOUD if ratio > 1 else 1 / LOUD,
+        unit="times",
         witness="harm",
     )
 
@@ -217,7 +226,7 @@ def _counterfactual(splits: Splits) -> Phrase | None:
 
 def _code(splits: Splits) -> str:
     if splits.channel_order and splits.aligned_by == "channel order":
-        return f"val_x = val_x[:, {list(np.argsort(splits.channel_order))}]"
+        return f"val_x = val_x[:, {np.argsort(splits.channel_order).tolist()}]"
     if splits.scale is None or splits.offset is None:
         return ""
     return f"# about: train_x = {splits.scale:.4g} * val_x + {splits.offset:.4g}"

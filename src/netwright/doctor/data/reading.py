@@ -59,6 +59,18 @@ def read(source: Source, name: str, seconds: float) -> Split:
     return split
 
 
+def first_batch(source: Source) -> Tensor | None:
+    """The inputs of the first batch; no random state of the run is changed."""
+    state = RandomState()
+    try:
+        batches = iter(source.batches())
+        batch = next(batches, None)
+        _close(batches)
+    finally:
+        state.restore()
+    return None if batch is None else _pair(batch)[0]
+
+
 def came_by(patient: Patient) -> Split:
     """The first batches of the loop, as the model got them."""
     split = Split("train", total=patient.setup.train_samples)

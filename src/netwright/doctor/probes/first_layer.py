@@ -100,6 +100,8 @@ class _Front(TorchFunctionMode):
             return None
         path = self._paths.get(id(weights[0]), "").rpartition(".")[0]
         bare = values.float()
+        if not bool(bare.isfinite().all()):
+            return None
         return FirstLayer(
             layer=path,
             operation=name,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from netwright.doctor.data.comparing import (
     Pair,
@@ -19,11 +22,12 @@ from netwright.doctor.data.comparing import (
 )
 from netwright.doctor.data.components import principal
 from netwright.doctor.data.neighbours import nearest, votes
-from netwright.doctor.data.reading import split_of
+from netwright.doctor.data.reading import first_batch, split_of
 from netwright.doctor.data.shrinking import Matrix
 from netwright.doctor.data.split import Indices, Split
 from netwright.doctor.patient import Patient
 from netwright.doctor.probes import PROBES
+from netwright.doctor.quiet import quiet, strange_hooks
 from netwright.records.facts.splits import Splits
 
 VOTERS = 5
@@ -39,7 +43,7 @@ def splits(patient: Patient) -> Iterator[Splits]:
     """Both splits as they are fed, read within a bound of time."""
     train, val = split_of(patient, "train"), split_of(patient, "val")
     if train is not None and val is not None and train.seen and val.seen:
-        yield compared(train, val)
+        yield dataclasses.replace(compared(train, val), output_ratio=_output_ratio(patient))
 
 
 def compared(train: Split, val: Split, *, source: str = "data") -> Splits:
@@ -63,6 +67,29 @@ def compared(train: Split, val: Split, *, source: str = "data") -> Splits:
     if pair is not None:
         found |= _alike(pair, train, val)
     return Splits(**found)
+
+
+def _output_ratio(patient: Patient) -> float | None:
+    """How much louder the network is on validation than on training, from the start."""
+    sample, train, val = patient.sample, patient.train, patient.val
+    if sample is None or train is None or val is None or strange_hooks(patient.model):
+        return None
+    call = sample.objective.modules[0]
+    if len(call.args) != 1 or not isinstance(call.args[0], Tensor):
+        return None
+    given, sizes = call.args[0], []
+    for source in (train, val):
+        inputs = first_batch(source)
+        if inputs is None or inputs.shape[1:] != given.shape[1:]:
+            return None
+        surroundings = sample.surroundings.again()
+        with quiet(patient.model), surroundings, torch.no_grad():
+            patient.model.eval()
+            output = call.run(inputs.to(given), **call.kwargs)
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            return None
+        sizes.append(float(output.float().square().mean().sqrt()))
+    return sizes[1] / sizes[0] if sizes[0] > 0 and np.isfinite(sizes[1]) else None
 
 
 def _alike(pair: Pair, train: Split, val: Split) -> dict[str, Any]:

@@ -53,6 +53,9 @@ class Splits:
     score_within: float | None = None
     """The same within the training data, each sample left out in turn."""
     score_error: float | None = None
+    output_ratio: float | None = None
+    """Root mean square of the network's outputs on a batch of validation over one of training, in
+    evaluation mode, as the batches come."""
     leaked: int = 0
     """Validation samples that are training samples, bit for bit."""
     leaked_pairs: tuple[tuple[int, int], ...] = ()
