@@ -8,7 +8,7 @@ import pytest
 from netwright.doctor.data.assignment import best_assignment
 from netwright.doctor.data.components import principal
 from netwright.doctor.data.neighbours import against_chance, agreement, nearest, votes
-from netwright.doctor.data.separation import area_under_curve, separation
+from netwright.doctor.data.separation import area_under_curve, linear_score, separation
 
 
 @pytest.fixture
@@ -86,3 +86,12 @@ def test_two_halves_of_one_set_cannot_be_told_apart_and_a_shifted_one_can(draws)
     rows = draws.normal(size=(800, 20))
     assert separation(rows[:400], rows[400:]) == pytest.approx(0.5, abs=0.08)
     assert separation(rows[:400], rows[400:] + np.eye(20)[3] * 4) > 0.95
+
+
+def test_a_linear_score_is_that_of_least_squares_and_feels_a_shift(draws):
+    rows = draws.normal(size=(300, 5))
+    labels = (rows[:, 0] + rows[:, 1] > 0).astype(int)
+    plain = np.linalg.lstsq(np.column_stack((rows, np.ones(300))), 2.0 * labels - 1, rcond=None)[0]
+    expected = ((np.column_stack((rows, np.ones(300))) @ plain > 0) == labels).mean()
+    assert linear_score(rows, labels, rows, labels) == pytest.approx(expected, abs=0.02)
+    assert linear_score(rows, labels, rows + 3, labels) < 0.7

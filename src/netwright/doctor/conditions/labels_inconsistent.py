@@ -58,7 +58,7 @@ def labels_inconsistent(record: Record) -> Iterator[Finding]:
     if labels.mapping and _mapped(labels):
         yield _mapping(labels)
         return
-    if labels.samples < FEWEST or labels.z >= UNRELATED:
+    if labels.samples < FEWEST or abs(labels.z) >= UNRELATED:
         return
     harm = any_of(_other_split(labels), stuck(record))
     yield Finding(

@@ -10,9 +10,10 @@ from netwright.records.facts.labels import Labels
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
-SCORE = 0.98
-SECOND = 0.1
-"""By so much it must be better than any other feature that is no twin of it."""
+SCORE = 0.95
+SHARE = 0.02
+"""Of the features, those that may be about as good: a watermark covers few places of an image, an
+object many."""
 
 FEATURES = 8
 MAJORITY = 0.8
@@ -48,8 +49,8 @@ def shortcut(record: Record) -> Iterator[Finding]:
     labels = record.get(Labels)
     if labels is None or labels.alone is None or labels.features < FEATURES:
         return
-    score, second = labels.alone_score or 0.0, labels.alone_second
-    if score < SCORE or second is None or score - second < SECOND:
+    score, rest = labels.alone_score or 0.0, labels.alone_rest
+    if score < SCORE or rest is None or labels.alone_close > max(2, SHARE * labels.features):
         return
     if (labels.majority or 0) > MAJORITY or labels.samples < 200:
         return
@@ -68,7 +69,7 @@ def shortcut(record: Record) -> Iterator[Finding]:
                     features=labels.features,
                 ),
                 value=score,
-                baseline=second,
+                baseline=rest,
                 threshold=SCORE,
                 unit="share",
             ),

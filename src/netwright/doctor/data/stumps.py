@@ -11,8 +11,8 @@ from netwright.doctor.data.shrinking import Matrix
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 
 BINS = 32
-TWIN = 0.95
-"""Correlation from which on two features say the same."""
+CLOSE = 0.1
+"""How far behind the best one a feature may be to count as about as good."""
 
 
 def alone(rows: Matrix, labels: Indices) -> dict[str, Any]:
@@ -22,14 +22,13 @@ def alone(rows: Matrix, labels: Indices) -> dict[str, Any]:
         return {"features": rows.shape[1]}
     scores = [score_of(column, labels) for column in rows.T]
     best = int(np.argmax(scores))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        related = np.abs(np.nan_to_num(np.asarray(np.corrcoef(rows.T))[best]))
-    others = [score for score, near in zip(scores, related, strict=True) if near < TWIN]
+    others = [each for each in scores if each < scores[best] - CLOSE]
     return {
         "features": rows.shape[1],
         "alone": best,
         "alone_score": scores[best],
-        "alone_second": max(others, default=None),
+        "alone_close": len(scores) - len(others),
+        "alone_rest": max(others, default=None),
     }
 
 

@@ -22,6 +22,7 @@ from netwright.doctor.data.comparing import (
 )
 from netwright.doctor.data.components import principal
 from netwright.doctor.data.neighbours import nearest, votes
+from netwright.doctor.data.separation import linear_score
 from netwright.doctor.data.reading import first_batch, split_of
 from netwright.doctor.data.shrinking import Matrix
 from netwright.doctor.data.split import Indices, Split
@@ -115,6 +116,7 @@ def _alike(pair: Pair, train: Split, val: Split) -> dict[str, Any]:
         within = _score(pair.train, labels, pair.train, labels, itself=True)
         found |= {
             "score": _score(pair.train, labels, pair.val, others),
+            "linear_score": linear_score(pair.train, labels, pair.val, others),
             "score_within": within,
             "score_error": float(np.sqrt(max(within * (1 - within), 0.01) / len(pair.val))),
         }
@@ -130,6 +132,7 @@ def _alike(pair: Pair, train: Split, val: Split) -> dict[str, Any]:
         assert labels is not None
         assert others is not None
         found["score_aligned"] = _score(pair.train, labels, tried[best], others)
+        found["linear_aligned"] = linear_score(pair.train, labels, tried[best], others)
     if best != "channel order":
         scale = float(
             np.median(pair.train_spread / np.where(pair.val_spread > 0, pair.val_spread, 1))

@@ -42,8 +42,10 @@ class Labels:
     alone: int | None = None
     """The feature that tells the classes best on its own."""
     alone_score: float | None = None
-    alone_second: float | None = None
-    """What the next best feature scores that is not a twin of it."""
+    alone_close: int = 0
+    """How many features are about as good, itself among them."""
+    alone_rest: float | None = None
+    """The best score of the others."""
     majority: float | None = None
     """The share of the largest class."""
     features: int = 0

@@ -52,6 +52,9 @@ class Splits:
     score_aligned: float | None = None
     score_within: float | None = None
     """The same within the training data, each sample left out in turn."""
+    linear_score: float | None = None
+    linear_aligned: float | None = None
+    """The same as `score` and `score_aligned` by a linear classifier fitted on training."""
     score_error: float | None = None
     output_ratio: float | None = None
     """Root mean square of the network's outputs on a batch of validation over one of training, in
