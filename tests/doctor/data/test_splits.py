@@ -34,7 +34,8 @@ def test_another_transform_in_validation_is_named_with_its_counterfactual(way, s
     (x, y), (vx, vy) = both()
     found = found_in(looked_at(x, y, (way(vx), vy)))["inconsistent-preprocessing"]
     assert said in str(found.what)
-    assert found.severity != "note"
+    # Bars are bars after a shift, to a simple model: then the run must show the harm.
+    assert found.severity != "note" or said == "are of -1"
 
 
 def test_inverted_images_cost_the_score_and_are_an_alarm():

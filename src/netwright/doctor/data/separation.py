@@ -53,8 +53,8 @@ def separation(first: Matrix, second: Matrix, *, ridge: float = 1e-2) -> float:
 def linear_score(
     rows: Matrix, labels: Indices, queries: Matrix, truth: Indices, *, ridge: float = 1e-2
 ) -> float:
-    """The share of `queries` named rightly by least squares on the one-hot labels of `rows`, over 32
-    principal components and a constant: unlike neighbours it feels a shift or another scale."""
+    """The share of `queries` named rightly by least squares on the one-hot labels of `rows`, over
+    32 principal components and a constant: unlike neighbours it feels a shift or another scale."""
     space = principal(rows, 32)
     placed, asked = space.of(rows), space.of(queries)
     scale = placed.std(0)

@@ -22,8 +22,8 @@ from netwright.doctor.data.comparing import (
 )
 from netwright.doctor.data.components import principal
 from netwright.doctor.data.neighbours import nearest, votes
-from netwright.doctor.data.separation import linear_score
 from netwright.doctor.data.reading import first_batch, split_of
+from netwright.doctor.data.separation import linear_score
 from netwright.doctor.data.shrinking import Matrix
 from netwright.doctor.data.split import Indices, Split
 from netwright.doctor.patient import Patient
