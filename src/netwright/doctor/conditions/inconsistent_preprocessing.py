@@ -63,8 +63,8 @@ def inconsistent_preprocessing(record: Record) -> Iterator[Finding]:
     if splits is None or splits.auc is None:
         return
     signs = any_of(_inverted(splits), _channel_order(splits), _means(splits), _spreads(splits))
-    plain = splits.auc > AUC or bool(splits.channel_order) or far(splits)
-    if not signs or not plain:
+    plain = bool(splits.channel_order) or far(splits) or _inverted(splits) is not None
+    if not signs or not (plain or splits.auc > AUC):
         return
     harm = any_of(_alignment(splits), _on_network(splits), score_gap(record))
     grave = _alignment(splits) is not None

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._data import all_moved
 from netwright.doctor.conditions._harm import any_of, stuck
 from netwright.records.facts.labels import Labels
+from netwright.records.facts.splits import Splits
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
-GAIN = 0.2
-"""What the best mapping must add to the score on validation."""
+GAIN, ERRORS = 0.05, 6.0
+"""What the best mapping must add to the score on validation, and in standard errors of it."""
+
+WITHIN = 0.8
+"""Of the agreement within training, what the mapping must reach: a mapping of nothing to nothing
+gains a little too."""
 
 RELATED = 10.0
 """Standard deviations above permutation from which on labels surely belong to inputs."""
@@ -55,7 +62,10 @@ def labels_inconsistent(record: Record) -> Iterator[Finding]:
     labels = record.get(Labels)
     if labels is None or labels.z is None or labels.agreement is None:
         return
-    if labels.mapping and _mapped(labels):
+    splits = record.get(Splits)
+    # Inverted images find neighbours too, the wrong ones, and always the same.
+    moved = splits is not None and all_moved(splits)
+    if labels.mapping and _mapped(labels) and not moved:
         yield _mapping(labels)
         return
     if labels.samples < FEWEST or abs(labels.z) >= UNRELATED:
@@ -95,7 +105,14 @@ def _mapped(labels: Labels) -> bool:
     score, assigned = labels.val_score, labels.val_assigned
     if score is None or assigned is None or (labels.z or 0) < RELATED:
         return False
-    return assigned - score > GAIN and assigned > (labels.val_chance or 0) + GAIN
+    if assigned < WITHIN * (labels.agreement or 0):
+        return False
+    return assigned - score > max(GAIN, ERRORS * _error(labels))
+
+
+def _error(labels: Labels) -> float:
+    """Standard error of a score on validation, at the most."""
+    return 0.5 / math.sqrt(max(1, labels.val_samples))
 
 
 def _mapping(labels: Labels) -> Finding:
@@ -150,7 +167,9 @@ def _other_split(labels: Labels) -> Evidence | None:
     """In validation labels do belong to inputs, and training says nothing about them."""
     if (labels.val_z or 0) < RELATED or labels.val_agreement is None or labels.val_score is None:
         return None
-    if labels.val_agreement - labels.val_score <= GAIN:
+    chance = labels.val_chance or 0.0
+    known = labels.val_agreement - chance
+    if known <= GAIN or labels.val_score - chance >= 0.3 * known:
         return None
     return Evidence(
         signal=Phrase("validation named rightly by training neighbours, against by its own"),

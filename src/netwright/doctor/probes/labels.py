@@ -94,14 +94,14 @@ def _noise(labels: Indices, around: Indices, samples: Indices) -> dict[str, Any]
     """How many labels contradict their surroundings where these are of one class.
 
     Which samples have pure surroundings is decided by their neighbours' labels, never by their
-    own: where classes merely overlap, the purer half is hardly ever contradicted; wrong labels are
+    own: where classes merely overlap, the purest part is hardly ever contradicted; wrong labels are
     everywhere.
     """
     distinct, codes = np.unique(labels, return_inverse=True)
     ballots = votes(codes, around, len(distinct))
     top, share = ballots.argmax(1), ballots.max(1) / around.shape[1]
-    # Ties are broken by the place, so that the half is not chosen by the class.
-    purest = np.argsort(-share, kind="stable")[: len(labels) // 2]
+    # Ties are broken by the place, so that the part is not chosen by the class.
+    purest = np.argsort(-share, kind="stable")[: len(labels) // 4]
     against = purest[codes[purest] != top[purest]]
     rate, count = len(against) / len(purest), len(purest)
     return {
