@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
 from netwright.doctor.data.feeding import carried, dealt, within
 from netwright.doctor.watch import watch
+from netwright.doctor.watching.pace import Pace
 from netwright.records.facts.epochs import EpochFact, Epochs
 from netwright.records.facts.passing import Passing
 from netwright.records.facts.setup import Setup
@@ -174,6 +175,25 @@ def test_single_losses_are_those_of_the_loss_before_the_step():
     passing = train(x, y, torch.arange(32), steps=1).get(Passing)
     assert passing.loss == pytest.approx(expected.double().numpy(), rel=1e-5)
     assert passing.label.tolist() == y[:16].tolist()
+
+
+def test_batches_that_differ_in_the_middle_of_dark_images_are_told_apart():
+    x = torch.zeros(64 * 4, 1, 28, 28)
+    x[:, :, 8:20, 8:20] = torch.rand(256, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 4))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
+    with watch(model, optimizer, checkup=False) as doctor:
+        for part in x.split(64):
+            model(part).square().mean().backward()
+            optimizer.step()
+    assert doctor.record().get(Passing).distinct == 4
+
+
+def test_a_check_up_does_not_count_as_the_cost_of_hooks():
+    pace = Pace()
+    pace.hooks += 0.5  # a hook in which a check-up of 0.4 s ran
+    pace.leave_out(0.4)
+    assert pace.hooks == pytest.approx(0.1)
 
 
 def test_what_is_kept_is_bounded():

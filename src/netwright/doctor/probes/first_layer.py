@@ -16,6 +16,7 @@ from netwright.doctor.patient import Patient, first_tensor
 from netwright.doctor.probes import PROBES
 from netwright.doctor.probes.inputs import counts_of
 from netwright.doctor.quiet import quiet, strange_hooks
+from netwright.doctor.twin import _bare
 from netwright.doctor.watching.ear import ACTIVATIONS, CONTRACTIONS
 from netwright.doctor.watching.watcher import _is_compiled
 from netwright.records.facts.first_layer import FirstLayer
@@ -40,7 +41,7 @@ def first_layer(patient: Patient) -> Iterator[FirstLayer]:
     call = sample.objective.modules[0]
     surroundings = sample.surroundings.again()
     with quiet(patient.model, begin=sample.random), surroundings, torch.no_grad(), listener:
-        call.run(*call.args, **call.kwargs)
+        _bare(call.run)(*call.args, **call.kwargs)
     found = listener.fact()
     if found is None:
         return

@@ -15,6 +15,7 @@ from netwright.doctor.data.split import Split
 from netwright.doctor.patient import Patient
 from netwright.doctor.probes import PROBES
 from netwright.doctor.quiet import quiet, strange_hooks
+from netwright.doctor.twin import _bare
 from netwright.records.facts.inputs import Inputs
 
 FIRST = 12
@@ -155,7 +156,7 @@ def _bad_output(patient: Patient, split: Split) -> bool | None:
     if all(each is not spoiled for each in args):
         return None
     with quiet(patient.model, begin=sample.random), sample.surroundings.again(), torch.no_grad():
-        output = call.run(*args, **call.kwargs)
+        output = _bare(call.run)(*args, **call.kwargs)
     if not isinstance(output, torch.Tensor) or not output.is_floating_point():
         return None
     return not bool(output.isfinite().all())

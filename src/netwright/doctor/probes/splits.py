@@ -29,6 +29,7 @@ from netwright.doctor.data.split import Indices, Split
 from netwright.doctor.patient import Patient
 from netwright.doctor.probes import PROBES
 from netwright.doctor.quiet import quiet, strange_hooks
+from netwright.doctor.twin import _bare
 from netwright.records.facts.splits import Splits
 
 VOTERS = 5
@@ -86,7 +87,7 @@ def _output_ratio(patient: Patient) -> float | None:
         surroundings = sample.surroundings.again()
         with quiet(patient.model), surroundings, torch.no_grad():
             patient.model.eval()
-            output = call.run(inputs.to(given), **call.kwargs)
+            output = _bare(call.run)(inputs.to(given), **call.kwargs)
         if not isinstance(output, Tensor) or not output.is_floating_point():
             return None
         sizes.append(float(output.float().square().mean().sqrt()))

@@ -31,7 +31,7 @@ class Labels:
     """Agreement within the validation data alone."""
     val_z: float | None = None
     noise: float | None = None
-    """Share of labels that contradict, in the quarter of the samples with the purest surroundings."""
+    """Share of labels that contradict, in the quarter of the samples in the purest surroundings."""
     noise_least: float | None = None
     """The lower end of its 95 % interval."""
     noise_samples: int = 0
