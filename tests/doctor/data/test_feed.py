@@ -11,6 +11,7 @@ from netwright.doctor.data.feeding import carried, dealt, within
 from netwright.doctor.watch import watch
 from netwright.doctor.watching.pace import Pace
 from netwright.records.facts.epochs import EpochFact, Epochs
+from netwright.records.facts.first_layer import FirstLayer
 from netwright.records.facts.passing import Passing
 from netwright.records.facts.setup import Setup
 
@@ -165,6 +166,32 @@ def test_fitting_one_batch_as_a_test_is_no_alarm():
     record = with_samples(train(x, y, torch.arange(16), steps=110), 800)
     gap = Epochs(epochs=(EpochFact(epoch=1, step=100, train_score=1.0, val_score=0.4),))
     assert alarms(record.with_facts(gap)) == []
+
+
+def test_a_check_up_with_its_trial_changes_nothing_of_the_loop_it_runs_in():
+    x, y = images(64)
+
+    def weights(watched):
+        model = network(x)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+
+        def loop():
+            for part, target in zip((x * 255).split(16), y.split(16), strict=True):
+                optimizer.zero_grad()
+                F.cross_entropy(model(part), target).backward()
+                optimizer.step()
+
+        if not watched:
+            loop()
+            return list(model.parameters()), None
+        with watch(model, optimizer) as doctor:
+            loop()
+        return list(model.parameters()), doctor
+
+    (plain, _), (seen, doctor) = weights(False), weights(True)
+    assert all(torch.equal(a, b) for a, b in zip(plain, seen, strict=True))
+    assert doctor.record().get(FirstLayer).trial is not None
+    assert doctor.diagnosis().named("unscaled-input").severity != "note"
 
 
 def test_single_losses_are_those_of_the_loss_before_the_step():
