@@ -8,7 +8,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._harm import any_of, stuck
 from netwright.records.facts.epochs import Epochs
-from netwright.records.facts.labels import Labels
+from netwright.records.facts.neighbourhood import Neighbourhood
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
@@ -48,7 +48,7 @@ def destructive_augmentation(record: Record) -> Iterator[Finding]:
     Source: Cubuk, Zoph, Mane, Vasudevan & Le 2019, AutoAugment, section 4 (what suits one data set
     does not suit another).
     """
-    labels = record.get(Labels)
+    labels = record.get(Neighbourhood)
     if labels is None or labels.agreement is None or labels.plain_agreement is None:
         return
     chance = labels.chance or 0.0
@@ -89,7 +89,7 @@ def destructive_augmentation(record: Record) -> Iterator[Finding]:
     )
 
 
-def _validation(record: Record, labels: Labels) -> Evidence | None:
+def _validation(record: Record, labels: Neighbourhood) -> Evidence | None:
     """After two epochs the network is still worse than neighbours on plain samples."""
     epochs = record.get(Epochs)
     scores = [

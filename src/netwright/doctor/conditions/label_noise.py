@@ -9,7 +9,7 @@ import numpy as np
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import feeds_of
-from netwright.records.facts.labels import Labels
+from netwright.records.facts.neighbourhood import Neighbourhood
 from netwright.records.facts.passing import Passing
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -56,7 +56,7 @@ def label_noise(record: Record) -> Iterator[Finding]:
     Source: Northcutt, Jiang & Chuang 2021, Confident learning; Arpit et al. 2017, A closer look at
     memorization in deep networks.
     """
-    labels = record.get(Labels)
+    labels = record.get(Neighbourhood)
     if labels is None or labels.noise is None or labels.purity is None:
         return
     if labels.noise <= RATE or (labels.noise_least or 0) <= SURE or not _pure(labels):
@@ -109,7 +109,7 @@ def label_noise(record: Record) -> Iterator[Finding]:
     )
 
 
-def _pure(labels: Labels) -> bool:
+def _pure(labels: Neighbourhood) -> bool:
     chance = 1 / max(2, labels.classes)
     return ((labels.purity or 0) - chance) / (1 - chance) >= PURE
 

@@ -9,7 +9,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import all_moved
 from netwright.doctor.conditions._harm import any_of, stuck
-from netwright.records.facts.labels import Labels
+from netwright.records.facts.neighbourhood import Neighbourhood
 from netwright.records.facts.splits import Splits
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -59,7 +59,7 @@ def labels_inconsistent(record: Record) -> Iterator[Finding]:
     Source: Zhang, Bengio, Hardt, Recht & Vinyals 2017, Understanding deep learning requires
     rethinking generalization; Kuhn 1955 for the mapping.
     """
-    labels = record.get(Labels)
+    labels = record.get(Neighbourhood)
     if labels is None or labels.z is None or labels.agreement is None:
         return
     splits = record.get(Splits)
@@ -101,7 +101,7 @@ def labels_inconsistent(record: Record) -> Iterator[Finding]:
     )
 
 
-def _mapped(labels: Labels) -> bool:
+def _mapped(labels: Neighbourhood) -> bool:
     score, assigned = labels.val_score, labels.val_assigned
     if score is None or assigned is None or (labels.z or 0) < RELATED:
         return False
@@ -110,12 +110,12 @@ def _mapped(labels: Labels) -> bool:
     return assigned - score > max(GAIN, ERRORS * _error(labels))
 
 
-def _error(labels: Labels) -> float:
+def _error(labels: Neighbourhood) -> float:
     """Standard error of a score on validation, at the most."""
     return 0.5 / math.sqrt(max(1, labels.val_samples))
 
 
-def _mapping(labels: Labels) -> Finding:
+def _mapping(labels: Neighbourhood) -> Finding:
     told = ", ".join(f"{a}->{b}" for a, b in labels.mapping[:20])
     return Finding(
         name="labels-inconsistent",
@@ -163,7 +163,7 @@ def _align() -> Treatment:
     )
 
 
-def _other_split(labels: Labels) -> Evidence | None:
+def _other_split(labels: Neighbourhood) -> Evidence | None:
     """In validation labels do belong to inputs, and training says nothing about them."""
     if (labels.val_z or 0) < RELATED or labels.val_agreement is None or labels.val_score is None:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.records.facts.labels import Labels
+from netwright.records.facts.neighbourhood import Neighbourhood
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
@@ -46,7 +46,7 @@ def shortcut(record: Record) -> Iterator[Finding]:
     Source: Geirhos et al. 2020, Shortcut learning in deep neural networks; Kaufman, Rosset &
     Perlich 2011, Leakage in data mining.
     """
-    labels = record.get(Labels)
+    labels = record.get(Neighbourhood)
     if labels is None or labels.alone is None or labels.features < FEATURES:
         return
     score, rest = labels.alone_score or 0.0, labels.alone_rest

@@ -16,7 +16,7 @@ from netwright.doctor.data.split import Indices, Split
 from netwright.doctor.data.stumps import alone
 from netwright.doctor.patient import Patient, Source
 from netwright.doctor.probes import PROBES
-from netwright.records.facts.labels import Labels
+from netwright.records.facts.neighbourhood import Neighbourhood
 
 FEWEST = 60
 """Samples below which neighbours say little."""
@@ -29,8 +29,8 @@ SUSPECTS = 50
 """Suspects that are listed."""
 
 
-@PROBES.register("labels", order=21, needs=("train",), cost="0F")
-def labels(patient: Patient) -> Iterator[Labels]:
+@PROBES.register("neighbourhood", order=21, needs=("train",), cost="0F")
+def neighbourhood(patient: Patient) -> Iterator[Neighbourhood]:
     """Nearest neighbours on principal components of the samples that were read."""
     split = split_of(patient, "train")
     if split is None:
@@ -63,7 +63,7 @@ def labels(patient: Patient) -> Iterator[Labels]:
     if other is not None and other[0].shape[1] == rows.shape[1]:
         facts |= _across(placed, given, space.of(other[0] / scale), other[1])
     facts |= _plain(patient.train)
-    yield Labels(**facts)
+    yield Neighbourhood(**facts)
 
 
 def _labelled(split: Split) -> tuple[Matrix, Indices] | None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from netwright.records.facts import fact
 
 
-@fact("labels")
+@fact("neighbourhood")
 @dataclass(frozen=True, kw_only=True)
-class Labels:
+class Neighbourhood:
     """Neighbours are counted on at most 32 principal components; `chance` is what the same count
     gives with the labels dealt out anew, `z` the distance to it in standard deviations."""
 

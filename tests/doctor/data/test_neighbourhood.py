@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from netwright.records.facts.epochs import EpochFact, Epochs
-from netwright.records.facts.labels import Labels
+from netwright.records.facts.neighbourhood import Neighbourhood
 from netwright.records.facts.passing import Passing
 
 from .conftest import alarms, batches, found_in, images, looked_at, tables
@@ -49,7 +49,7 @@ def test_labels_that_neighbours_cannot_see_are_a_note():
 def test_neighbours_that_always_disagree_tell_as_much_as_those_that_agree():
     x = torch.randint(0, 2, (600, 16), generator=draws()).float()
     record = looked_at(x, (x.sum(1) % 2).long())
-    assert record.get(Labels).z < -10
+    assert record.get(Neighbourhood).z < -10
     assert found_in(record) == {}
 
 
@@ -78,7 +78,7 @@ def test_wrong_labels_are_listed_and_nearly_all_that_are_listed_are_wrong():
     found = found_in(looked_at(x, y))["label-noise"]
     assert found.severity == "note"
     assert found.evidence[0].value == pytest.approx(0.15, abs=0.04)
-    suspects = looked_at(x, y).get(Labels).suspects
+    suspects = looked_at(x, y).get(Neighbourhood).suspects
     assert sum(bool(wrong[n]) for n, *_ in suspects) >= 0.95 * len(suspects)
 
 
@@ -96,7 +96,7 @@ def test_a_few_samples_that_carry_the_loss_make_it_a_warning():
 
 def test_classes_that_overlap_are_no_noise():
     record = looked_at(*overlapping(1500))
-    assert record.get(Labels).noise < 0.03
+    assert record.get(Neighbourhood).noise < 0.03
     assert "label-noise" not in found_in(record)
 
 
@@ -156,5 +156,5 @@ def test_targets_that_are_no_classes_are_left_alone(kind):
         return (output.mean() - target.float().mean()) ** 2
 
     record = looked_at(x, target, (x[:200] + 0.01, target[:200]), model=model, loss=loss)
-    assert record.get(Labels) is None
+    assert record.get(Neighbourhood) is None
     assert [n for n in alarms(record) if n != "split-leakage"] == []
