@@ -30,6 +30,7 @@ from netwright.doctor.watching.layer_table import LayerTable
 from netwright.doctor.watching.look import Look
 from netwright.doctor.watching.order import Order, acts_by_mode
 from netwright.doctor.watching.pace import Pace
+from netwright.doctor.watching.passing import PassingBy
 from netwright.doctor.watching.restarts import RestartsSeen
 from netwright.doctor.watching.roots import Roots, guarded
 from netwright.doctor.watching.series import Series
@@ -87,6 +88,7 @@ class Watcher:
         self.table = LayerTable()
         self.evaluation = Evaluation()
         self.tally = Tally()
+        self.passing = PassingBy()
         self.samples: list[Sample] = []
         self.finite = Finite(model, self.optimizers)
         self.hidden = Hidden(model, self.optimizers)
@@ -222,14 +224,20 @@ class Watcher:
         if not graded:
             if not self._compiled:
                 self.evaluation.begins(self.steps)
+            if not self.model.training:
+                self.passing.evaluated((args, kwargs))
             return
         self.evaluation.closes(self.steps)
         if not self.order.began:
             # Of every batch at first, then of eight in a row of each sixty-four.
             if self.steps < 256 or (not self._thin and self.steps % 64 < 8):
                 self.order.batch((args, kwargs))
+            else:
+                self.order.latest = None
             self.order.began = True
+            self.passing.batch(self.order.latest)
             if self.pace.due(self.steps + 1):
+                self.passing.trained((args, kwargs))
                 self._look = Look(self.model, self.optimizers, compiled=self._compiled)
         looking = self._look is not None
         if (self._tape is None or self._used) and len(self._losses) < MOST_BACKWARDS:
@@ -436,6 +444,8 @@ class Watcher:
     def _finish_look(self, look: Look, optimizer: Optimizer) -> dict[str, float | None]:
         found = look.finish(self.order.backwards_in_step, scale=self.scale)
         found.update(self._efficacy(look))
+        for each, *_ in self._objectives[:1]:
+            self.passing.look(each, self.steps)
         self.table.add(self.steps, look.layers)
         for each in look.norms:
             known = self.norms.get(each.name)
@@ -505,6 +515,7 @@ class Watcher:
         if self.evaluation.facts().epochs:
             found.append(self.evaluation.facts())
         found += self.tally.facts()
+        found.append(self.passing.facts())
         if self.nonfinite is not None:
             found.append(self.nonfinite)
         if self.ungraded and not self.steps:
