@@ -134,7 +134,8 @@ def adam(rate: float = 1e-3, **more: Any) -> Callable[..., Optimizer]:
 def small() -> Any:
     """What this file offers: networks, optimizers, runs, and what is judged of them."""
     return SimpleNamespace(
-        mlp=mlp, filled=filled, run=run, judged=judged, alarms=alarms, root=root, sgd=sgd, adam=adam,
+        mlp=mlp, filled=filled, run=run, judged=judged, alarms=alarms, root=root,
+        sgd=sgd, adam=adam,
         inputs=INPUTS, targets=TARGETS, numbers=NUMBERS, classes=CLASSES,
     )  # fmt: skip
 

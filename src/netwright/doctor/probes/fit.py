@@ -96,6 +96,84 @@ def _fit(twin: Twin, original: Optimizer, sample: Sample, constant: float | None
     return Fit(trials=tuple(trials), batch=sample.size, constant=constant, variants=variants)
 
 
+def _others(twin: Twin, original: Optimizer) -> dict[str, Callable[[], Optimizer]]:
+    """What else is tried where nothing fits."""
+    found: dict[str, Callable[[], Optimizer]] = {}
+    if not type(original).__name__.startswith(("Adam", "NAdam", "RAdam")):
+        found["adam"] = lambda: Adam(list(twin.parameters.values()), lr=1e-3)
+    decays = any(group.get("weight_decay") for group in original.param_groups)
+    if decays or any(each.p > 0 for each in _dropouts(twin.model)):
+        found["free"] = lambda: _without_decay(twin.optimizer(original, 1.0))
+    return found
+
+
+def _without_decay(optimizer: Optimizer) -> Optimizer:
+    for group in optimizer.param_groups:
+        if "weight_decay" in group:
+            group["weight_decay"] = 0.0
+    return optimizer
+
+
+def _dropouts(model: nn.Module) -> list[nn.modules.dropout._DropoutNd]:
+    return [e for e in model.modules() if isinstance(e, nn.modules.dropout._DropoutNd)]
+
+
+def rest(model: nn.Module) -> None:
+    """Dropout does nothing from here on."""
+    for each in _dropouts(model):
+        each.eval()
+
+
+def done(trial: FitTrial) -> bool:
+    return trial.end <= 0.5 * trial.start
+
+
+def trial(twin: Twin, optimizer: Optimizer, steps: int, *, factor: float = 1.0) -> FitTrial:
+    """`steps` steps of `optimizer` on the twin's batch, or fewer when its end is clear."""
+    held = [each for group in optimizer.param_groups for each in group["params"]]
+    losses: list[float] = []
+    inner: list[float] = []
+
+    def closure() -> torch.Tensor:
+        loss = twin.loss()
+        grads = torch.autograd.grad(loss, held, allow_unused=True)
+        if all(each is None for each in grads):
+            raise NoTwinError("this loss does not depend on what the optimizer holds")
+        for each, gradient in zip(held, grads, strict=True):
+            each.grad = gradient
+        inner.append(float(loss.detach()))
+        return loss.detach()
+
+    twin.begin()
+    lost = False
+    for _ in range(steps):
+        inner.clear()
+        optimizer.step(closure)  # type: ignore[arg-type]
+        losses.append(inner[0])
+        lost = not math.isfinite(inner[0]) or abs(inner[0]) > HOPELESS * max(abs(losses[0]), 1e-12)
+        if lost:
+            break
+        if len(losses) > 3 and max(losses[-2:]) <= ENOUGH * losses[0]:
+            break
+    with torch.no_grad():
+        losses.append(float(twin.loss().detach()))
+    last = losses[-5:]
+    finite = not lost and all(math.isfinite(each) for each in last)
+    rises = [b > a for a, b in itertools.pairwise(losses)]
+    return FitTrial(
+        factor=factor,
+        steps=len(losses) - 1,
+        start=losses[0],
+        end=min(last) if finite else math.nan,
+        rising=sum(rises) / len(rises),
+        falling=(min(losses[: -(len(losses) // 5) or None]) - min(losses))
+        / max(abs(losses[0]), 1e-30)
+        if finite
+        else 1.0,
+        worst=max((each for each in losses if math.isfinite(each)), default=math.nan),
+    )
+
+
 def _trains(optimizer: Optimizer, model: nn.Module) -> bool:
     own = {id(each) for each in model.parameters()}
     return any(id(each) in own for group in optimizer.param_groups for each in group["params"])
