@@ -61,6 +61,6 @@ def train(
                 step(i, value)
                 continue
             optimizer.zero_grad()
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
             optimizer.step()
     return doctor

@@ -169,7 +169,7 @@ class Ear(TorchFunctionMode):
             def hear(gradient: Tensor) -> None:
                 output.gradient = _strided(gradient.detach()).clone()
 
-            tensor.register_hook(hear)  # type: ignore[no-untyped-call]
+            tensor.register_hook(hear)
 
 
 def _strided(tensor: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ class Finite:
             bad = ~torch.isfinite(sums).all()
             host = torch.empty((), dtype=torch.bool, pin_memory=True)
             host.copy_(bad, non_blocking=True)
-            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event = torch.cuda.Event()
             event.record()
             self._flag, self._taped, self._step = (host, event), list(taped), step
             held = self._held()

@@ -137,7 +137,7 @@ class Watcher:
         self._strange = strange_hooks(self.model) or talks(self.model)
         self._roots.attach()
         loaded = guarded(lambda *_: self.restarts.loaded(self.steps), self._failed)
-        hooked = self.model.register_load_state_dict_post_hook(Hook(loaded))  # type: ignore[no-untyped-call]
+        hooked = self.model.register_load_state_dict_post_hook(Hook(loaded))
         self._ends.append(hooked.remove)
         for each in self.optimizers:
             self._hook(each)
@@ -444,8 +444,8 @@ class Watcher:
     def _finish_look(self, look: Look, optimizer: Optimizer) -> dict[str, float | None]:
         found = look.finish(self.order.backwards_in_step, scale=self.scale)
         found.update(self._efficacy(look))
-        for each, *_ in self._objectives[:1]:
-            self.passing.look(each, self.steps)
+        for noted, *_ in self._objectives[:1]:
+            self.passing.look(noted, self.steps)
         self.table.add(self.steps, look.layers)
         for each in look.norms:
             known = self.norms.get(each.name)
