@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,8 @@ class Finite:
 
     def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
         self.fact: NonFinite | None = None
+        self.fallback: Callable[[], list[Taped]] = list
+        """What is known of a step that was not taped: the call of the model alone."""
         self._model = model
         self._optimizers = optimizers
         self._probe: Tensor | None = None
@@ -151,7 +153,7 @@ class Finite:
         if bad is not None:
             return self._of_weight(step, *bad)
         if replay:
-            for each in taped:
+            for each in taped or self.fallback():
                 found = self._again(step, each, stepped=stepped)
                 if found is not None:
                     return found

@@ -91,6 +91,8 @@ class Watcher:
         self.passing = PassingBy()
         self.samples: list[Sample] = []
         self.finite = Finite(model, self.optimizers)
+        self.finite.fallback = self._of_door
+        self._door: tuple[nn.Module, Any, Any, Any] | None = None
         self.hidden = Hidden(model, self.optimizers)
         self.memory = Memory(cuda=any(each.is_cuda for each in model.parameters()))
         self.restarts = RestartsSeen()
@@ -180,6 +182,7 @@ class Watcher:
         self._objectives.clear()
         self._losses.clear()
         self._taped.clear()
+        self._door = None
 
     @property
     def nonfinite(self) -> NonFinite | None:
@@ -255,6 +258,8 @@ class Watcher:
             return
         began = time.perf_counter()
         try:
+            if torch.is_grad_enabled():
+                self._door = (module, args, kwargs, output)
             if self._look is not None:
                 self._look.forward_ended()
             if self._tape is not None and output is not None and torch.is_grad_enabled():
@@ -369,6 +374,18 @@ class Watcher:
                 self.steps + 1, self._losses[-1], self._taped, replay=not self._strange
             )
         self.pace.hooks += time.perf_counter() - began
+
+    def _of_door(self) -> list[Taped]:
+        """The last call of the model as if it had been taped: with the random numbers of now."""
+        if self._door is None:
+            return []
+        module, args, kwargs, output = self._door
+        made = next(iter(tensors_in(output)), None)
+        if made is None:
+            return []
+        tape = Tape()
+        tape.note(module, args, kwargs, output)
+        return [Taped(tape, made, RandomState.of_torch(), Surroundings.now())]
 
     def _check(self) -> None:
         """Whether all is finite, before the weights are moved by it."""
