@@ -28,15 +28,7 @@ def notes(record: InspectionRecord, *, counted: int | None = None) -> Iterator[t
                 counted=f"{counted:,}",
             ),
         )
-    if record.unruled:
-        yield (
-            "WARN",
-            Phrase(
-                "there is no rule for {operations}: what they cost is not known, and not in the "
-                "totals",
-                operations=", ".join(f"{name} ({times}x)" for name, times in record.unruled),
-            ),
-        )
+    yield from uncounted(record)
     for fact in record.tied[:_NAMED]:
         yield (
             "NOTE",
@@ -71,6 +63,19 @@ def notes(record: InspectionRecord, *, counted: int | None = None) -> Iterator[t
         yield "NOTE", field
     for text in record.notes:
         yield "NOTE", _spoken(text)
+
+
+def uncounted(record: InspectionRecord) -> Iterator[tuple[str, Phrase]]:
+    """Which operations have no rule, where there are any."""
+    if record.unruled:
+        yield (
+            "WARN",
+            Phrase(
+                "there is no rule for {operations}: what they cost is not known, and not in the "
+                "totals",
+                operations=", ".join(f"{name} ({times}x)" for name, times in record.unruled),
+            ),
+        )
 
 
 _SAID = (

@@ -31,6 +31,7 @@ from netwright.records.inspection import InspectedLayer, InspectionRecord, Shape
 from netwright.records.memory import TrainingMemory
 from netwright.records.timing import Timing
 from netwright.report import layer_html, layer_table
+from netwright.report.inspection_notes import uncounted
 from netwright.report.network_comparison import Comparison, compare
 from netwright.report.torch_summary import DEFAULT, torch_summary
 from netwright.tasks.inspected import Layer
@@ -97,6 +98,12 @@ class Inspection:
     def outputs(self) -> tuple[Shape, ...]:
         """The shapes of the tensors it returns, in order, however they are nested."""
         return self.record.outputs
+
+    @property
+    def unruled(self) -> tuple[tuple[str, int], ...]:
+        """Operations without a rule, by name, and how often they ran. What they cost is not known
+        and in no total: with any of them `macs` and `flops` are lower bounds."""
+        return self.record.unruled
 
     @property
     def rows(self) -> tuple[InspectedLayer, ...]:
@@ -301,7 +308,9 @@ class Inspection:
         }
 
     def __str__(self) -> str:
-        return self.table()
+        """The table, and under it the operations that it could not count."""
+        told = [f"{word}  {phrase.localized()}" for word, phrase in uncounted(self.record)]
+        return "\n".join([self.table(), *told])
 
     def __repr__(self) -> str:
         name = self.record.model or self.record.kind

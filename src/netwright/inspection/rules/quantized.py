@@ -24,7 +24,7 @@ def _unpacked(ledger: Ledger, packed: Any) -> tuple[Tensor, Tensor | None]:
     # The layer is held with its count: its id stays its own.
     seen[id(packed)] = packed, weight.numel() + (0 if bias is None else bias.numel())
     ledger.notes.pop(before, None)
-    ledger.remark(_remark(seen))
+    ledger.notes[_remark(seen)] = None
     return weight, bias
 
 
