@@ -110,9 +110,7 @@ class ReceptiveField:
         if found.sight == "all":
             return (0, self.lengths[axis] - 1)
         # Tokens number several axes in a row, windows count one axis along several dimensions.
-        plain = not along or (
-            len(along) == 1 and sum(along[0] in each for each in self.along) == 1
-        )
+        plain = not along or (len(along) == 1 and sum(along[0] in each for each in self.along) == 1)
         if (found.sight == "varies" or not plain) and self.every is not None:
             every = self.every()
             if every is not None:

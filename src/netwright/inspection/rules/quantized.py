@@ -12,6 +12,7 @@ from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules.contraction import contracted
 from netwright.inspection.rules.registry import ATEN, AtenRule
 
+
 def _unpacked(ledger: Ledger, packed: Any) -> tuple[Tensor, Tensor | None]:
     """Weight and bias of a layer; the ledger says how many such numbers were read so far."""
     guard = torch._C._DisableTorchDispatch()
