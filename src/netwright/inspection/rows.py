@@ -110,6 +110,7 @@ def _layers(
             "training": call.training,
             "rate": _rate(call.module) if "Dropout" in kind else None,
             "unruled": _named(operations[begin:end]) if unruled[end] > unruled[begin] else (),
+            "along": () if call.sight is None else call.sight.along(),
         }
         rows.append(made(InspectedLayer, facts))
     return tuple(rows)

@@ -111,6 +111,9 @@ class InspectedLayer:
     unruled: tuple[tuple[str, int], ...] = ()
     rate: float | None = None
     """What a layer for dropout leaves out; in evaluation no operation says so."""
+    along: tuple[tuple[int, ...], ...] = ()
+    """For each entry of `fields` the dimensions of the first output along which its units are
+    counted; none where all see the same."""
 
     @property
     def flops(self) -> int:

@@ -93,12 +93,13 @@ def transposed(
     padding: Sequence[Padding],
     dilation: Sequence[int],
     groups: int = 1,
+    why: str = "",
 ) -> Tensor:
     taps = {
         dim: reading.transposed(kernel[i], stride[i], _before(padding[i]), dilation[i])
         for i, dim in enumerate(dims)
     }
-    return along(_mixed(tensor, dims, groups), out, taps, TRANSPOSED)
+    return along(_mixed(tensor, dims, groups), out, taps, why or TRANSPOSED)
 
 
 def resized(
@@ -109,6 +110,7 @@ def resized(
     align_corners: bool,
     scales: Sequence[float | None] | None,
     antialias: bool,
+    why: str = "",
 ) -> Tensor:
     taps = {
         dim: resizing.resized(
@@ -121,7 +123,7 @@ def resized(
         )
         for i, dim in enumerate(dims)
     }
-    return along(tensor, out, taps, RESIZED)
+    return along(tensor, out, taps, why or RESIZED)
 
 
 def adaptive(tensor: Tensor, out: Shape, dims: Sequence[int]) -> Tensor:
