@@ -29,27 +29,35 @@ _thread = threading.get_ident
 class Call:
     """One call of one module. Shapes are of all tensors in its arguments and results."""
 
-    __slots__ = ("begin", "call", "depth", "end", "fields", "inputs", "last", "module",
-                 "outputs", "path", "sight", "training")  # fmt: skip
+    __slots__ = ("begin", "call", "depth", "end", "fields", "inputs", "kind", "last",
+                 "outputs", "path", "rate", "sight", "training")  # fmt: skip
 
     def __init__(
-        self, path: str, module: nn.Module, depth: int, call: int, begin: int, inputs: Any
+        self,
+        path: str,
+        kind: str,
+        rate: float | None,
+        training: bool,
+        depth: int,
+        call: int,
+        begin: int,
+        inputs: Any,
     ) -> None:
         self.path = path
-        self.module = module
+        self.kind = kind
+        self.rate = rate
+        self.training = training
         self.depth = depth
         self.call = call
         self.begin = begin
         self.inputs: tuple[Shape, ...] = inputs
-        self.end = begin
-        self.last = 0
+        self.end: int
+        self.last: int
         """Number of the call after the last that began within this one."""
         self.outputs: tuple[Shape, ...] = ()
         self.fields: tuple[AxisField, ...] = ()
         self.sight: TensorField | None = None
         """What the elements of its first result see, of which `fields` are the facts."""
-        self.training = module.training
-
 
 class Failure:
     """The innermost module that an exception came out of, and what it was given."""
@@ -76,6 +84,8 @@ class Listener:
         """What is called in place of `module`."""
         short = short_way(module)
         own = module.__dict__
+        kind = type(module).__name__
+        rate = _rate(module) if "Dropout" in kind else None
         ledger, calls = self.ledger, self.calls
         operations, carriers = ledger.operations, ledger.known
         times = 0
@@ -87,7 +97,10 @@ class Listener:
             lone = len(args) == 1 and not kwargs
             known = carriers.get(id(args[0])) if lone else None
             shapes = (known.shape,) if known is not None else _shapes(args, kwargs)
-            entry = Call(path, module, self._depth, times, len(operations), shapes)
+            training = module.training
+            entry = Call(
+                path, kind, rate, training, self._depth, times, len(operations), shapes
+            )
             times += 1
             calls.append(entry)
             before = ledger.layer
@@ -145,6 +158,12 @@ class Listener:
 
 
 _ABSENT: Any = object()
+
+
+def _rate(module: Any) -> float | None:
+    """What a layer for dropout leaves out, if it says so."""
+    rate = getattr(module, "p", None)
+    return float(rate) if isinstance(rate, int | float) else None
 
 
 def _plain_call(module: nn.Module) -> Any:
