@@ -31,7 +31,7 @@ def record_of(done: Any, *, model: str, notes: list[str], seconds: float) -> Ins
     used = ledger.used
     facts = tuple([_parameter(each, names, id(each) in used) for each, names in parts.parameters])
     operations = tuple(ledger.operations)
-    buffers = [(paths, 0, False, b.numel() * b.element_size()) for b, paths in parts.buffers]
+    buffers = [(paths, 0, False, b.numel() * b.dtype.itemsize) for b, paths in parts.buffers]
     for call in calls:
         call.sight = None  # the layers may be asked for late, or never
     return InspectionRecord.when_asked(
@@ -58,12 +58,13 @@ def record_of(done: Any, *, model: str, notes: list[str], seconds: float) -> Ins
 
 def _parameter(parameter: Tensor, names: list[str], used: bool) -> ParameterFact:
     numel = parameter.numel()
+    dtype = parameter.dtype
     facts = {
         "paths": tuple(names),
         "shape": tuple(parameter.shape),
         "numel": numel,
-        "bytes": numel * parameter.element_size(),
-        "dtype": _dtype(parameter.dtype),
+        "bytes": numel * dtype.itemsize,
+        "dtype": _dtype(dtype),
         "trainable": parameter.requires_grad,
         "used": used,
     }
