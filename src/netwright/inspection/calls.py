@@ -68,6 +68,7 @@ class Call:
         self.fields = fields
         self.sight = sight
 
+
 class Failure:
     """The innermost module that an exception came out of, and what it was given."""
 
@@ -103,9 +104,7 @@ class Listener:
             known = carriers.get(id(args[0])) if lone else None
             shapes = (known.shape,) if known is not None else _shapes(args, kwargs)
             training = module.training
-            entry = Call(
-                path, kind, rate, training, self._depth, times, len(operations), shapes
-            )
+            entry = Call(path, kind, rate, training, self._depth, times, len(operations), shapes)
             part[-1] = times + 1
             calls.append(entry)
             before = ledger.layer
