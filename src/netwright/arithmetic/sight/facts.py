@@ -92,13 +92,15 @@ def axis_field(view: AxisView, sizes: Sequence[int]) -> AxisField:
         rows = form.phases[0]
         if rows is None:
             return NOTHING_SEEN
-        return AxisField(
-            sight="window",
-            size=rows[1] - rows[0] + 1,
-            stride=float(form.advance),
-            padding=-rows[0],
-            reads=row_sets.count(rows),
-        )
+        if form.facts is None:
+            form.facts = AxisField(
+                sight="window",
+                size=rows[1] - rows[0] + 1,
+                stride=float(form.advance),
+                padding=-rows[0],
+                reads=row_sets.count(rows),
+            )
+        return form.facts
     seen = [rows for rows in form.phases if rows is not None]
     largest = max(seen, key=lambda rows: (rows[1] - rows[0], row_sets.count(rows) or 0))
     first = form.phases[0]

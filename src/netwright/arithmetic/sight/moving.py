@@ -79,6 +79,9 @@ def _one_by_one(
         low, high = view.low, view.high
         if seen is not None:
             low, high = max(low, seen[0]), min(high, seen[1])
+        if made is form and low == view.low and high == view.high:
+            views.append(view)
+            continue
         moved = AxisView(carriers, made, low, high, view.size)
         views.append(moved if made.advance else axis_views.settled(moved))
     return tuple(views)
