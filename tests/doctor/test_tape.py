@@ -31,7 +31,7 @@ def taken(model: nn.Module, run: Callable[[nn.Module], Tensor]) -> Objective:
         tape.note(module, args, {}, output)
         tape.on()
 
-    before = model.register_forward_pre_hook(lambda *_: tape.off())
+    before = model.register_forward_pre_hook(lambda *_: tape.off() and None)
     after = model.register_forward_hook(called)
     loss = run(model)
     tape.off()
