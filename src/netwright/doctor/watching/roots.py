@@ -47,6 +47,8 @@ class Roots:
         discreet.begin()
         self._attached = True
         self._listen(self._model, set())
+        if self._calls >= FORWARDS:
+            self._settle()
 
     def detach(self) -> None:
         if self._attached:
