@@ -31,7 +31,10 @@ def taken(model: nn.Module, run: Callable[[nn.Module], Tensor]) -> Objective:
         tape.note(module, args, {}, output)
         tape.on()
 
-    before = model.register_forward_pre_hook(lambda *_: tape.off() and None)
+    def calling(*_: object) -> None:
+        tape.off()
+
+    before = model.register_forward_pre_hook(calling)
     after = model.register_forward_hook(called)
     loss = run(model)
     tape.off()

@@ -24,7 +24,7 @@ OURS = (
     "destructive-augmentation", "shortcut", "validation-too-small",
 )  # fmt: skip
 
-LOOKERS = ("objective", "feed", "inputs", "first-layer", "splits", "labels")
+LOOKERS = ("objective", "feed", "inputs", "first-layer", "splits", "neighbourhood")
 
 Pair = tuple[Tensor, Tensor]
 
