@@ -86,7 +86,14 @@ def test_json_has_every_field_in_english_and_the_message_as_a_template():
     assert document["evidence"][0] == {
         "signal": "taps", "value": 2.0, "baseline": 1.0, "threshold": None, "unit": "",
         "witness": "cause", "layer": "", "step": None,
+        "message": {
+            "template": "{signal}: {value}, against {baseline}",
+            "values": {
+                "signal": {"template": "taps", "values": {}}, "value": "2", "baseline": "1",
+            },
+        },
     }  # fmt: skip
+    taps = {"template": "taps", "values": {}}
     assert document["treatments"] == [
-        {"name": "look", "grade": "advice", "why": "taps", "code": ""}
+        {"name": "look", "grade": "advice", "why": "taps", "code": "", "message": taps}
     ]
