@@ -107,9 +107,7 @@ def test_a_loop_can_ask_to_be_ended_by_a_finding():
     model = net(nn.Softmax(1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with (
-        pytest.raises(
-            nw.FindingError, match=r"softmax-.*\nWould be wrong if"
-        ) as hit,
+        pytest.raises(nw.FindingError, match=r"softmax-.*\nWould be wrong if") as hit,
         nw.watch(model, optimizer, on_stop="raise") as doctor,
     ):
         loop(model, optimizer)
