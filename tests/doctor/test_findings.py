@@ -93,12 +93,7 @@ def test_json_has_every_field_in_english_and_the_message_as_a_template():
             },
         },
     }  # fmt: skip
+    taps = {"template": "taps", "values": {}}
     assert document["treatments"] == [
-        {
-            "name": "look",
-            "grade": "advice",
-            "why": "taps",
-            "code": "",
-            "message": {"template": "taps", "values": {}},
-        }
+        {"name": "look", "grade": "advice", "why": "taps", "code": "", "message": taps}
     ]

@@ -152,10 +152,11 @@ class Program:
                     case.doctor.watcher.compiled(model)
 
     def _compiled_in_place(self, result: Any, module: Any, *args: Any, **kwargs: Any) -> None:
-        for case in self.cases:
-            if case.doctor is not None and not self.fault:
-                if any(each is module for each in case.doctor.patient.model.modules()):
-                    case.doctor.watcher.compiled(module)
+        if self.fault:
+            return
+        for doctor in [case.doctor for case in self.cases if case.doctor is not None]:
+            if any(each is module for each in doctor.patient.model.modules()):
+                doctor.watcher.compiled(module)
 
     def _place(self, owned: Owned) -> None:
         """A new patient, or more optimizers for one that is known."""
