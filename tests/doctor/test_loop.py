@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -9,8 +10,10 @@ from torch.nn import functional as F
 
 from netwright.doctor.conditions.data_starvation import data_starvation
 from netwright.doctor.conditions.mixed_precision_trouble import mixed_precision_trouble
+from netwright.doctor.diagnosis import diagnosed
 from netwright.doctor.watch import watch
 from netwright.records.facts.loop import Loop
+from netwright.records.facts.objective import Objective
 from netwright.records.facts.steps import Steps
 from netwright.records.record import Record
 from netwright.testing.loops import batches, found, mlp, train
@@ -566,3 +569,19 @@ def test_a_scaler_that_does_not_find_its_scale(halvings, skips, steps, severity)
     loop = Loop(scaler_halvings=halvings, scaler_skips=skips, steps=steps)
     findings = list(mixed_precision_trouble(Record([loop])))
     assert [each.severity for each in findings] == ([severity] if severity else [])
+
+
+def test_a_loop_that_never_clears_is_told_where_its_fresh_gradients_have_died() -> None:
+    """Double softmax saturates at once: what is left over is all there is."""
+    record = Record(
+        [
+            Loop(steps=300, backwards=300, stale_starts=299, stale_checked=300),
+            Objective(kind="cross_entropy", losses=(1.4,), constant=1.37),
+            Steps(loss=np.full(300, 1.5), step=np.arange(1.0, 301.0), total=300),
+        ]
+    )
+    found = diagnosed(record).named("gradients-never-cleared")
+    assert found is not None
+    assert found.severity == "stop"
+    healthy = Record([Loop(steps=300, backwards=300, stale_starts=299, stale_checked=300)])
+    assert diagnosed(healthy).named("gradients-never-cleared") is None

@@ -14,6 +14,7 @@ from netwright.records.record import Record
 # Once or twice may be a warm-up or a batch that was left out; a loop that forgets does so always.
 _ALWAYS = 0.9
 _STEPS = 3
+_MANY = 20
 # Norm of what is left over against the fresh gradient: below a tenth it turns no step round.
 _MUCH = 0.1
 
@@ -44,15 +45,21 @@ def gradients_never_cleared(record: Record) -> Iterator[Finding]:
     Source: Smith 2025, TrainCheck (OSDI): missing zero_grad as the standard silent fault.
     """
     loop = record.get(Loop)
-    if loop is None or loop.stale_checked < _STEPS or loop.stale_excess is None:
+    if loop is None or loop.stale_checked < _STEPS:
         return
     share = loop.stale_starts / loop.stale_checked
-    if share < _ALWAYS or loop.stale_excess < _MUCH:
-        return
     others = any_of(nonfinite(record), backward_steps(record), stuck(record))
+    excess = loop.stale_excess
+    if excess is None:  # the fresh gradient was 0 wherever it was looked at: nothing to compare
+        if not others or loop.stale_checked < _MANY:
+            return
+    elif excess < _MUCH:
+        return
+    if share < _ALWAYS:
+        return
     yield Finding(
         name="gradients-never-cleared",
-        severity="stop" if others or loop.stale_excess >= 1 else "warn",
+        severity="stop" if others or (excess is not None and excess >= 1) else "warn",
         what=Phrase("{count} of {all} steps began with the gradients of the steps before",
                     count=loop.stale_starts, all=loop.stale_checked),
         evidence=(
@@ -63,13 +70,21 @@ def gradients_never_cleared(record: Record) -> Iterator[Finding]:
                 threshold=_ALWAYS,
                 unit="share",
             ),
-            Evidence(
-                signal=Phrase("norm of the gradient that was left over, against the fresh one"),
-                value=loop.stale_excess,
-                baseline=0.0,
-                threshold=_MUCH,
-                unit="times",
-                witness="harm",
+            *(
+                [
+                    Evidence(
+                        signal=Phrase(
+                            "norm of the gradient that was left over, against the fresh one"
+                        ),
+                        value=excess,
+                        baseline=0.0,
+                        threshold=_MUCH,
+                        unit="times",
+                        witness="harm",
+                    )
+                ]
+                if excess is not None
+                else []
             ),
             *others,
         ),

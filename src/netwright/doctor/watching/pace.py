@@ -12,8 +12,8 @@ import time
 FIRST_LOOKS = 3
 """Steps at the very beginning that are looked at one after another."""
 
-CREDIT = 1.0
-"""Seconds of looking that may run ahead of the budget: the first minute of a run is worth it."""
+CREDIT = 0.2
+"""Seconds of looking that may run ahead of the budget: the first steps of a run are worth it."""
 
 CLOSEST = 10
 """Steps between two looks at the least, after the first ones."""
