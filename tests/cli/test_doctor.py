@@ -313,9 +313,9 @@ def test_a_script_cannot_tell_that_it_is_watched(script):
         """
         import atexit, pickle, multiprocessing, warnings
         class Batch(TensorDataset): pass
-        atexit.register(lambda: print("at exit", sys.argv))
         def work(n): return n * n
         if __name__ == "__main__":
+            atexit.register(lambda: print("at exit", sys.argv))
             print(sorted(each for each in globals() if each.startswith("__")), __spec__)
             print(sys.stdout.errors, sys.stdout.encoding, sys.path[0], __file__)
             with multiprocessing.get_context("spawn").Pool(1) as pool:
