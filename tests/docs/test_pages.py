@@ -64,6 +64,20 @@ def place(tmp_path, monkeypatch):
         "        pixels = input_size[0] * input_size[1]\n"
         "        super().__init__(nn.Flatten(), nn.Linear(pixels, num_classes))\n"
     )
+    (tmp_path / "train.py").write_text(
+        "import argparse\n\nimport torch\nfrom torch import nn\n\n"
+        "parser = argparse.ArgumentParser()\n"
+        "parser.add_argument('--epochs', type=int)\n"
+        "model = nn.Linear(4, 2)\n"
+        "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+        "x = torch.randn(64, 4)\n"
+        "y = (x[:, 0] > 0).long()\n"
+        "for _ in range(parser.parse_args().epochs):\n"
+        "    for a, b in zip(x.split(16), y.split(16)):\n"
+        "        optimizer.zero_grad()\n"
+        "        nn.functional.cross_entropy(model(a), b).backward()\n"
+        "        optimizer.step()\n"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NETWRIGHT_SET_epochs", "1")
     monkeypatch.setenv("NETWRIGHT_SET_batch", "16")
