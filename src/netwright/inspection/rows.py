@@ -32,8 +32,6 @@ def record_of(done: Any, *, model: str, notes: list[str], seconds: float) -> Ins
     facts = tuple([_parameter(each, names, id(each) in used) for each, names in parts.parameters])
     operations = tuple(ledger.operations)
     buffers = [(paths, 0, False, b.numel() * b.dtype.itemsize) for b, paths in parts.buffers]
-    for call in calls:
-        call.sight = None  # the layers may be asked for late, or never
     return InspectionRecord.when_asked(
         {
             "model": model,
@@ -121,6 +119,7 @@ def _layers(
             "unruled": _named(operations[begin:end]) if unruled[end] > unruled[begin] else (),
             "along": () if call.sight is None else call.sight.along(),
         }
+        call.sight = None  # a field is told now, and needed no more
         rows.append(made(InspectedLayer, facts))
     return tuple(rows)
 
