@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-import data
 from children import answers
 from healthy import KINDS
 from setups import nobody
@@ -31,7 +30,6 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--jobs", type=int, default=1)
     given = parser.parse_args()
-    data._digits(), data._shapes()
     tasks = [
         (f"{entry.name}, seed {seed}", functools.partial(reached, entry.name, seed))
         for seed in range(given.seeds)

@@ -19,11 +19,33 @@ import torch
 Answer = dict[str, Any]
 
 
+def warm_up() -> None:
+    """What each child would load by itself otherwise, a second and more: torch's lazy imports, the
+    data, the doctor."""
+    import torch._dynamo
+
+    import data
+    from netwright.doctor.conditions import CONDITIONS
+    from netwright.doctor.probes import PROBES
+    from netwright.doctor.watch import Doctor
+
+    data._digits()
+    data._shapes()
+    weight = torch.nn.Parameter(torch.zeros(1))
+    weight.grad = torch.zeros(1)
+    for make in (torch.optim.Adam, torch.optim.SGD):
+        make([weight], lr=0.0).step()
+    assert CONDITIONS.names() is not None
+    assert PROBES.names() is not None
+    assert Doctor is not None
+
+
 def answers(
     tasks: Iterable[tuple[str, Callable[[], Mapping[str, Any]]]], *, jobs: int = 1, seconds: float
 ) -> Iterator[tuple[str, Answer]]:
     """(name, what the task returned), in the order they end; `{"failed": why}` for one that raises,
     dies or takes longer than `seconds`."""
+    warm_up()
     context = multiprocessing.get_context("fork")
     waiting = iter(tasks)
     running: dict[Connection, tuple[str, Any, float]] = {}

@@ -26,7 +26,6 @@ sys.path.append(str(HERE.parent))
 
 from cells import Cells, machine  # noqa: E402
 
-import data  # noqa: E402
 from children import answers  # noqa: E402
 from faults import FAULTS, Fault  # noqa: E402
 from setups import SETUPS, Parts, nobody, trained  # noqa: E402
@@ -176,7 +175,6 @@ def main() -> None:
         for each in wanted
         if cell_of(*each) not in cells and given.only in cell_of(*each)
     ]
-    data._digits(), data._shapes()
     for cell, answer in answers(tasks, jobs=given.jobs, seconds=90):
         cells.add(cell, answer)
         print(cell, answer.get("failed") or answer["score"], flush=True)
