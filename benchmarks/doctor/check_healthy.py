@@ -1,6 +1,6 @@
 """Does each kind of healthy run reach its number? Watched by nobody, over seeds.
 
-    python benchmarks/doctor/check_healthy.py [--seeds 2] [--only WORD]
+python benchmarks/doctor/check_healthy.py [--seeds 2] [--only WORD]
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-
 from children import answers
 from healthy import KINDS
 from setups import nobody
@@ -21,7 +20,10 @@ from setups import nobody
 def reached(name: str, seed: int) -> Mapping[str, Any]:
     torch.manual_seed(seed)
     began = time.process_time()
-    return {"reached": KINDS.get(name).target.run(seed, nobody), "seconds": time.process_time() - began}
+    return {
+        "reached": KINDS.get(name).target.run(seed, nobody),
+        "seconds": time.process_time() - began,
+    }
 
 
 def main() -> None:

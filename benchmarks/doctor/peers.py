@@ -1,6 +1,6 @@
 """The same runs under other tools, in an environment of their own.
 
-    PYTHONPATH=src peers/bin/python benchmarks/doctor/peers.py --part tune [--only WORD] [--tool NAME]
+    PYTHONPATH=src peers/bin/python benchmarks/doctor/peers.py [--part held-out] [--tool NAME]
 
 The environment is made once; no torchvision is needed, and none may be there:
 
@@ -18,8 +18,8 @@ puts them beside Netwright's.
 Each tool is used as its own documents say, at its own defaults, with all that it asks for: model,
 optimizer, loss and a batch for torchtest2; the loss after each step for torchmortem; every tenth
 step for torch-audit, whose default of 1,000 would see none here; loss, rate, gradient norm and
-validation loss for training-doctor. Cockpit shows instruments and gives no verdict: what a reader
-could not overlook is written down in `cockpit_`. What they say is translated by `MEANS`, generously:
+validation loss for training-doctor. Cockpit shows instruments and gives no verdict: what no reader
+could overlook is written down in `cockpit_`. What they say is translated by `MEANS`, generously:
 a message that several faults can cause is a right answer for each of them.
 """
 
@@ -42,12 +42,12 @@ sys.path.append(str(HERE.parent))
 
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
-from cells import Cells, machine  # noqa: E402
-from torch import Tensor  # noqa: E402
-
 from children import answers  # noqa: E402
 from run import LIMIT, SEEDS, sample, tasks, told  # noqa: E402
 from split import Part  # noqa: E402
+from torch import Tensor  # noqa: E402
+
+from cells import Cells, machine  # noqa: E402
 
 START = ("weights-too-large", "weights-too-small", "saturated-at-start", "dead-at-start")
 CUT = ("detached-graph", "loss-ignores-parameters", "unused-parameters", "frozen-parameters")
@@ -164,6 +164,7 @@ class Heard:
         self.loss = math.nan
         self.step = 0
         self.validation: list[float] = []
+        self.trouble = ""
         self.on_step: Callable[[], None] = lambda: None
 
     @contextlib.contextmanager
@@ -171,7 +172,12 @@ class Heard:
         backward = torch.autograd.backward
         losses = {
             name: getattr(F, name)
-            for name in ("cross_entropy", "mse_loss", "binary_cross_entropy_with_logits", "nll_loss")
+            for name in (
+                "cross_entropy",
+                "mse_loss",
+                "binary_cross_entropy_with_logits",
+                "nll_loss",
+            )
         }
 
         def told_backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
@@ -191,7 +197,11 @@ class Heard:
 
         def after(*_: Any) -> None:
             self.step += 1
-            self.on_step()
+            if not self.trouble:
+                try:
+                    self.on_step()
+                except Exception as error:
+                    self.trouble = f"{type(error).__name__}: {error}"[:150]
 
         ends = [self.optimizers[0].register_step_post_hook(after)]
         torch.autograd.backward = told_backward  # type: ignore[assignment]
@@ -284,9 +294,7 @@ def torch_audit_(
         auditor.unpatch()
         severity = {"FATAL": "stop", "ERROR": "stop", "WARN": "warn", "INFO": "note"}
         for each in auditor.finish().findings:
-            said.append(
-                (each.rule_id, severity[each.severity.value], each.message, each.step or 0)
-            )
+            said.append((each.rule_id, severity[each.severity.value], each.message, each.step or 0))
 
 
 @contextlib.contextmanager
@@ -337,8 +345,14 @@ def cockpit_(
     def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
         first = tensors if isinstance(tensors, Tensor) else tensors[0]
         info = {"batch_size": 64, "loss": first, "optimizer": optimizers[0]}
-        with panel(count[0], info=info):
-            done = plain(tensors, *args, **kwargs)
+        if heard.trouble:
+            return plain(tensors, *args, **kwargs)
+        try:
+            with panel(count[0], info=info):
+                done = plain(tensors, *args, **kwargs)
+        except Exception as error:
+            heard.trouble = f"{type(error).__name__}: {error}"[:150]
+            return plain(tensors, *args, **kwargs)
         count[0] += 1
         return done
 
@@ -389,10 +403,9 @@ class Peer:
     ) -> Iterator[None]:
         optimizers = optimizer if isinstance(optimizer, list) else [optimizer]
         heard, messages, troubles = Heard(optimizers, model), [], []
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(heard.listening())
-            tool = TOOLS[self.name](model, optimizers, loss, batch, heard, messages)
-            # A tool that fails to begin leaves the run alone; one that fails at its end, too.
+        tool: Any = TOOLS[self.name](model, optimizers, loss, batch, heard, messages)
+        with heard.listening():
+            # A tool that fails leaves the run alone.
             try:
                 tool.__enter__()
             except Exception as error:
@@ -401,23 +414,23 @@ class Peer:
             try:
                 yield
             finally:
-                if tool is not None:
-                    try:
+                try:
+                    if tool is not None:
                         tool.__exit__(None, None, None)
-                    except Exception as error:
-                        troubles.append(f"{type(error).__name__}: {error}"[:150])
-        self.said = {
-            **judged(self.name, messages),
-            "steps": heard.step,
-            "fault": "; ".join(troubles),
-        }
+                except Exception as error:
+                    troubles.append(f"{type(error).__name__}: {error}"[:150])
+                self.said = {
+                    **judged(self.name, messages),
+                    "steps": heard.step,
+                    "fault": "; ".join(filter(None, [*troubles, heard.trouble])),
+                }
 
 
 def judged(tool: str, messages: Sequence[Message]) -> dict[str, Any]:
     """One finding for each message, the worst first; `means` are the conditions it can stand for.
 
-    A message is named after the first condition it can stand for that the run has, which only the
-    table knows: so each carries all.
+    A message is right where one of those is a right answer for the run. One that means none of them
+    is about speed or style, as of tensor cores on a processor, and counts as a note.
     """
     order = {"stop": 0, "warn": 1, "note": 2}
     findings, first = [], {}
@@ -427,6 +440,8 @@ def judged(tool: str, messages: Sequence[Message]) -> dict[str, Any]:
             continue
         seen.add(key)
         means = list(MEANS[tool].get(key, ()))
+        if not means:  # about speed or style: no alarm here
+            severity = "note"
         findings.append(
             {"name": key, "severity": severity, "step": step, "what": text, "means": means}
         )

@@ -6,9 +6,9 @@
     python benchmarks/doctor/run.py --part held-out    # the third that nobody tunes on
 
 Each training runs in a process of its own, with nothing but `watch` around its loop. One line for
-each finished cell goes into `doctor.jsonl` (`doctor-held-out.jsonl`): the findings with severity and
-rank, after how many steps each was there, the share of time that watching cost. Started again, it
-goes on after the last; lines of another state of the doctor's code are refused (`--fresh`). The
+each finished cell goes into `doctor.jsonl` (`doctor-held-out.jsonl`): the findings with severity
+and rank, after how many steps each was there, the share of time that watching cost. Started again,
+it goes on after the last; lines of another state of the doctor's code are refused (`--fresh`). The
 table of them is `table.py`'s. Which faults count is `verify.py`'s to say.
 
 A third of the faults and of the kinds is held out (`split.py`), by name. Their findings are neither
@@ -34,15 +34,15 @@ HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent))
 
 import torch  # noqa: E402
-from cells import Cells, machine  # noqa: E402
-
 from children import answers  # noqa: E402
-from faults import FAULTS  # noqa: E402
 from healthy import KINDS  # noqa: E402
 from setups import SETUPS, trained  # noqa: E402
 from split import Part, part_of  # noqa: E402
 from table import page, ranks  # noqa: E402
 from verify import broken, known, verdicts  # noqa: E402
+
+from cells import Cells, machine  # noqa: E402
+from faults import FAULTS  # noqa: E402
 
 LOOKS = (1, 3, 10, 30, 100, 300, 1000)
 """Steps after which the doctor is asked what it has found so far."""

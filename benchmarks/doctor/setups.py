@@ -340,7 +340,9 @@ def small_lenet(classes: int = 10) -> nn.Sequential:
 class Attention(nn.Module):
     """Tokens and their places embedded, one encoder layer with the norm first, a mean, a head."""
 
-    def __init__(self, kinds: int = 10, length: int = 12, width: int = 32, classes: int = 4) -> None:
+    def __init__(
+        self, kinds: int = 10, length: int = 12, width: int = 32, classes: int = 4
+    ) -> None:
         super().__init__()
         self.embed = nn.Embedding(kinds, width)
         self.place = nn.Parameter(0.02 * torch.randn(length, width))

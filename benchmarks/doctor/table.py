@@ -3,9 +3,10 @@
     python benchmarks/doctor/table.py                  # doctor.jsonl, and the peers' if measured
     python benchmarks/doctor/table.py --part held-out
 
-*Rank*: a run with a fault is found at rank 1 where a right answer stands first among the findings of
-warn or stop, different names counted; of a run with two faults each counts by itself, and the other
-right answer is left out when the rank of one is counted. What is found as a note only is not found.
+*Rank*: a run with a fault is found at rank 1 where a right answer stands first among the findings
+of warn or stop, different names counted; of a run with two faults each counts by itself, and the
+other right answer is left out when the rank of one is counted. What is found as a note only is not
+found.
 """
 
 from __future__ import annotations
@@ -94,15 +95,15 @@ def page(
 ABOUT = """\
 Recall counts causes of faults that were measured to do harm; intervals are Wilson's at 95 %. False
 alarms are counted over all healthy runs, the twins of the faulty ones included, that reached their
-number. Steps until detection are of the causes that were found: the first of 1, 3, 10, 30, 100, 300,
-... steps, or the end, at which a right answer was there. Cost is the watcher's own time over the
-training's."""
+number. Steps until detection are of the causes that were found: the first of 1, 3, 10, 30, 100,
+300, ... steps, or the end, at which a right answer was there. Cost is the watcher's own time over
+the training's."""
 
 
 def overall(tools: Mapping[str, Lines]) -> str:
     rows = [
-        "| tool | causes | rank 1 | top 3 | anywhere | as a note only | healthy runs | false stop | "
-        "false warn or stop | steps until detection (median) | cost (median) |",
+        "| tool | causes | rank 1 | top 3 | anywhere | as a note only | healthy runs | "
+        "false stop | false warn or stop | steps until detection (median) | cost (median) |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for tool, lines in tools.items():
@@ -125,14 +126,16 @@ def overall(tools: Mapping[str, Lines]) -> str:
 
 
 def per_fault(tools: Mapping[str, Lines]) -> str:
-    """Rank of each cause in each run, `-` where it was not found; the first tool tells its steps."""
+    """Rank of each cause in each run, `-` where it was not found; steps are the first tool's."""
     rows = [
         "| fault | right answers | "
         + " | ".join(f"{tool}: ranks" for tool in tools)
         + " | steps | what came first where it was not at rank 1 |",
         "|---|---|" + "---|" * len(tools) + "---:|---|",
     ]
-    names = sorted({each["name"] for lines in tools.values() for each in lines.values() if counts(each)})
+    names = sorted(
+        {each["name"] for lines in tools.values() for each in lines.values() if counts(each)}
+    )
     first = next(iter(tools))
     for name in names:
         cells = {
@@ -171,7 +174,8 @@ def alarms(tools: Mapping[str, Lines]) -> str:
                 )
     for kind in sorted(runs):
         told = [
-            ", ".join(f"{name} ({n})" for name, n in runs[kind][tool].most_common()) for tool in tools
+            ", ".join(f"{name} ({n})" for name, n in runs[kind][tool].most_common())
+            for tool in tools
         ]
         if any(told):
             rows.append(f"| {kind} | " + " | ".join(told) + " |")
@@ -185,7 +189,8 @@ def alarms(tools: Mapping[str, Lines]) -> str:
     )
     text = "\n".join(rows) if len(rows) > 2 else "None."
     if short:
-        text += f"\n\nSome run of these fell short of its number, and is not counted: {', '.join(short)}."
+        names = ", ".join(short)
+        text += f"\n\nSome run of these fell short of its number, and is not counted: {names}."
     return text
 
 

@@ -24,11 +24,11 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent))
 
-from cells import Cells, machine  # noqa: E402
-
 from children import answers  # noqa: E402
-from faults import FAULTS, Fault  # noqa: E402
 from setups import SETUPS, Parts, nobody, trained  # noqa: E402
+
+from cells import Cells, machine  # noqa: E402
+from faults import FAULTS, Fault  # noqa: E402
 
 SEEDS = (0, 1)
 LINES = HERE / "verified.jsonl"
@@ -161,14 +161,15 @@ def main() -> None:
     given = parser.parse_args()
     cells = Cells(LINES, setup_of(), fresh=given.fresh)
     wanted = [(None, setup, seed) for setup in SETUPS for seed in range(4)]
-    faults = sorted((entry.target for entry in FAULTS), key=lambda each: each.part, reverse=True)
+    faults = [entry.target for entry in FAULTS]
     most = max(len(each.on) for each in faults)
     wanted += [
         (each.name, each.on[place], seed)
         for place in range(most)
-        for seed in SEEDS
+        for part in ("tune", "held-out")
         for each in faults
-        if place < len(each.on)
+        if each.part == part and place < len(each.on)
+        for seed in SEEDS
     ]
     tasks = [
         (cell_of(*each), functools.partial(outcome, *each))

@@ -17,9 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from netwright.core.registry import Registry
 from setups import Parts
 from split import Part, part_of
+
+from netwright.core.registry import Registry
 
 Break = Callable[[Parts], None]
 Hurts = Literal["score", "honesty", "seconds", "memory"]

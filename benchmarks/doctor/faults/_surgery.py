@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from setups import Parts
 from torch import Tensor, nn
 
 from data import Pair
-from setups import Parts
 
 LINEAR = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
@@ -18,7 +18,9 @@ def weighted(model: nn.Module) -> list[nn.Module]:
     return [each for each in model.modules() if isinstance(each, LINEAR)]
 
 
-def swap(model: nn.Module, kind: type | tuple[type, ...], make: Callable[[nn.Module], nn.Module]) -> None:
+def swap(
+    model: nn.Module, kind: type | tuple[type, ...], make: Callable[[nn.Module], nn.Module]
+) -> None:
     """Put another module in the place of each of a kind."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):

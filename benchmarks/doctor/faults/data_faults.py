@@ -6,12 +6,12 @@ import itertools
 
 import torch
 import torch.nn.functional as F
+from setups import Parts, Recurrent, Training, validate
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from faults import fault
 from faults._surgery import draws, on_inputs, on_targets, rows, then
-from setups import Parts, Recurrent, Training, validate
 
 
 @fault("pixels-times-255", "unscaled-input", on="mlp deep-relu deep-tanh autoencoder")
@@ -46,8 +46,13 @@ def every_image_the_same(parts: Parts) -> None:
     on_inputs(parts, lambda x: x[:1].expand_as(x).clone())
 
 
-@fault("features-of-zero", "dead-feature", "constant-input", on="regression binary",
-       why="a feature that is always 0 is a dead one and a constant one")  # fmt: skip
+@fault(
+    "features-of-zero",
+    "dead-feature",
+    "constant-input",
+    on="regression binary",
+    why="a feature that is always 0 is a dead one and a constant one",
+)
 def features_of_zero(parts: Parts) -> None:
     """A join failed: half of the columns were filled with 0."""
 
@@ -59,8 +64,13 @@ def features_of_zero(parts: Parts) -> None:
     on_inputs(parts, change)
 
 
-@fault("a-sample-of-nan", "nonfinite-input", "nonfinite", on="mlp regression lenet gru",
-       why="the first bad value is in the input: both may point there")  # fmt: skip
+@fault(
+    "a-sample-of-nan",
+    "nonfinite-input",
+    "nonfinite",
+    on="mlp regression lenet gru",
+    why="the first bad value is in the input: both may point there",
+)
 def a_sample_of_nan(parts: Parts) -> None:
     def change(x: Tensor) -> Tensor:
         x = x.clone()
@@ -70,8 +80,13 @@ def a_sample_of_nan(parts: Parts) -> None:
     on_inputs(parts, change, "train")
 
 
-@fault("an-infinite-feature", "nonfinite-input", "nonfinite", on="binary regression",
-       why="the first bad value is in the input: both may point there")  # fmt: skip
+@fault(
+    "an-infinite-feature",
+    "nonfinite-input",
+    "nonfinite",
+    on="binary regression",
+    why="the first bad value is in the input: both may point there",
+)
 def an_infinite_feature(parts: Parts) -> None:
     """The logarithm of a count of zero."""
 
@@ -83,44 +98,79 @@ def an_infinite_feature(parts: Parts) -> None:
     on_inputs(parts, change, "train")
 
 
-@fault("validation-inverted", "inconsistent-preprocessing", "distribution-shift",
-       on="mlp lenet resnet", why="another transform is a shift of the distribution")  # fmt: skip
+@fault(
+    "validation-inverted",
+    "inconsistent-preprocessing",
+    "distribution-shift",
+    on="mlp lenet resnet",
+    why="another transform is a shift of the distribution",
+)
 def validation_inverted(parts: Parts) -> None:
     on_inputs(parts, lambda x: 1 - x, "val test")
 
 
-@fault("validation-in-bytes", "inconsistent-preprocessing", "distribution-shift",
-       on="bn-mlp deep-tanh autoencoder", why="another transform is a shift of the distribution")  # fmt: skip
+@fault(
+    "validation-in-bytes",
+    "inconsistent-preprocessing",
+    "distribution-shift",
+    on="bn-mlp deep-tanh autoencoder",
+    why="another transform is a shift of the distribution",
+)
 def validation_in_bytes(parts: Parts) -> None:
     on_inputs(parts, lambda x: 255 * x, "val test")
 
 
-@fault("validation-not-standardised", "inconsistent-preprocessing", "distribution-shift",
-       on="mlp regression binary", why="another transform is a shift of the distribution")  # fmt: skip
+@fault(
+    "validation-not-standardised",
+    "inconsistent-preprocessing",
+    "distribution-shift",
+    on="mlp regression binary",
+    why="another transform is a shift of the distribution",
+)
 def validation_not_standardised(parts: Parts) -> None:
     on_inputs(parts, lambda x: 3 * x + 4, "val test")
 
 
-@fault("validation-transposed", "inconsistent-preprocessing", "distribution-shift",
-       on="lenet resnet", why="another transform is a shift of the distribution")  # fmt: skip
+@fault(
+    "validation-transposed",
+    "inconsistent-preprocessing",
+    "distribution-shift",
+    on="lenet resnet",
+    why="another transform is a shift of the distribution",
+)
 def validation_transposed(parts: Parts) -> None:
     on_inputs(parts, lambda x: x.transpose(2, 3).contiguous(), "val test")
 
 
-@fault("channels-in-another-order", "inconsistent-preprocessing", "distribution-shift",
-       on="regression gru", why="columns in another order are another distribution")  # fmt: skip
+@fault(
+    "channels-in-another-order",
+    "inconsistent-preprocessing",
+    "distribution-shift",
+    on="regression gru",
+    why="columns in another order are another distribution",
+)
 def channels_in_another_order(parts: Parts) -> None:
     on_inputs(parts, lambda x: x.flip(-1).contiguous(), "val test")
 
 
-@fault("other-camera-in-validation", "distribution-shift", "inconsistent-preprocessing",
-       on="mlp lenet", why="shifted and darker images look like another transform")  # fmt: skip
+@fault(
+    "other-camera-in-validation",
+    "distribution-shift",
+    "inconsistent-preprocessing",
+    on="mlp lenet",
+    why="shifted and darker images look like another transform",
+)
 def other_camera_in_validation(parts: Parts) -> None:
     on_inputs(parts, lambda x: 0.5 * torch.roll(x, (2, 1), (2, 3)) + 0.2, "val test")
 
 
-@fault("half-of-the-classes-unseen", "distribution-shift", "class-imbalance", on="mlp lenet gru",
-       why="classes that only validation has: the labels shift, and training lacks them")  # fmt: skip
+@fault(
+    "half-of-the-classes-unseen",
+    "distribution-shift",
+    "class-imbalance",
+    on="mlp lenet gru",
+    why="classes that only validation has: the labels shift, and training lacks them",
+)
 def half_of_the_classes_unseen(parts: Parts) -> None:
     keep = (parts.train[1] < (int(parts.train[1].max()) + 1) // 2).nonzero().squeeze(1)
     parts.train = rows(parts.train, keep)
@@ -178,8 +228,13 @@ def an_iterator_that_is_used_up(parts: Parts) -> None:
     parts.loop = loop
 
 
-@fault("every-batch-dropped", "stuck-data-feed", "optimizer-never-steps", on="mlp gru",
-       why="no batch comes, so no step is taken")  # fmt: skip
+@fault(
+    "every-batch-dropped",
+    "stuck-data-feed",
+    "optimizer-never-steps",
+    on="mlp gru",
+    why="no batch comes, so no step is taken",
+)
 def every_batch_dropped(parts: Parts) -> None:
     def wired(training: Training) -> None:
         training.train = DataLoader(
@@ -189,8 +244,14 @@ def every_batch_dropped(parts: Parts) -> None:
     parts.wired = wired
 
 
-@fault("validation-rows-in-training", "split-leakage", "duplicate-samples", on="mlp regression",
-       hurts="honesty", why="what leaks are the same samples")  # fmt: skip
+@fault(
+    "validation-rows-in-training",
+    "split-leakage",
+    "duplicate-samples",
+    on="mlp regression",
+    hurts="honesty",
+    why="what leaks are the same samples",
+)
 def validation_rows_in_training(parts: Parts) -> None:
     """The table was split after the rows had been doubled; few rows, noisy targets."""
     _few_and_noisy(parts)
@@ -217,9 +278,14 @@ def _few_and_noisy(parts: Parts) -> None:
     parts.epochs *= 4
 
 
-@fault("thirty-samples-copied-over", "duplicate-samples", "overfitting", "too-much-capacity",
-       on="mlp lenet regression",
-       why="a thousand rows that are thirty: the rest is what follows of it")  # fmt: skip
+@fault(
+    "thirty-samples-copied-over",
+    "duplicate-samples",
+    "overfitting",
+    "too-much-capacity",
+    on="mlp lenet regression",
+    why="a thousand rows that are thirty: the rest is what follows of it",
+)
 def thirty_samples_copied_over(parts: Parts) -> None:
     parts.train = rows(parts.train, torch.arange(len(parts.train[0])) % 30)
 
@@ -244,8 +310,13 @@ def view_instead_of_transpose(parts: Parts) -> None:
     parts.model = nn.Sequential(Mixed(), parts.model)
 
 
-@fault("statistics-of-the-batch-in-the-model", "batch-mixing", "wrong-dimension", on="mlp lenet",
-       why="a softmax over the batch mixes it along the wrong axis")  # fmt: skip
+@fault(
+    "statistics-of-the-batch-in-the-model",
+    "batch-mixing",
+    "wrong-dimension",
+    on="mlp lenet",
+    why="a softmax over the batch mixes it along the wrong axis",
+)
 def softmax_over_the_batch_inside(parts: Parts) -> None:
     then(parts, nn.LogSoftmax(0))
 
@@ -271,8 +342,13 @@ def nine_tenths_erased(parts: Parts) -> None:
     parts.augment = lambda x: x * (torch.rand_like(x) > 0.93)
 
 
-@fault("a-pixel-tells-the-label", "shortcut", "distribution-shift", on="mlp lenet deep-relu",
-       why="training and validation have a mark that the world has not")  # fmt: skip
+@fault(
+    "a-pixel-tells-the-label",
+    "shortcut",
+    "distribution-shift",
+    on="mlp lenet deep-relu",
+    why="training and validation have a mark that the world has not",
+)
 def a_pixel_tells_the_label(parts: Parts) -> None:
     """The corner of each image is marked with its class, in training and validation alike."""
     for name in ("train", "val"):
@@ -292,8 +368,13 @@ def a_column_gives_it_away(parts: Parts) -> None:
         setattr(parts, name, (x, y))
 
 
-@fault("labels-from-the-row-above", "labels-inconsistent", "label-noise", "memorised-noise",
-       on="gru deep-relu",
-       why="off by one row, labels have nothing to do with inputs")  # fmt: skip
+@fault(
+    "labels-from-the-row-above",
+    "labels-inconsistent",
+    "label-noise",
+    "memorised-noise",
+    on="gru deep-relu",
+    why="off by one row, labels have nothing to do with inputs",
+)
 def labels_from_the_row_above(parts: Parts) -> None:
     on_targets(parts, lambda y: y.roll(1, 0), "train")

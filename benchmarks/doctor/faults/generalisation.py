@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import torch
+from setups import Parts, Training, plain, stack
 from torch import nn
 
 from faults import fault
 from faults._surgery import draws, on_inputs, on_targets, rows, weighted
-from setups import Parts, Training, plain, stack
 
 
-@fault("learned-by-heart", "overfitting", "too-much-capacity", on="regression mlp binary",
-       why="few rows and many epochs: overfitting, by too much capacity for them")  # fmt: skip
+@fault(
+    "learned-by-heart",
+    "overfitting",
+    "too-much-capacity",
+    on="regression mlp binary",
+    why="few rows and many epochs: overfitting, by too much capacity for them",
+)
 def learned_by_heart(parts: Parts) -> None:
     parts.train = rows(parts.train, torch.arange(80))
     parts.batch = 16
     parts.epochs *= 8
 
 
-@fault("overfits-noisy-targets", "overfitting", "label-noise", "memorised-noise", on="regression",
-       why="targets with as much noise as signal, learned by heart")  # fmt: skip
+@fault(
+    "overfits-noisy-targets",
+    "overfitting",
+    "label-noise",
+    "memorised-noise",
+    on="regression",
+    why="targets with as much noise as signal, learned by heart",
+)
 def overfits_noisy_targets(parts: Parts) -> None:
     parts.train = rows(parts.train, torch.arange(250))
     generator = draws(parts)
@@ -28,17 +39,26 @@ def overfits_noisy_targets(parts: Parts) -> None:
     parts.schedule = None
 
 
-@fault("a-linear-model-of-a-curved-world", "underfitting", "too-little-capacity",
-       on="regression binary",
-       why="one linear layer cannot follow: too little capacity, by its effect")  # fmt: skip
+@fault(
+    "a-linear-model-of-a-curved-world",
+    "underfitting",
+    "too-little-capacity",
+    on="regression binary",
+    why="one linear layer cannot follow: too little capacity, by its effect",
+)
 def a_linear_model(parts: Parts) -> None:
     layers = weighted(parts.model)
     parts.model = stack([layers[0].in_features, layers[-1].out_features])  # type: ignore[list-item]
 
 
-@fault("a-smooth-model-of-fine-detail", "underfitting", "too-little-capacity", "bottleneck",
-       on="segmentation autoencoder",
-       why="one narrow layer: too little capacity, by its effect")  # fmt: skip
+@fault(
+    "a-smooth-model-of-fine-detail",
+    "underfitting",
+    "too-little-capacity",
+    "bottleneck",
+    on="segmentation autoencoder",
+    why="one narrow layer: too little capacity, by its effect",
+)
 def a_smooth_model(parts: Parts) -> None:
     if parts.train[0].shape[1] == 3:
         parts.model = nn.Sequential(nn.Conv2d(3, 1, 1))
@@ -46,9 +66,15 @@ def a_smooth_model(parts: Parts) -> None:
         parts.model = nn.Sequential(stack([64, 2]), nn.Linear(2, 64), nn.Sigmoid())
 
 
-@fault("random-labels-learned-by-heart", "memorised-noise", "labels-inconsistent", "label-noise",
-       "overfitting", on="mlp deep-relu",
-       why="labels without a rule: noise by each of its names, and learned by heart")  # fmt: skip
+@fault(
+    "random-labels-learned-by-heart",
+    "memorised-noise",
+    "labels-inconsistent",
+    "label-noise",
+    "overfitting",
+    on="mlp deep-relu",
+    why="labels without a rule: noise by each of its names, and learned by heart",
+)
 def random_labels_learned_by_heart(parts: Parts) -> None:
     parts.train = rows(parts.train, torch.arange(300))
     order = torch.randperm(300, generator=draws(parts))
@@ -64,8 +90,14 @@ def twelve_samples_to_judge_by(parts: Parts) -> None:
     on_inputs(parts, lambda x: x + 0.8 * torch.randn(x.shape, generator=generator))
 
 
-@fault("the-best-of-many-looks", "validation-overused", "validation-too-small", on="binary mlp",
-       hurts="honesty", why="many choices by a set that is small")  # fmt: skip
+@fault(
+    "the-best-of-many-looks",
+    "validation-overused",
+    "validation-too-small",
+    on="binary mlp",
+    hurts="honesty",
+    why="many choices by a set that is small",
+)
 def the_best_of_many_looks(parts: Parts) -> None:
     """The best of sixty epochs by thirty samples is what is reported."""
     generator = draws(parts)

@@ -6,12 +6,12 @@ import copy
 import time
 
 import torch
+from setups import Parts, Training, validate
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from faults import fault
 from faults._surgery import on_inputs, rows, swap, weighted
-from setups import Parts, Training, validate
 
 
 @fault("no-zero-grad", "gradients-never-cleared", on="mlp lenet gru regression")
@@ -45,8 +45,13 @@ def zero_grad_once_an_epoch(parts: Parts) -> None:
     parts.loop = loop
 
 
-@fault("no-step", "optimizer-never-steps", "weights-do-not-change", on="mlp lenet regression",
-       why="without a step no weight changes")  # fmt: skip
+@fault(
+    "no-step",
+    "optimizer-never-steps",
+    "weights-do-not-change",
+    on="mlp lenet regression",
+    why="without a step no weight changes",
+)
 def no_step(parts: Parts) -> None:
     def loop(training: Training) -> None:
         model, optimizer = training.model, training.optimizer
@@ -61,9 +66,13 @@ def no_step(parts: Parts) -> None:
     parts.loop = loop
 
 
-@fault("zero-grad-before-the-step", "weights-do-not-change", "optimizer-never-steps",
-       on="mlp transformer",
-       why="the step finds no gradient: it changes nothing, as if it had not been taken")  # fmt: skip
+@fault(
+    "zero-grad-before-the-step",
+    "weights-do-not-change",
+    "optimizer-never-steps",
+    on="mlp transformer",
+    why="the step finds no gradient: it changes nothing, as if it had not been taken",
+)
 def zero_grad_before_the_step(parts: Parts) -> None:
     def loop(training: Training) -> None:
         model, optimizer = training.model, training.optimizer
@@ -79,9 +88,13 @@ def zero_grad_before_the_step(parts: Parts) -> None:
     parts.loop = loop
 
 
-@fault("optimizer-of-another-copy", "stale-optimizer", "weights-do-not-change",
-       on="mlp gru regression",
-       why="the weights that are trained are not the model's, which do not change")  # fmt: skip
+@fault(
+    "optimizer-of-another-copy",
+    "stale-optimizer",
+    "weights-do-not-change",
+    on="mlp gru regression",
+    why="the weights that are trained are not the model's, which do not change",
+)
 def optimizer_of_another_copy(parts: Parts) -> None:
     make = parts.optimizer
     old = copy.deepcopy(parts.model)
@@ -104,9 +117,13 @@ def head_replaced(parts: Parts) -> None:
     parts.wired = wired
 
 
-@fault("optimizer-of-the-head-alone", "stale-optimizer", "frozen-parameters",
-       on="regression deep-tanh binary",
-       why="trainable and held by no optimizer: forgotten, or frozen by the way it is written")  # fmt: skip
+@fault(
+    "optimizer-of-the-head-alone",
+    "stale-optimizer",
+    "frozen-parameters",
+    on="regression deep-tanh binary",
+    why="trainable and held by no optimizer: forgotten, or frozen by the way it is written",
+)
 def optimizer_of_the_head_alone(parts: Parts) -> None:
     make = parts.optimizer
     head = weighted(parts.model)[-1]
@@ -265,9 +282,13 @@ def mean_of_unequal_batches(parts: Parts) -> None:
     parts.loop = loop
 
 
-@fault("resumed-from-an-old-checkpoint", "nondeterministic-restart", "loss-spike",
-       on="mlp lenet transformer",
-       why="after the restart the loss jumps to where it was in the first epoch")  # fmt: skip
+@fault(
+    "resumed-from-an-old-checkpoint",
+    "nondeterministic-restart",
+    "loss-spike",
+    on="mlp lenet transformer",
+    why="after the restart the loss jumps to where it was in the first epoch",
+)
 def resumed_from_an_old_checkpoint(parts: Parts) -> None:
     """The file that is read back is that of the beginning; the schedule goes on where it was."""
     begin = copy.deepcopy(parts.model.state_dict())
@@ -349,9 +370,14 @@ def outputs_kept_for_a_plot(parts: Parts) -> None:
     parts.loop = loop
 
 
-@fault("a-loss-scale-that-always-overflows", "mixed-precision-trouble", "optimizer-never-steps",
-       "weights-do-not-change", on="mlp regression",
-       why="each step is skipped because the scaled gradient overflows")  # fmt: skip
+@fault(
+    "a-loss-scale-that-always-overflows",
+    "mixed-precision-trouble",
+    "optimizer-never-steps",
+    "weights-do-not-change",
+    on="mlp regression",
+    why="each step is skipped because the scaled gradient overflows",
+)
 def a_loss_scale_that_always_overflows(parts: Parts) -> None:
     def loop(training: Training) -> None:
         model, optimizer = training.model, training.optimizer
@@ -373,9 +399,15 @@ def a_loss_scale_that_always_overflows(parts: Parts) -> None:
     parts.loop = loop
 
 
-@fault("gradients-clipped-after-the-step", "exploding-gradients", "learning-rate-too-high",
-       "divergence", "nonfinite", on="gru deep-relu",
-       why="the clip comes too late, so that a rate made for clipped gradients is too high")  # fmt: skip
+@fault(
+    "gradients-clipped-after-the-step",
+    "exploding-gradients",
+    "learning-rate-too-high",
+    "divergence",
+    "nonfinite",
+    on="gru deep-relu",
+    why="the clip comes too late, so that a rate made for clipped gradients is too high",
+)
 def clipped_after_the_step(parts: Parts) -> None:
     parts.optimizer = lambda weights, _: torch.optim.SGD(weights, lr=0.5, momentum=0.9)
     on_inputs(parts, lambda x: 6 * x)
@@ -394,8 +426,13 @@ def clipped_after_the_step(parts: Parts) -> None:
     parts.loop = loop
 
 
-@fault("labels-kept-from-the-last-batch", "labels-inconsistent", "label-noise", on="lenet gru",
-       why="each batch is judged by the labels of the one before: they are noise to it")  # fmt: skip
+@fault(
+    "labels-kept-from-the-last-batch",
+    "labels-inconsistent",
+    "label-noise",
+    on="lenet gru",
+    why="each batch is judged by the labels of the one before: they are noise to it",
+)
 def labels_kept_from_the_last_batch(parts: Parts) -> None:
     def loop(training: Training) -> None:
         model, optimizer = training.model, training.optimizer
@@ -411,5 +448,3 @@ def labels_kept_from_the_last_batch(parts: Parts) -> None:
             validate(training)
 
     parts.loop = loop
-
-

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from setups import Parts, Recurrent, small_lenet, small_resnet, stack
 from torch import Tensor, nn
 
 from data import Pair
 from faults import fault
 from faults._surgery import LINEAR, again, on_inputs, on_targets, rows, swap, then, weighted
-from setups import Parts, Recurrent, small_lenet, small_resnet, stack
 
 ACTIVATIONS = (nn.ReLU, nn.Tanh)
 
@@ -27,8 +27,13 @@ def all_weights_alike(parts: Parts) -> None:
     again(parts, lambda weight: weight.fill_(0.05))
 
 
-@fault("all-filters-alike", "symmetric-initialisation", "duplicate-filters", on="lenet segmentation",
-       why="filters that start alike stay alike: one fault by two names")  # fmt: skip
+@fault(
+    "all-filters-alike",
+    "symmetric-initialisation",
+    "duplicate-filters",
+    on="lenet segmentation",
+    why="filters that start alike stay alike: one fault by two names",
+)
 def all_filters_alike(parts: Parts) -> None:
     """One random filter, copied to every channel of every layer."""
     again(parts, lambda weight: weight.copy_(weight[:1].expand_as(weight).clone()))
@@ -41,54 +46,89 @@ def hidden_layers_zero(parts: Parts) -> None:
             each.weight.zero_()  # type: ignore[operator, union-attr]
 
 
-@fault("normal-of-deviation-one", "weights-too-large", "saturated-at-start", "initial-loss-off",
-       on="deep-tanh deep-relu",
-       why="what the weights do: they saturate tanh, and blow up the first loss of ReLU")  # fmt: skip
+@fault(
+    "normal-of-deviation-one",
+    "weights-too-large",
+    "saturated-at-start",
+    "initial-loss-off",
+    on="deep-tanh deep-relu",
+    why="what the weights do: they saturate tanh, and blow up the first loss of ReLU",
+)
 def normal_of_deviation_one(parts: Parts) -> None:
     again(parts, lambda weight: nn.init.normal_(weight, std=1.0))
 
 
-@fault("three-times-he", "weights-too-large", "exploding-gradients", on="deep-relu",
-       why="forward and backward grow by the same gain")  # fmt: skip
+@fault(
+    "three-times-he",
+    "weights-too-large",
+    "exploding-gradients",
+    on="deep-relu",
+    why="forward and backward grow by the same gain",
+)
 def three_times_he(parts: Parts) -> None:
     with torch.no_grad():
         for each in weighted(parts.model):
             each.weight.mul_(3)  # type: ignore[operator, union-attr]
 
 
-@fault("uniform-from-0-to-1", "weights-too-large", "initial-loss-off", on="mlp lenet",
-       why="too large, and the first loss is off by as much")  # fmt: skip
+@fault(
+    "uniform-from-0-to-1",
+    "weights-too-large",
+    "initial-loss-off",
+    on="mlp lenet",
+    why="too large, and the first loss is off by as much",
+)
 def uniform_from_0_to_1(parts: Parts) -> None:
     """`torch.rand` where `torch.randn` times a factor was meant."""
     again(parts, lambda weight: nn.init.uniform_(weight))
 
 
-@fault("normal-of-a-hundredth", "weights-too-small", "vanishing-gradients",
-       on="deep-relu deep-tanh autoencoder segmentation",
-       why="forward and backward shrink by the same gain")  # fmt: skip
+@fault(
+    "normal-of-a-hundredth",
+    "weights-too-small",
+    "vanishing-gradients",
+    on="deep-relu deep-tanh autoencoder segmentation",
+    why="forward and backward shrink by the same gain",
+)
 def normal_of_a_hundredth(parts: Parts) -> None:
     again(parts, lambda weight: nn.init.normal_(weight, std=0.01))
 
 
-@fault("saturated-tanh", "saturated-at-start", "weights-too-large", "saturation", on="deep-tanh",
-       why="weights that are too large saturate the tanh from the start")  # fmt: skip
+@fault(
+    "saturated-tanh",
+    "saturated-at-start",
+    "weights-too-large",
+    "saturation",
+    on="deep-tanh",
+    why="weights that are too large saturate the tanh from the start",
+)
 def saturated_tanh(parts: Parts) -> None:
     with torch.no_grad():
         for each in weighted(parts.model)[:-1]:
             each.weight.mul_(6)  # type: ignore[operator, union-attr]
 
 
-@fault("biases-far-below-zero", "dead-at-start", "dead-relu", on="mlp lenet deep-relu regression",
-       why="dead at the start and later: the same units")  # fmt: skip
+@fault(
+    "biases-far-below-zero",
+    "dead-at-start",
+    "dead-relu",
+    on="mlp lenet deep-relu regression",
+    why="dead at the start and later: the same units",
+)
 def biases_far_below_zero(parts: Parts) -> None:
     with torch.no_grad():
         for each in weighted(parts.model)[:-1]:
             each.bias.fill_(-8.0)  # type: ignore[operator, union-attr]
 
 
-@fault("sigmoid-units-at-minus-12", "dead-at-start", "saturated-at-start", "vanishing-gradients",
-       on="autoencoder binary",
-       why="a sigmoid far below zero is saturated, and lets no gradient through")  # fmt: skip
+@fault(
+    "sigmoid-units-at-minus-12",
+    "dead-at-start",
+    "saturated-at-start",
+    "vanishing-gradients",
+    on="autoencoder binary",
+    why="a sigmoid far below zero is saturated, and lets no gradient through",
+)
 def sigmoid_units_at_minus_12(parts: Parts) -> None:
     swap(parts.model, nn.ReLU, lambda _: nn.Sigmoid())
     with torch.no_grad():
@@ -122,9 +162,13 @@ def activations_not_called(parts: Parts) -> None:
     parts.model = Chain(parts.model)
 
 
-@fault("blocks-that-are-not-called", "unused-parameters", "missing-nonlinearity",
-       on="regression binary",
-       why="what is left when the hidden layers are not called is an affine map")  # fmt: skip
+@fault(
+    "blocks-that-are-not-called",
+    "unused-parameters",
+    "missing-nonlinearity",
+    on="regression binary",
+    why="what is left when the hidden layers are not called is an affine map",
+)
 def blocks_that_are_not_called(parts: Parts) -> None:
     class Skips(nn.Module):
         def __init__(self, body: nn.Module, features: int, out: int) -> None:
@@ -166,8 +210,13 @@ def all_but_the_head_frozen(parts: Parts) -> None:
         each.requires_grad_(False)
 
 
-@fault("a-group-of-rate-zero", "frozen-parameters", "stale-optimizer", on="regression deep-tanh",
-       why="a rate of 0 freezes; a group far apart from the others is a slip of the optimizer")  # fmt: skip
+@fault(
+    "a-group-of-rate-zero",
+    "frozen-parameters",
+    "stale-optimizer",
+    on="regression deep-tanh",
+    why="a rate of 0 freezes; a group far apart from the others is a slip of the optimizer",
+)
 def a_group_of_rate_zero(parts: Parts) -> None:
     make, head = parts.optimizer, weighted(parts.model)[-1]
 
@@ -180,8 +229,13 @@ def a_group_of_rate_zero(parts: Parts) -> None:
     parts.optimizer = optimizer
 
 
-@fault("two-units-in-the-middle", "bottleneck", "too-little-capacity", on="mlp lenet autoencoder",
-       why="a layer that is too narrow is too little capacity at one place")  # fmt: skip
+@fault(
+    "two-units-in-the-middle",
+    "bottleneck",
+    "too-little-capacity",
+    on="mlp lenet autoencoder",
+    why="a layer that is too narrow is too little capacity at one place",
+)
 def two_units_in_the_middle(parts: Parts) -> None:
     if parts.model[0].__class__ is nn.Sequential:  # type: ignore[index]
         parts.model = nn.Sequential(stack([64, 48, 1]), stack([1, 48, 64]), nn.Sigmoid())
@@ -190,35 +244,54 @@ def two_units_in_the_middle(parts: Parts) -> None:
     wide, out = head.in_features, head.out_features
     parts.model = nn.Sequential(
         *list(parts.model.children())[:-1],  # type: ignore[arg-type]
-        nn.Linear(wide, 2), nn.ReLU(), nn.Linear(2, out),  # type: ignore[arg-type]
-    )  # fmt: skip
+        nn.Linear(wide, 2),
+        nn.ReLU(),
+        nn.Linear(2, out),  # type: ignore[arg-type]
+    )
 
 
-@fault("one-channel-between-blocks", "bottleneck", "too-little-capacity", on="resnet segmentation",
-       why="a layer that is too narrow is too little capacity at one place")  # fmt: skip
+@fault(
+    "one-channel-between-blocks",
+    "bottleneck",
+    "too-little-capacity",
+    on="resnet segmentation",
+    why="a layer that is too narrow is too little capacity at one place",
+)
 def one_channel_between_blocks(parts: Parts) -> None:
     layers = list(parts.model.children())
     middle = 4
     wide = 12 if isinstance(layers[0], nn.Conv2d) and layers[0].out_channels == 12 else 16
     squeeze = nn.Sequential(
-        nn.Conv2d(wide, 1, 3, stride=1, padding=1), nn.ReLU(), nn.AvgPool2d(2),
-        nn.Upsample(scale_factor=2), nn.Conv2d(1, wide, 1),
-    )  # fmt: skip
+        nn.Conv2d(wide, 1, 3, stride=1, padding=1),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(1, wide, 1),
+    )
     parts.model = nn.Sequential(*layers[:middle], squeeze, *layers[middle:])
 
 
-@fault("three-units-a-layer", "too-little-capacity", "underfitting", "bottleneck",
-       on="mlp regression deep-relu binary",
-       why="too small to fit is underfitting by its cause; each layer is narrow too")  # fmt: skip
+@fault(
+    "three-units-a-layer",
+    "too-little-capacity",
+    "underfitting",
+    "bottleneck",
+    on="mlp regression deep-relu binary",
+    why="too small to fit is underfitting by its cause; each layer is narrow too",
+)
 def three_units_a_layer(parts: Parts) -> None:
     layers = weighted(parts.model)
     widths = [layers[0].in_features, *[3] * (len(layers) - 1), layers[-1].out_features]
     parts.model = stack(widths)  # type: ignore[arg-type]
 
 
-@fault("a-wide-network-on-forty-rows", "too-much-capacity", "overfitting",
-       on="regression binary",
-       why="too many parameters for the samples, which shows as overfitting")  # fmt: skip
+@fault(
+    "a-wide-network-on-forty-rows",
+    "too-much-capacity",
+    "overfitting",
+    on="regression binary",
+    why="too many parameters for the samples, which shows as overfitting",
+)
 def a_wide_network_on_forty_rows(parts: Parts) -> None:
     parts.train = rows(parts.train, torch.arange(40))
     wide = [weighted(parts.model)[0].in_features, 512, 512, weighted(parts.model)[-1].out_features]
@@ -258,10 +331,16 @@ def running_statistics_of_the_last_batch(parts: Parts) -> None:
 def dropout_before_batch_norm(parts: Parts) -> None:
     parts.model = nn.Sequential(
         nn.Flatten(),
-        nn.Linear(64, 64), nn.ReLU(), nn.Dropout(0.7), nn.BatchNorm1d(64),
-        nn.Linear(64, 64), nn.ReLU(), nn.Dropout(0.7), nn.BatchNorm1d(64),
+        nn.Linear(64, 64),
+        nn.ReLU(),
+        nn.Dropout(0.7),
+        nn.BatchNorm1d(64),
+        nn.Linear(64, 64),
+        nn.ReLU(),
+        nn.Dropout(0.7),
+        nn.BatchNorm1d(64),
         nn.Linear(64, 10),
-    )  # fmt: skip
+    )
 
 
 @fault("logits-normalised", "batchnorm-on-output", on="mlp lenet resnet")
@@ -275,9 +354,14 @@ def targets_predicted_by_a_norm(parts: Parts) -> None:
     then(parts, nn.BatchNorm1d(3, affine=False))
 
 
-@fault("output-times-zero", "constant-output", "loss-ignores-parameters", "dead-at-start",
-       on="mlp regression",
-       why="a factor of 0 makes the output constant and cuts every gradient")  # fmt: skip
+@fault(
+    "output-times-zero",
+    "constant-output",
+    "loss-ignores-parameters",
+    "dead-at-start",
+    on="mlp regression",
+    why="a factor of 0 makes the output constant and cuts every gradient",
+)
 def output_times_zero(parts: Parts) -> None:
     class Gate(nn.Module):
         def __init__(self) -> None:
@@ -290,8 +374,14 @@ def output_times_zero(parts: Parts) -> None:
     then(parts, Gate())
 
 
-@fault("everything-pooled-away", "constant-output", "bottleneck", "batch-mixing", on="lenet",
-       why="a mean over batch and pixels leaves one row for all: constant, and mixed")  # fmt: skip
+@fault(
+    "everything-pooled-away",
+    "constant-output",
+    "bottleneck",
+    "batch-mixing",
+    on="lenet",
+    why="a mean over batch and pixels leaves one row for all: constant, and mixed",
+)
 def everything_pooled_away(parts: Parts) -> None:
     class Mean(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -304,8 +394,13 @@ def everything_pooled_away(parts: Parts) -> None:
 # The signal
 
 
-@fault("deep-sigmoids", "vanishing-gradients", "saturated-at-start", on="deep-tanh deep-relu",
-       why="each sigmoid passes at most a quarter of the gradient on, as a saturated unit does")  # fmt: skip
+@fault(
+    "deep-sigmoids",
+    "vanishing-gradients",
+    "saturated-at-start",
+    on="deep-tanh deep-relu",
+    why="each sigmoid passes at most a quarter of the gradient on, as a saturated unit does",
+)
 def deep_sigmoids(parts: Parts) -> None:
     swap(parts.model, ACTIVATIONS, lambda _: nn.Sigmoid())
     for each in parts.model.modules():
@@ -313,8 +408,13 @@ def deep_sigmoids(parts: Parts) -> None:
             each.reset_parameters()
 
 
-@fault("a-recurrent-weight-that-explodes", "exploding-gradients", "weights-too-large",
-       on="gru", why="the recurrent weight is too large, so that the gradient explodes in time")  # fmt: skip
+@fault(
+    "a-recurrent-weight-that-explodes",
+    "exploding-gradients",
+    "weights-too-large",
+    on="gru",
+    why="the recurrent weight is too large, so that the gradient explodes in time",
+)
 def a_recurrent_weight_that_explodes(parts: Parts) -> None:
     """A plain recurrent cell with ReLU whose state doubles in each step; no clipping."""
     parts.clip = None
@@ -324,9 +424,14 @@ def a_recurrent_weight_that_explodes(parts: Parts) -> None:
         parts.model.cell.weight_hh_l0.copy_(1.6 * torch.eye(24))
 
 
-@fault("a-residual-path-that-doubles", "exploding-gradients", "weights-too-large",
-       "initial-loss-off", on="deep-relu",
-       why="without a norm each block doubles the signal: too large, backward as forward")  # fmt: skip
+@fault(
+    "a-residual-path-that-doubles",
+    "exploding-gradients",
+    "weights-too-large",
+    "initial-loss-off",
+    on="deep-relu",
+    why="without a norm each block doubles the signal: too large, backward as forward",
+)
 def a_residual_path_that_doubles(parts: Parts) -> None:
     class Block(nn.Module):
         def __init__(self) -> None:
@@ -343,14 +448,24 @@ def a_residual_path_that_doubles(parts: Parts) -> None:
     parts.optimizer = lambda weights, rate: torch.optim.SGD(weights, lr=0.02, momentum=0.9)
 
 
-@fault("killed-by-a-large-rate", "dead-relu", "learning-rate-too-high", on="mlp lenet regression",
-       why="the rate throws the biases so low that no unit answers any more")  # fmt: skip
+@fault(
+    "killed-by-a-large-rate",
+    "dead-relu",
+    "learning-rate-too-high",
+    on="mlp lenet regression",
+    why="the rate throws the biases so low that no unit answers any more",
+)
 def killed_by_a_large_rate(parts: Parts) -> None:
     parts.rate *= 60
 
 
-@fault("killed-by-the-first-steps", "dead-relu", "dead-at-start", on="deep-relu mlp",
-       why="one bad step at the start, and the units are dead")  # fmt: skip
+@fault(
+    "killed-by-the-first-steps",
+    "dead-relu",
+    "dead-at-start",
+    on="deep-relu mlp",
+    why="one bad step at the start, and the units are dead",
+)
 def one_bad_step(parts: Parts) -> None:
     """A first step a thousand times too large, as by a warm-up that is upside down."""
     parts.schedule = lambda optimizer, epochs, steps: torch.optim.lr_scheduler.LambdaLR(
@@ -359,8 +474,14 @@ def one_bad_step(parts: Parts) -> None:
     parts.schedule_every = "step"
 
 
-@fault("inputs-that-saturate", "unscaled-input", "saturated-at-start", "saturation", on="deep-tanh",
-       why="inputs that are too large saturate the first tanh")  # fmt: skip
+@fault(
+    "inputs-that-saturate",
+    "unscaled-input",
+    "saturated-at-start",
+    "saturation",
+    on="deep-tanh",
+    why="inputs that are too large saturate the first tanh",
+)
 def inputs_that_saturate(parts: Parts) -> None:
     on_inputs(parts, lambda x: 150 * x - 40)
 
@@ -391,8 +512,13 @@ def root_of_zero(parts: Parts) -> None:
     parts.loss = loss
 
 
-@fault("zero-by-zero", "nonfinite", "nonfinite-input", on="regression mlp",
-       why="a row of zeros is normalised inside the model; the input is finite, yet its cause")  # fmt: skip
+@fault(
+    "zero-by-zero",
+    "nonfinite",
+    "nonfinite-input",
+    on="regression mlp",
+    why="a row of zeros is normalised inside the model; the input is finite, yet its cause",
+)
 def zero_by_zero(parts: Parts) -> None:
     class Unit(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -407,8 +533,13 @@ def zero_by_zero(parts: Parts) -> None:
     parts.model = nn.Sequential(Unit(), parts.model)
 
 
-@fault("half-precision-overflow", "nonfinite", "mixed-precision-trouble", on="regression",
-       why="an overflow is not finite, and comes of half precision")  # fmt: skip
+@fault(
+    "half-precision-overflow",
+    "nonfinite",
+    "mixed-precision-trouble",
+    on="regression",
+    why="an overflow is not finite, and comes of half precision",
+)
 def half_precision_overflow(parts: Parts) -> None:
     """The squares are summed in half precision: more than 65,504 is infinity."""
     parts.loss = lambda output, y: ((60 * (output - y)).half() ** 2).sum().float() / 3600
@@ -422,9 +553,15 @@ def half_precision_overflow(parts: Parts) -> None:
     parts.train = change(parts.train)
 
 
-@fault("a-scale-that-grows-with-each-call", "internal-drift", "exploding-gradients", "divergence",
-       "nonfinite", on="mlp gru",
-       why="the drift ends in overflow; which of its ends is seen depends on when one looks")  # fmt: skip
+@fault(
+    "a-scale-that-grows-with-each-call",
+    "internal-drift",
+    "exploding-gradients",
+    "divergence",
+    "nonfinite",
+    on="mlp gru",
+    why="the drift ends in overflow; which of its ends is seen depends on when one looks",
+)
 def a_scale_that_grows(parts: Parts) -> None:
     """A buffer that is updated in the wrong direction."""
 
@@ -445,8 +582,14 @@ def a_scale_that_grows(parts: Parts) -> None:
         parts.model = nn.Sequential(*layers[:3], Drifts(), *layers[3:])
 
 
-@fault("most-filters-cut-off", "dead-filters", "dead-relu", "dead-at-start", on="lenet resnet",
-       why="filters without a response are dead units of a convolution")  # fmt: skip
+@fault(
+    "most-filters-cut-off",
+    "dead-filters",
+    "dead-relu",
+    "dead-at-start",
+    on="lenet resnet",
+    why="filters without a response are dead units of a convolution",
+)
 def most_filters_cut_off(parts: Parts) -> None:
     """A mask of an older pruning is still applied: all but one filter of each layer."""
 
@@ -462,9 +605,14 @@ def most_filters_cut_off(parts: Parts) -> None:
     parts.model = nn.Sequential(*layers[:at], Masked(), *layers[at:])
 
 
-@fault("exponential-without-a-bound", "nonfinite", "exploding-gradients", "learning-rate-too-high",
-       on="regression autoencoder",
-       why="exp overflows soon after its gradient explodes; a smaller rate would not reach it")  # fmt: skip
+@fault(
+    "exponential-without-a-bound",
+    "nonfinite",
+    "exploding-gradients",
+    "learning-rate-too-high",
+    on="regression autoencoder",
+    why="exp overflows soon after its gradient explodes; a smaller rate would not reach it",
+)
 def exponential_without_a_bound(parts: Parts) -> None:
     class Exp(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -474,9 +622,14 @@ def exponential_without_a_bound(parts: Parts) -> None:
     parts.model = nn.Sequential(*layers[:-1], Exp(), layers[-1])
 
 
-@fault("embedding-frozen-by-no-grad", "detached-graph", "loss-ignores-parameters",
-       "unused-parameters", on="transformer gru lenet",
-       why="no_grad in the forward pass: parameters before it get no gradient, by each name")  # fmt: skip
+@fault(
+    "embedding-frozen-by-no-grad",
+    "detached-graph",
+    "loss-ignores-parameters",
+    "unused-parameters",
+    on="transformer gru lenet",
+    why="no_grad in the forward pass: parameters before it get no gradient, by each name",
+)
 def part_under_no_grad(parts: Parts) -> None:
     class Cut(nn.Module):
         def __init__(self, inner: nn.Module) -> None:
@@ -497,9 +650,14 @@ def part_under_no_grad(parts: Parts) -> None:
         parts.model.encoder = Cut(parts.model.encoder)
 
 
-@fault("features-detached", "detached-graph", "loss-ignores-parameters", "unused-parameters",
-       on="regression deep-tanh autoencoder",
-       why="a detach in the forward pass: parameters before it get no gradient, by each name")  # fmt: skip
+@fault(
+    "features-detached",
+    "detached-graph",
+    "loss-ignores-parameters",
+    "unused-parameters",
+    on="regression deep-tanh autoencoder",
+    why="a detach in the forward pass: parameters before it get no gradient, by each name",
+)
 def features_detached(parts: Parts) -> None:
     class Detached(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -507,4 +665,3 @@ def features_detached(parts: Parts) -> None:
 
     layers = list(parts.model.children())
     parts.model = nn.Sequential(*layers[:-2], Detached(), *layers[-2:])
-

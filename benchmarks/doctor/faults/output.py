@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from setups import Parts
 from torch import Tensor, nn
 
 from faults import fault
 from faults._surgery import draws, on_targets, one_output, rows, then, weighted
-from setups import Parts
 
 
 @fault("softmax-in-the-model", "softmax-before-cross-entropy", on="mlp lenet gru transformer")
@@ -22,10 +22,12 @@ def softmax_in_the_loss(parts: Parts) -> None:
 
 
 @fault(
-    "sigmoid-before-cross-entropy", "output-activation-mismatch", "softmax-before-cross-entropy",
+    "sigmoid-before-cross-entropy",
+    "output-activation-mismatch",
+    "softmax-before-cross-entropy",
     on="mlp lenet transformer",
     why="a sigmoid is an activation of the wrong range, and squeezes the logits as a softmax does",
-)  # fmt: skip
+)
 def sigmoid_before_cross_entropy(parts: Parts) -> None:
     then(parts, nn.Sigmoid())
 
@@ -64,9 +66,12 @@ def tanh_on_pixels(parts: Parts) -> None:
 
 
 @fault(
-    "softmax-of-one-unit", "output-activation-mismatch", "constant-output",
-    on="binary", why="a softmax of one unit is the constant 1",
-)  # fmt: skip
+    "softmax-of-one-unit",
+    "output-activation-mismatch",
+    "constant-output",
+    on="binary",
+    why="a softmax of one unit is the constant 1",
+)
 def softmax_of_one_unit(parts: Parts) -> None:
     then(parts, nn.Softmax(1))
     parts.loss = nn.BCELoss()
@@ -87,8 +92,10 @@ def mean_squares_of_class_numbers(parts: Parts) -> None:
 
 
 @fault(
-    "nll-of-logits", "loss-mismatch", on="mlp lenet transformer",
-)  # fmt: skip
+    "nll-of-logits",
+    "loss-mismatch",
+    on="mlp lenet transformer",
+)
 def nll_of_logits(parts: Parts) -> None:
     parts.loss = F.nll_loss
 
@@ -114,8 +121,13 @@ def bce_of_larger_numbers(parts: Parts) -> None:
     on_targets(parts, lambda y: 3 * y, "train val")
 
 
-@fault("cross-entropy-of-one-unit", "loss-mismatch", "constant-output", on="binary",
-       why="cross-entropy of one unit is 0 whatever comes out")  # fmt: skip
+@fault(
+    "cross-entropy-of-one-unit",
+    "loss-mismatch",
+    "constant-output",
+    on="binary",
+    why="cross-entropy of one unit is 0 whatever comes out",
+)
 def cross_entropy_of_one_unit(parts: Parts) -> None:
     parts.loss = lambda output, y: F.cross_entropy(output, torch.zeros(len(y), dtype=torch.long))
 
@@ -162,8 +174,13 @@ def written_out_squares_broadcast(parts: Parts) -> None:
     parts.loss = lambda output, y: ((output - y.squeeze(1)) ** 2).mean()
 
 
-@fault("loss-through-numpy", "detached-graph", "loss-ignores-parameters", on="mlp regression",
-       why="the way back is cut just before the loss: both say so")  # fmt: skip
+@fault(
+    "loss-through-numpy",
+    "detached-graph",
+    "loss-ignores-parameters",
+    on="mlp regression",
+    why="the way back is cut just before the loss: both say so",
+)
 def loss_through_numpy(parts: Parts) -> None:
     healthy = parts.loss
     parts.loss = lambda output, y: healthy(
@@ -171,16 +188,26 @@ def loss_through_numpy(parts: Parts) -> None:
     )
 
 
-@fault("loss-of-rounded-answers", "detached-graph", "loss-ignores-parameters", on="binary",
-       why="rounding has no gradient, so the parameters get none")  # fmt: skip
+@fault(
+    "loss-of-rounded-answers",
+    "detached-graph",
+    "loss-ignores-parameters",
+    on="binary",
+    why="rounding has no gradient, so the parameters get none",
+)
 def loss_of_rounded_answers(parts: Parts) -> None:
     parts.loss = lambda output, y: F.binary_cross_entropy_with_logits(
         (output > 0).float().requires_grad_(), y
     )
 
 
-@fault("head-a-hundred-times-too-large", "initial-loss-off", "weights-too-large",
-       on="lenet gru resnet", why="the first loss shows it, the weights of the head cause it")  # fmt: skip
+@fault(
+    "head-a-hundred-times-too-large",
+    "initial-loss-off",
+    "weights-too-large",
+    on="lenet gru resnet",
+    why="the first loss shows it, the weights of the head cause it",
+)
 def head_too_large(parts: Parts) -> None:
     with torch.no_grad():
         weighted(parts.model)[-1].weight.mul_(100)  # type: ignore[operator, union-attr]
@@ -192,8 +219,13 @@ def head_with_a_bias_far_off(parts: Parts) -> None:
         weighted(parts.model)[-1].bias.fill_(40.0)  # type: ignore[operator, union-attr]
 
 
-@fault("labels-from-1", "labels-shifted", "labels-out-of-range", on="mlp lenet gru",
-       why="the highest label is out of range because all are shifted")  # fmt: skip
+@fault(
+    "labels-from-1",
+    "labels-shifted",
+    "labels-out-of-range",
+    on="mlp lenet gru",
+    why="the highest label is out of range because all are shifted",
+)
 def labels_from_1(parts: Parts) -> None:
     on_targets(parts, lambda y: y + 1, "train val")
 
@@ -208,8 +240,13 @@ def a_label_of_minus_one(parts: Parts) -> None:
     on_targets(parts, change, "train")
 
 
-@fault("labels-as-floats", "label-dtype", "loss-mismatch", on="mlp lenet",
-       why="a float label is a wrong type, and makes the loss one of a regression")  # fmt: skip
+@fault(
+    "labels-as-floats",
+    "label-dtype",
+    "loss-mismatch",
+    on="mlp lenet",
+    why="a float label is a wrong type, and makes the loss one of a regression",
+)
 def labels_as_floats(parts: Parts) -> None:
     on_targets(parts, lambda y: y.float(), "train val")
 
@@ -220,9 +257,14 @@ def labels_as_one_hot_integers(parts: Parts) -> None:
     on_targets(parts, lambda y: F.one_hot(y, classes), "train val")
 
 
-@fault("labels-of-other-rows", "labels-inconsistent", "memorised-noise", "label-noise",
-       on="mlp lenet binary",
-       why="labels that have nothing to do with the inputs are noise through and through")  # fmt: skip
+@fault(
+    "labels-of-other-rows",
+    "labels-inconsistent",
+    "memorised-noise",
+    "label-noise",
+    on="mlp lenet binary",
+    why="labels that have nothing to do with the inputs are noise through and through",
+)
 def labels_of_other_rows(parts: Parts) -> None:
     """Inputs were sorted by file name, labels were not."""
     order = torch.randperm(len(parts.train[1]), generator=draws(parts))
@@ -244,9 +286,15 @@ def two_classes_swapped(parts: Parts) -> None:
     on_targets(parts, lambda y: order[y], "train")
 
 
-@fault("four-in-ten-labels-random", "label-noise", "memorised-noise", "labels-inconsistent",
-       "overfitting", on="mlp lenet bn-mlp",
-       why="wrong labels; what is seen of them is a network that learns them by heart")  # fmt: skip
+@fault(
+    "four-in-ten-labels-random",
+    "label-noise",
+    "memorised-noise",
+    "labels-inconsistent",
+    "overfitting",
+    on="mlp lenet bn-mlp",
+    why="wrong labels; what is seen of them is a network that learns them by heart",
+)
 def four_in_ten_labels_random(parts: Parts) -> None:
     generator = draws(parts)
     count = len(parts.train[1])
@@ -257,8 +305,14 @@ def four_in_ten_labels_random(parts: Parts) -> None:
     parts.epochs *= 3
 
 
-@fault("labels-flipped-in-the-table", "label-noise", "memorised-noise", "overfitting", on="binary",
-       why="wrong labels; what is seen of them is a network that learns them by heart")  # fmt: skip
+@fault(
+    "labels-flipped-in-the-table",
+    "label-noise",
+    "memorised-noise",
+    "overfitting",
+    on="binary",
+    why="wrong labels; what is seen of them is a network that learns them by heart",
+)
 def labels_flipped_in_the_table(parts: Parts) -> None:
     wrong = torch.rand(len(parts.train[1]), 1, generator=draws(parts)) < 0.35
     on_targets(parts, lambda y: torch.where(wrong, 1 - y, y), "train")
@@ -283,8 +337,13 @@ def one_target_larger(parts: Parts) -> None:
     parts.score = score
 
 
-@fault("targets-far-from-zero", "unscaled-target", "initial-loss-off", on="regression",
-       why="an offset of 300 is a target that is not scaled, and shows in the first loss")  # fmt: skip
+@fault(
+    "targets-far-from-zero",
+    "unscaled-target",
+    "initial-loss-off",
+    on="regression",
+    why="an offset of 300 is a target that is not scaled, and shows in the first loss",
+)
 def targets_far_from_zero(parts: Parts) -> None:
     on_targets(parts, lambda y: y + 300)
 
@@ -292,7 +351,7 @@ def targets_far_from_zero(parts: Parts) -> None:
 @fault("six-rare-classes", "class-imbalance", on="mlp lenet bn-mlp")
 def six_rare_classes(parts: Parts) -> None:
     """Four classes as they were, six of four images each; the test is balanced."""
-    x, y = parts.train
+    y = parts.train[1]
     place = torch.stack([(y[: i + 1] == y[i]).sum() for i in range(len(y))])
     keep = ((y < 4) | (place <= 4)).nonzero().squeeze(1)
     parts.train = rows(parts.train, keep)
@@ -301,10 +360,8 @@ def six_rare_classes(parts: Parts) -> None:
 
 @fault("one-in-fifty-positive", "class-imbalance", on="binary")
 def one_in_fifty_positive(parts: Parts) -> None:
-    x, y = parts.train
+    y = parts.train[1]
     positive = (y[:, 0] > 0.5).nonzero().squeeze(1)
     negative = (y[:, 0] < 0.5).nonzero().squeeze(1)
     keep = torch.cat([negative, positive[: max(len(negative) // 50, 5)]])
     parts.train = rows(parts.train, keep)
-
-

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from netwright.core.registry import Registry
 from setups import Watched
 from split import Part, part_of
+
+from netwright.core.registry import Registry
 
 Run = Callable[[int, Watched], float]
 

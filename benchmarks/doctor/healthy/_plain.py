@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from setups import Watched, accuracy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, TensorDataset
 
 from data import Pair, Splits
-from setups import Watched, accuracy
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

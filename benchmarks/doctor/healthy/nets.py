@@ -6,6 +6,7 @@ import itertools
 
 import torch
 import torch.nn.functional as F
+from setups import Watched, accuracy, explained, nobody, small_lenet, stack
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 from torch.optim import SGD, Adam, AdamW, SparseAdam
@@ -15,7 +16,6 @@ import data
 from healthy import kind
 from healthy._plain import batches, fit, reached
 from healthy.losses import nearest
-from setups import Watched, accuracy, explained, nobody, small_lenet, stack
 
 
 @kind("heavy-dropout", at_least=0.92)
@@ -169,12 +169,12 @@ def sparse_activations(seed: int, watched: Watched) -> float:
 def best_k_units(seed: int, watched: Watched) -> float:
     class Best(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            least = x.topk(8, 1).values[:, -1:]
+            least = x.topk(24, 1).values[:, -1:]
             return x * (x >= least)
 
     digits = data.digits(seed)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), Best(), nn.Linear(128, 10))
-    fit(model, Adam(model.parameters(), lr=3e-3), digits, watched)
+    fit(model, Adam(model.parameters(), lr=3e-3), digits, watched, epochs=14)
     return reached(model, digits)
 
 
@@ -258,7 +258,9 @@ def generator_and_critic(seed: int, watched: Watched) -> float:
     draws = torch.Generator().manual_seed(seed)
     generator, critic = stack([4, 32, 32, 2]), stack([2, 32, 32, 1])
     pair = nn.ModuleDict({"generator": generator, "critic": critic})
-    optimizers = [Adam(each.parameters(), lr=2e-3, betas=(0.5, 0.9)) for each in (generator, critic)]
+    optimizers = [
+        Adam(each.parameters(), lr=2e-3, betas=(0.5, 0.9)) for each in (generator, critic)
+    ]
     centre, width = torch.tensor([1.0, -0.5]), torch.tensor([0.5, 0.8])
     with watched(pair, optimizers):
         for _ in range(500):
@@ -333,7 +335,9 @@ def before_it_groks(seed: int, watched: Watched) -> float:
     order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(seed))
     pairs = pairs[order]
     sums = pairs.sum(1) % 23
-    half = data.Splits((pairs[:265], sums[:265]), (pairs[265:], sums[265:]), (pairs[:265], sums[:265]))
+    half = data.Splits(
+        (pairs[:265], sums[:265]), (pairs[265:], sums[265:]), (pairs[:265], sums[:265])
+    )
     model = nn.Sequential(
         nn.Embedding(23, 32), nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 23)
     )
@@ -577,7 +581,9 @@ def narrow_waist(seed: int, watched: Watched) -> float:
         model, Adam(model.parameters(), lr=1e-2), table, watched,
         loss=F.binary_cross_entropy_with_logits, epochs=16,
     )  # fmt: skip
-    return reached(model, table, lambda output, y: float(((output > 0) == (y > 0.5)).float().mean()))
+    return reached(
+        model, table, lambda output, y: float(((output > 0) == (y > 0.5)).float().mean())
+    )
 
 
 @kind("a-group-norm-in-batches-of-two", at_least=0.9)
