@@ -17,9 +17,9 @@ PACKAGE = Path(nw.__file__).parent
 
 def test_every_listed_name_is_there_and_nothing_else_is_public():
     assert sorted(nw.__all__) == [
-        "Comparison", "Evaluation", "Inspection", "Layer", "Network", "NetwrightError",
-        "Prediction", "Predictions", "RateRange", "ReceptiveField",
-        "Trained", "__version__", "inspect", "load", "lr_range", "train",
+        "Comparison", "Diagnosis", "Doctor", "Evaluation", "FindingError", "Inspection", "Layer",
+        "Network", "NetwrightError", "Prediction", "Predictions", "RateRange", "ReceptiveField",
+        "Trained", "__version__", "checkup", "inspect", "load", "lr_range", "train", "watch",
     ]  # fmt: skip
     for name in nw.__all__:
         assert getattr(nw, name) is not None

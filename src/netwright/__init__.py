@@ -4,6 +4,7 @@
     trained = nw.train("digits")
     nw.load(trained.run.path).predict("seven.png").images[0].label
     nw.inspect("resnet18")["layer3"].receptive_field.size
+    with nw.watch(model, optimizer) as doctor: ...
 
 The public names are looked up when they are used, so importing the package costs nothing;
 inside the package nobody imports from here.
@@ -18,10 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from netwright.core.errors import NetwrightError
+    from netwright.doctor.checking import checkup
+    from netwright.doctor.diagnosis import Diagnosis
+    from netwright.doctor.stopping import FindingError
+    from netwright.doctor.watch import Doctor, watch
     from netwright.report.network_comparison import Comparison
     from netwright.tasks.door import train
     from netwright.tasks.inspected import Layer, ReceptiveField
-    from netwright.tasks.inspecting import Inspection, inspect
+    from netwright.tasks.inspecting import inspect
+    from netwright.tasks.inspection import Inspection
     from netwright.tasks.loading import Network, load
     from netwright.tasks.rate_range import RateRange, lr_range
     from netwright.tasks.running import Trained
@@ -29,7 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Comparison",
+    "Diagnosis",
+    "Doctor",
     "Evaluation",
+    "FindingError",
     "Inspection",
     "Layer",
     "Network",
@@ -40,16 +49,21 @@ __all__ = [
     "ReceptiveField",
     "Trained",
     "__version__",
+    "checkup",
     "inspect",
     "load",
     "lr_range",
     "train",
+    "watch",
 ]
 
 _PLACES = {
     "Comparison": "netwright.report.network_comparison",
+    "Diagnosis": "netwright.doctor.diagnosis",
+    "Doctor": "netwright.doctor.watch",
     "Evaluation": "netwright.tasks.using",
-    "Inspection": "netwright.tasks.inspecting",
+    "FindingError": "netwright.doctor.stopping",
+    "Inspection": "netwright.tasks.inspection",
     "Layer": "netwright.tasks.inspected",
     "Network": "netwright.tasks.loading",
     "NetwrightError": "netwright.core.errors",
@@ -58,10 +72,12 @@ _PLACES = {
     "RateRange": "netwright.tasks.rate_range",
     "ReceptiveField": "netwright.tasks.inspected",
     "Trained": "netwright.tasks.running",
+    "checkup": "netwright.doctor.checking",
     "inspect": "netwright.tasks.inspecting",
     "load": "netwright.tasks.loading",
     "lr_range": "netwright.tasks.rate_range",
     "train": "netwright.tasks.door",
+    "watch": "netwright.doctor.watch",
 }
 
 

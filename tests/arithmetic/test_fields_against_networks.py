@@ -198,6 +198,25 @@ def misaligned(x: Tensor, field: TensorField, rng: random.Random) -> Step:
     return y + x[:, :, :h, :w], TensorField.join(_of(y), seen, crop), "misaligned"
 
 
+def writing(x: Tensor, field: TensorField, rng: random.Random) -> Step:
+    """Some rows and columns written over by a convolution of others."""
+    if min(x.shape[2:]) < 5:
+        return None
+    c = x.shape[1]
+    y = F.conv2d(x, _weights(c, c, 3, 3), padding=1)
+    part = field.windows(_of(y), (2, 3), (3, 3), (1, 1), (1, 1), (1, 1))
+    (top, left), (down, across) = _each(rng, 0, 1, 2), _each(rng, 1, 1, 2)
+    high, wide = rng.randint(1, 2), rng.randint(1, 2)
+    box = (slice(None), slice(None), slice(top, top + down * high, down),
+           slice(left, left + across * wide, across))  # fmt: skip
+    written = x.clone()
+    written[box] = y[:, :, :high, -wide:]
+    part = part.sliced((1, c, high, x.shape[3]), 2, 0)
+    part = part.sliced((1, c, high, wide), 3, x.shape[3] - wide)
+    seen = field.written(part, {2: (top, down), 3: (left, across)})
+    return written, seen, f"written {top} {left} {down} {across} {high} {wide}"
+
+
 def squeeze_excitation(x: Tensor, field: TensorField, rng: random.Random) -> Step:
     gate = field.reduced((2, 3), keepdim=True)
     return x + x.mean((2, 3), keepdim=True), TensorField.join(_of(x), field, gate), "gate"
@@ -233,7 +252,7 @@ Operation = Callable[[Tensor, TensorField, random.Random], Step]
 EXACT: list[Operation] = [
     *(convolution, pooling, transposed, resizing, adaptive, padding, slicing, flipping, rolling),
     *(picking, transposing, pixel_shuffle, pixel_unshuffle, attention_in_windows, residual),
-    misaligned,
+    *(misaligned, writing),
 ]
 CHAINS: list[Operation] = [convolution, pooling, residual, transposed]
 

@@ -44,10 +44,12 @@ def test_the_answer_stands_above_its_working(netwright):
 def test_quiet_leaves_the_answer_alone(netwright):
     answer = netwright("calc", "linear", "in=512", "out=1000", "--quiet")
     assert answer.out.splitlines() == [
-        "parameters          513,000",
-        "weights in float32  2,052,000 (2.05 MB)",
-        "multiply-adds       512,000",
-        "FLOPs               1,024,000 (1.024 M)",
+        "parameters            513,000",
+        "weights in float32    2,052,000 (2.05 MB)",
+        "multiply-adds         512,000",
+        "FLOPs                 1,024,000 (1.024 M)",
+        "bytes moved at least  2,058,048 (2.06 MB)",
+        "FLOPs per byte        0.4976",
     ]
 
 
@@ -125,6 +127,11 @@ MISTAKES = [
     ("calc conv input=32x16 want=16", "is for one axis: 32x16 has several"),
     ("calc pool input=8 kernel=3 padding=2", "takes at most half of its kernel as padding"),
     ("calc pool kernel=3", "Not given: input=."),
+    ("calc pool input=8", "Not given: kernel=."),
+    ("calc pool input=8 kernel=any", "Not given: want=."),
+    ("calc pool input=8x9 want=4", "is for one axis: 8x9 has several"),
+    ("calc activation rleu", "rleu is not allowed"),
+    ("calc signal relu layers=1000", "num_layers: 1000 is not allowed"),
     ("calc transposed input=8 kernel=3 output_padding=1", "it must be below 1"),
     ("calc transposed input=2 kernel=1 padding=1", "padding 1 cuts 2 from an output of 2"),
     ("calc resize input=8", "Give scale= or size=, one of them."),

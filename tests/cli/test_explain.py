@@ -78,3 +78,13 @@ def test_the_document_has_facts_and_settings(netwright):
     assert "model.width" in [each["name"] for each in document["settings"]]
     recipe = json.loads(netwright("explain", "recipes/digits", "--json").out)
     assert recipe["settings"]["optim.lr"] == 0.1
+
+
+def test_in_chinese_headings_are_chinese_and_the_page_says_that_its_text_is_english(netwright):
+    page = netwright("explain", "dead-branch", "--lang", "zh").out
+    assert "以下正文为英文。" in page
+    assert "为什么有害：its products" in page
+    assert "Why it hurts" not in page
+    english = netwright("explain", "dead-branch", "--lang", "en").out
+    assert "Why it hurts: its products" in english
+    assert "in English" not in english

@@ -72,6 +72,16 @@ def test_two_networks_stand_beside_each_other(netwright):
     assert document["versus"]["ratios"]["macs"] == 1.0
 
 
+def test_settings_of_the_second_network_begin_with_other(netwright):
+    line = ("inspect", "mlp", "--versus", "mlp", "--input", "1x4x4", "--json")
+    answer = netwright(*line, "model.hidden=[8]", "other.hidden=[4]")
+    document = json.loads(answer.out)
+    assert document["totals"]["params"] == 16 * 8 + 8 + 8 * 10 + 10
+    assert document["versus"]["right"]["params"] == 16 * 4 + 4 + 4 * 10 + 10
+    assert answer.err == ""
+    assert "takes its own: other.KEY=VALUE" in netwright(*line, "model.hidden=[8]").err
+
+
 @pytest.mark.parametrize("columns", ["40", "60", "80", "120"])
 def test_no_line_is_wider_than_the_terminal(netwright, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
@@ -110,7 +120,12 @@ def test_pictures_are_files_of_their_own(netwright, tmp_path):
         (["inspect", "lenet5", "--picture", "pipe.svg"], "no regular file"),
         (["inspect", "lenet5", "--picture", "no/a.svg"], "there is no folder no"),
         (["inspect", "lenet5", "--picture", "a.svg", "--layer", "c9"], 'No layer called "c9".'),
+        (["inspect", "lenet5", "--input", "-1x28x28"], "sizes are at least 1."),
+        (["inspect", "lenet5", "--input", "0x28x28"], "has a size of 0; sizes are at least 1."),
         (["inspect", "lenet5", "--training", "optim=lbgfs"], "lbgfs"),
+        (["inspect", "lenet5", "optim=adam"], "Add --training."),
+        (["inspect", "lenet5", "other.act=relu"], "Add --versus OTHER."),
+        (["inspect", "lenet5", "--versus", "lenet5", "other.wdith=2"], "begin with other."),
         (["inspect", "lenet5", "--initial", "diggits"], "diggits"),
         (["inspect", "timm:resnet18"], "timm"),
         (["inspect", "lenet5", "--versus", "lenet6"], 'No model called "lenet6".'),

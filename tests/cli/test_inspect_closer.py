@@ -7,6 +7,8 @@ from torch import nn
 
 import netwright as nw
 from netwright.cli import main
+from netwright.inspection import calibration, timing
+from netwright.records.timing import OVERHEADS, RATES, Machine, Rate
 from netwright.report.initial_table import initial_table
 from netwright.report.inspection_notes import notes
 
@@ -42,3 +44,22 @@ def test_what_the_pass_says_of_itself_is_a_template():
     assert "The network inside of {kind} was inspected." in templates
     assert "Lazy layers were given their shapes on a copy." in templates
     assert "The network inside of DataParallel was inspected." in map(str, said)
+
+
+def test_that_the_machine_is_measured_is_said_the_first_time(monkeypatch, capsys):
+    machine = Machine(
+        processor="one", device="cpu", threads=1, torch="2",
+        rates=dict.fromkeys(RATES, Rate(points=((1.0, 1e9),))),
+        overheads=dict.fromkeys(OVERHEADS, 1e-6),
+    )  # fmt: skip
+    monkeypatch.setattr(calibration, "is_measured", lambda: False)
+    monkeypatch.setattr(timing, "machine_at_hand", lambda device: machine)
+    assert main(["inspect", "lenet5", "--time"]) == 0
+    first = capsys.readouterr()
+    assert "Measuring what this machine can do" in first.err
+    assert "Measuring" not in first.out
+    assert main(["inspect", "lenet5", "--time", "--quiet"]) == 0
+    assert "Measuring" not in capsys.readouterr().err
+    monkeypatch.setattr(calibration, "is_measured", lambda: True)
+    assert main(["inspect", "lenet5", "--time"]) == 0
+    assert "Measuring" not in capsys.readouterr().err

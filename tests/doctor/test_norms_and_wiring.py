@@ -131,6 +131,33 @@ def test_every_output_counts_as_read(diagnosed):
     assert diagnosed(Several(), (1, 20), of="dead-branch") == []
 
 
+class ThroughNumpy(nn.Module):
+    """What the first layer makes leaves torch, and comes back as a tensor nobody knows."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(20, 10), nn.Linear(10, 10)
+
+    def forward(self, x):
+        return self.b(torch.from_numpy(2 * self.a(x).detach().numpy()))
+
+
+class Gated(nn.Module):
+    """The value of the first layer chooses, and nothing else reads it."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate, self.b = nn.Linear(20, 1), nn.Linear(20, 10)
+
+    def forward(self, x):
+        return self.b(x) if self.gate(x).sum().item() > 0 else self.b(-x)
+
+
+@pytest.mark.parametrize("model", [ThroughNumpy(), Gated()], ids=["numpy", "gate"])
+def test_what_python_code_reads_is_not_dead(diagnosed, model):
+    assert diagnosed(model, (1, 20), of="dead-branch") == []
+
+
 def test_heads_that_only_training_uses_are_noted_in_evaluation_and_not_in_training(diagnosed):
     """Their results are kept on an attribute: dead to the graph, so a note and never an alarm."""
     model = build("googlenet", num_classes=10, in_channels=3, input_size=(224, 224),

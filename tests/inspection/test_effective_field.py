@@ -178,3 +178,20 @@ def test_noise_is_the_same_each_time_and_leaves_the_generator_alone() -> None:
     random = torch.get_rng_state()
     assert torch.equal(noise((1, 2, 2), 3), noise((1, 2, 2), 3))
     assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_where_the_field_varies_the_theoretical_one_is_that_of_the_unit() -> None:
+    net = nn.Sequential(
+        nn.Conv2d(1, 1, 3, padding=1), nn.Upsample(scale_factor=(2, 1.5), mode="bilinear")
+    )
+    nn.init.ones_(net[0].weight)
+    for unit in [(4, 5), (5, 5), (6, 7), (0, 11)]:
+        found = effective_field(net, "1", noise((1, 8, 8), 3), unit=unit)
+        assert found.rows is not None
+        assert found.columns is not None
+        for (first, last), mass in (
+            (found.rows, found.mass.sum(1)),
+            (found.columns, found.mass.sum(0)),
+        ):
+            moving = np.flatnonzero(mass)
+            assert (max(first, 0), min(last, 7)) == (moving[0], moving[-1]), unit

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from netwright.core.errors import SettingError
 from netwright.inspection.outline import outline
@@ -42,6 +43,17 @@ def test_the_rows_account_for_every_parameter(name: str) -> None:
     assert sum(row.params for row in rows) == sum(each.numel() for each in model.parameters())
 
 
+@pytest.mark.parametrize("name", ["resnet20", "googlenet", "mobilenet_v2"])
+def test_the_rows_account_for_the_work_torch_counts(name: str) -> None:
+    with torch.device("meta"):
+        model = build(name, num_classes=10, in_channels=3, input_size=(224, 224)).eval()
+        image = torch.empty(1, 3, 224, 224)
+    with FlopCounterMode(display=False) as counter:
+        model(image)
+    rows = outline(model, (3, 224, 224))
+    assert 2 * sum(row.macs for row in rows) == counter.get_total_flops()
+
+
 def test_the_model_is_left_as_it_was() -> None:
     model = build("resnet20", num_classes=10, in_channels=3, input_size=(32, 32))
     model[0].eval() if isinstance(model, nn.Sequential) else model.get_submodule("bn1").eval()
@@ -66,6 +78,57 @@ def test_a_weight_used_twice_counts_once_and_its_layer_has_two_rows() -> None:
     assert _rows(Twice(), 1, 2, 2) == [
         ("layer", "Linear", (4,), 16, 16),
         ("layer", "Linear", (4,), 0, 16),
+    ]
+
+
+def test_a_weight_of_two_layers_counts_at_the_one_that_runs_first() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.late = nn.Linear(4, 4, bias=False)
+            self.early = nn.Linear(4, 4, bias=False)
+            self.early.weight = self.late.weight
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.late(self.early(x.flatten(1)))
+
+    assert _rows(Tied(), 1, 2, 2) == [
+        ("early", "Linear", (4,), 16, 16),
+        ("late", "Linear", (4,), 0, 16),
+    ]
+
+
+def test_a_module_under_two_names_has_the_first_one() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = nn.Sequential(nn.Linear(4, 4, bias=False), nn.ReLU())
+            self.two = self.one
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.two(self.one(x.flatten(1)))
+
+    assert _rows(Shared(), 1, 2, 2) == [
+        ("one.0", "Linear", (4,), 16, 16),
+        ("one.1", "ReLU", (4,), 0, 0),
+        ("one.0", "Linear", (4,), 0, 16),
+        ("one.1", "ReLU", (4,), 0, 0),
+    ]
+
+
+def test_weights_of_a_part_that_does_not_run_count_at_what_holds_it() -> None:
+    class Borrowing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.linear(x, self.layer.weight)
+
+    model = nn.Sequential(nn.Flatten(), Borrowing())
+    assert _rows(model, 1, 2, 2) == [
+        ("0", "Flatten", (4,), 0, 0),
+        ("1", "Borrowing", (3,), 15, 12),
     ]
 
 
@@ -117,7 +180,7 @@ def test_a_model_that_needs_values_is_copied_and_run_on_zeros() -> None:
 
 
 def test_a_model_that_cannot_take_the_input_says_so() -> None:
-    with pytest.raises(SettingError, match=r"The model cannot take images of 3x5x5: mat1 and mat2"):
+    with pytest.raises(SettingError, match=r"^1 \(Linear\) cannot take its input \(1, 75\): "):
         outline(nn.Sequential(nn.Flatten(), nn.Linear(10, 2)), (3, 5, 5))
 
 

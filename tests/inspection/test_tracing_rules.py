@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from netwright.core.errors import SettingError
-from netwright.inspection.ledger import META, Ledger
+from netwright.inspection.carriers import META
+from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules import DECLINE, FUNCTIONS
 from netwright.inspection.tracing import trace
 

@@ -137,6 +137,32 @@ def test_the_peak_is_the_allocators_with_every_optimizer(kind: type[optim.Optimi
     )
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        optim.SGD,
+        optim.Adam,
+        optim.AdamW,
+        optim.RMSprop,
+        optim.NAdam,
+        optim.RAdam,
+        optim.Adagrad,
+        optim.Adamax,
+        optim.ASGD,
+        optim.Adafactor,
+    ],
+)
+def test_the_state_of_an_optimizer_is_its_own_to_the_byte(kind: type[optim.Optimizer]) -> None:
+    net, batch = case("mlp")
+    found = training_memory(net, (batch,), optimizer=kind)
+    optimizer = kind(net.parameters(), lr=0.01)  # type: ignore[call-arg]
+    usual_loss(net(batch)).backward()
+    optimizer.step()
+    state = [part for each in optimizer.state.values() for part in each.values()]
+    assert found.optimizer_bytes == held(state)
+    assert found.parts.inputs == batch.nbytes  # what an optimizer counts with is no input
+
+
 @pytest.mark.parametrize("form", ["foreach", "fused", "amsgrad"])
 def test_the_callers_own_optimizer_is_traced_with_its_options(form: str) -> None:
     net, batch = case("mlp")
@@ -176,7 +202,7 @@ def test_each_part_is_what_a_sum_by_hand_gives() -> None:
     found = training_memory(net, (torch.empty(5, 100),), optimizer="adam")
     weights = 4 * (100 * 200 + 200 * 10)
     assert found.weight_bytes == found.gradient_bytes == weights
-    assert found.optimizer_bytes == 2 * weights  # two moments
+    assert found.optimizer_bytes == 2 * weights + 2 * 4  # two moments, and each has its step count
     assert found.input_bytes == 4 * 5 * 100
     # ReLU's result, which the second layer needs too; log-softmax, the targets, the loss's weight
     # and the loss itself. The first layer's result is gone.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from netwright.core.cells import width
+from netwright.core.errors import SettingError
 from netwright.records.inspection import AxisField
 from netwright.report.inspection_notes import notes
 from netwright.report.layer_lines import compact, fitting_depth, lines
@@ -160,3 +161,9 @@ def test_the_parameters_and_products_of_a_summary_add_up():
 def test_a_column_that_is_none_is_refused_with_the_nearest():
     with pytest.raises(Exception, match="Nearest: num_params"):
         torch_summary(made.residual(), col_names=("num_param",))
+
+
+def test_a_depth_below_0_is_refused():
+    for ask in (lines, lambda record, depth: torch_summary(record, depth=depth)):
+        with pytest.raises(SettingError, match="depth: expected at least 0, not -1"):
+            ask(made.residual(), -1)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import netwright as nw
-from netwright.core.errors import SettingError, UnknownNameError
+from netwright.core.errors import NetwrightError, SettingError, UnknownNameError
 from netwright.tasks.asked import inspect_asked, parse_input
 
 
@@ -285,6 +285,11 @@ def test_a_run_and_a_weights_file_are_networks(tmp_path, monkeypatch):
     assert nw.inspect("run/best.safetensors").params == info.params
     with pytest.raises(SettingError, match=r"built as it was trained: leave model\.hidden out"):
         nw.inspect("run", model__hidden=[3])
+    with pytest.raises(SettingError, match=r"There is no run/last\.safetensors"):
+        nw.inspect("run/last.safetensors")
+    (tmp_path / "run/cut.safetensors").write_bytes(b"{")
+    with pytest.raises(NetwrightError, match="is damaged"):
+        nw.inspect("run/cut.safetensors")
     nw.load("run").export("alone.safetensors")
     assert nw.inspect("alone.safetensors").params == info.params
     (tmp_path / "bare.safetensors").write_bytes((tmp_path / "run/best.safetensors").read_bytes())

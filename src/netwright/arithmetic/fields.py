@@ -21,13 +21,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from netwright.arithmetic.sight import facts, gathering, moving, tensors
+from netwright.arithmetic.sight import facts, gathering, moving, tensors, writing
 from netwright.arithmetic.sight.axis_views import BLIND, AxisView
 from netwright.arithmetic.sight.forms import Periodic, Unknown
 from netwright.arithmetic.sight.moving import Padding
 from netwright.arithmetic.sight.row_sets import FULL
 from netwright.arithmetic.sight.tensors import Shape, Tensor
 from netwright.records.inspection import AxisField
+from netwright.records.unit_rows import UnitRows
 
 Operation = Callable[..., Tensor]
 
@@ -177,6 +178,12 @@ class TensorField:
         """Along a new dimension: the union."""
         return _together(fields, gathering.stacked, dim)
 
+    def written(self, part: TensorField, places: Mapping[int, tuple[int, int]]) -> TensorField:
+        """With `part` written over it in place: along dimension d at the positions first,
+        first + step, ..., as many as the part has, for (first, step) = places[d]; along the others
+        it is as long. Channels are not told apart: each sees the union."""
+        return _together((self, part), writing.written, dict(places))
+
     @staticmethod
     def contracted(out: Shape, *pairs: tuple[TensorField, Sequence[int | None]]) -> TensorField:
         """Matrix products, einsum, attention: pairs (field, map), map[out dim] = own dim or None;
@@ -204,6 +211,11 @@ class TensorField:
         or cropped away before, no gap at the rim. Worked out row by row when first asked."""
         whole = facts.whole_index(self._tensor, axis, position)
         return facts.rows_at(_exactly(self), axis, whole)
+
+    def rows(self, axis: int, dims: tuple[int, int]) -> UnitRows | None:
+        """The span of each unit of a map, `dims` its rows and its columns (ascending), with all
+        that its channels see together; None where the field is not known."""
+        return facts.rows_of_map(self._tensor, axis, dims)
 
     def _by(self, operation: Operation, *arguments: Any) -> TensorField:
         result = operation(self._tensor, *arguments)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from netwright.arithmetic.sizes import Padding, conv_size, effective_kernel, transposed_size
+from netwright.arithmetic.sizes import (
+    Padding,
+    conv_size,
+    effective_kernel,
+    pool_size,
+    transposed_size,
+)
 from netwright.core.errors import SettingError
 
 
@@ -61,6 +67,40 @@ def windows_for(
                         size, kernel, stride=stride, padding=padding, dilation=dilation
                     ):
                         yield kernel, stride, padding, dilation
+
+
+def pools_for(
+    size: int,
+    want: int,
+    *,
+    kernels: Iterable[int],
+    strides: Iterable[int] | None = None,
+    paddings: Iterable[int] | None = None,
+    dilation: int = 1,
+    ceil_mode: bool = False,
+) -> Iterator[tuple[int, int, int]]:
+    """Every (kernel, stride, padding) of a pool that makes `want` of `size`.
+
+    Without `strides` every step up to the window, without `paddings` every one up to its half.
+
+    >>> list(pools_for(112, 56, kernels=[2, 3]))
+    [(2, 2, 0), (3, 2, 1)]
+    """
+    for kernel in kernels:
+        span = effective_kernel(kernel, dilation)
+        for padding in range(kernel // 2 + 1) if paddings is None else paddings:
+            if 2 * padding > kernel or size + 2 * padding < span:
+                continue
+            for stride in range(1, kernel + 1) if strides is None else strides:
+                if want == pool_size(
+                    size,
+                    kernel,
+                    stride=stride,
+                    padding=padding,
+                    dilation=dilation,
+                    ceil_mode=ceil_mode,
+                ):
+                    yield kernel, stride, padding
 
 
 def transposed_for(
@@ -166,3 +206,31 @@ def stacks_with_field(
                     total, advance, count = total + advance, advance * stride, count + 1
                 if total == sees and count > 1:
                     yield count, kernel, stride, "1"
+
+
+def nearest_fields(field: int, *, kernels: Iterable[int], strides: Iterable[int]) -> list[int]:
+    """The largest field below `field` and the least above it that equal layers can see; where none
+    is below, the one above alone.
+
+    At stride 1 every 1 + (k - 1) n can be seen, at stride s those of at least two layers.
+
+    >>> nearest_fields(30, kernels=[3], strides=[1]), nearest_fields(8, kernels=[3], strides=[2])
+    ([29, 31], [7, 15])
+    """
+    below, above = 0, 0
+    strides = tuple(strides)
+    for grows in (kernel - 1 for kernel in kernels if kernel > 1):
+        for stride in strides:
+            if stride == 1:
+                sees = (field - 1) // grows
+                found = [1 + grows * each for each in (sees, sees + 1) if each > 0]
+                if found[0] == field:
+                    found[0] -= grows
+            else:
+                found, total, advance = [], 1 + stride, stride * stride
+                while not found or found[-1] <= field:
+                    found.append(1 + grows * total)
+                    total, advance = total + advance, advance * stride
+            below = max([below, *(each for each in found if 1 < each < field)])
+            above = min([each for each in (above, *found) if each > field], default=above)
+    return [each for each in (below, above) if each]

@@ -27,7 +27,9 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: that of the process) and return its exit status."""
+    ends_process = argv is None
     argv = sys.argv[1:] if argv is None else list(argv)
+    errors = tuple(getattr(stream, "errors", None) for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name must not crash a terminal that lacks a letter
             stream.reconfigure(errors="backslashreplace")
@@ -40,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         json=words.json,
         quiet=words.quiet,
         verbose=words.verbose,
+        behind=words.behind,
+        errors=errors,
+        ends_process=ends_process,
         line=shlex.join(["netwright", *argv]),
     )
     with speaking(words.language):

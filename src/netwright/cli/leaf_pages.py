@@ -1,7 +1,7 @@
 """The page of one leaf, whatever its family: what it is, its facts, its settings, how to choose it.
 
-The page is plain text as wide as the screen. Its labels and its first line are in the language of
-the user; the rest of a docstring is English.
+The page is plain text as wide as the screen. Its labels, its first line and its headings are in
+the language of the user; the rest of a docstring is English, which the page says in another one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from netwright.cli.columns import screen_width, table, wrap
 from netwright.core.config import Setting, settings_of, show
 from netwright.core.escaping import terminal
-from netwright.core.languages import say
+from netwright.core.languages import Phrase, current, say
 from netwright.core.registry import Entry
 
 CHOSEN: Mapping[str, tuple[str, str]] = {
@@ -109,6 +109,9 @@ def _prose(text: str, cells: int) -> Iterator[str]:
     line by line."""
     first, _, rest = text.partition("\n")
     yield from wrap(say(first), cells)
+    if rest.strip() and current() != "en":
+        yield ""
+        yield from wrap(say("The text below is in English."), cells)
     paragraph: list[str] = []
     for line in rest.splitlines():
         is_text = bool(line) and not line.startswith((" ", ">>>", "...", "- ", "* ", "#", "|"))
@@ -130,7 +133,26 @@ def _flushed(paragraph: list[str], cells: int) -> Iterator[str]:
     if paragraph and paragraph[0].startswith(">>>"):
         yield from (terminal(line) for line in paragraph)
     elif paragraph:
-        yield from wrap(terminal(" ".join(paragraph)), cells)
+        heading, colon, text = " ".join(paragraph).partition(": ")
+        if colon and heading in _HEADINGS:
+            spoken = _HEADINGS[heading].localized()
+            blank = "" if spoken.endswith("：") else " "  # a wide colon has its own
+            yield from wrap(spoken + blank + terminal(text), cells)
+        else:
+            yield from wrap(terminal(" ".join(paragraph)), cells)
+
+
+_HEADINGS = {
+    "Why it hurts": Phrase("Why it hurts:"),
+    "Evidence": Phrase("Evidence:"),
+    "Would be wrong if": Phrase("Would be wrong if:"),
+    "Not to be confused with": Phrase("Not to be confused with:"),
+    "Treatment": Phrase("Treatment:"),
+    "When to use it": Phrase("When to use it:"),
+    "What goes wrong": Phrase("What goes wrong:"),
+    "Source": Phrase("Source:"),
+}
+"""What paragraphs of a docstring begin with."""
 
 
 _LABELS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args, get_origin
 
@@ -35,11 +36,28 @@ def bind(
         tokens = [*(each for each in tokens if each != "-"), "--", "-"]
     try:
         _, bound, _ = grammar(command).parse_args(
-            tokens, print_error=False, exit_on_error=False, verbose=False
+            _with_negatives(tokens), print_error=False, exit_on_error=False, verbose=False
         )
     except faults.CycloptsError as fault:
         raise _worded(fault, command, tokens) from None
     return bound
+
+
+def _with_negatives(tokens: Sequence[str]) -> list[str]:
+    """`--input -1x28x28` as `--input=-1x28x28`: what begins with a minus and a digit is a value,
+    which the command itself can refuse, and no option.
+
+    >>> _with_negatives(["lenet5", "--input", "-1x28x28", "--training"])
+    ['lenet5', '--input=-1x28x28', '--training']
+    """
+    found: list[str] = []
+    for token in tokens:
+        option = found[-1] if found else ""
+        if re.match(r"-\d", token) and option[:2] == "--" and option[2:] and "=" not in option:
+            found[-1] = f"{option}={token}"
+        else:
+            found.append(token)
+    return found
 
 
 def grammar(command: Command) -> App:

@@ -21,6 +21,12 @@ class Call:
     json: bool = False
     quiet: bool = False
     verbose: bool = False
+    behind: tuple[str, ...] = ()
+    """What stands behind a script's name: it belongs to the script."""
+    errors: tuple[str | None, ...] = ()
+    """How standard output and standard error took letters they lack, before this command."""
+    ends_process: bool = False
+    """Whether this is the command line of the process, which ends with it."""
     line: str = "netwright"
     """The command line as it was typed, for `run.json`."""
     found: Mapping[str, Any] = field(default_factory=dict)

@@ -7,6 +7,7 @@ that looks so is written `./a=b`. After `--` every token is a thing, whatever it
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,46 @@ class Words:
     help: bool = False
     version: bool = False
     language: str | None = None
+    behind: tuple[str, ...] = ()
+    """What stands behind the script of `netwright doctor`, which is the script's."""
+
+
+RUNS_SCRIPTS = "doctor"
+
+VALUED = ("--fail-on", "--steps", "--minutes", "--budget", "--run-dir", "--lang")
+"""Options that may stand before a script and take the word behind them."""
+
+
+def is_script(name: str) -> bool:
+    """Whether a word means a script, and not a run."""
+    return name.endswith(".py") or os.path.isfile(name)
+
+
+def before_script(argv: Sequence[str]) -> int:
+    """How many words of a command line are ours: all, but of `netwright doctor` those up to the
+    name of a script or a module.
+
+    >>> before_script(["doctor", "--steps", "9", "train.py", "--json", "lr=3"])
+    4
+    >>> before_script(["--json", "doctor", "-m", "package.train", "--steps", "3"])
+    4
+    >>> before_script(["doctor", "latest", "--json"])
+    3
+    """
+    tokens = iter(enumerate(argv))
+    verb = False
+    for place, token in tokens:
+        if token in VALUED:
+            next(tokens, None)
+        elif token == "-m" and verb:
+            return min(place + 2, len(argv))
+        elif not token.startswith("-"):
+            if verb:
+                return place + 1 if is_script(token) else len(argv)
+            verb = token == RUNS_SCRIPTS
+            if not verb:
+                return len(argv)
+    return len(argv)
 
 
 def cut(argv: Sequence[str]) -> Words:
@@ -42,6 +83,8 @@ def cut(argv: Sequence[str]) -> Words:
     >>> words.rest, words.settings, words.json
     (('train', 'digits', './a=b'), ('epochs=3', 'optim.lr=0.1'), True)
     """
+    count = before_script(argv)
+    argv, behind = argv[:count], tuple(argv[count:])
     rest: list[str] = []
     settings: list[str] = []
     flags: set[str] = set()
@@ -54,7 +97,7 @@ def cut(argv: Sequence[str]) -> Words:
             language = token[7:] if "=" in token else next(tokens, "")
         elif token in EVERYWHERE:
             flags.add(token.lstrip("-")[0] if token != "--version" else "version")
-        elif SETTING.match(token):
+        elif SETTING.match(token) and RUNS_SCRIPTS not in rest[:1]:
             settings.append(token)
         else:
             rest.append(token)
@@ -67,11 +110,13 @@ def cut(argv: Sequence[str]) -> Words:
         help="h" in flags,
         version="version" in flags,
         language=None if language is None else _spoken(language),
+        behind=behind,
     )
 
 
 def wants_json(argv: Sequence[str]) -> bool:
     """Whether `--json` stands among the flags, for an error met before the line was cut."""
+    argv = argv[: before_script(argv)]
     flags = argv[: list(argv).index("--")] if "--" in argv else argv
     return "--json" in flags
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netwright.doctor.quiet import RandomState, Surroundings
-from netwright.doctor.tape import Call, Objective
+from netwright.doctor.tape import Call, Cut, Objective, Tape, objective
 from netwright.records.facts.setup import Setup
 
 
@@ -38,6 +38,8 @@ class Sample:
     loss: float
     scale: float = 1.0
     step: int = 0
+    cuts: tuple[Cut, ...] = ()
+    """Calls between the model and the loss behind which there is no gradient."""
 
     @property
     def size(self) -> int:
@@ -113,7 +115,7 @@ LOSSES = (
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss",
     "gaussian_nll_loss", "hinge_embedding_loss", "multilabel_margin_loss", "soft_margin_loss",
     "multilabel_soft_margin_loss", "multi_margin_loss", "margin_ranking_loss", "ctc_loss",
-    "cosine_embedding_loss", "triplet_margin_loss",
+    "cosine_embedding_loss", "triplet_margin_loss", "triplet_margin_with_distance_loss",
 )  # fmt: skip
 """Functions of torch that are losses: the first argument is judged by the second."""
 
@@ -157,12 +159,16 @@ def sample_of(
 
 
 def noted(
-    model: nn.Module, loss_fn: Callable[..., Tensor], args: Sequence[Any], target: Any
+    model: nn.Module,
+    loss_fn: Callable[..., Tensor],
+    args: Sequence[Any],
+    target: Any,
+    *,
+    tape: Tape | None = None,
 ) -> Sample:
-    """The sample of `loss_fn(model(*args), target)`, computed once with gradients."""
-    from netwright.doctor.tape import Tape, objective
-
-    tape = Tape()
+    """The sample of `loss_fn(model(*args), target)`, computed once with gradients. A `tape` of the
+    caller's knows which call it was, if one raises (`doctor.failing`)."""
+    tape = tape if tape is not None else Tape()
     random, surroundings = RandomState(), Surroundings.now()
     with torch.enable_grad():
         output = model(*args)
@@ -176,4 +182,6 @@ def noted(
     if found is None:
         # The loss does not depend on the output by any call that was seen: keep the two calls.
         found = Objective((tape.calls[0], Call(loss_fn, (output, target), {}, loss)), loss)
-    return sample_of(found, random=random, surroundings=surroundings)
+    sample = sample_of(found, random=random, surroundings=surroundings)
+    sample.cuts = tuple(tape.cuts)
+    return sample

@@ -10,6 +10,7 @@ import contextlib
 import io
 import random
 import sys
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,11 +36,17 @@ class RandomState:
         )
     )
 
+    @classmethod
+    def of_torch(cls) -> RandomState:
+        """Torch's generators alone: some microseconds, where all of them take a hundred."""
+        return cls(python=None, numpy=None)
+
     def restore(self) -> None:
         torch.set_rng_state(self.torch_state)
         if self.cuda is not None:
             torch.cuda.set_rng_state_all(self.cuda)
-        random.setstate(self.python)
+        if self.python is not None:
+            random.setstate(self.python)
         if self.numpy is not None:
             sys.modules["numpy"].random.set_state(self.numpy)
 
@@ -67,22 +74,32 @@ class Surroundings:
 def quiet(*models: nn.Module, begin: RandomState | None = None) -> Iterator[None]:
     """The block may run the models forward; afterwards all is as it was before it.
 
-    `begin` is the random state the block starts from.
+    `begin` is the random state the block starts from. The block sees copies of the buffers: what a
+    backward pass still waits for must not be written to, not even with its own values.
     """
     modules = {id(each): each for model in models for each in model.modules()}
     state = RandomState()
     buffers = [
-        (buffer, buffer.detach().clone())
+        (buffer, _written(buffer), buffer.detach().clone())
         for module in modules.values()
         for buffer in module._buffers.values()
         if buffer is not None
     ]
     attributes = [
-        (own, own.copy(), [(v, v.copy()) for v in own.values() if type(v) in (list, dict, set)])
+        (
+            own,
+            own.copy(),
+            [(v, v.copy()) for v in own.values() if type(v) in (list, dict, set, OrderedDict)],
+        )
         for own in (vars(module) for module in modules.values())
     ]
     if begin is not None:
         begin.restore()
+    copies = {id(buffer): content.clone() for buffer, _, content in buffers}
+    for module in modules.values():
+        if type(module._buffers) in (dict, OrderedDict):
+            for name, buffer in module._buffers.items():
+                module._buffers[name] = copies.get(id(buffer), buffer)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
@@ -95,9 +112,15 @@ def quiet(*models: nn.Module, begin: RandomState | None = None) -> Iterator[None
                 if container != content if _plain(content) else True:
                     _refill(container, content)
         with torch.no_grad(), torch.inference_mode(False):
-            for buffer, content in buffers:
-                buffer.copy_(content)
+            for buffer, version, content in buffers:
+                if _written(buffer) != version:  # it was reached by another name
+                    buffer.copy_(content)
         state.restore()
+
+
+def _written(buffer: torch.Tensor) -> int:
+    """How often it was written to; tensors of inference mode do not count that."""
+    return -1 if buffer.is_inference() else buffer._version
 
 
 def _plain(content: Any) -> bool:

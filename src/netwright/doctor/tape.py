@@ -8,8 +8,10 @@ gives the loss that the loop would have got.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -42,6 +44,19 @@ class Call:
         return isinstance(self.run, nn.Module)
 
 
+MOST_CUTS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A call behind which there is no gradient any more, and the line it stands in. `graded`:
+    whether gradients were being noted at all."""
+
+    call: Call
+    line: str
+    graded: bool
+
+
 class Tape(TorchFunctionMode):
     """Notes every torch function called while it is on top of torch's stack of modes."""
 
@@ -49,6 +64,10 @@ class Tape(TorchFunctionMode):
         super().__init__()
         self.calls: list[Call] = []
         self.full = False
+        self.failed: tuple[Call, BaseException] | None = None
+        """The last call that raised, and what."""
+        self.cuts: list[Cut] = []
+        """Calls that took a tensor with a gradient and gave something without, in order."""
         self._listening = False
 
     def note(self, run: Any, args: Any, kwargs: Any, result: Any) -> None:
@@ -60,7 +79,15 @@ class Tape(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        result = func(*args, **(kwargs or {}))
+        try:
+            result = func(*args, **(kwargs or {}))
+        except Exception as error:
+            if self._listening:
+                self.failed = (Call(func, tuple(args), dict(kwargs or {}), None), error)
+            raise
+        if self._listening and len(self.cuts) < MOST_CUTS and _cuts(func, args, result):
+            call = Call(func, tuple(args), dict(kwargs or {}), result)
+            self.cuts.append(Cut(call, _line(), torch.is_grad_enabled()))
         if self._listening and not self.full and _makes_tensors(func, result):
             self.note(func, args, kwargs, result)
         return result
@@ -70,21 +97,24 @@ class Tape(TorchFunctionMode):
         self._listening = True
         torch._C._push_on_torch_function_stack(self)
 
-    def off(self) -> None:
-        """Listen no more; modes that were entered since then stay as they are.
+    def off(self) -> bool:
+        """Listen no more; modes that were entered since then stay as they are. Says whether it
+        was on the stack.
 
         While torch handles a call for this mode it is not on the stack, and torch puts it back
         afterwards (`loss.backward()` is such a call): call it again then. It hears nothing before.
         """
         self._listening = False
         above: list[Any] = []
-        while torch._C._len_torch_function_stack():
+        there = False
+        while torch._C._len_torch_function_stack() and not there:
             mode = torch._C._pop_torch_function_stack()
-            if mode is self:
-                break
-            above.append(mode)
+            there = mode is self
+            if not there:
+                above.append(mode)
         while above:
             torch._C._push_on_torch_function_stack(above.pop())
+        return there
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +134,7 @@ class Objective:
         modules and parameters of a copy, another batch. Random states, statistics of norms and
         modes are the caller's affair.
         """
+        given = frozenset(swaps or ())
         known: dict[int, Any] = dict(swaps or {})
 
         def now(value: Any) -> Any:
@@ -116,7 +147,8 @@ class Objective:
             run = known.get(id(call.run), call.run) if call.of_module else call.run
             result = run(*args, **kwargs)
             for old, new in zip(_parts(call.result), _parts(result), strict=True):
-                if isinstance(old, Tensor):
+                # A batch that a loop cuts out after the forward pass is on the tape as well.
+                if isinstance(old, Tensor) and id(old) not in given:
                     known[id(old)] = new
         found = known.get(id(self.loss))
         if not isinstance(found, Tensor):
@@ -175,3 +207,26 @@ def _makes_tensors(func: Callable[..., Any], result: Any) -> bool:
     return isinstance(result, Tensor) or (
         isinstance(result, tuple | list) and any(isinstance(each, Tensor) for each in result)
     )
+
+
+_TO_NUMBERS = {"item", "tolist", "numpy", "__array__", "__float__", "__int__", "__bool__"}
+
+
+def _cuts(func: Callable[..., Any], args: Any, result: Any) -> bool:
+    """Whether a gradient goes in and none comes out."""
+    if not any(isinstance(each, Tensor) and each.requires_grad for each in args[:4]):
+        return False
+    if isinstance(result, Tensor):
+        return not result.requires_grad
+    return getattr(func, "__name__", "") in _TO_NUMBERS
+
+
+def _line() -> str:
+    """The nearest line below us that is neither torch's nor ours; "" where we replay a loop's."""
+    frame = sys._getframe(2)
+    while frame is not None and frame.f_code is not Objective.again.__code__:
+        name = frame.f_globals.get("__name__", "")
+        if not name.startswith(("torch.", "netwright.")) and name != "torch":
+            return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""

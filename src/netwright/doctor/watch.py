@@ -8,20 +8,37 @@ print(doctor.diagnosis())
 
 from __future__ import annotations
 
+import dataclasses
+import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netwright.doctor.diagnosis import Diagnosis, diagnosed
+from netwright.doctor.failing import failure_of
 from netwright.doctor.patient import Patient, Sample
 from netwright.doctor.setup_facts import setup_of
+from netwright.doctor.stopping import FindingError
+from netwright.doctor.watching.company import Company
 from netwright.doctor.watching.roots import guarded
+from netwright.doctor.watching.rounds import FIRST, Rounds
 from netwright.doctor.watching.taps import BACKWARD
 from netwright.doctor.watching.watcher import Watcher
+from netwright.records.facts.cost import Cost
+from netwright.records.facts.setup import Setup
+from netwright.records.findings import Finding
 from netwright.records.record import Record
+
+logger = logging.getLogger("netwright.doctor")
+
+ROUNDS = 0.3
+"""The part of the budget that asking the conditions may take, after the first steps."""
+
+Heard = Callable[["Doctor", Diagnosis], None]
 
 
 class Doctor:
@@ -35,14 +52,32 @@ class Doctor:
         budget: float = 0.02,
         every: int | None = None,
         checkup: bool = True,
+        on_stop: Literal["warn", "raise"] = "warn",
         on_step: Callable[[int], None] | None = None,
+        on_round: Heard | None = None,
         on_fault: Callable[[str], None] | None = None,
+        company: Company | None = None,
+        known: Setup | None = None,
+        after_step: Callable[[int], None] | None = None,
     ) -> None:
+        """`on_step` is told of each step by the watcher, `after_step` when all is done for it: it
+        may raise to end the loop. `on_round` is called each time the conditions were asked, and
+        a `stop` is not logged then; `company` is shared by several watches; `known` is a set-up
+        of which more is known than the model and its optimizers tell."""
         self.patient = Patient(
-            model=model, optimizers=tuple(optimizers), setup=setup_of(model, optimizers)
+            model=model, optimizers=tuple(optimizers), setup=known or setup_of(model, optimizers)
         )
         self._checkup = checkup
         self._checked: list[object] = []
+        self._checkup_seconds = 0.0
+        self._round_seconds = 0.0
+        self._on_stop, self._on_round = on_stop, on_round
+        self._after_step = after_step
+        self._told: set[tuple[str, tuple[str, ...]]] = set()
+        self._rounds = Rounds()
+        self._company = company or Company()
+        self._owns_company = company is None
+        self._crash: list[object] = []
         self._ends: list[Callable[[], None]] = []
         self.watcher = Watcher(
             model,
@@ -65,6 +100,12 @@ class Doctor:
                 guarded(lambda *_, **__: watcher.backward_ended(), watcher._failed),
             )
         )
+        if self._owns_company:
+            self._company.attach()
+            self._ends.append(self._company.detach)
+        self._company.attend(watcher)
+        for each in watcher.optimizers:
+            self._hook(each)
         return self
 
     def __exit__(
@@ -73,22 +114,114 @@ class Doctor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if isinstance(error, Exception):
+            self.crashed(error)
         for end in self._ends:
             end()
         self._ends.clear()
+        self._company.feeding.settle()
         self.watcher.detach()
+
+    def add(self, optimizer: Optimizer) -> None:
+        """Another optimizer of the same model."""
+        self.watcher.add(optimizer)
+        self._hook(optimizer)
+        self._company.attend(self.watcher)
+        optimizers = (*self.patient.optimizers, optimizer)
+        self.patient.optimizers = optimizers
+        self.patient.setup = dataclasses.replace(
+            self.patient.setup, optimizers=setup_of(self.patient.model, optimizers).optimizers
+        )
+
+    def _hook(self, optimizer: Optimizer) -> None:
+        """After the hooks of the watcher: when a step is counted, it may be time for a round."""
+        before = optimizer.register_step_pre_hook(
+            guarded(
+                lambda *_: self._company.regulators.step_begins(self.watcher), self.watcher._failed
+            )
+        )
+        after = optimizer.register_step_post_hook(self._stepped)
+        self._ends += [before.remove, after.remove]
+
+    def _stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if self.watcher.ours or self.watcher.fault:
+            return
+        steps, pace = self.watcher.steps, self.watcher.pace
+        allowed = ROUNDS * pace.budget * pace.seconds
+        if self._rounds.due(steps) and (steps <= FIRST[-1] or self._round_seconds < allowed):
+            self._round()
+        if self._after_step is not None:
+            self._after_step(self.watcher.steps)
+
+    def _round(self) -> None:
+        """Ask the conditions, and tell what they found."""
+        watcher = self.watcher
+        began = time.perf_counter()
+        try:
+            found = self.diagnosis()
+            stop = self._new_stop(found)
+            if self._on_round is not None:
+                self._on_round(self, found)
+        except Exception as error:
+            watcher._failed(error)
+            return
+        spent = time.perf_counter() - began
+        if watcher.steps == FIRST[0]:  # on what the check-up has found: it counts with that
+            self._checkup_seconds += spent
+            watcher.pace.leave_out(spent)
+        else:
+            self._round_seconds += spent
+            watcher.pace.hooks += spent
+        if stop is None or self._on_round is not None:
+            return
+        if self._on_stop == "raise":
+            raise FindingError(stop, found)
+        logger.warning("%s: %s", stop.name, stop.what)
+
+    def _new_stop(self, diagnosis: Diagnosis) -> Finding | None:
+        """The first finding of severity stop that was not told yet."""
+        for each in diagnosis.findings:
+            if each.severity == "stop" and (each.name, each.layers) not in self._told:
+                self._told.add((each.name, each.layers))
+                return each
+        return None
+    def crashed(self, error: Exception) -> None:
+        """The loop ends by `error`: if a loss raised it, what that was given is kept."""
+        try:
+            found = failure_of(error, self.watcher.tape, step=self.watcher.steps + 1)
+        except Exception:
+            return
+        if found is not None:
+            self._crash = [found]
+
+    @property
+    def stirred(self) -> bool:
+        """Whether the loop has done anything worth a record: a backward pass, or a crash."""
+        return bool(self._crash) or self.watcher.order.backwards > 0
 
     def _sampled(self, sample: Sample) -> None:
         """One of the first batches came by, before the step on it."""
         self.patient.samples.append(sample)
-        if self._checkup and len(self.patient.samples) == 1:
+        if len(self.patient.samples) > 1:
+            return
+        began = time.perf_counter()
+        self._company.introduce(self.patient, self.watcher)
+        if self._checkup:
             from netwright.doctor.checkup import examine
 
             self._checked = list(examine(self.patient))
+        self._checkup_seconds = time.perf_counter() - began
 
     def record(self) -> Record:
         """The facts so far."""
-        return Record([self.patient.setup, *self._checked, *self.watcher.facts()])
+        facts = [self.patient.setup, *self._checked, *self.watcher.facts(), *self._crash]
+        timed = [
+            dataclasses.replace(each, checkup=self._checkup_seconds)
+            if isinstance(each, Cost)
+            else each
+            for each in facts
+        ]
+        return Record(self._company.facts(self.patient, self.watcher, timed))
 
     def diagnosis(self) -> Diagnosis:
         return diagnosed(self.record())
@@ -107,13 +240,16 @@ def watch(
     budget: float = 0.02,
     every: int | None = None,
     checkup: bool = True,
+    on_stop: Literal["warn", "raise"] = "warn",
 ) -> Doctor:
     """Watch whatever loop trains `model` with `optimizer`, inside a `with` block.
 
     Nothing of the loop changes: its numbers are bit for bit those without the watch. `budget` is
     the share of the training's own time that watching may take; `every` looks closely at each
     such step instead. `loss_fn` is not needed; it is accepted for loops that compute their loss
-    where it cannot be seen.
+    where it cannot be seen. A finding of severity `stop` is logged as a warning when it first
+    stands; with `on_stop="raise"` it ends the loop between two steps, by a `FindingError` that
+    carries it.
     """
     optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
-    return Doctor(model, optimizers, budget=budget, every=every, checkup=checkup)
+    return Doctor(model, optimizers, budget=budget, every=every, checkup=checkup, on_stop=on_stop)

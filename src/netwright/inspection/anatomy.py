@@ -37,13 +37,19 @@ def anatomy(model: nn.Module) -> Anatomy:
             found.modules.append((module, path))
         prefix = path + "." if path else ""
         own = module.__dict__
-        held = _parts(own, module, "_parameters")
+        held = own.get("_parameters")
+        if held is None:  # scripted modules keep their parts elsewhere
+            held = module._parameters
         if held:
             _note(found.parameters, parameters, held, prefix)
-        held = _parts(own, module, "_buffers")
+        held = own.get("_buffers")
+        if held is None:
+            held = module._buffers
         if held:
             _note(found.buffers, buffers, held, prefix)
-        held = _parts(own, module, "_modules")
+        held = own.get("_modules")
+        if held is None:
+            held = module._modules
         if held:
             above = (*above, key)
             for name, part in held.items():
@@ -52,13 +58,6 @@ def anatomy(model: nn.Module) -> Anatomy:
 
     walk(model, "", ())
     return found
-
-
-def _parts(own: dict[str, Any], module: nn.Module, kind: str) -> Any:
-    held = own.get(kind)
-    if held is None:  # scripted modules keep their parts elsewhere
-        held = getattr(module, kind)
-    return held
 
 
 def _note(parts: list[Any], known: dict[int, list[str]], held: Any, prefix: str) -> None:

@@ -52,6 +52,11 @@ def machine_at_hand(
     return measured
 
 
+def is_measured(device: str | torch.device = "cpu") -> bool:
+    """Whether `machine_at_hand` would answer from the cache, without measuring for seconds."""
+    return _read(_path(torch.device(device))) is not None
+
+
 def calibrated(device: str | torch.device = "cpu", *, clock: Clock = time.perf_counter) -> Machine:
     """Measure the machine: some 25 small works, each the fastest of several samples.
 

@@ -74,19 +74,20 @@ class Listener:
 
     def ear(self, path: str, module: nn.Module) -> Any:
         """What is called in place of `module`."""
-        plain = _plain_call(module)
         short = short_way(module)
         own = module.__dict__
-        ledger, calls, operations = self.ledger, self.calls, self.ledger.operations
+        ledger, calls = self.ledger, self.calls
+        operations, carriers = ledger.operations, ledger.known
         times = 0
 
         def call(*args: Any, **kwargs: Any) -> Any:
             nonlocal times
             if _thread() != self._thread:
-                return plain(*args, **kwargs)
-            entry = Call(
-                path, module, self._depth, times, len(operations), _shapes(ledger, args, kwargs)
-            )
+                return _plain_call(module)(*args, **kwargs)
+            lone = len(args) == 1 and not kwargs
+            known = carriers.get(id(args[0])) if lone else None
+            shapes = (known.shape,) if known is not None else _shapes(args, kwargs)
+            entry = Call(path, module, self._depth, times, len(operations), shapes)
             times += 1
             calls.append(entry)
             before = ledger.layer
@@ -94,10 +95,10 @@ class Listener:
             self._depth += 1
             try:
                 output = DECLINE
-                if short is not None and len(args) == 1 and not kwargs:
+                if lone and short is not None:
                     output = answer(short, ledger, own, args)
                 if output is DECLINE:
-                    output = plain(*args, **kwargs)
+                    output = _plain_call(module)(*args, **kwargs)
             except BaseException as error:
                 if self.failure is None or self.failure.error is not error:
                     self.failure = Failure(error, path, module, args, kwargs)
@@ -107,10 +108,11 @@ class Listener:
                 ledger.layer = before
                 entry.end = len(operations)
                 entry.last = len(calls)
-            known = ledger.known.get(id(output))
+            known = carriers.get(id(output))
             if known is not None:
                 entry.outputs = (known.shape,)
-                entry.fields, entry.sight = ledger.axes_of(output), known.field
+                entry.sight = sight = known.field
+                entry.fields = ledger.blank if sight is None else sight.axes()
             elif isinstance(output, Tensor):
                 entry.outputs = (_shape(output),)
                 entry.fields = ledger.axes_of(output)
@@ -156,11 +158,7 @@ def _shape(tensor: Tensor) -> Shape:
         return tuple(tensor.shape)
 
 
-def _shapes(ledger: Ledger, args: Any, kwargs: Any) -> tuple[Shape, ...]:
-    if len(args) == 1 and not kwargs:
-        known = ledger.known.get(id(args[0]))
-        if known is not None:
-            return (known.shape,)
+def _shapes(args: Any, kwargs: Any) -> tuple[Shape, ...]:
     return tuple(_shape(each) for each in tensors_in((opened(args), opened(kwargs))))
 
 

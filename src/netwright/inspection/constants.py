@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netwright.inspection.ledger import SMALL, Ledger, NeedsValuesError
+from netwright.inspection.carriers import SMALL, NeedsValuesError
+from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules.memory import FACTORIES
 from netwright.inspection.rules.registry import tensors_in
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from netwright.arithmetic.fields import TensorField
 from netwright.core.errors import SettingError
 from netwright.inspection.activations import named_layer
 from netwright.inspection.anatomy import anatomy
-from netwright.inspection.tracing import trace
+from netwright.inspection.refusals import opened
+from netwright.inspection.tracing import sights_of_calls, trace
 from netwright.inspection.untouched import untouched
 from netwright.records.effective_field import EffectiveField
-from netwright.records.inspection import AxisField, InspectedLayer, InspectionRecord
+from netwright.records.inspection import AxisField, InspectionRecord
 
 # Images whose graph is held at once.
 _BATCH = 8
@@ -54,6 +56,7 @@ def effective_field(
     >>> found.unit, found.rows, found.columns
     ((4, 4), (2, 6), (2, 6))
     """
+    model = opened(model, [])  # names are those of the network inside of DataParallel
     module = named_layer(model, layer)
     if images.ndim != 4 or not len(images):
         raise SettingError(
@@ -86,7 +89,9 @@ def effective_field(
             kind=type(module).__name__,
             total=total,
         )
-    rows, columns = _theoretical(record, layer, images, place)
+    rows, columns = _theoretical(
+        record, layer, place, lambda: sights_of_calls(model, *_beside(images[:1], others, named))
+    )
     return EffectiveField(
         layer=layer,
         kind=type(module).__name__,
@@ -192,21 +197,29 @@ Side = tuple[int, int] | None
 
 
 def _theoretical(
-    record: InspectionRecord, layer: str, images: Tensor, unit: tuple[int, int]
+    record: InspectionRecord,
+    layer: str,
+    unit: tuple[int, int],
+    sights: Callable[[], Sequence[TensorField | None]],
 ) -> tuple[Side, Side]:
-    """First and last row, first and last column of the unit's theoretical field."""
-    found = next((each for each in record.layers if _is(each, layer)), None)
-    if found is None or len(found.fields) < 2 or record.spatial[:2] != ((0, 2), (0, 3)):
+    """First and last row, first and last column of the unit's theoretical field, exactly: by
+    `sights`, another pass, where it varies with the position."""
+    number = next((k for k, each in enumerate(record.layers) if each.name == layer), None)
+    if number is None or record.spatial[:2] != ((0, 2), (0, 3)):
         return None, None
-    height, width = images.shape[2:]
-    return (
-        _side(found.fields[0], unit[0], int(height)),
-        _side(found.fields[1], unit[1], int(width)),
-    )
-
-
-def _is(row: InspectedLayer, layer: str) -> bool:
-    return row.name == layer and row.call == 0
+    found = record.layers[number]
+    if len(found.fields) < 2:
+        return None, None
+    exact = sights()[number] if any(each.sight == "varies" for each in found.fields) else None
+    sides = []
+    for axis in range(2):
+        facts, length = found.fields[axis], record.inputs[0][2 + axis]
+        if facts.sight == "varies" and exact is not None:
+            rows = exact.rows(axis, (2, 3))
+            sides.append(None if rows is None else rows.at(*unit))
+        else:
+            sides.append(_side(facts, unit[axis], length))
+    return sides[0], sides[1]
 
 
 def _side(facts: AxisField, unit: int, length: int) -> Side:

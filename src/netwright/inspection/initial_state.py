@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from netwright.core.errors import NetwrightError, SettingError
 from netwright.core.languages import Phrase
+from netwright.inspection.initial_loss import loss_begun, loss_name
+from netwright.inspection.initial_stages import stages_of
 from netwright.inspection.initial_verdict import judged
-from netwright.inspection.refusals import refuse
-from netwright.inspection.signals import Signal, caught, norm_of
+from netwright.inspection.initial_weights import learn_from_zero
+from netwright.inspection.refusals import opened, refuse
+from netwright.inspection.signals import caught
 from netwright.inspection.tracing import trace
 from netwright.optim.untouched import untouched
-from netwright.records.initial_state import InitialState, StageState
+from netwright.records.initial_state import InitialState
 
 
 def initial_state(
@@ -52,6 +53,7 @@ def initial_state(
     >>> found.verdict, round(found.forward_gain, 1)
     ('shrinking', 0.1)
     """
+    model = opened(model, [])  # names are those of the network inside of DataParallel
     _refuse_empty(model, name)
     args, kwargs = _arguments(batch)
     try:
@@ -76,7 +78,7 @@ def _measured(
     name: str,
 ) -> InitialState:
     samples = next((len(each) for each in (*args, *kwargs.values()) if _has_rows(each)), 1)
-    label = _label(target, loss)
+    label = loss_name(target, loss)
     with untouched(model), torch.inference_mode(False), torch.enable_grad():
         weights = _learning(model)
         with caught(model) as signals:
@@ -93,7 +95,7 @@ def _measured(
                 "theirs.",
                 model=name or type(model).__name__,
             )
-        begun = _loss(output, target, loss, name or type(model).__name__)
+        begun = loss_begun(output, target, loss, name or type(model).__name__)
         gradients = dict(
             zip(
                 weights,
@@ -101,8 +103,8 @@ def _measured(
                 strict=True,
             )
         )
-        stages = _stages(model, signals, weights, gradients)
-        excused = _learn_from_zero(weights, gradients)
+        stages = stages_of(signals, weights, gradients)
+        excused = learn_from_zero(weights, gradients)
     return judged(
         stages,
         excused=excused,
@@ -158,173 +160,3 @@ def _copied(value: Any) -> Any:
 
 def _has_rows(value: Any) -> bool:
     return isinstance(value, Tensor) and value.ndim > 0
-
-
-def _label(target: Tensor | None, loss: Callable[..., Tensor] | None) -> str:
-    if loss is not None:
-        return str(getattr(loss, "__name__", type(loss).__name__))
-    if target is None:
-        return "random direction"
-    return "mean squared error" if target.is_floating_point() else "cross-entropy"
-
-
-def _loss(
-    output: Any, target: Tensor | None, loss: Callable[..., Tensor] | None, name: str
-) -> Tensor:
-    if loss is not None:
-        begun = loss(output) if target is None else loss(output, target)
-    else:
-        parts = [each for each in _outputs(output) if each.requires_grad]
-        generator = torch.Generator().manual_seed(0)
-        begun = torch.zeros(())
-        for part in parts:
-            if target is None:
-                direction = torch.randn(part.shape, generator=generator).to(part)
-                term = (part * direction).sum() / max(1, len(part) if part.ndim else 1)
-            else:
-                term = _distance(part, target, name)
-            begun = begun.to(term.device) + term
-    if not isinstance(begun, Tensor) or not begun.requires_grad:
-        raise SettingError(
-            "{model}: what it puts out has no gradient, so none can be measured.",
-            hint="Give a loss that makes one number of it: loss=lambda output: ...",
-            model=name,
-        )
-    return begun
-
-
-def _distance(output: Tensor, target: Tensor, name: str) -> Tensor:
-    """Mean squared error or cross-entropy, where the two fit."""
-    try:
-        if not target.is_floating_point():
-            return F.cross_entropy(output, target)
-        if output.shape == target.shape:
-            return F.mse_loss(output, target)
-        reason = ""
-    except (RuntimeError, ValueError, IndexError) as error:
-        reason = str(error).partition("\n")[0]
-    raise SettingError(
-        "{model}: the target {target} does not fit the output {output}. {reason}",
-        model=name,
-        target=str(tuple(target.shape)),
-        output=str(tuple(output.shape)),
-        reason=reason,
-    )
-
-
-def _outputs(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value]
-    parts = value.values() if isinstance(value, Mapping) else value
-    if not isinstance(value, Mapping | list | tuple):
-        return []
-    return [each for part in parts for each in _outputs(part)]
-
-
-def _stages(
-    model: nn.Module,
-    signals: list[Signal],
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor | None],
-) -> list[StageState]:
-    groups: list[list[Signal]] = []
-    for signal in signals:
-        if signal.role == "weights":
-            groups.append([signal])
-        elif groups:  # a norm of the input itself belongs to no weights
-            groups[-1].append(signal)
-    calls: dict[str, int] = {}
-    found = []
-    for group in groups:
-        head = group[0]
-        call = calls.get(head.layer, 0)
-        calls[head.layer] = call + 1
-        found.append(_stage(group, call, weights, gradients))
-    return found
-
-
-def _stage(
-    group: list[Signal],
-    call: int,
-    weights: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor | None],
-) -> StageState:
-    head, end = group[0], group[-1]
-    prefix = f"{head.layer}." if head.layer else ""
-    # A weight that is computed (weight norm, ...) has its gradient in what it is computed from.
-    own = head.weights or tuple(
-        each for each in weights if each.startswith(prefix) and weights[each].ndim > 1
-    )
-    given = [g for each in own if (g := gradients.get(each)) is not None]
-    norms = [each for each in group if each.role == "norm"]
-    scales = [weights[n] for each in norms for n in each.weights if n in weights]
-    flats = [each.flat for each in group if each.flat is not None]
-    acted = [each.operation for each in group if each.role == "activation"]
-    worst = max(flats, key=lambda f: (f.squashes, f.saturated), default=None)
-    return StageState(
-        layer=head.layer,
-        operation=head.operation,
-        call=call,
-        norm=norms[0].operation if norms else "",
-        activation=acted[-1] if acted else "",
-        shape=end.shape,
-        raw=head.values,
-        signal=end.values,
-        saturated=None if worst is None else worst.saturated,
-        dead=max((f.dead for f in flats), default=None),
-        seen=min((f.seen for f in flats), default=0),
-        squashes=worst is not None and worst.squashes,
-        gradient=end.gradient,
-        weight_gradient=_norm(given),
-        alike=_alike(own, weights, gradients),
-        started_at_zero=_zero([weights[each] for each in own if each in weights]) or _zero(scales),
-    )
-
-
-def _norm(tensors: list[Tensor]) -> float | None:
-    if not tensors:
-        return None
-    return math.hypot(*(norm_of(each) for each in tensors))
-
-
-def _zero(tensors: list[Tensor]) -> bool:
-    return bool(tensors) and not any(_any(each) for each in tensors)
-
-
-def _any(tensor: Tensor) -> bool:
-    """Whether a number is not 0: mostly the first row tells, and millions need no look."""
-    values = tensor.detach()
-    return bool(values.ndim and values[:1].any()) or bool(values.any())
-
-
-def _alike(
-    own: tuple[str, ...], weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor | None]
-) -> bool:
-    """Whether all units have the same weights and the same gradient, so that no step parts them.
-
-    A residual branch whose last weights start at 0 is not meant: its units get gradients of
-    their own.
-    """
-    for name in own:
-        weight, gradient = weights.get(name), gradients.get(name)
-        if weight is None or gradient is None or len(weight) < 2:
-            return False
-        for part in (2, len(weight)):  # mostly the first two already differ
-            for rows in (weight.detach()[:part], gradient[:part]):
-                if not float((rows - rows[:1]).abs().max()) <= 1e-4 * float(rows.abs().max()):
-                    return False
-    return bool(own)
-
-
-def _learn_from_zero(weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor | None]) -> bool:
-    """Whether a weight or scale that is all 0 gets a gradient: what lies before it waits one step.
-
-    Biases start at 0 everywhere, and open no way back to earlier layers.
-    """
-    return any(
-        "bias" not in name.rpartition(".")[2]
-        and not _any(weight)
-        and (gradient := gradients.get(name)) is not None
-        and _any(gradient)
-        for name, weight in weights.items()
-    )

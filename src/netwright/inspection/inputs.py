@@ -21,10 +21,11 @@ def with_samples(args: tuple[Any, ...]) -> tuple[Any, ...]:
     >>> with_samples((torch.ones(2), [3, 4], None))[1:]
     ([3, 4], None)
     """
-    return tuple(_sample(each) if _is_shape(each) else each for each in args)
+    return tuple(_sample(each) if is_shape(each) else each for each in args)
 
 
-def _is_shape(value: Any) -> bool:
+def is_shape(value: Any) -> bool:
+    """Whether `value` is the shape of one sample: a tuple of ints, and not an empty one."""
     return isinstance(value, tuple) and bool(value) and all(type(each) is int for each in value)
 
 

@@ -35,15 +35,15 @@ def isolated() -> Iterator[None]:
 @contextlib.contextmanager
 def _random_states() -> Iterator[None]:
     python, torchs = random.getstate(), torch.get_rng_state()
-    numpy = sys.modules.get("numpy")
-    numpys = numpy.random.get_state() if numpy else None
+    draws = sys.modules.get("numpy.random")  # else nobody drew from it yet
+    numpys = draws.get_state() if draws else None
     try:
         yield
     finally:
         random.setstate(python)
         torch.set_rng_state(torchs)
-        if numpy:
-            numpy.random.set_state(numpys)
+        if draws:
+            draws.set_state(numpys)
 
 
 @contextlib.contextmanager

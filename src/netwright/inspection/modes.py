@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from netwright.inspection.carriers import META, NeedsValuesError
 from netwright.inspection.constants import keep_values, known_answer, without_masks
-from netwright.inspection.ledger import META, Ledger, NeedsValuesError
+from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules import ATEN, DECLINE, FUNCTIONS, describe
 from netwright.inspection.rules.checks import CHECKS
 from netwright.inspection.rules.memory import FACTORIES
@@ -71,6 +72,12 @@ class Operations(TorchDispatchMode):
     def __init__(self, ledger: Ledger) -> None:
         super().__init__()
         self.ledger = ledger
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Else the first operation that comes here imports the whole compiler, for half a second,
+        # and that leaves cycles of frames (torch.fx.wrap takes its own) that hold the carriers.
+        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None

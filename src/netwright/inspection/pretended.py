@@ -91,6 +91,11 @@ class Pretender:
         self._twins[id(tensor)] = (tensor, twin)  # held, so that the id stays its own
         return twin
 
+    def passing(self, tensor: Tensor) -> Tensor:
+        """A twin of `tensor` that lives as long as it is used, and no longer."""
+        with self.mode:
+            return self._alone(tensor)
+
     def _view(self, tensor: Tensor) -> Tensor:
         memory = tensor.untyped_storage()
         key = (memory._cdata, tensor.dtype)

@@ -77,7 +77,8 @@ def _signature(model: nn.Module) -> str:
 
 def lazy_layers(parts: Anatomy) -> bool:
     """Whether a parameter or buffer has no shape before the first call."""
-    return any(nn.parameter.is_lazy(each) for each, _ in (*parts.parameters, *parts.buffers))
+    kinds = {type(each): each for each, _ in (*parts.parameters, *parts.buffers)}
+    return any(map(nn.parameter.is_lazy, kinds.values()))
 
 
 def copied(model: nn.Module, parts: Anatomy) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import accumulate
 from typing import Any
 
@@ -25,16 +26,15 @@ def record_of(done: Any, *, model: str, notes: list[str], seconds: float) -> Ins
     ledger, calls = done.ledger, done.listener.calls
     parts = done.parts
     outputs = list(tensors_in(opened(done.output)))
-    facts = tuple(
-        _parameter(each, names, id(each) in ledger.used) for each, names in parts.parameters
-    )
+    used = ledger.used
+    facts = tuple([_parameter(each, names, id(each) in used) for each, names in parts.parameters])
     return InspectionRecord(
         model=model,
         kind=type(done.model).__name__,
         inputs=tuple(tuple(each.shape) for each in done.inputs),
-        input_dtypes=tuple(str(each.dtype).removeprefix("torch.") for each in done.inputs),
+        input_dtypes=tuple(_dtype(each.dtype) for each in done.inputs),
         spatial=done.spatial,
-        layers=_layers(ledger, calls, parts),
+        layers=_layers(ledger, calls, facts, parts),
         operations=tuple(ledger.operations),
         parameters=facts,
         outputs=tuple(tuple(each.shape) for each in outputs),
@@ -55,11 +55,16 @@ def _parameter(parameter: Tensor, names: list[str], used: bool) -> ParameterFact
         "shape": tuple(parameter.shape),
         "numel": numel,
         "bytes": numel * parameter.element_size(),
-        "dtype": str(parameter.dtype).removeprefix("torch."),
+        "dtype": _dtype(parameter.dtype),
         "trainable": parameter.requires_grad,
         "used": used,
     }
     return made(ParameterFact, facts)
+
+
+@cache
+def _dtype(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _results(ledger: Any, outputs: list[Any]) -> tuple[int, ...]:
@@ -68,19 +73,25 @@ def _results(ledger: Any, outputs: list[Any]) -> tuple[int, ...]:
     return tuple(each for each in origins if each is not None)
 
 
-def _layers(ledger: Any, calls: list[Any], parts: Anatomy) -> tuple[InspectedLayer, ...]:
+def _layers(
+    ledger: Any, calls: list[Any], parameters: tuple[ParameterFact, ...], parts: Anatomy
+) -> tuple[InspectedLayer, ...]:
     operations = ledger.operations
     macs = _running(each.macs for each in operations)
     other = _running(each.other_ops for each in operations)
     unruled = _running(0 if each.ruled else 1 for each in operations)
-    numels, own, trainable, weights = _held(calls, parts.parameters)
-    buffers = _held(calls, parts.buffers)[3]
+    held = [(each.paths, each.numel, each.trainable, each.bytes) for each in parameters]
+    numels, own, trainable, weights = _held(calls, held)
+    kept = [(paths, 0, False, b.numel() * b.element_size()) for b, paths in parts.buffers]
+    buffers = _held(calls, kept)[3]
+    written = ledger.written
     rows = []
     for number, call in enumerate(calls):
         begin, end, last = call.begin, call.end, call.last
+        kind = type(call.module).__name__
         facts = {
             "name": call.path,
-            "kind": type(call.module).__name__,
+            "kind": kind,
             "depth": call.depth,
             "call": call.call,
             "inputs": call.inputs,
@@ -92,12 +103,12 @@ def _layers(ledger: Any, calls: list[Any], parts: Anatomy) -> tuple[InspectedLay
             "buffer_bytes": buffers[last] - buffers[number],
             "macs": macs[end] - macs[begin],
             "other_ops": other[end] - other[begin],
-            "activation_bytes": ledger.written[end] - ledger.written[begin],
+            "activation_bytes": written[end] - written[begin],
             "fields": call.fields,
             "operations": (begin, end),
             "leaf": last == number + 1,
             "training": call.training,
-            "rate": _rate(call.module),
+            "rate": _rate(call.module) if "Dropout" in kind else None,
             "unruled": _named(operations[begin:end]) if unruled[end] > unruled[begin] else (),
         }
         rows.append(made(InspectedLayer, facts))
@@ -118,21 +129,24 @@ def _named(operations: Iterable[Operation]) -> tuple[tuple[str, int], ...]:
 
 
 def _held(
-    calls: list[Any], tensors: Sequence[tuple[Tensor, list[str]]]
+    calls: list[Any], tensors: Iterable[tuple[Sequence[str], int, bool, int]]
 ) -> tuple[list[int], list[int], list[int], list[int]]:
     """Where tensors are accounted for: at the first call of a module that holds the tensor; where
     none of them ran, of the nearest module round one that did. Running sums over the calls of
     elements, trainable elements and bytes; second, the elements each call's module holds itself.
+    `tensors` are told by their paths, elements, whether they are trained, and bytes.
     """
     first: dict[str, int] = {}
     for number, call in enumerate(calls):
         first.setdefault(call.path, number)
     numels, own, trainable, size = ([0] * len(calls) for _ in range(4))
-    for tensor, paths in tensors:
-        ran = [first[owner] for path in paths if (owner := _owner(path)) in first]
-        numel = tensor.numel()
-        if ran:
-            number = ran[0] if len(ran) == 1 else min(ran)
+    for paths, numel, trained, bytes_ in tensors:
+        holder = first.get(_owner(paths[0]))
+        if holder is None or len(paths) > 1:
+            ran = [first[owner] for path in paths if (owner := _owner(path)) in first]
+            holder = min(ran, default=None)
+        if holder is not None:
+            number = holder
             own[number] += numel
         else:
             around = _owner(paths[0])
@@ -140,9 +154,9 @@ def _held(
                 around = _owner(around)
             number = first.get(around, 0)
         numels[number] += numel
-        if tensor.requires_grad:
+        if trained:
             trainable[number] += numel
-        size[number] += numel * tensor.element_size()
+        size[number] += bytes_
     return _running(numels), own, _running(trainable), _running(size)
 
 
@@ -151,6 +165,6 @@ def _owner(path: str) -> str:
 
 
 def _rate(module: Any) -> float | None:
-    """What a layer for dropout leaves out."""
-    rate = getattr(module, "p", None) if "Dropout" in type(module).__name__ else None
+    """What a layer for dropout leaves out, if it says so."""
+    rate = getattr(module, "p", None)
     return float(rate) if isinstance(rate, int | float) else None

@@ -113,10 +113,10 @@ class StepTrace:
         """Two steps of the optimizer, of which the second counts; the bytes of its state."""
         self.watch.phase, self.watch.kind = "step", "passing"
         with self._explained():
-            optimizer = bound(choice, self.twin, self.pretender)
+            first = len(self.ledger.moments)
+            optimizer = bound(choice, self.twin, self.pretender)  # Adagrad makes its state here
             if optimizer is None:
                 return 0
-            first = len(self.ledger.moments)
             type(optimizer).step(optimizer)
             state = self.ledger.rewind(first, "optimizer_state")
             type(optimizer).step(optimizer)
@@ -143,7 +143,12 @@ class StepTrace:
         return explained(self.watch.place, lambda: self.watch.operation)
 
     def _adopt(self, tensor: Tensor) -> Tensor:
-        """A real tensor that an operation met, a target in a loss perhaps: it was there before."""
+        """A real tensor that an operation met, a target in a loss perhaps: it was there before. An
+        optimizer's is a number it makes a tensor of, such as the count of its steps."""
+        if self.watch.phase == "step":
+            made = self.pretender.passing(tensor)
+            self.ledger.admit(made, "passing")
+            return made
         twin = self.pretender.tensor(tensor)
         self.ledger.admit(twin, "inputs").born = 0
         return twin

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.inspection.calibration import Clock, machine_at_hand, synchronise
+from netwright.inspection.refusals import opened
 from netwright.inspection.roofline import estimate
 from netwright.optim.untouched import untouched
 from netwright.records.inspection import InspectionRecord
@@ -60,7 +61,7 @@ def measure(
             module.training = False
         run()
         whole = _medians(lambda: {("", -1): _timed(run, clock)}, repeats, clock)
-        with _clocks(model, clock, device) as taken:
+        with _clocks(opened(model, []), clock, device) as taken:
             layers = _medians(lambda: _read(run, taken), repeats, clock)
     return dataclasses.replace(
         estimated,

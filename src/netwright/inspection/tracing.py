@@ -14,7 +14,8 @@ from netwright.arithmetic.fields import TensorField
 from netwright.core.errors import SettingError
 from netwright.inspection.anatomy import Anatomy, anatomy
 from netwright.inspection.calls import Listener
-from netwright.inspection.ledger import META, Ledger, NeedsValuesError
+from netwright.inspection.carriers import META, NeedsValuesError
+from netwright.inspection.ledger import Ledger
 from netwright.inspection.modes import Functions, Operations
 from netwright.inspection.refusals import (
     check_call,
@@ -65,14 +66,21 @@ def trace(
     )
 
 
-def sight_of_call(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], number: int
-) -> TensorField | None:
-    """What each element of the first result of call `number` (as the record counts them) sees.
+def sights_of_calls(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[TensorField | None]:
+    """What each element of the first result of each call, as the record counts them, sees.
 
     The record holds one set of facts for each layer; where the field varies with the position
     they are a bound, and this repeats the pass of `trace` to have every position."""
-    return _passed(model, args, kwargs, False, []).listener.calls[number].sight
+    return [call.sight for call in _passed(model, args, kwargs, False, []).listener.calls]
+
+
+def sight_of_call(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], number: int
+) -> TensorField | None:
+    """The same of call `number` alone."""
+    return sights_of_calls(model, args, kwargs)[number]
 
 
 def _passed(

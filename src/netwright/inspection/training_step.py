@@ -52,8 +52,8 @@ def training_memory(
     >>> import torch
     >>> net = nn.Sequential(nn.Linear(1000, 1000), nn.ReLU(), nn.Linear(1000, 10))
     >>> found = training_memory(net, (torch.empty(8, 1000),), optimizer="adam")
-    >>> str(found.moment), found.gradient_bytes, found.optimizer_bytes
-    ('optimizer step', 4044040, 8088080)
+    >>> str(found.moment), found.gradient_bytes, found.optimizer_bytes  # 4 tensors count steps
+    ('optimizer step', 4044040, 8088096)
     >>> found.forward_macs, found.backward_macs  # the first layer's input needs no gradient
     (8080000, 8160000)
     """

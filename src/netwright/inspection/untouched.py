@@ -30,11 +30,10 @@ def untouched(parts: Anatomy, *, training: bool, restored: bool = True) -> Itera
     attributes = [(each.__dict__, each.__dict__.copy()) for each, _ in parts.modules]
     held = [v for own, _ in attributes for v in own.values() if type(v) in _CONTAINERS]
     contents = [(value, value.copy()) for value in held if value]
-    empty = [value for value in held if not value]
     parameters = [(each, each.requires_grad, each.grad) for each, _ in parts.parameters]
     with contextlib.ExitStack() as stack:
         if restored:
-            stack.callback(_put_back, attributes, contents, empty, parameters)
+            stack.callback(_put_back, attributes, held, contents, parameters)
         stack.enter_context(no_collection())
         stack.enter_context(_same_random_numbers())
         stack.enter_context(_no_modes())
@@ -50,15 +49,17 @@ def untouched(parts: Anatomy, *, training: bool, restored: bool = True) -> Itera
 
 def _put_back(
     attributes: list[tuple[dict[str, Any], dict[str, Any]]],
+    held: list[Any],
     contents: list[tuple[Any, Any]],
-    empty: list[Any],
     parameters: list[tuple[nn.Parameter, bool, Any]],
 ) -> None:
     for own, before in attributes:
         own.clear()
         own.update(before)
-    for container in filter(None, empty):
-        container.clear()
+    filled = {id(container) for container, _ in contents}
+    for container in filter(None, held):
+        if id(container) not in filled:
+            container.clear()
     for container, before in contents:
         if len(container) != len(before) or not _same(container, before):
             container.clear()
@@ -86,7 +87,9 @@ def _same(container: Any, before: Any) -> bool:
 
 @contextlib.contextmanager
 def no_collection() -> Iterator[None]:
-    """The garbage collector, which the many small facts of a pass would wake, waits."""
+    """The garbage collector, which the many small facts of a pass would wake, waits; then it sees
+    the new objects alone. Woken with all of them on its list it would often take that for the
+    time to go through everything torch ever made, some 100 ms."""
     if not gc.isenabled():
         yield
         return
@@ -94,6 +97,7 @@ def no_collection() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.collect(0)
         gc.enable()
 
 
@@ -101,16 +105,17 @@ def no_collection() -> Iterator[None]:
 def _same_random_numbers() -> Iterator[None]:
     state = torch.get_rng_state()
     python = random.getstate()
-    numpy = sys.modules.get("numpy")
-    numbers = numpy.random.get_state() if numpy is not None else None
+    # `numpy.random` is imported when first named, which takes longer than a small network's pass.
+    draws = sys.modules.get("numpy.random")
+    numbers = draws.get_state() if draws is not None else None
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     try:
         yield
     finally:
         torch.set_rng_state(state)
         random.setstate(python)
-        if numpy is not None and numbers is not None:
-            numpy.random.set_state(numbers)
+        if draws is not None:
+            draws.set_state(numbers)
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)
 

@@ -89,7 +89,8 @@ def initialise(
     given = getattr(chosen, "gain", "auto")
     matched = gain(act) if entry.facts.get("matched", True) else 1.0
     for layer in model.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
+        # A meta weight has no values to draw, and torch would import its compiler to draw none.
+        if isinstance(layer, nn.Conv2d | nn.Linear) and not layer.weight.is_meta:
             factor = 1.0 if layer is head else matched if given == "auto" else float(given)
             entry.target(layer.weight, fans(layer), factor, chosen)
             if layer.bias is not None:

@@ -72,6 +72,7 @@ class Evidence:
             "witness": self.witness,
             "layer": self.layer,
             "step": self.step,
+            "message": _message(self.sentence),
         }
 
 
@@ -86,7 +87,13 @@ class Treatment:
     code: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "grade": self.grade, "why": str(self.why), "code": self.code}
+        return {
+            "name": self.name,
+            "grade": self.grade,
+            "why": str(self.why),
+            "code": self.code,
+            "message": _message(self.why),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +150,14 @@ class Finding:
         return said
 
     def to_json(self) -> dict[str, Any]:
-        """English text; `message` is `what` as template and values, for a reader that speaks."""
+        """English text; `message` is `what` as template and values, for a reader that speaks, and
+        `messages` are the other sentences so."""
+        others = {
+            "cause": self.cause,
+            "wrong_if": self.wrong_if,
+            "counterfactual": self.counterfactual,
+            "not_to_be_confused_with": self.not_to_be_confused_with,
+        }
         return {
             "format": 1,
             "name": self.name,
@@ -152,10 +166,8 @@ class Finding:
             "layers": list(self.layers),
             "step": self.step,
             "what": str(self.what),
-            "message": {
-                "template": self.what.template,
-                "values": {name: _plain(each) for name, each in self.what.values.items()},
-            },
+            "message": _message(self.what),
+            "messages": {name: _message(each) for name, each in others.items() if each is not None},
             "evidence": [each.to_json() for each in self.evidence],
             "formula": self.formula,
             "confidence": self.confidence,
@@ -240,6 +252,17 @@ def _written(value: float, unit: Unit) -> str:
     if unit == "times":
         return f"{value:.3g} x"
     return f"{amount(value)} px" if unit == "px" else amount(value)
+
+
+def _message(phrase: Phrase) -> dict[str, Any]:
+    """A phrase as template and values; a phrase among its values is one too."""
+    return {
+        "template": phrase.template,
+        "values": {
+            name: _message(each) if isinstance(each, Phrase) else _plain(each)
+            for name, each in phrase.values.items()
+        },
+    }
 
 
 def _text(phrase: Phrase | None) -> str | None:

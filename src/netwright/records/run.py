@@ -78,15 +78,7 @@ class Run:
         A line that is not whole is left out: the last one is torn when the process was killed
         while it wrote.
         """
-        lines = []
-        for line in _text(self.path / "metrics.jsonl").splitlines():
-            try:
-                values = _json(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(values, dict):
-                lines.append(values)
-        return lines
+        return lines_of(self.path / "metrics.jsonl")
 
     @property
     def status(self) -> str:
@@ -249,6 +241,20 @@ def _latest(folder: Path) -> Run:
             root=str(folder),
         )
     return runs[0]
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """The mappings in a file of JSON lines; a line that is not whole is left out, and there are
+    none where there is no file. Raises `DataError` for a file that cannot be read."""
+    lines = []
+    for line in _text(path).splitlines():
+        try:
+            values = _json(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(values, dict):
+            lines.append(values)
+    return lines
 
 
 def _mapping(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 
 from netwright.core import languages
 from netwright.core.escaping import html_attribute, html_text, script_json
@@ -16,14 +17,14 @@ from netwright.records.inspection import InspectionRecord
 from netwright.report.field_picture import (
     MARGIN,
     SIDE,
+    Exact,
     Seen,
-    image_axes,
     image_size,
-    map_size,
     outline,
     paper,
     seen,
 )
+from netwright.report.field_tables import Call, layer_tables
 from netwright.report.layer_html import layer_html
 from netwright.report.svg import point
 
@@ -44,19 +45,28 @@ const facts=JSON.parse(document.getElementById('facts').textContent);
 const choose=document.getElementById('layer'),image=document.getElementById('image');
 const inside=document.getElementById('inside'),beyond=document.getElementById('beyond');
 const told=document.getElementById('told');let at=[.5,.5];
-function span(axis,unit,length){return axis.sight==='all'?[0,length-1]:
-[Math.round(unit*axis.stride)-axis.padding,Math.round(unit*axis.stride)-axis.padding+axis.size-1];}
-function near(axis,units,length,share){if(axis.sight==='all')return Math.floor(units/2);
-const middle=(axis.size-1)/2-axis.padding;
-return Math.min(units-1,Math.max(0,Math.round((share*length-.5-middle)/axis.stride)));}
+function span(axis,row,column,length){if(axis.sight==='all')return [0,length-1];
+const t=facts.tables[axis.table];
+const at=t.line?t.line[row]*t.across+column:row*t.down+column*t.across;
+return [t.first[at],t.first[at]+t.size[at%t.size.length]-1];}
+function near(layer,h,w){let best=[0,0],least=Infinity;const [m,n]=layer.units;
+const miss=(rows,length,share)=>rows[1]<rows[0]?Infinity:
+Math.abs((rows[0]+rows[1]+1)/2-share*length);
+const away=(axis,share,length,row,column,units,own)=>axis.sight==='all'?
+Math.abs((own+.5)/units-.5):miss(span(axis,row,column,length),length,share);
+const far=(row,column)=>away(layer.axes[0],at[0],h,row,column,m,row)+
+away(layer.axes[1],at[1],w,row,column,n,column);
+const visit=(row,column)=>{const d=far(row,column);if(d<least){least=d;best=[row,column];}};
+if(layer.crossed){for(let r=0;r<m;r++)for(let c=0;c<n;c++)visit(r,c);return best;}
+for(let r=0;r<m;r++)visit(r,layer.start[1]);const row=best[0];least=Infinity;
+for(let c=0;c<n;c++)visit(row,c);return best;}
 function box(element,top,left,bottom,right){const s=facts.scale;
 element.setAttribute('x',left*s);element.setAttribute('y',top*s);
 element.setAttribute('width',Math.max(1,(right-left)*s));
 element.setAttribute('height',Math.max(1,(bottom-top)*s));}
 function show(unit){const layer=facts.layers[choose.selectedIndex],[h,w]=facts.size;
-const row=unit?unit[0]:near(layer.axes[0],layer.units[0],h,at[0]);
-const column=unit?unit[1]:near(layer.axes[1],layer.units[1],w,at[1]);
-const rows=span(layer.axes[0],row,h),columns=span(layer.axes[1],column,w);
+const [row,column]=unit||near(layer,h,w);
+const rows=span(layer.axes[0],row,column,h),columns=span(layer.axes[1],row,column,w);
 box(beyond,rows[0],columns[0],rows[1]+1,columns[1]+1);
 box(inside,Math.max(0,rows[0]),Math.max(0,columns[0]),Math.min(h,rows[1]+1),
 Math.min(w,columns[1]+1));
@@ -78,9 +88,12 @@ def field_page(
     image: Array | None = None,
     layer: str | None = None,
     unit: tuple[int, int] | None = None,
+    exact: Mapping[Call, Exact] | None = None,
 ) -> str:
     """The whole page. `graph` is the content of its drawing, its width and height; `layer` is
-    chosen first, with the field of `unit` or of the middle one."""
+    chosen first, with the field of `unit` or of the middle one. `exact` are, by name and call of
+    a layer, the rows and the columns that each of its units sees; a layer whose field varies is
+    there only if it has them."""
     content, wide, high = graph
     title = record.model or record.kind
     digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
@@ -88,7 +101,7 @@ def field_page(
         f'<svg width="{point(wide)}" height="{point(high)}" viewBox="0 0 {point(wide)} '
         f'{point(high)}" role="img" aria-label="{html_attribute(title)}">{content}</svg>'
     )
-    side = _side(record, image, layer, unit)
+    side = _side(record, image, layer, unit, exact or {})
     language = "zh-CN" if languages.current() == "zh" else "en"
     return (
         f'<!doctype html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
@@ -108,18 +121,19 @@ def _side(
     image: Array | None,
     layer: str | None,
     unit: tuple[int, int] | None,
+    exact: Mapping[Call, Exact],
 ) -> str:
     """The title, and the image with one unit's field, where there is an image."""
     head = f"<h1>{html_text(record.model or record.kind)}</h1>"
     size = image_size(record)
-    shown = _layers(record)
+    shown, tables = layer_tables(record, exact)
     if size is None or not shown:
         return f"<aside>{head}</aside>"
     names = [each["name"] for each in shown]
     chosen = names.index(layer) if layer in names else len(names) - 1
     row = next(each for each in record.layers if each.name == names[chosen])
-    first = seen(row, record, unit)
-    assert first is not None, "layers without a window are not offered"
+    first = seen(row, record, unit, exact.get((row.name, row.call)))
+    assert first is not None, "layers without a field are not offered"
     scale = SIDE / max(size)
     options = "".join(
         f"<option{' selected' if k == chosen else ''}>{html_text(name)}</option>"
@@ -130,6 +144,7 @@ def _side(
         "scale": scale,
         "margin": MARGIN,
         "layers": shown,
+        "tables": tables,
         "unit": list(first.unit),
         "words": _words(),
     }
@@ -163,33 +178,6 @@ def _both(parts: list[str]) -> tuple[str, str]:
         dashed.replace("<rect", '<rect id="beyond"', 1),
         parts[-1].replace("<rect", '<rect id="inside"', 1),
     )
-
-
-def _layers(record: InspectionRecord) -> list[dict[str, object]]:
-    """The layers with a map and a window, each once, in their order."""
-    axes = image_axes(record)
-    found: dict[str, dict[str, object]] = {}
-    for row in record.layers:
-        units = map_size(row, record)
-        if axes is None or units is None or not row.name or row.name in found:
-            continue
-        if seen(row, record) is None:
-            continue
-        fields = [row.fields[axis] for axis in axes]
-        found[row.name] = {
-            "name": row.name,
-            "units": list(units),
-            "axes": [
-                {
-                    "sight": each.sight,
-                    "size": each.size,
-                    "stride": each.stride,
-                    "padding": each.padding,
-                }
-                for each in fields
-            ],
-        }
-    return list(found.values())
 
 
 def _words() -> str:

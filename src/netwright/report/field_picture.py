@@ -13,8 +13,12 @@ from netwright.core.escaping import html_attribute
 from netwright.core.languages import say
 from netwright.records.arrays import Array
 from netwright.records.inspection import AxisField, InspectedLayer, InspectionRecord
+from netwright.records.unit_rows import UnitRows, nearest_seeing
 from netwright.report.pictures import data_uri
 from netwright.report.svg import element, text
+
+Exact = tuple[UnitRows, UnitRows]
+"""The rows and the columns that each unit of a map sees."""
 
 SIDE = 360.0
 MARGIN = 36.0
@@ -80,27 +84,55 @@ def map_size(layer: InspectedLayer, record: InspectionRecord) -> tuple[int, int]
 
 
 def seen(
-    layer: InspectedLayer, record: InspectionRecord, unit: tuple[int, int] | None = None
+    layer: InspectedLayer,
+    record: InspectionRecord,
+    unit: tuple[int, int] | None = None,
+    exact: Exact | None = None,
 ) -> Seen | None:
-    """What `unit` sees, the middle one by default; None where the layer has no window."""
-    axes, size, whole = image_axes(record), map_size(layer, record), image_size(record)
-    if axes is None or whole is None or len(layer.fields) <= max(axes):
+    """What `unit` sees; by default the middle one, or where that sees nothing the one nearest to
+    it that does. `exact` are the rows and the columns of every unit; without them a layer whose
+    field varies has none. None where no unit, or not this one, sees a rectangle."""
+    whole = image_size(record)
+    found = fields_of(layer, record, exact)
+    if whole is None or found is None:
         return None
+    size = map_size(layer, record)
     place = unit or ((size[0] // 2, size[1] // 2) if size else (0, 0))
-    spans = [
-        _span(layer.fields[axis], where, length)
-        for axis, where, length in zip(axes, place, whole, strict=True)
-    ]
-    if spans[0] is None or spans[1] is None:
+    if unit is None and exact is not None and size is not None:
+        place = nearest_seeing(exact, size, place) or place
+    rows, columns = (
+        each.at(*place) if isinstance(each, UnitRows) else _span(each, place[axis], whole[axis])
+        for axis, each in enumerate(found)
+    )
+    if rows is None or columns is None:
         return None
-    return Seen(layer=layer.name or layer.kind, unit=place, rows=spans[0], columns=spans[1])
+    return Seen(layer=layer.name or layer.kind, unit=place, rows=rows, columns=columns)
 
 
-def _span(field: AxisField, unit: int, length: int) -> tuple[int, int] | None:
+def fields_of(
+    layer: InspectedLayer, record: InspectionRecord, exact: Exact | None
+) -> tuple[AxisField | UnitRows, AxisField | UnitRows] | None:
+    """The field along rows and along columns: the facts for every unit alike, the rows of each
+    where they are given, unless all see everything. None where either is not known."""
+    axes = image_axes(record)
+    if axes is None or len(layer.fields) <= max(axes):
+        return None
+    found: list[AxisField | UnitRows] = []
+    for number, axis in enumerate(axes):
+        facts = layer.fields[axis]
+        if facts.sight in ("window", "varies") and exact is not None:
+            found.append(exact[number])
+        elif facts.sight in ("window", "all"):
+            found.append(facts)
+        else:
+            return None
+    return found[0], found[1]
+
+
+def _span(field: AxisField, unit: int, length: int) -> tuple[int, int]:
     if field.sight == "all":
         return (0, length - 1)
-    if field.sight != "window" or field.size is None:
-        return None
+    assert field.size is not None
     assert field.stride is not None
     assert field.padding is not None
     first = round(unit * field.stride) - field.padding

@@ -83,11 +83,10 @@ def _judgement(found: Judgement, state: InitialState) -> str:
 def _drift(found: Judgement, state: InitialState) -> str:
     forward = found.direction == "forward"
     gain = state.forward_gain if forward else state.backward_gain
-    values = {
-        "product": digits(found.value, 2),
-        "gain": digits(gain, 2),
-        "reach": found.reach,
-    }
+    product = digits(found.value, 2)
+    if found.reach == 1:  # what it comes to is the gain of that layer
+        return _drift_of_one(found, product)
+    values = {"product": product, "gain": digits(gain, 2), "reach": found.reach}
     if found.verdict == "shrinking":
         if forward:
             return say(
@@ -110,6 +109,32 @@ def _drift(found: Judgement, state: InitialState) -> str:
         "Growing: backward the gradient ends at {product} times what it began with, {gain} times "
         "a layer over {reach} layers.",
         **values,
+    )
+
+
+def _drift_of_one(found: Judgement, product: str) -> str:
+    if found.verdict == "shrinking":
+        if found.direction == "forward":
+            return say(
+                "Shrinking: forward the signal ends at {product} of what it began with, over one "
+                "layer.",
+                product=product,
+            )
+        return say(
+            "Shrinking: backward the gradient ends at {product} of what it began with, over one "
+            "layer; the first layer hardly learns.",
+            product=product,
+        )
+    if found.direction == "forward":
+        return say(
+            "Growing: forward the signal ends at {product} times what it began with, over one "
+            "layer.",
+            product=product,
+        )
+    return say(
+        "Growing: backward the gradient ends at {product} times what it began with, over one "
+        "layer.",
+        product=product,
     )
 
 

@@ -78,6 +78,10 @@ _SAID = (
     "The network asks for values ({why}): it was computed.",
     "Lazy layers were given their shapes on a copy.",
     "Quantised layers keep their weights packed: they are not among the parameters.",
+    "Batch norms in training mode see the whole batch; the fields are those of evaluation.",
+    "Unpooling by index: the fields are an upper bound, as of nearest resizing.",
+    "A tensor was written in place through a view that is not followed: the fields behind it are "
+    "an upper bound.",
 )
 """What the pass says of itself in a record, as templates that have translations."""
 

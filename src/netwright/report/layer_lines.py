@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from netwright.core.errors import SettingError
 from netwright.records.inspection import (
     AxisField,
     InspectedLayer,
@@ -64,8 +65,17 @@ def lines(record: InspectionRecord, depth: int | None = None) -> list[Line]:
     """The lines at `depth` (1: the parts of the network); None chooses a depth that fits a screen,
     and puts what computes no products with the line before it."""
     if depth is not None:
+        check_depth(depth)
         return _cut(record, depth)
     return compact(record, fitting_depth(record))
+
+
+def check_depth(depth: int) -> None:
+    """Raises `SettingError` for a depth below 0, the network as one line."""
+    if depth < 0:
+        raise SettingError(
+            "{name}: expected at least {least}, not {value}.", name="depth", least=0, value=depth
+        )
 
 
 def fitting_depth(record: InspectionRecord) -> int:

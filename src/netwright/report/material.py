@@ -6,6 +6,7 @@ looked at with doubt; the sections behind take what they get.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
@@ -14,7 +15,8 @@ from netwright.core.config import flatten
 from netwright.core.errors import DataError
 from netwright.core.languages import say
 from netwright.records.arrays import Array
-from netwright.records.run import Run
+from netwright.records.record import DOCUMENT, Record
+from netwright.records.run import Run, lines_of
 from netwright.report.augmented import augmented_in
 from netwright.report.evidence import (
     MOST_CLASSES,
@@ -24,9 +26,13 @@ from netwright.report.evidence import (
     integers_in,
 )
 from netwright.report.features import features_in
+from netwright.report.found import Found, found_in
 from netwright.report.words import number, spoken, whole
 
 T = TypeVar("T")
+
+# Records of more models than this are not drawn.
+_MOST_PATIENTS = 5
 
 # The split that judges comes first.
 SPLITS = ("test", "val")
@@ -156,6 +162,22 @@ class Material:
         epochs = [whole(line.get("epoch")) for line in self.metrics]
         every = all(epoch for epoch in epochs) and len(set(epochs)) == len(epochs)
         return "epoch" if every else "step"
+
+    @cached_property
+    def patients(self) -> list[Record]:
+        """What the doctor has measured, a record for each model that it watched."""
+        folders = [self.run.path, *sorted(self.run.path.glob("patient-*"))[:_MOST_PATIENTS]]
+        found = [
+            self._read(functools.partial(Record.load, each), None)
+            for each in folders
+            if (each / DOCUMENT).is_file()
+        ]
+        return [each for each in found if each is not None]
+
+    @cached_property
+    def findings(self) -> list[Found]:
+        """What the doctor has found, the worst first."""
+        return found_in(self._read(lambda: lines_of(self.run.path / "findings.jsonl"), []))
 
     def _read(self, read: Callable[[], T], nothing: T) -> T:
         try:

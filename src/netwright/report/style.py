@@ -89,6 +89,18 @@ svg .median{stroke-width:2}svg .median.other{stroke:var(--blue)}
 svg .median.val{stroke:var(--orange)}
 td small{color:var(--soft);margin-left:.4em}
 .charts figcaption::first-letter{text-transform:uppercase}
+svg .marked{stroke:var(--stop);stroke-width:1.5;stroke-dasharray:4 3}
+svg .framed{fill:none;stroke:var(--stop);stroke-width:1.2}
+.found{list-style:none;margin:0;padding:0}
+.found>li{display:grid;grid-template-columns:60px minmax(0,1fr);padding:16px 0;
+border-bottom:1px solid var(--rule);break-inside:avoid}
+.found h3{margin:0 0 4px}.found h3 code{font-size:15px;font-weight:600}
+.found h3 small{font-weight:400;color:var(--soft);font-size:13px;margin-left:.6em}
+.found .what{font-size:17px;margin:0 0 8px}
+.found .numbers{margin:0 0 8px;padding:0 0 0 1.1em;font-size:14px;color:var(--soft)}
+.found .cure{margin:8px 0 6px}.found .cure b{color:var(--blue);font-weight:600;margin-right:.4em}
+.found details{margin:6px 0 0}.found summary{font-size:14px}.found details p{font-size:14px}
+.maps{display:grid;gap:28px}
 .charts+.scroll,.charts+details{margin-top:24px}
 .middling{max-width:620px}
 .charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:32px 48px}

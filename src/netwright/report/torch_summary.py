@@ -14,7 +14,7 @@ from netwright.core.cells import pad, width
 from netwright.core.errors import SettingError, nearest
 from netwright.core.escaping import terminal
 from netwright.records.inspection import InspectedLayer, InspectionRecord, Shape
-from netwright.report.layer_lines import Branch, tree
+from netwright.report.layer_lines import Branch, check_depth, tree
 from netwright.report.quantities import field_size
 
 DEFAULT = ("output_size", "num_params", "mult_adds")
@@ -26,8 +26,9 @@ def torch_summary(
     """The tree of layers to `depth`, one line each call, the totals and the sizes.
 
     `col_names` are of `input_size`, `output_size`, `num_params`, `params_percent`, `mult_adds`,
-    `receptive_field` and `trainable`. Raises `SettingError` for another.
+    `receptive_field` and `trainable`. Raises `SettingError` for another, and for a depth below 0.
     """
+    check_depth(depth)
     for name in col_names:
         if name not in _COLUMNS:
             raise SettingError(

@@ -162,11 +162,12 @@ def together(sentences: Sequence[str]) -> str:
     return ("" if languages.current() == "zh" else " ").join(sentences)
 
 
-def spoken(message: Any, *, limit: int = 400) -> str:
+def spoken(message: Any, *, limit: int = 400, depth: int = 3) -> str:
     """A message of a run folder in the reader's language, as plain text.
 
-    It is either text, or `{"template", "values"}` with an English template. The template is of
-    unknown origin, so places are filled one by one: `str.format` would obey it.
+    It is either text, or `{"template", "values"}` with an English template; a value may be such a
+    message itself. The template is of unknown origin, so places are filled one by one:
+    `str.format` would obey it.
     """
     if not isinstance(message, Mapping):
         return short(message, limit) if isinstance(message, str) else ""
@@ -181,6 +182,8 @@ def spoken(message: Any, *, limit: int = 400) -> str:
             return format(plain, place[2][1:])
         if isinstance(value, list | tuple):
             value = ", ".join(str(each) for each in value[:20])
+        if isinstance(value, Mapping) and depth:
+            return spoken(value, limit=limit, depth=depth - 1)
         return short(value, 120)
 
     return short(_PLACE.sub(fill, say(template)), limit)

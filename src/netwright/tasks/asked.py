@@ -15,9 +15,10 @@ from netwright.nn.initialisers import INITIALISERS
 from netwright.records.initial_state import InitialState
 from netwright.tasks.first_images import first_images
 from netwright.tasks.inspectable import find_inspectable
-from netwright.tasks.inspecting import Inspection, inspect_found
+from netwright.tasks.inspecting import inspect_found
+from netwright.tasks.inspection import Inspection
 
-_INPUT = re.compile(r"(\d+(?:[x×,*]\d+)*)(?::(\w+))?", re.ASCII)
+_INPUT = re.compile(r"(-?\d+(?:[x×,*]-?\d+)*)(?::(\w+))?", re.ASCII)
 
 DTYPES = {
     "float32": torch.float32,
@@ -115,7 +116,14 @@ def parse_input(text: str) -> tuple[tuple[int, ...], torch.dtype]:
             text=text,
         )
     sizes = tuple(int(each) for each in re.split(r"[x×,*]", match[1]))
-    if 0 in sizes or math.prod(sizes) > _MOST:
+    if min(sizes) < 1:
+        raise SettingError(
+            '--input: "{text}" has a size of {size}; sizes are at least 1.',
+            hint="Expected sizes of one sample such as 3x224x224.",
+            text=text,
+            size=min(sizes),
+        )
+    if math.prod(sizes) > _MOST:
         raise SettingError(
             '--input: "{text}" holds {count} values.',
             hint="Expected sizes of one sample such as 3x224x224.",

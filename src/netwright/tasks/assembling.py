@@ -26,7 +26,7 @@ from netwright.nn.losses import LOSSES
 from netwright.optim.optimizers import OPTIMIZERS
 from netwright.optim.schedules import SCHEDULES, ScheduleCommon
 from netwright.tasks import TASKS
-from netwright.tasks.recipe import Choice, General, ModelCommon, Recipe, RunOptions
+from netwright.tasks.recipe import Choice, DoctorOptions, General, ModelCommon, Recipe, RunOptions
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ GROUPS: Mapping[str, Group] = {
     "init": Group(None, INITIALISERS, None),
     "loss": Group(None, LOSSES, "cross_entropy"),
     "run": Group(RunOptions, None, None),
+    "doctor": Group(DoctorOptions, None, None),
 }
 
 
@@ -92,6 +93,7 @@ class _Assembly:
         made["sched_common"] = self._common("sched")
         made["aug"] = self._augmentations()
         made["run"] = self._built(RunOptions, self._inside("run"), "run.")
+        made["doctor"] = self._built(DoctorOptions, self._inside("doctor"), "doctor.")
         if self.faults:
             raise SettingError("{faults}", faults=Series(dict.fromkeys(self.faults)))
         return Recipe(**made)

@@ -29,6 +29,8 @@ class ReceptiveField:
     layer: str
     every: Callable[[], TensorField | None] | None = field(default=None, compare=False, repr=False)
     """What every single unit sees, worked out by another pass: asked for where it varies."""
+    spatial: tuple[tuple[int, int], ...] = ()
+    """Of each axis the number of the input and the dimension, as the record has them."""
 
     @property
     def size(self) -> tuple[int | None, ...]:
@@ -67,9 +69,10 @@ class ReceptiveField:
                 given=len(places),
                 axes=len(self.axes),
             )
-        return tuple(self._rows(k, place) for k, place in enumerate(places))
+        return tuple(self._rows(k, places) for k in range(len(places)))
 
-    def _rows(self, axis: int, place: int) -> Rows | None:
+    def _rows(self, axis: int, places: tuple[int, ...]) -> Rows | None:
+        place = places[axis]
         found, units = self.axes[axis], self.units[axis]
         if units is not None and not 0 <= place < units:
             raise SettingError(
@@ -88,7 +91,12 @@ class ReceptiveField:
         if found.sight == "varies" and units is not None and self.every is not None:
             every = self.every()
             if every is not None:
-                return every.span(axis, place)
+                # What one axis shows may depend on the places along the others of its image too.
+                mine = {dim: k for k, (number, dim) in enumerate(self.spatial)
+                        if number == self.spatial[axis][0]}  # fmt: skip
+                others = [dim for dim in range(len(every.shape)) if dim not in mine]
+                at = (places[mine[dim]] for dim in sorted(mine))
+                return every.reduced(others).span(axis, *at)
         if found.sight != "window":
             raise SettingError(
                 "{layer}: what a unit sees varies with its position: {why}"
@@ -153,6 +161,7 @@ class Layer:
             units=self._units(),
             layer=self.row.name or self.row.kind,
             every=self.every,
+            spatial=self.record.spatial,
         )
 
     def _units(self) -> tuple[int | None, ...]:

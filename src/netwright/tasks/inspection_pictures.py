@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
+from netwright.arithmetic.fields import TensorField
 from netwright.core.atomic import write_text
-from netwright.core.errors import DataError, SettingError, UnknownNameError
+from netwright.core.errors import SettingError, UnknownNameError
 from netwright.core.languages import say
-from netwright.data.given import open_images
 from netwright.records.arrays import Array
 from netwright.records.effective_field import EffectiveField
 from netwright.records.initial_state import InitialState
@@ -20,11 +17,22 @@ from netwright.records.inspection import InspectedLayer, InspectionRecord
 from netwright.report.drawing import Drawing, standalone
 from netwright.report.effective_field import effective_field_picture
 from netwright.report.field_page import field_page
-from netwright.report.field_picture import MARGIN, Seen, field_picture, image_size, map_size, seen
+from netwright.report.field_picture import (
+    MARGIN,
+    Exact,
+    Seen,
+    field_picture,
+    image_axes,
+    image_size,
+    map_size,
+    seen,
+)
+from netwright.report.field_tables import Call
 from netwright.report.graph_picture import about_graph, graph_picture
 from netwright.report.initial_state import initial_states_picture
 from netwright.report.layer_lines import lines
 from netwright.report.svg import text
+from netwright.tasks.input_pixels import input_pixels
 
 _MARGIN, _BETWEEN = 28.0, 48.0
 _NESTED = 6
@@ -37,8 +45,13 @@ def draw(
     layer: str | None = None,
     unit: tuple[int, int] | None = None,
     image: Any = None,
+    sights: Callable[[], Sequence[TensorField | None]] | None = None,
 ) -> Drawing:
-    """The graph at the left, the image with the field at the right; written to `path` if given."""
+    """The graph at the left, the image with the field at the right; written to `path` if given.
+
+    `sights` gives what every unit of each call of a layer sees, by another pass: asked for where
+    a layer is drawn unit by unit. Without it a layer whose field varies is not drawn.
+    """
     place = Path(path) if path is not None else None
     if place is not None and place.suffix.lower() not in (".svg", ".html"):
         raise SettingError(
@@ -47,18 +60,25 @@ def draw(
             path=str(place),
             example=str(place.with_suffix(".svg")),
         )
-    pixels = _pixels(image, record) if image is not None else None
-    shown = _one(record, layer, unit) if layer is not None else _several(record)
+    pixels = input_pixels(image, record) if image is not None else None
+    page = place is not None and place.suffix.lower() == ".html"
+    exact = _exact(record, sights() if sights is not None and (page or layer is not None) else ())
+    shown = _one(record, layer, unit, exact) if layer is not None else _several(record)
     if layer is None and unit is not None:
         raise SettingError("A unit is one of a layer: say which.", hint="Give layer=NAME.")
     drawing = _drawing(record, shown, marked=layer, pixels=pixels)
-    if place is not None and place.suffix.lower() == ".html":
+    if place is not None and page:
         content, wide, high = graph_picture(record, marked=layer)
         first = next((each.layer for each in reversed(shown)), None)
         write_text(
             place,
             field_page(
-                record, graph=(content, wide, high), image=pixels, layer=layer or first, unit=unit
+                record,
+                graph=(content, wide, high),
+                image=pixels,
+                layer=layer or first,
+                unit=unit,
+                exact=exact,
             ),
         )
     elif place is not None:
@@ -121,7 +141,28 @@ def _drawing(
     )
 
 
-def _one(record: InspectionRecord, layer: str, unit: tuple[int, int] | None) -> list[Seen]:
+def _exact(record: InspectionRecord, sights: Sequence[TensorField | None]) -> dict[Call, Exact]:
+    """The rows and the columns of each unit of the layers that put out a map."""
+    axes = image_axes(record)
+    if axes is None:
+        return {}
+    dims = record.spatial[axes[0]][1], record.spatial[axes[1]][1]
+    found = {}
+    for row, sight in zip(record.layers, sights, strict=False):
+        if sight is None or map_size(row, record) is None:
+            continue
+        rows, columns = sight.rows(axes[0], dims), sight.rows(axes[1], dims)
+        if rows is not None and columns is not None:
+            found[row.name, row.call] = rows, columns
+    return found
+
+
+def _one(
+    record: InspectionRecord,
+    layer: str,
+    unit: tuple[int, int] | None,
+    exact: Mapping[Call, Exact],
+) -> list[Seen]:
     row = _layer(record, layer)
     size = map_size(row, record)
     if (
@@ -137,7 +178,15 @@ def _one(record: InspectionRecord, layer: str, unit: tuple[int, int] | None) -> 
             row=unit[0],
             column=unit[1],
         )
-    found = seen(row, record, unit)
+    own = exact.get((row.name, row.call))
+    found = seen(row, record, unit, own)
+    if found is None and unit is not None and seen(row, record, None, own) is not None:
+        raise SettingError(
+            "{layer}: unit ({row}, {column}) sees no pixel of the image.",
+            layer=layer,
+            row=unit[0],
+            column=unit[1],
+        )
     if found is None:
         why = next((each.why for each in row.fields if each.why), "-")
         raise SettingError(
@@ -174,32 +223,3 @@ def _layer(record: InspectionRecord, name: str) -> InspectedLayer:
         if row.name == name:
             return row
     raise UnknownNameError("layer", name, [row.name for row in record.layers if row.name])
-
-
-def _pixels(image: Any, record: InspectionRecord) -> Array:
-    """An image as uint8 (H, W, 3) or (H, W): a file, or an array of bytes or of 0 to 1."""
-    size = image_size(record)
-    if size is None:
-        raise SettingError("{model} takes no images.", model=record.model or record.kind)
-    if isinstance(image, str | Path):
-        (item,) = open_images([image], shape=(3, *size))
-        if item.image is None:
-            raise DataError("{path}: {reason}", path=str(image), reason=item.error)
-        return item.image.permute(1, 2, 0).numpy()
-    values = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
-    if values.ndim == 4 and len(values) == 1:
-        values = values[0]
-    if values.ndim == 3 and values.shape[0] in (1, 3) and values.shape[2] not in (1, 3):
-        values = np.moveaxis(values, 0, 2)
-    if values.ndim == 3 and values.shape[2] == 1:
-        values = values[:, :, 0]
-    if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] != 3):
-        raise SettingError(
-            "An image is expected, (H, W), (H, W, 3) or (3, H, W), not an array of {shape}.",
-            shape="x".join(map(str, values.shape)),
-        )
-    if values.dtype != np.uint8:
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        spread = (0.0, 1.0) if low >= 0 and high <= 1 else (low, max(high, low + 1e-12))
-        values = 255 * (np.nan_to_num(values) - spread[0]) / (spread[1] - spread[0])
-    return np.ascontiguousarray(values.clip(0, 255).astype(np.uint8))

@@ -97,6 +97,18 @@ class RunOptions:
             )
 
 
+@config
+class DoctorOptions:
+    """Whether the doctor watches the run."""
+
+    mode: Literal["off", "watch"] = setting(
+        "off", help="watch has the doctor look at the training and name what it suffers from"
+    )
+    budget: float = setting(
+        0.02, gt=0, le=1, help="share of the training's own time that watching may take"
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """A leaf of a family and its settings: `optim.name=adamw optim.lr=0.001`."""
@@ -127,6 +139,7 @@ class Recipe:
     init: Choice | None
     aug: Mapping[str, Any]
     run: RunOptions
+    doctor: DoctorOptions
 
     @property
     def accumulate(self) -> int:

@@ -7,8 +7,6 @@ import dataclasses
 import math
 import platform
 import shutil
-import subprocess
-import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +24,7 @@ from netwright.tasks.architectures import CODE_FOLDER
 from netwright.tasks.augmentation_pictures import show_augmentations
 from netwright.tasks.feature_evidence import write_first_filters
 from netwright.tasks.preparing import Prepared
+from netwright.tasks.provenance import git_state, now
 from netwright.tasks.settings import Resolved
 from netwright.train.run_folder import RunFolder, barely_begun
 
@@ -74,7 +73,7 @@ def write_begun(folder: RunFolder, prepared: Prepared, command: str) -> None:
         why="",
         command=command or "netwright.train(...)",
         versions=versions,
-        git=_git_state(),
+        git=git_state(),
         device=_device_words(prepared.device),
         seed=prepared.recipe.general.seed,
         started=now(),
@@ -150,11 +149,6 @@ def with_absolute_paths(resolved: Resolved) -> Resolved:
     return dataclasses.replace(resolved, values=values)
 
 
-def now() -> str:
-    """The time of day with its offset, as ISO 8601."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
 def _versions() -> dict[str, str]:
     try:
         own = version("netwright")
@@ -173,15 +167,3 @@ def _device_words(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {torch.get_num_threads()} threads"
-
-
-def _git_state() -> str:
-    """Commit of the folder the run was started in, with `+` for changes; "" outside git."""
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
-            capture_output=True, text=True, timeout=5, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return found.stdout.strip() if found.returncode == 0 else ""

@@ -23,7 +23,9 @@ from netwright.tasks.computing import reproducible
 from netwright.tasks.feature_evidence import write_features
 from netwright.tasks.preparing import Prepared
 from netwright.tasks.recipe import save_interval
-from netwright.tasks.run_facts import now, plain_values
+from netwright.tasks.provenance import now
+from netwright.tasks.run_facts import plain_values
+from netwright.tasks.watched_run import RunWatch
 from netwright.train.checkpoints import Checkpoint, Checkpoints
 from netwright.train.environment import environment_line
 from netwright.train.run_folder import RunFolder
@@ -108,6 +110,10 @@ class Course:
         events.listen(self._spent)
         if recipe.run.tensorboard:
             events.listen(_tensorboard(folder, prepared, events))
+        self._watch: RunWatch | None = None
+        if recipe.doctor.mode == "watch":
+            self._watch = RunWatch(folder, prepared, events)
+            events.listen(self._watch)
         self.trainer = Trainer(
             prepared.task,
             folder,
@@ -133,12 +139,16 @@ class Course:
     def finish(self, outcome: Outcome) -> None:
         """The last step is taken: the best weights, and what they are worth."""
         self._why = outcome.why
+        if self._watch is not None:
+            self._watch.close()
         if outcome.progress.stopped:
             self.events.emit(_ended_early(self.prepared, outcome))
         _finish(self.folder, self.prepared, self.checkpoints, outcome, self.events)
 
     def fail(self, error: BaseException) -> None:
         """The run did not come to its end; `error` says why."""
+        if self._watch is not None:
+            self._watch.close()
         status, why, message = _ending(error)
         _close(self.folder, self.trainer, self._spent, status=status, why=why, message=message)
         self.events.emit(e.RunEnded(step=self.trainer.progress.step, status=status, why=why))

@@ -39,9 +39,9 @@ from netwright.tasks.resuming import (
     refuse_other_data,
     refuse_other_settings,
 )
+from netwright.tasks.provenance import now
 from netwright.tasks.run_facts import (
     make_folder,
-    now,
     plain_values,
     with_absolute_paths,
     write_begun,

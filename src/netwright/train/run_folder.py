@@ -34,6 +34,8 @@ def barely_begun(path: Path) -> bool:
     """Whether a run was killed before its settings were on the disk: there is nothing to lose."""
     if not holds_run(path):
         return False
+    if (path / "findings.jsonl").exists():  # of a script that the doctor watched
+        return False
     written = [(path / name).is_file() for name in ("config.yaml", "model.json")]
     return not all(written) and not (path / "ckpt").exists()
 

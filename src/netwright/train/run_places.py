@@ -13,7 +13,8 @@ from pathlib import Path
 from netwright.core.errors import SettingError
 
 _OURS = (
-    "run.json", "config.yaml", "model.json", "metrics.jsonl", "findings.jsonl", "evidence",
+    "run.json", "config.yaml", "model.json", "metrics.jsonl", "findings.jsonl", "record.json",
+    "record.npz", "evidence",
     "ckpt", "best.safetensors", "samples", "report.html", "log.txt", "env.txt", "code",
 )  # fmt: skip
 

@@ -44,22 +44,12 @@ def solved_paddings(
 
 def conv_search(options: Any, sizes: tuple[int, ...] | None, example: str) -> Worked:
     """The table of kernels, strides, paddings and dilations that make `want` of the input."""
-    sizes = given(sizes, "input", example)
-    want = per_axis(given(options.want, "want", example), options.dims, "want")
-    if len(set(sizes)) > 1 or len(set(want)) > 1:
-        raise SettingError(
-            "A table of settings is for one axis: {sizes} has several.",
-            hint="Ask for each axis: input={first} want={wanted}",
-            sizes=Extent(sizes),
-            first=sizes[0],
-            wanted=want[0],
-        )
-    size, wanted = sizes[0], want[0]
-    kernels = _offered(options.kernel_size, KERNELS, "kernel")
-    strides = _offered(options.stride, range(1, max(4, size // wanted + 1) + 1), "stride")
+    size, wanted = one_axis(options, sizes, example)
+    kernels = offered(options.kernel_size, KERNELS, "kernel")
+    strides = offered(options.stride, range(1, max(4, size // wanted + 1) + 1), "stride")
     paddings: Iterable[Padding] | None = None
     if isinstance(options.padding, Margins):
-        paddings = _one(options.padding, "padding")
+        paddings = one_of(options.padding, "padding")
     elif options.padding == "valid":
         paddings = [(0, 0)]
     found = list(
@@ -68,7 +58,7 @@ def conv_search(options: Any, sizes: tuple[int, ...] | None, example: str) -> Wo
             wanted,
             kernels=kernels,
             strides=strides,
-            dilations=_offered(options.dilation, DILATIONS, "dilation"),
+            dilations=offered(options.dilation, DILATIONS, "dilation"),
             paddings=paddings,
         )
     )
@@ -107,11 +97,27 @@ def conv_search(options: Any, sizes: tuple[int, ...] | None, example: str) -> Wo
     )
 
 
-def _offered(value: Any, every: Iterable[int], name: str) -> Iterable[int]:
-    return every if value is None or value == "any" else _one(value, name)
+def one_axis(options: Any, sizes: tuple[int, ...] | None, example: str) -> tuple[int, int]:
+    """The one size, and the one that is wanted of it: a table has no place for several."""
+    sizes = given(sizes, "input", example)
+    want = per_axis(given(options.want, "want", example), options.dims, "want")
+    if len(set(sizes)) > 1 or len(set(want)) > 1:
+        raise SettingError(
+            "A table of settings is for one axis: {sizes} has several.",
+            hint="Ask for each axis: input={first} want={wanted}",
+            sizes=Extent(sizes),
+            first=sizes[0],
+            wanted=want[0],
+        )
+    return sizes[0], want[0]
 
 
-def _one(values: Any, name: str) -> list[Any]:
+def offered(value: Any, every: Iterable[int], name: str) -> Iterable[int]:
+    """All to be tried: `every` where nothing or `any` is given, else what is given."""
+    return every if value is None or value == "any" else one_of(value, name)
+
+
+def one_of(values: Any, name: str) -> list[Any]:
     if len(set(values)) > 1:
         raise SettingError(
             "A table of settings is for one axis: {sizes} has several.",

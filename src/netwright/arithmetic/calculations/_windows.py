@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from netwright.arithmetic.calculations._values import given, letters, per_axis
@@ -95,8 +96,10 @@ def _common_notes(axes: list[Any], spans: tuple[int, ...], unread: tuple[int, ..
                 "A common note says that a 3x3 kernel with dilation 3 sees 8. It sees 7: 3 + 2*2."
             )
         )
-    elif any(k > 1 and d > 1 for _, k, _, _, d in axes):
-        i, k, s, (p, q), d = next(each for each in axes if each[1] > 1 and each[4] > 1)
+    notes += kernel_three_note([(k, d) for _, k, _, _, d in axes])
+    spread = [(k, d) for _, k, _, _, d in axes if k > 1 and d > 1 and (k, d) != (3, 3)]
+    if spread:
+        k, d = spread[0]
         notes.append(
             Phrase(
                 "Formulas without dilation take the kernel for {kernel}, but it spans {span}. "
@@ -106,3 +109,24 @@ def _common_notes(axes: list[Any], spans: tuple[int, ...], unread: tuple[int, ..
             )
         )
     return notes
+
+
+def kernel_three_note(windows: Sequence[tuple[int, int]]) -> list[Phrase]:
+    """What is wrong with the first (kernel, dilation) whose span a common note has wrong: it gives
+    k + 2(d - 1), where k = 3 is hard-coded for k + (k - 1)(d - 1).
+
+    >>> [str(each) for each in kernel_three_note([(3, 2), (5, 2)])]
+    ['A common note gives 2(d - 1) + k, which holds for kernel 3 alone: 7 here, where it is 9.']
+    """
+    for kernel, dilation in windows:
+        wrong = 2 * (dilation - 1) + kernel
+        if wrong != effective_kernel(kernel, dilation):
+            return [
+                Phrase(
+                    "A common note gives 2(d - 1) + k, which holds for kernel 3 alone: {wrong} "
+                    "here, where it is {span}.",
+                    wrong=wrong,
+                    span=effective_kernel(kernel, dilation),
+                )
+            ]
+    return []

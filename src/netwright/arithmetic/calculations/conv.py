@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from netwright.arithmetic.calculations import CALCULATIONS
 from netwright.arithmetic.calculations._costs import conv_costs
+from netwright.arithmetic.calculations._intensity import intensity_of
 from netwright.arithmetic.calculations._search import conv_search, solved_paddings
 from netwright.arithmetic.calculations._values import (
     MOST,
@@ -85,12 +87,22 @@ def conv(options: ConvOptions) -> Worked:
         groups=options.groups,
         bias=options.bias,
     )
+    moved = Worked(facts=())
+    if in_channels is not None and options.out_channels is not None and "macs" in costs:
+        assert sizes is not None
+        assert outputs is not None
+        moved = intensity_of(
+            costs["macs"],
+            in_channels * math.prod(sizes),
+            costs["params"],
+            options.out_channels * math.prod(outputs),
+        )
     if sizes is None and not costs.facts:
         given(None, "input", EXAMPLE)
     return Worked(
-        facts=(*facts, *costs.facts),
-        working=(*working, *costs.working),
-        notes=(*notes, *costs.notes),
+        facts=(*facts, *costs.facts, *moved.facts),
+        working=(*working, *costs.working, *moved.working),
+        notes=(*notes, *costs.notes, *moved.notes),
     )
 
 

@@ -9,6 +9,7 @@ from netwright.arithmetic.calculations._costs import (
     memory_fact,
     params_fact,
 )
+from netwright.arithmetic.calculations._intensity import intensity_of
 from netwright.arithmetic.calculations._values import MOST
 from netwright.arithmetic.counts import linear_macs, linear_params
 from netwright.arithmetic.working import Worked, line
@@ -36,8 +37,9 @@ def linear(options: LinearOptions) -> Worked:
     params = linear_params(n, m, bias=options.bias)
     macs = linear_macs(n, m, positions=options.positions)
     many = options.positions > 1
+    moved = intensity_of(macs, options.positions * n, params, options.positions * m)
     return Worked(
-        facts=(params_fact(params), memory_fact(params), *mac_facts(macs)),
+        facts=(params_fact(params), memory_fact(params), *mac_facts(macs), *moved.facts),
         working=(
             line("params", "n * m + m" if options.bias else "n * m", topic="params", n=n, m=m),
             line(
@@ -48,6 +50,7 @@ def linear(options: LinearOptions) -> Worked:
                 n=n,
                 m=m,
             ),
+            *moved.working,
         ),
-        notes=(flops_note(),),
+        notes=(flops_note(), *moved.notes),
     )

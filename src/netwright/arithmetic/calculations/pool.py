@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 
 from netwright.arithmetic.calculations import CALCULATIONS
+from netwright.arithmetic.calculations._pool_search import pool_search
 from netwright.arithmetic.calculations._values import (
     Amount,
+    AnyOf,
     Extent,
     given,
     letters,
@@ -28,11 +30,18 @@ class PoolOptions:
     input: Extent | None = setting(
         None, help="the map: 112x112, or with its channels 64x112x112; one number is a square"
     )
-    kernel_size: Extent | None = setting(None, help="the window")
-    stride: Extent | None = setting(None, help="the step; the window's size unless given")
-    padding: Amount = setting(Amount((0,)), help="on both sides, at most half of the window")
+    kernel_size: Extent | AnyOf | None = setting(None, help="the window; any asks for it")
+    stride: Extent | AnyOf | None = setting(
+        None, help="the step, the window's size unless given; any asks for it"
+    )
+    padding: Amount | AnyOf | None = setting(
+        None, help="on both sides, at most half of the window; 0 unless a size is wanted"
+    )
     dilation: Extent = setting(Extent((1,)), help="the rate")
     ceil_mode: bool = setting(False, help="round up, so that a last window may hang over the end")
+    want: Extent | None = setting(
+        None, help="asks backwards: which windows, steps and paddings give this size"
+    )
     dims: int = setting(2, ge=1, le=3, help="axes of the map")
 
 
@@ -40,15 +49,18 @@ class PoolOptions:
     "pool",
     options=PoolOptions,
     example=EXAMPLE,
-    required=("input", "kernel_size"),
+    required=("input",),
     paper="Dumoulin & Visin 2016, A guide to convolution arithmetic for deep learning",
 )
 def pool(options: PoolOptions) -> Worked:
     """Output size of a max or average pool, rounding down or up, and what it leaves out."""
     channels, sizes = sample(options.input, options.dims, None)
     sizes = given(sizes, "input", EXAMPLE)
+    if options.want is not None or "any" in (options.kernel_size, options.stride, options.padding):
+        return pool_search(options, sizes, EXAMPLE)
     kernel, stride, dilation = geometry(options, EXAMPLE)
-    padding = per_axis(options.padding, options.dims, "padding")
+    pads = options.padding if isinstance(options.padding, Amount) else Amount((0,))
+    padding = per_axis(pads, options.dims, "padding")
     axes = list(zip(sizes, kernel, stride, padding, dilation, strict=True))
     outputs = tuple(
         pool_size(i, k, stride=s, padding=p, dilation=d, ceil_mode=options.ceil_mode)

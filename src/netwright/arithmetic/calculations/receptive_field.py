@@ -7,7 +7,8 @@ from typing import Any
 
 from netwright.arithmetic.calculations import CALCULATIONS
 from netwright.arithmetic.calculations._values import MOST
-from netwright.arithmetic.inverse import stacks_with_field, windows_with_field
+from netwright.arithmetic.calculations._windows import kernel_three_note
+from netwright.arithmetic.inverse import nearest_fields, stacks_with_field, windows_with_field
 from netwright.arithmetic.layer_list import read_layers, spelled
 from netwright.arithmetic.receptive_field import Layer, Step, receptive_field
 from netwright.arithmetic.working import Fact, Line, Rows, Worked, line
@@ -144,6 +145,7 @@ def _notes(layers: Sequence[Layer], steps: Sequence[Step], options: FieldOptions
                 "A common note says that a 3x3 kernel with dilation 3 sees 8. It sees 7: 3 + 2*2."
             )
         )
+    notes += kernel_three_note([(each.kernel_size, each.dilation) for each in windows])
     if last.size is not None and len(windows) == len(layers):
         wrong = _with_own_stride(layers)
         if wrong != last.size:
@@ -202,12 +204,20 @@ def _wanted(options: FieldOptions) -> Worked:
     assert options.want is not None
     kernels = range(2, 12) if options.kernel_size is None else [options.kernel_size]
     strides = (1, 2, 3, 4) if options.stride is None else (options.stride,)
-    rows: list[tuple[Any, ...]] = []
-    if 1 in strides:
-        rows += [(1, k, 1, str(d)) for k, d in windows_with_field(options.want, kernels=kernels)]
-    every = stacks_with_field(options.want, kernels=kernels, strides=strides)
-    rows += [each for each in every if each[0] > 1]
-    rows.sort(key=lambda row: (row[1], row[2], -row[0]))
+    rows = _stacks(options.want, kernels, strides)
+    tables = []
+    nearest: list[int] = []
+    if not rows:
+        nearest = nearest_fields(options.want, kernels=kernels, strides=strides)
+        near = [(each, *row) for each in nearest for row in _stacks(each, kernels, strides)[:3]]
+        tables = [
+            Rows(
+                name="nearest",
+                head=("field", "layers", "kernel", "stride", "dilation"),
+                rows=tuple(near),
+                topic="field",
+            )
+        ]
     notes = [
         Phrase(
             "Stacks of equal layers; the stride is that of every layer, the last one's counts for "
@@ -215,7 +225,15 @@ def _wanted(options: FieldOptions) -> Worked:
         )
     ]
     if not rows:
-        notes.insert(0, Phrase("No stack of equal layers sees exactly {want}.", want=options.want))
+        notes.insert(
+            0,
+            Phrase(
+                "No stack of equal layers sees exactly {want}; the nearest that can be had: "
+                "{nearest}.",
+                want=options.want,
+                nearest=", ".join(map(str, nearest)),
+            ),
+        )
     if len(rows) > SHOWN:
         notes.append(
             Phrase("The first {shown} of {count} are shown.", shown=SHOWN, count=len(rows))
@@ -231,6 +249,19 @@ def _wanted(options: FieldOptions) -> Worked:
                 rows=tuple(rows[:SHOWN]),
                 topic="field",
             ),
+            *tables,
         ),
         notes=tuple(notes),
     )
+
+
+def _stacks(
+    want: int, kernels: Sequence[int], strides: Sequence[int]
+) -> list[tuple[int, int, int, str]]:
+    """Layers, kernel, stride and dilation of what sees `want`."""
+    rows = []
+    if 1 in strides:
+        rows += [(1, k, 1, str(d)) for k, d in windows_with_field(want, kernels=kernels)]
+    every = stacks_with_field(want, kernels=kernels, strides=strides)
+    rows += [each for each in every if each[0] > 1]
+    return sorted(rows, key=lambda row: (row[1], row[2], -row[0]))

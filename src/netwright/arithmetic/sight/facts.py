@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netwright.arithmetic.sight import row_sets
+from netwright.arithmetic.sight import gathering, row_sets
 from netwright.arithmetic.sight.axis_views import AxisView, varying
 from netwright.arithmetic.sight.forms import Periodic, Unknown, Varying
-from netwright.arithmetic.sight.tensors import Tensor
+from netwright.arithmetic.sight.tensors import Tensor, single
+from netwright.arithmetic.sight.uniting import over
 from netwright.records.inspection import AxisField
+from netwright.records.unit_rows import UnitRows
 
 NOTHING_SEEN = AxisField(sight="nothing")
 ALL_SEEN = AxisField(sight="all")
@@ -124,6 +126,18 @@ def rows_at(tensor: Tensor, axis: int, position: Sequence[int]) -> tuple[int, in
         unit = unit * sizes[carrier] + index[carrier]
     rows = form.at(unit)
     return None if rows is None else (rows[0], rows[1])
+
+
+def rows_of_map(tensor: Tensor, axis: int, dims: tuple[int, int]) -> UnitRows | None:
+    """What each unit of the map along `dims` sees, all other dimensions, channels, together; None
+    where nobody knows."""
+    others = [dim for dim in range(len(tensor.shape)) if dim not in dims]
+    seen = single(single(gathering.reduced(tensor, others, keepdim=False), 0), 1)
+    view = seen.views[axis]
+    if isinstance(view.form, Unknown):
+        return None
+    held = over(view, (0, 1), seen.sizes)
+    return UnitRows(held.lo, held.hi)
 
 
 def whole_index(tensor: Tensor, axis: int, position: Sequence[int]) -> list[int]:

@@ -134,15 +134,16 @@ def _twins(
     )
 
 
-def concatenated(dim: int, tensors: Sequence[Tensor]) -> Tensor:
-    """Along channels the union; along what carries an axis, one behind the other."""
+def concatenated(dim: int, tensors: Sequence[Tensor], *, apart: bool = False) -> Tensor:
+    """Along channels the union; along what carries an axis, or is to be told `apart`, one behind
+    the other."""
     dim %= len(tensors[0].shape)
     long = sum([tensor.shape[dim] for tensor in tensors])
     shape = (*tensors[0].shape[:dim], long, *tensors[0].shape[dim + 1 :])
     parts = [tensor for tensor in tensors if tensor.shape[dim]]
     if len(parts) == 1:
         return parts[0]
-    if not any(tensor.carries(dim) for tensor in parts if not tensor.blank):
+    if not apart and not any(tensor.carries(dim) for tensor in parts if not tensor.blank):
         wide = [along_kept(tensor, shape) for tensor in parts]
         return join(shape, wide or tensors)
     parts = common([single(tensor, dim) for tensor in parts])

@@ -14,7 +14,7 @@ from netwright.arithmetic.sight import reading
 from netwright.arithmetic.sight.reading import Table, Taps
 
 # Units a mode reads: from so many before floor(position) on, so many in all.
-_REACH = {"linear": (0, 2), "cubic": (1, 4)}
+_REACH = {"linear": (0, 2), "cubic": (1, 4), "lanczos": (2, 6)}
 
 _KIND = {
     "nearest": "nearest",
@@ -23,6 +23,7 @@ _KIND = {
     "bilinear": "linear",
     "trilinear": "linear",
     "bicubic": "cubic",
+    "lanczos": "lanczos",
     "area": "area",
 }
 

@@ -73,11 +73,11 @@ def _union_by_unit(
     why: str,
 ) -> AxisView:
     """Both unit by unit over `carriers`. The longer reason why comes first: it is the cause."""
-    held = [_over(view, carriers, sizes) for view in (one, two)]
+    held = [over(view, carriers, sizes) for view in (one, two)]
     return settled(AxisView(carriers, held[0].joined(held[1], why), *facts))
 
 
-def _over(view: AxisView, carriers: Sequence[int], sizes: Sequence[int]) -> Varying:
+def over(view: AxisView, carriers: Sequence[int], sizes: Sequence[int]) -> Varying:
     """The form with an array axis for each of `carriers`, of length 1 where it does not move."""
     held = varying(view, sizes)
     order = [view.carriers.index(carrier) for carrier in carriers if carrier in view.carriers]
@@ -104,7 +104,7 @@ def behind(parts: Sequence[tuple[AxisView, Sequence[int]]], factor: int) -> Axis
     carriers = tuple(sorted({factor, *(c for view in seeing for c in view.carriers)}))
     held = []
     for view, sizes in parts:
-        form = _over(view, carriers, sizes)
+        form = over(view, carriers, sizes)
         full = [sizes[carrier] for carrier in carriers]
         held.append((np.broadcast_to(form.lo, full), np.broadcast_to(form.hi, full)))
     place = carriers.index(factor)

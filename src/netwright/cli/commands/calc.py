@@ -25,11 +25,11 @@ def _page(tokens: Sequence[str]) -> list[str] | None:
     usage="[NAME] [key=value ...]",
     settings="what is given, such as input=224 kernel=7 stride=2; netwright calc NAME --help lists "
     "them",
-    about="NAME is one of adaptive-pool, attention, bottleneck, checkerboard, conv, embedding, "
-    "flops, gridding, gru, linear, lstm, memory, norm, params, pool, receptive-field, resize, rnn, "
-    "separable, transposed, unfold, unpool. The answer comes with its formula and the numbers put "
-    "in. want= asks backwards: which settings give this size. params and flops show that part of "
-    "another one. --quiet shows the answer alone.",
+    about="NAME is one of activation, adaptive-pool, attention, bottleneck, checkerboard, conv, "
+    "embedding, flops, gridding, gru, linear, lstm, memory, norm, params, pool, receptive-field, "
+    "resize, rnn, separable, signal, transposed, unfold, unpool. The answer comes with its formula "
+    "and the numbers put in. want= asks backwards: which settings give this size. params and flops "
+    "show that part of another one. --quiet shows the answer alone.",
     part_page=_page,
     examples=(
         "netwright calc conv input=3x224x224 kernel=7 stride=2 padding=3 out=64",

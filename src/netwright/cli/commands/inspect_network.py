@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,15 +19,16 @@ from netwright.core.languages import Phrase, say
 from netwright.core.places import refuse_missing_folder, standing
 
 if TYPE_CHECKING:  # at run time they bring torch, which --help must not
-    from netwright.tasks.inspecting import Inspection
+    from netwright.tasks.inspection import Inspection
 
 
 @COMMANDS.register(
     "inspect",
     group="Look up",
     usage="MODEL [model.KEY=VALUE ...] [--input CxHxW]",
-    settings="how the network is built, such as model.stem=small model.num_classes=10; "
-    "optim=adamw for --training, init=he,xavier act=relu,tanh for --initial",
+    settings="how the network is built, such as model.stem=small model.num_classes=10; the one "
+    "behind --versus with other.KEY=VALUE; optim=adamw for --training, init=he,xavier "
+    "act=relu,tanh for --initial",
     about="MODEL is a registered name, file.py:NAME, package.module:NAME, torchvision:NAME, "
     "timm:NAME, a run, or a .safetensors file with its recipe beside it. One pass without "
     "computing gives shapes, parameters, multiply-adds, memory and the receptive field of every "
@@ -100,24 +102,48 @@ def inspect(
             )
     from netwright.tasks.asked import inspect_asked
 
-    options, optimizer, starts = _options(call.settings)
+    settings = _settings(call.settings)
+    options, optimizer, starts = settings.model, settings.optimizer, settings.starts
+    if settings.other and versus is None:
+        raise SettingError(
+            "{name} is about a second network, and there is none.",
+            hint="Add --versus OTHER.",
+            name=f"other.{next(iter(settings.other))}",
+        )
     if initial is None and (initial_picture is not None or starts):
         raise SettingError(
             "{name} is about the start of a network, which was not asked for.",
             hint="Say on which images: --initial digits, or --initial noise.",
             name=f"{next(iter(starts))}=" if starts else "--initial-picture",
         )
+    if optimizer is not None and not training:
+        raise SettingError(
+            "optim={optimizer} is about a training step, which was not asked for.",
+            hint="Add --training.",
+            optimizer=optimizer,
+        )
     found = inspect_asked(model, input or (), options=options, batch=batch, trust_code=trust_code)
     document: dict[str, Any] = {**found.to_json()}
     lines = [*_table(found, depth), *_remarks(found)]
     if versus is not None:
-        other = inspect_asked(versus, input or (), options={}, batch=batch, trust_code=trust_code)
+        try:
+            other = inspect_asked(
+                versus, input or (), options=settings.other, batch=batch, trust_code=trust_code
+            )
+        except SettingError as error:
+            if not settings.other:
+                raise
+            raise SettingError(
+                "The network behind --versus: {reason}",
+                hint="Its settings begin with other. in place of model.",
+                reason=error.phrase,
+            ) from error
         comparison = found.versus(other, depth=depth)
         document["versus"] = comparison.to_json()
         lines = comparison.table(cells=screen_width()).splitlines()
     for name, section in (
-        ("training", _training(found, optimizer) if training else None),
-        ("timing", _timing(found) if time else None),
+        ("training", _training(found, optimizer or "sgd") if training else None),
+        ("timing", _timing(found, call) if time else None),
         (
             "initials" if starts else "initial",
             _initial(found, initial, starts, initial_picture) if initial is not None else None,
@@ -131,6 +157,14 @@ def inspect(
         document["picture"] = picture
         lines.append(say("wrote {path}", path=terminal(picture)))
     call.result(document, lines)
+    if versus is not None and options and not settings.other:
+        call.note(
+            "NOTE",
+            "The settings model. are those of {model} alone; {other} takes its own: "
+            "other.KEY=VALUE",
+            model=model,
+            other=versus,
+        )
     if not call.json and versus is None:
         words = [
             model,
@@ -154,8 +188,12 @@ def _training(found: Inspection, optimizer: str) -> Section:
     return memory.to_json(), [*wrap(first, screen_width()), *rest]
 
 
-def _timing(found: Inspection) -> Section:
+def _timing(found: Inspection, call: Call) -> Section:
+    from netwright.inspection.calibration import is_measured
     from netwright.report.layer_times import layer_times
+
+    if not is_measured():
+        call.note("", "Measuring what this machine can do: some seconds, this once ...")
 
     timing = found.timing(measure=True)
     first, *rest = layer_times(timing, cells=screen_width())
@@ -234,24 +272,41 @@ def _unit(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def _options(settings: tuple[str, ...]) -> tuple[dict[str, Any], str, dict[str, str]]:
-    """The settings under `model.`, by the names they have there, the optimizer of a training
-    step, and the initialisers and activations to start with; others have no meaning here."""
+@dataclass(frozen=True, kw_only=True)
+class _Settings:
+    """What the settings say, sorted by what they are about."""
+
+    model: dict[str, Any]
+    other: dict[str, Any]
+    """Of the network behind --versus."""
+    optimizer: str | None
+    """Of a training step."""
+    starts: dict[str, str]
+    """Initialisers and activations to start with."""
+
+
+def _settings(words: tuple[str, ...]) -> _Settings:
+    """The settings by the names they have where they belong; others have no meaning here."""
     from netwright.tasks.settings import tokens
 
-    found = tokens(settings)
-    optimizer = str(found.pop("optim.name", found.pop("optim", "sgd")))
+    found = tokens(words)
+    optimizer = found.pop("optim.name", found.pop("optim", None))
     starts: dict[str, str] = {
         name: _listed(found.pop(name)) for name in ("init", "act") if name in found
     }
-    for name in found:
-        if not name.startswith("model."):
+    networks: dict[str, dict[str, Any]] = {"model": {}, "other": {}}
+    for name, value in found.items():
+        network, _, own = name.partition(".")
+        if network not in networks or not own:
             raise SettingError(
                 "netwright inspect builds a network and trains none: {name} has no meaning here.",
                 hint="Settings of the network begin with model. such as model.width=0.5.",
                 name=name,
             )
-    return {name.removeprefix("model."): value for name, value in found.items()}, optimizer, starts
+        networks[network][own] = value
+    return _Settings(
+        **networks, optimizer=None if optimizer is None else str(optimizer), starts=starts
+    )
 
 
 def _listed(value: Any) -> str:

@@ -51,7 +51,7 @@ def stuck(record: Record) -> Evidence | None:
     windows = steps.smoothed(20)
     if len(windows) < 2:
         return None
-    latest = float(np.median(windows[-3:]))
+    latest = float(np.median(windows[-3:])) / (objective.factor or 1.0)
     if latest < (1 - NEAR) * objective.constant:
         return None
     return Evidence(
@@ -132,12 +132,13 @@ def floored(record: Record, share: float = 0.2) -> Evidence | None:
     objective = record.get(Objective)
     if objective is None or objective.floor is None or not objective.constant:
         return None
-    if objective.floor < share * objective.constant:
+    least = objective.least or 0.0
+    if objective.floor - least < share * (objective.constant - least):
         return None
     return Evidence(
         signal=Phrase("the least that the loss can reach, against guessing"),
         value=objective.floor,
         baseline=objective.constant,
-        threshold=share * objective.constant,
+        threshold=least + share * (objective.constant - least),
         witness="harm",
     )

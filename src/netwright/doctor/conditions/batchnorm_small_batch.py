@@ -8,8 +8,14 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._graph import BATCH_NORMS, Graph, layers_of, listed, named
+from netwright.records.facts.modes import Modes
+from netwright.records.facts.norms import Norms
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.inspection import InspectionRecord, Operation
+from netwright.records.record import Record
+
+# Loss of one batch in one mode over that in the other, median of the looks.
+_GAP = 1.5
 
 # The noise of a normalised value goes as the root of 1 / count: a quarter at 16.
 _FEWEST = 16
@@ -17,13 +23,13 @@ _FEWEST = 16
 
 @CONDITIONS.register(
     "batchnorm-small-batch",
-    reads=InspectionRecord,
+    reads=(InspectionRecord, Record),
     when="before the first step",
     group="structure",
     severity="warn",
     yields_to=("tiny-feature-map",),
 )
-def batchnorm_small_batch(record: InspectionRecord) -> Iterator[Finding]:
+def batchnorm_small_batch(record: InspectionRecord | Record) -> Iterator[Finding]:
     """Batch normalisation takes its mean and spread from too few values.
 
     Why it hurts: the mean and the spread are estimates, and their noise goes as one over the root
@@ -43,6 +49,14 @@ def batchnorm_small_batch(record: InspectionRecord) -> Iterator[Finding]:
 
     Source: Wu & He 2018, Group normalization.
     """
+    if isinstance(record, Record):
+        norms, inspection = record.get(Norms), record.get(InspectionRecord)
+        if norms is not None:
+            yield from _in_loop(norms, record.get(Modes))
+            return
+        if inspection is None:
+            return
+        record = inspection
     graph = Graph(record)
     few: list[tuple[Operation, int]] = []
     for each in record.operations:
@@ -101,4 +115,62 @@ def batchnorm_small_batch(record: InspectionRecord) -> Iterator[Finding]:
 def _in_training(record: InspectionRecord, operation: Operation) -> bool:
     return any(
         each.name == operation.layer and each.training and each.leaf for each in record.layers
+    )
+
+
+def _in_loop(norms: Norms, modes: Modes | None) -> Iterator[Finding]:
+    few = [each for each in norms.norms if each.updated and each.values < _FEWEST]
+    if not few:
+        return
+    worst = min(few, key=lambda each: each.values)
+    harm = []
+    if worst.values <= 2:
+        harm.append(
+            Evidence(
+                signal=Phrase("different sizes a normalised value can have"),
+                value=1 if worst.values == 2 else 0,
+                baseline=worst.values * 8,
+                witness="harm",
+            )
+        )
+    gap = modes.usual_gap if modes is not None else None
+    if gap is not None and gap > _GAP:
+        harm.append(
+            Evidence(
+                signal=Phrase("loss of one batch in one mode, over that in the other"),
+                value=gap,
+                baseline=1.0,
+                threshold=_GAP,
+                unit="times",
+                witness="harm",
+            )
+        )
+    yield Finding(
+        name="batchnorm-small-batch",
+        severity="warn" if harm else "note",
+        layers=tuple(each.name for each in few),
+        what=Phrase(
+            "{layers}: batch normalisation over {count} values a channel",
+            layers=listed([each.name for each in few]),
+            count=worst.values,
+        ),
+        evidence=(
+            Evidence(
+                signal=Phrase("values a channel in {layer}, batch x places", layer=worst.name),
+                value=worst.values,
+                threshold=_FEWEST,
+                layer=worst.name,
+            ),
+            *harm,
+        ),
+        formula="noise of a normalised value ~ 1 / sqrt(batch x height x width)",
+        cause=Phrase("A mean and a spread taken from so few values are mostly noise."),
+        wrong_if=Phrase("only the last batch of an epoch is so small"),
+        treatments=(
+            Treatment(
+                name="larger-batch",
+                grade="ask",
+                why=Phrase("Take larger batches, or group normalisation (model.norm=group)."),
+            ),
+        ),
     )

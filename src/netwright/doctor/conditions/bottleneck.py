@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._graph import WEIGHTED, Graph, features, named
+from netwright.doctor.conditions._harm import unfit
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.inspection import InspectionRecord, Operation
+from netwright.records.record import Record
 
 
 @CONDITIONS.register(
     "bottleneck",
-    reads=InspectionRecord,
+    reads=InspectionRecord | Record,
     when="before the first step",
     group="structure",
-    severity="note",
+    severity="warn",
 )
-def bottleneck(record: InspectionRecord) -> Iterator[Finding]:
+def bottleneck(record: InspectionRecord | Record) -> Iterator[Finding]:
     """All that the network knows passes through fewer numbers than the classes need.
 
     Why it hurts: m units that are on or off have 2^m patterns. With fewer than log2 C of them
@@ -27,7 +30,8 @@ def bottleneck(record: InspectionRecord) -> Iterator[Finding]:
     space of m dimensions.
 
     Evidence: the narrowest result of a layer that every path from the input to the output passes,
-    in numbers a sample, against log2 of the outputs.
+    in numbers a sample, against log2 of the outputs. It is a note; a warning in a live network of
+    which one batch cannot be fitted at any of three rates.
 
     Would be wrong if: the rank of this layer's features over the data is enough, and a linear
     classifier on what comes before it does no better than one behind it.
@@ -37,6 +41,15 @@ def bottleneck(record: InspectionRecord) -> Iterator[Finding]:
 
     Treatment: more units in that layer; ask.
     """
+    if isinstance(record, Record):
+        inspection, cannot = record.get(InspectionRecord), unfit(record)
+        for found in bottleneck(inspection) if inspection is not None else ():
+            yield (
+                dataclasses.replace(found, severity="warn", evidence=(*found.evidence, cannot))
+                if cannot is not None
+                else found
+            )
+        return
     graph = Graph(record)
     if len(record.outputs) != 1 or len(graph.results) != 1 or len(record.outputs[0]) != 2:
         return

@@ -30,15 +30,16 @@ def dead_branch(record: InspectionRecord) -> Iterator[Finding]:
     Evidence: the graph walked back from the outputs; the operations with weights that are not met,
     and their share of all multiply-adds. It is a warning from a tenth on, a note below.
 
-    Would be wrong if: the result is kept on an attribute, by a hook or by Python code that decides
-    by its value, and used from there.
+    Would be wrong if: the result is kept on an attribute or by a hook, and used from there. Where
+    the network asks for values (`.item()`, `.numpy()`), Python code may decide by them or hand
+    them back as a new tensor: there it is silent.
 
     Not to be confused with: unused parameters, which no operation reads at all.
 
     Treatment: use the result or take the layer out: only a person knows which.
     """
     graph = Graph(record)
-    if not graph.results:
+    if record.concrete or not graph.results:
         return
     dead = [
         each
@@ -55,8 +56,7 @@ def dead_branch(record: InspectionRecord) -> Iterator[Finding]:
     weights = {fact.paths: fact.numel for each in dead for fact in graph.parameters(each)}
     yield Finding(
         name="dead-branch",
-        # A network that branches on values may have read these.
-        severity="warn" if share >= _SHARE and not record.concrete else "note",
+        severity="warn" if share >= _SHARE else "note",
         layers=layers_of(dead),
         what=Phrase(
             "Nothing reads what {layers} computes",

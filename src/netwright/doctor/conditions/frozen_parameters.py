@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._graph import listed
+from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.inspection import InspectionRecord, ParameterFact
+from netwright.records.record import Record
 
 # Who trains less than half is adapting a network on purpose: a new head, LoRA, prompts.
 _MOSTLY_TRAINED = 0.5
@@ -16,21 +18,22 @@ _MOSTLY_TRAINED = 0.5
 
 @CONDITIONS.register(
     "frozen-parameters",
-    reads=InspectionRecord,
+    reads=(InspectionRecord, Record),
     when="before the first step",
     group="wiring",
     severity="note",
 )
-def frozen_parameters(record: InspectionRecord) -> Iterator[Finding]:
+def frozen_parameters(record: InspectionRecord | Record) -> Iterator[Finding]:
     """Parameters are frozen where nothing says transfer learning.
 
     Why it hurts: what does not ask for a gradient keeps its first, random values, while the rest
     is trained round it.
 
     Evidence: the frozen parameters by module, among a majority that is trained; something before
-    them is trained as well. All of these are taken for intent and left alone: a network frozen
-    whole; a frozen front (a backbone under a new head); more frozen than trained (adapters); frozen
-    norms; one fixed tensor in a module that has no other (a filter, a table of positions).
+    them is trained as well. Where weights were loaded rather than drawn nothing is said. All of
+    these are taken for intent and left alone: a network frozen whole; a frozen front (a backbone
+    under a new head); more frozen than trained (adapters); frozen norms; one fixed tensor in a
+    module that has no other (a filter, a table of positions).
 
     Would be wrong if: the layer was frozen on purpose.
 
@@ -39,6 +42,11 @@ def frozen_parameters(record: InspectionRecord) -> Iterator[Finding]:
 
     Treatment: requires_grad_(True), if it was not meant: ask.
     """
+    if isinstance(record, Record):
+        setup, inspection = record.get(Setup), record.get(InspectionRecord)
+        if inspection is None or (setup is not None and setup.pretrained):
+            return
+        record = inspection
     used = [each for each in record.parameters if each.used]
     frozen = [each for each in used if not each.trainable]
     total = sum(each.numel for each in used)

@@ -7,18 +7,23 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._graph import listed
+from netwright.records.facts.loop import Loop
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.inspection import InspectionRecord
+from netwright.records.record import Record
+
+# Steps looked at without a gradient: an expert or a branch by chance would have had its turn.
+_LOOKS = 3
 
 
 @CONDITIONS.register(
     "unused-parameters",
-    reads=InspectionRecord,
+    reads=(InspectionRecord, Record),
     when="before the first step",
     group="wiring",
     severity="note",
 )
-def unused_parameters(record: InspectionRecord) -> Iterator[Finding]:
+def unused_parameters(record: InspectionRecord | Record) -> Iterator[Finding]:
     """The network holds parameters that its forward pass does not read.
 
     Why it hurts: they keep their first values for ever. Training on several devices stops over
@@ -26,7 +31,8 @@ def unused_parameters(record: InspectionRecord) -> Iterator[Finding]:
     does not.
 
     Evidence: the parameters that ask for a gradient and that no operation of the pass read, by
-    the path of their module.
+    the path of their module. In a loop: those that had no gradient at any of at least three steps
+    looked at, while others had one.
 
     Would be wrong if: they run in another mode or on another branch: heads that only training
     uses, experts that this input did not choose.
@@ -35,6 +41,12 @@ def unused_parameters(record: InspectionRecord) -> Iterator[Finding]:
 
     Treatment: call the module in forward, or take it out: only a person knows which.
     """
+    if isinstance(record, Record):
+        inspection = record.get(InspectionRecord)
+        if inspection is None:
+            yield from _in_loop(record)
+            return
+        record = inspection
     unused = [each for each in record.unused if each.trainable]
     if not unused:
         return
@@ -55,6 +67,38 @@ def unused_parameters(record: InspectionRecord) -> Iterator[Finding]:
             ),
         ),
         cause=Phrase("They are registered in the network, and forward does not use them."),
+        wrong_if=Phrase("they are used in another mode, or for another input"),
+        treatments=(
+            Treatment(
+                name="use-or-remove",
+                grade="advice",
+                why=Phrase("Call these modules in forward, or take them out of the network."),
+            ),
+        ),
+    )
+
+
+def _in_loop(record: Record) -> Iterator[Finding]:
+    loop = record.get(Loop)
+    if loop is None or loop.looked < _LOOKS or not loop.never_graded or not loop.changed_steps:
+        return
+    owners = list(dict.fromkeys(each.rpartition(".")[0] for each in loop.never_graded))
+    yield Finding(
+        name="unused-parameters",
+        severity="note",
+        layers=tuple(owners),
+        what=Phrase(
+            "The parameters of {layers} never get a gradient",
+            layers=listed([each or "(model)" for each in owners]),
+        ),
+        evidence=(
+            Evidence(
+                signal=Phrase("parameters without a gradient at {count} steps", count=loop.looked),
+                value=len(loop.never_graded),
+                baseline=0,
+            ),
+        ),
+        cause=Phrase("The loss does not depend on them, or its graph is cut before them."),
         wrong_if=Phrase("they are used in another mode, or for another input"),
         treatments=(
             Treatment(

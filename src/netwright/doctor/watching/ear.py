@@ -42,11 +42,23 @@ class Output:
     gradient: Tensor | None = None
 
 
+@dataclass(eq=False)
+class NormOutput:
+    """One batch normalisation: `numbers` are how far its running mean and variance are off."""
+
+    name: str
+    values: int
+    momentum: float | None
+    updated: bool
+    numbers: Tensor | None = None
+
+
 class Ear(TorchFunctionMode):
-    """Listens to the forward pass of a model whose parameters have `paths`."""
+    """Listens to the forward pass of a model whose parameters and buffers have `paths`."""
 
     def __init__(self, paths: dict[int, str]) -> None:
         super().__init__()
+        self.norms: list[NormOutput] = []
         self._paths = paths
         self._counts: dict[str, int] = {}
         self._last = ""
@@ -80,7 +92,47 @@ class Ear(TorchFunctionMode):
                 self._keep(path, bare, result)
         elif bare in ACTIVATIONS and self._last:
             self._keep(f"{self._last}:{bare}", bare, result, units=True)
+        elif bare == "batch_norm":
+            self._norm(args, kwargs or {})
         return result
+
+    def _norm(self, args: Any, kwargs: dict[str, Any]) -> None:
+        """The statistics a norm keeps, against those of the batch it just met."""
+        names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum")
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        x, mean, variance = (given.get(name) for name in names[:3])
+        path = next(
+            (
+                self._paths[id(each)]
+                for each in (given.get("weight"), mean)
+                if each is not None and id(each) in self._paths
+            ),
+            None,
+        )
+        if path is None or not isinstance(x, Tensor) or x.ndim < 2 or not x.numel():
+            return
+        momentum = given.get("momentum", 0.1)
+        found = NormOutput(
+            name=path.rpartition(".")[0],
+            values=x.numel() // x.shape[1],
+            momentum=float(momentum) if momentum is not None else None,
+            updated=bool(given.get("training", False)),
+        )
+        self.norms.append(found)
+        if mean is None or variance is None or found.values < 2:
+            return
+        with torch.no_grad():
+            part = x.detach()
+            if part.numel() > 1_000_000 and len(part) > 1:
+                part = part[:: -(-part.numel() // 1_000_000)]
+            dims = [each for each in range(part.ndim) if each != 1]
+            spread, centre = torch.var_mean(part.float(), dims, correction=0)
+            spread = spread.clamp_min(1e-12)
+            ratio = variance.detach().float() / spread
+            off = (mean.detach().float() - centre).abs() / spread.sqrt()
+            found.numbers = torch.stack(
+                [off.median(), torch.maximum(ratio, 1 / ratio.clamp_min(1e-12)).median()]
+            )
 
     def _weights(self, given: Any) -> str | None:
         """The layer whose parameter is among the arguments."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netwright.doctor.watching.ear import SQUASHERS, Ear, Output
+from netwright.records.facts.norms import NormFact
 
 LARGEST = 300_000_000
 """Parameters above which no copy is made of them: steps then have no measured size."""
@@ -42,7 +43,9 @@ class Look:
         """Names of parameters with a gradient that the step did not move; None: not measured."""
         self.moved = 0
         self._paths = {id(each): name for name, each in model.named_parameters()}
-        self._ear = None if compiled else Ear(self._paths)
+        named = {id(each): name for name, each in model.named_buffers()} | self._paths
+        self._ear = None if compiled else Ear(named)
+        self.norms: tuple[NormFact, ...] = ()
         self._held = _held(optimizers)
         self._before: list[Tensor] | None = None
         self._raw: Tensor | None = None
@@ -88,7 +91,23 @@ class Look:
             if self._raw is not None:
                 found["raw_grad_norm"] = float(self._raw) / scale
             self._read_outputs()
+            self._read_norms()
         return found
+
+    def _read_norms(self) -> None:
+        norms = self._ear.norms if self._ear is not None else []
+        self.norms = tuple(
+            NormFact(
+                name=each.name,
+                values=each.values,
+                momentum=each.momentum,
+                updated=each.updated,
+                **dict(zip(("off", "ratio"), each.numbers.tolist(), strict=True))
+                if each.numbers is not None
+                else {},
+            )
+            for each in norms
+        )
 
     def _step(self, held: list[nn.Parameter], before: list[Tensor]) -> dict[str, float | None]:
         grads = [each.grad for each in held]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +13,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netwright.doctor.patient import tensors_in
+from netwright.doctor.tape import Call
+from netwright.doctor.watching.book import Book
 from netwright.doctor.watching.look import Look
 from netwright.records.facts.loop import Loop
-
-PROBES = 3
-"""Parameters whose gradients tell whether it was cleared."""
 
 REMEMBERED = 4096
 """Batches whose fingerprints are kept."""
@@ -25,6 +25,16 @@ MODES = (
     nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase,
 )  # fmt: skip
 """Modules that act otherwise in training than in evaluation."""
+
+LIKE = {"detach", "softmax", "log_softmax", "cpu", "float", "clone", "to"}
+"""Calls after which the largest of the logits is still the largest."""
+
+COUNTS = (
+    "steps", "backwards", "looked", "double_backwards", "unchanged_steps", "changed_steps",
+    "training_forwards_in_eval", "evaluation_forwards_in_training", "training_forwards",
+    "evaluation_forwards", "repeated_batches", "distinct_batches", "evaluation_blocks",
+    "evaluation_blocks_in_training", "evaluation_forwards_in_blocks",
+)  # fmt: skip
 
 
 class Order:
@@ -35,71 +45,91 @@ class Order:
         """Whether a training forward ran since the last step."""
         self.backwards_in_step = 0
         self._model = model
-        self._optimizers = list(optimizers)
-        self._counts = dict.fromkeys(
-            (
-                "steps", "backwards", "looked", "stale_starts", "steps_without_backward",
-                "double_backwards", "unchanged_steps", "changed_steps",
-                "training_forwards_in_eval", "evaluation_forwards_in_training",
-                "training_forwards", "evaluation_forwards", "repeated_batches",
-                "distinct_batches",
-            ),
-            0,
-        )  # fmt: skip
+        self._books = [Book(each) for each in optimizers]
+        self._counts = dict.fromkeys(COUNTS, 0)
         self._idle = self._most_idle = 0
-        self._cleared = True
-        self._excess: float | None = None
-        self._stored: list[Tensor] | None = None
-        self._loss: int | None = None
-        self._in_eval = False
+        self._loss: weakref.ref[Tensor] | None = None
+        self._in_eval: bool | None = None
+        self._was_training = 0
+        self._first_eval_step: int | None = None
+        self._block = [0, 0]
+        """Forwards without gradients since the last training forward, and those in training."""
         self._sensitive = tuple(
-            dict.fromkeys(type(each).__name__ for each in model.modules() if _moody(each))
+            dict.fromkeys(type(each).__name__ for each in model.modules() if acts_by_mode(each))
         )
-        self._probes = self._choose()
+        self._normed = any(
+            isinstance(each, nn.modules.batchnorm._NormBase) and each.track_running_stats
+            for each in model.modules()
+        )
         self._seen: dict[bytes, int] = {}
         self._recent: deque[bytes] = deque(maxlen=REMEMBERED)
         self._graded: dict[str, bool] = {}
+        self._versions: dict[str, tuple[int, int]] = {}
+        self._moved: set[str] = set()
+        self._not_held: tuple[str, ...] = ()
+        self._not_in_model: tuple[int, int] = (0, 0)
         self._unchanged: tuple[str, ...] = ()
+        self._misread = 0
+        self._misread_sizes = (0, 0)
 
     def add(self, optimizer: Optimizer) -> None:
-        self._optimizers.append(optimizer)
-        self._probes = self._choose()
+        self._books.append(Book(optimizer))
 
-    def _choose(self) -> list[nn.Parameter]:
-        """A few small parameters, from all over the model."""
-        held = [
-            each
-            for optimizer in self._optimizers
-            for group in optimizer.param_groups
-            for each in group["params"]
-            if each.requires_grad
-        ]
-        small = [each for each in held if each.numel() <= 65_536] or held
-        step = max(1, len(small) // PROBES)
-        return small[::step][:PROBES]
+    @property
+    def forwards(self) -> int:
+        """Calls of the model from outside, with and without gradients."""
+        return self._counts["training_forwards"] + self._counts["evaluation_forwards"]
+
+    @property
+    def backwards(self) -> int:
+        return self._counts["backwards"]
+
+    def epoch_begins(self) -> None:
+        """From here on a batch of the epoch before is no repetition."""
+        self._seen.clear()
+        self._recent.clear()
+
+    def step_left_out(self) -> None:
+        """A scaler found gradients that are not finite, and did not call the optimizer."""
+        self._idle = 0
+        self.backwards_in_step = 0
+        self.began = False
 
     def forward(self, training: bool, graded: bool) -> None:
+        """A forward pass of the model begins."""
         if graded:
             self._counts["training_forwards"] += 1
             self._in_eval = not training
-        else:
-            self._counts["evaluation_forwards"] += 1
-            if training and self._sensitive:
-                self._counts["evaluation_forwards_in_training"] += 1
+            if self._block[0]:
+                self._close_block()
+            return
+        self._counts["evaluation_forwards"] += 1
+        self._block[0] += 1
+        if training and self._sensitive:
+            self._counts["evaluation_forwards_in_training"] += 1
+            self._block[1] += 1
+
+    def _close_block(self) -> None:
+        forwards, in_training = self._block
+        self._block = [0, 0]
+        if forwards > 1 and self._counts["steps"]:
+            self._counts["evaluation_blocks"] += 1
+            self._counts["evaluation_forwards_in_blocks"] += forwards
+            if in_training == forwards:
+                self._counts["evaluation_blocks_in_training"] += 1
 
     def batch(self, given: Any) -> None:
         """The fingerprint of a batch, of at most some hundred of its values."""
         digest = hashlib.blake2b(digest_size=12)
         for each in tensors_in(given):
-            if each.numel() and each.device.type == "cpu":
-                flat = (
-                    each.detach().reshape(-1) if each.is_contiguous() else each.detach().flatten()
-                )
-                part = flat[:: -(-flat.numel() // 256)]
-                if part.dtype == torch.bfloat16:
-                    part = part.float()
-                digest.update(part.numpy().tobytes())
-                break
+            if each.layout is not torch.strided or each.device.type != "cpu" or not each.numel():
+                continue
+            flat = each.detach().reshape(-1) if each.is_contiguous() else each.detach().flatten()
+            part = flat[:: -(-flat.numel() // 256)]
+            if part.dtype == torch.bfloat16:
+                part = part.float()
+            digest.update(part.resolve_conj().resolve_neg().numpy().tobytes())
+            break
         else:
             return
         key = digest.digest()
@@ -118,37 +148,36 @@ class Order:
         self._idle += 1
         self._most_idle = max(self._most_idle, self._idle)
         if loss is not None:
-            if self._loss == id(loss):
+            # By a weak reference: an `id` is given to the next loss once this one is gone.
+            if self._loss is not None and self._loss() is loss:
                 self._counts["double_backwards"] += 1
-            self._loss = id(loss)
-        held = [each.grad for each in self._probes if each.grad is not None]
-        dirty = any(bool(each.any()) for each in held if not each.is_sparse)
-        if not dirty:
-            self._cleared = True
-        elif looking and not self._cleared:
-            self._stored = [each.clone() for each in held]
+            self._loss = weakref.ref(loss)
+        for each in self._books:
+            each.backward_begins(looking=looking)
 
     def backward_ended(self) -> None:
-        if self._stored is None:
-            return
-        now = [each.grad for each in self._probes if each.grad is not None]
-        if len(now) == len(self._stored):
-            fresh = sum(
-                float((a - b).square().sum()) for a, b in zip(now, self._stored, strict=True)
-            )
-            old = sum(float(each.square().sum()) for each in self._stored)
-            if fresh > 0:
-                self._excess = (old / fresh) ** 0.5
-        self._stored = None
+        for each in self._books:
+            each.backward_ended()
+
+    def step_begins(self, optimizer: Optimizer) -> None:
+        for each in self._books:
+            if each.optimizer is optimizer:
+                each.step_begins()
 
     def step_ended(self, optimizer: Optimizer, *, look: Look | None) -> None:
         self._counts["steps"] += 1
-        if not self.backwards_in_step:
-            self._counts["steps_without_backward"] += 1
-        elif not self._cleared:
-            self._counts["stale_starts"] += 1
-        if self._in_eval and self._sensitive:
-            self._counts["training_forwards_in_eval"] += 1
+        for each in self._books:
+            if each.optimizer is optimizer:
+                each.step_ended()
+        if self._in_eval is not None and self._sensitive:
+            if self._in_eval:
+                self._counts["training_forwards_in_eval"] += 1
+                if self._was_training and self._first_eval_step is None:
+                    self._first_eval_step = self._counts["steps"]
+            else:
+                self._was_training += 1
+                self._first_eval_step = None
+        self._in_eval = None
         if look is not None:
             self._counts["looked"] += 1
             if look.unchanged is not None:
@@ -156,37 +185,97 @@ class Order:
                 self._counts["changed_steps" if moved else "unchanged_steps"] += 1
                 self._unchanged = look.unchanged
             self._note_gradients()
-        self._cleared = False
         self._idle = 0
         self.backwards_in_step = 0
         self.began = False
 
     def _note_gradients(self) -> None:
-        """Which trainable parameters have a gradient, and one that is not 0."""
+        """Which trainable parameters have a gradient, and one that is not 0; who holds them."""
+        held = {
+            id(each): each
+            for book in self._books
+            for group in book.optimizer.param_groups
+            for each in group["params"]
+        }
+        missing, known = [], set()
         for name, each in self._model.named_parameters():
-            if not each.requires_grad or self._graded.get(name):
+            known.add(id(each))
+            # Somebody else may train it: another optimizer, a moving average, by hand.
+            version = (id(each), each._version)
+            if self._versions.setdefault(name, version) != version:
+                self._moved.add(name)
+            if not each.requires_grad:
                 continue
             gradient = each.grad
             if gradient is None:
                 continue
-            lively = gradient.is_sparse or bool(gradient.any())
-            self._graded[name] = lively
+            if not self._graded.get(name):
+                self._graded[name] = _lively(gradient)
+            if id(each) not in held and self._graded[name]:
+                missing.append(name)
+        self._not_held = tuple(each for each in missing if each not in self._moved)
+        strange = [each for key, each in held.items() if key not in known and each.grad is None]
+        self._not_in_model = (len(strange), len(held))
+
+    def scored(self, calls: Sequence[Call], logits: Tensor, target: Tensor) -> None:
+        """What the loop did with the logits (N, C) between the loss and the backward pass."""
+        if logits.ndim != 2 or logits.shape[0] < 2 or logits.shape[1] < 2:
+            return
+        same, wrong = {id(logits)}, set()
+        for call in calls:
+            first = call.args[0] if call.args else None
+            if call.name in LIKE and id(first) in same:
+                same.add(id(call.result))
+            elif call.name in ("argmax", "max") and id(first) in same:
+                axis = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else None)
+                if axis in (0, -2):
+                    part = call.result[1] if isinstance(call.result, tuple) else call.result
+                    wrong.add(id(part))
+                    self._misread_sizes = (part.numel(), target.numel())
+            elif call.name in ("eq", "__eq__") and any(id(each) in wrong for each in call.args):
+                if any(each is target for each in call.args):
+                    self._misread += 1
+                return
 
     def facts(self) -> Loop:
         names = [name for name, each in self._model.named_parameters() if each.requires_grad]
         looked = bool(self._counts["looked"])
+        sums = {
+            name: sum(getattr(each, name) for each in self._books)
+            for name in ("stale_starts", "stale_checked", "steps_without_backward", "empty_steps")
+        }
+        excess = [each.excess for each in self._books if each.excess is not None]
         return Loop(
-            **self._counts,
-            stale_excess=self._excess,
+            **{name: count for name, count in self._counts.items() if name in _FIELDS},
+            **sums,
+            stale_excess=max(excess, default=None),
             idle_backwards=self._most_idle,
             mode_sensitive=self._sensitive,
+            running_statistics=self._normed,
+            left_in_eval_since=self._first_eval_step,
+            probes_moved=any(each.moved() for each in self._books),
             never_graded=tuple(n for n in names if looked and n not in self._graded),
             zero_graded=tuple(n for n in names if self._graded.get(n) is False),
+            not_held=self._not_held,
+            not_in_model=self._not_in_model[0],
+            held=self._not_in_model[1],
             unchanged_names=self._unchanged,
+            misread_looks=self._misread,
+            misread_sizes=self._misread_sizes,
         )
 
 
-def _moody(module: nn.Module) -> bool:
+_FIELDS = frozenset(Loop.__dataclass_fields__)
+
+
+def _lively(gradient: Tensor) -> bool:
+    if gradient.is_sparse:
+        return bool(gradient._nnz())
+    return bool(gradient.any())
+
+
+def acts_by_mode(module: nn.Module) -> bool:
+    """Whether it acts otherwise in training than in evaluation."""
     if isinstance(module, nn.modules.dropout._DropoutNd):
         return module.p > 0
     return isinstance(module, MODES)

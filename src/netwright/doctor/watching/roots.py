@@ -8,6 +8,9 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from netwright.doctor.watching import discreet
+from netwright.doctor.watching.discreet import Hook
+
 
 class Listener(Protocol):
     """Told when a module that the loop calls begins, and when it has ended (also by an error)."""
@@ -30,17 +33,23 @@ class Roots:
     def __init__(self, model: nn.Module, listener: Listener) -> None:
         self._listener = listener
         self._model = model
+        self._attached = False
         self._within = 0
         self._calls = 0
         self._doors: dict[int, nn.Module] = {}
         self._hooks: dict[int, tuple[Any, Any]] = {}
 
     def attach(self) -> None:
+        discreet.begin()
+        self._attached = True
         for each in self._model.modules():
             if not isinstance(each, torch.jit.ScriptModule):
                 self._hook(each)
 
     def detach(self) -> None:
+        if self._attached:
+            discreet.end()
+            self._attached = False
         for pair in self._hooks.values():
             for each in pair:
                 each.remove()
@@ -50,15 +59,21 @@ class Roots:
     def doors(self) -> tuple[nn.Module, ...]:
         return tuple(self._doors.values())
 
+    def joins(self, module: nn.Module) -> bool:
+        """Whether calls of `module` are listened to."""
+        return id(module) in self._hooks
+
     def _hook(self, module: nn.Module) -> None:
         if id(module) in self._hooks:
             return
-        before = module.register_forward_pre_hook(self._begins, with_kwargs=True, prepend=True)
-        after = module.register_forward_hook(self._ended, with_kwargs=True, always_call=True)
+        before = module.register_forward_pre_hook(
+            Hook(self._begins), with_kwargs=True, prepend=True
+        )
+        after = module.register_forward_hook(Hook(self._ended), with_kwargs=True, always_call=True)
         self._hooks[id(module)] = (before, after)
 
     def _begins(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or _in_a_backward():
             return
         self._within += 1
         if self._within == 1:
@@ -66,7 +81,7 @@ class Roots:
             self._listener.forward_begins(module, args, kwargs)
 
     def _ended(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or _in_a_backward():
             return
         self._within -= 1
         if self._within > 0:
@@ -82,6 +97,11 @@ class Roots:
         for key in [each for each in self._hooks if each not in keep]:
             for hook in self._hooks.pop(key):
                 hook.remove()
+
+
+def _in_a_backward() -> bool:
+    """Whether a backward pass is running: checkpointed segments run forward again in it."""
+    return bool(torch._C._current_graph_task_id() != -1)
 
 
 def guarded(

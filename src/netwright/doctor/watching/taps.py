@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 import torch.autograd
-import torch.nn.utils
-from torch.optim.lr_scheduler import LRScheduler
+import torch.nn.utils.clip_grad
+from torch.utils.data import DataLoader, dataloader
 
 Heard = Callable[..., None]
 
@@ -71,7 +71,7 @@ class Tap:
         setattr(self.holder, self.name, told)
 
     def _close(self) -> None:
-        # Somebody else may have wrapped it since: then their wrapper stays, and ours only passes on.
+        # Somebody else may have wrapped it since: then their wrapper stays, and ours passes on.
         if getattr(self.holder, self.name, None) is self._told:
             if self._inherited:
                 delattr(self.holder, self.name)
@@ -80,9 +80,10 @@ class Tap:
 
 
 BACKWARD = Tap(torch.autograd, "backward")
-CLIP_NORM = Tap(torch.nn.utils, "clip_grad_norm_")
-CLIP_VALUE = Tap(torch.nn.utils, "clip_grad_value_")
-SCHEDULED = Tap(LRScheduler, "step")
+# The work of `clip_grad_norm_`, called by it through its own module: heard however it was imported.
+CLIP_NORM = Tap(torch.nn.utils.clip_grad, "_clip_grads_with_norm_")
 SCALED = Tap(torch.amp.GradScaler, "scale")
 SCALE_UPDATED = Tap(torch.amp.GradScaler, "update")
 OPTIMIZER_MADE = Tap(torch.optim.Optimizer, "__init__")
+ITERATED = Tap(DataLoader, "__iter__")
+DELIVERED = Tap(dataloader._BaseDataLoaderIter, "__next__")

@@ -7,6 +7,7 @@ of the step, and the loss of the same batch after it. The loop's numbers stay as
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -19,23 +20,39 @@ from torch.optim import Optimizer
 from netwright.doctor.patient import OVER_CLASSES, Sample, sample_of, tensors_in
 from netwright.doctor.quiet import RandomState, Surroundings, quiet, strange_hooks
 from netwright.doctor.tape import Objective, Tape, objective
+from netwright.doctor.watching.discreet import Hook
 from netwright.doctor.watching.evaluation import Evaluation
+from netwright.doctor.watching.filters import filters_of
+from netwright.doctor.watching.finite import Finite, Taped, bare_modules, talks
+from netwright.doctor.watching.growth import Memory
+from netwright.doctor.watching.hidden import Hidden
 from netwright.doctor.watching.layer_table import LayerTable
 from netwright.doctor.watching.look import Look
-from netwright.doctor.watching.order import Order
+from netwright.doctor.watching.order import Order, acts_by_mode
 from netwright.doctor.watching.pace import Pace
+from netwright.doctor.watching.restarts import RestartsSeen
 from netwright.doctor.watching.roots import Roots, guarded
 from netwright.doctor.watching.series import Series
 from netwright.records.facts.cost import Cost
 from netwright.records.facts.layers import Layers
 from netwright.records.facts.loop import Loop
+from netwright.records.facts.modes import Modes
 from netwright.records.facts.nonfinite import NonFinite
+from netwright.records.facts.norms import NormFact, Norms
+from netwright.records.facts.reach import Cut, Reach
 from netwright.records.facts.steps import Steps
 
 COLUMNS = (
     "step", "loss", "lr", "grad_norm", "raw_grad_norm", "update_ratio", "promised", "fallen",
     "cosine", "seconds", "wait", "epoch",
 )  # fmt: skip
+
+MOST_CALLS = 64
+"""Calls between the model and the backward pass up to which they are noted at every step, so that
+a step that goes wrong can be run again: a microsecond each. Of more, at the steps looked at."""
+
+MOST_BACKWARDS = 64
+"""Backwards without a step of which something is kept."""
 
 SAMPLES = 3
 """First batches that are kept for the check-up, by reference."""
@@ -65,13 +82,20 @@ class Watcher:
         self.table = LayerTable()
         self.evaluation = Evaluation()
         self.samples: list[Sample] = []
-        self.nonfinite: NonFinite | None = None
+        self.finite = Finite(model, self.optimizers)
+        self.hidden = Hidden(model, self.optimizers)
+        self.memory = Memory(cuda=any(each.is_cuda for each in model.parameters()))
+        self.restarts = RestartsSeen()
+        self.norms: dict[str, NormFact] = {}
+        self.modes: list[tuple[int, float, float]] = []
         self.steps = 0
         self.fault = ""
         self.ours = False
         """Whether the model is running because of us."""
         self.wait = 0.0
         self.epoch = 0
+        self.ungraded = False
+        """Whether a backward pass was asked for after forwards without gradients alone."""
         self.scale = 1.0
         """What a scaler multiplies the loss with."""
         self._on_sample, self._on_step, self._on_fault = on_sample, on_step, on_fault
@@ -83,7 +107,12 @@ class Watcher:
         self._surroundings: Surroundings | None = None
         self._objectives: list[tuple[Objective, RandomState, Surroundings]] = []
         self._losses: list[Tensor] = []
-        self._objective_of: dict[int, Objective] = {}
+        self._taped: list[Taped] = []
+        self._used = False
+        """Whether a backward ran on what is on the tape."""
+        self._taping = True
+        self._in_step = False
+        self._left: Tape | None = None
         self._strange = False
         self._last = time.perf_counter()
         self._compiled = _is_compiled(model)
@@ -91,8 +120,10 @@ class Watcher:
     # What a watch begins and ends with
 
     def attach(self) -> None:
-        self._strange = strange_hooks(self.model)
+        self._strange = strange_hooks(self.model) or talks(self.model)
         self._roots.attach()
+        loaded = guarded(lambda *_: self.restarts.loaded(self.steps), self._failed)
+        self._ends.append(self.model.register_load_state_dict_post_hook(Hook(loaded)).remove)
         for each in self.optimizers:
             self._hook(each)
 
@@ -105,7 +136,9 @@ class Watcher:
     def _hook(self, optimizer: Optimizer) -> None:
         before = optimizer.register_step_pre_hook(guarded(self.step_begins, self._failed))
         after = optimizer.register_step_post_hook(guarded(self.step_ended, self._failed))
-        self._ends += [before.remove, after.remove]
+        loaded = guarded(lambda *_: self.restarts.optimizer_loaded(self.steps), self._failed)
+        state = optimizer.register_load_state_dict_post_hook(loaded)
+        self._ends += [before.remove, after.remove, state.remove]
 
     def detach(self) -> None:
         """Take every hook away; what was measured stays."""
@@ -118,8 +151,18 @@ class Watcher:
         if self._look is not None:
             self._look.close()
             self._look = None
+        self._forget()
+        self.finite.close()
+
+    def _forget(self) -> None:
+        """What was kept of a step that is over."""
         self._objectives.clear()
         self._losses.clear()
+        self._taped.clear()
+
+    @property
+    def nonfinite(self) -> NonFinite | None:
+        return self.finite.fact
 
     def _failed(self, error: BaseException) -> None:
         """Something of ours went wrong: the loop goes on without being watched."""
@@ -130,6 +173,11 @@ class Watcher:
         self.detach()
         if self._on_fault is not None:
             self._on_fault(self.fault)
+
+    @property
+    def tape(self) -> Tape | None:
+        """Of the step that is under way, where it is looked at."""
+        return self._tape
 
     # What the loop does
 
@@ -156,9 +204,15 @@ class Watcher:
             self.order.batch((args, kwargs))
             self.order.began = True
             if self.pace.due(self.steps + 1):
-                self._begin, self._surroundings = RandomState(), Surroundings.now()
-                self._tape = Tape()
                 self._look = Look(self.model, self.optimizers, compiled=self._compiled)
+        looking = self._look is not None
+        if (self._tape is None or self._used) and len(self._losses) < MOST_BACKWARDS:
+            self._used = False
+            self._tape = None
+            if looking or self._taping:
+                self._begin = RandomState() if looking else RandomState.of_torch()
+                self._surroundings = Surroundings.now()
+                self._tape = Tape()
         if self._look is not None:
             self._look.forward_begins()
 
@@ -180,45 +234,91 @@ class Watcher:
 
     def backward_begins(self, tensors: Any) -> None:
         """The loop takes the gradient of `tensors`, what it calls its loss."""
-        if self.ours or self.fault or not self.order.began:
+        if self.ours or self.fault:
+            return
+        loss = next(iter(tensors_in(tensors)), None)
+        if not self.order.began:
+            if loss is not None and not loss.requires_grad:
+                self.ungraded = True
             return
         began = time.perf_counter()
-        loss = next(iter(tensors_in(tensors)), None)
-        if loss is not None and loss.numel() == 1:
+        if loss is not None and loss.numel() == 1 and len(self._losses) < MOST_BACKWARDS:
             self._losses.append(loss.detach())
+            self._used = True
+            self.memory.loss(self.steps + 1, loss)
+            if not self.hidden.done:
+                self.hidden.look(loss)
             if self._tape is not None:
                 self._tape.off()
-                self._note_objective(loss)
+                self._note_tape(loss)
         self.order.backward_begins(loss, looking=self._look is not None)
         if self._look is not None:
             self._look.backward_begins()
         self.pace.hooks += time.perf_counter() - began
 
+    def _note_tape(self, loss: Tensor) -> None:
+        assert self._tape is not None
+        assert self._begin is not None
+        assert self._surroundings is not None
+        self._taping = len(self._tape.calls) <= MOST_CALLS
+        if len(self._taped) < 4:
+            self._taped.append(Taped(self._tape, loss, self._begin, self._surroundings))
+        if self._look is not None:
+            self._note_objective(loss)
+
     def _note_objective(self, loss: Tensor) -> None:
         assert self._tape is not None
         assert self._begin is not None
         assert self._surroundings is not None
+        if len(self._objectives) > 4:
+            return
         found = objective(self._tape, loss)
         if found is None:
+            self._note_severed(loss)
             return
         self._objectives.append((found, self._begin, self._surroundings))
         judged = next((each for each in found.calls if each.name in OVER_CLASSES), None)
         if judged is not None and len(judged.args) > 1:
             self.evaluation.scored(*judged.args[:2])
+            self.order.scored(self._tape.calls, *judged.args[:2])
         if len(self.samples) < SAMPLES:
             sample = sample_of(
                 found, random=self._begin, surroundings=self._surroundings, step=self.steps + 1
             )
-            sample.loss /= self.scale
-            self.samples.append(sample)
-            if self._on_sample is not None:
-                began = time.perf_counter()
-                self.ours = True
-                try:
-                    self._on_sample(sample)
-                finally:
-                    self.ours = False
-                self.pace.leave_out(time.perf_counter() - began)
+            if sample.scale == 1.0:  # otherwise the scaling was seen on the tape
+                sample.loss /= self.scale
+            sample.cuts = tuple(self._tape.cuts)
+            self._hand_over(sample)
+
+    def _hand_over(self, sample: Sample) -> None:
+        self.samples.append(sample)
+        if self._on_sample is not None:
+            began = time.perf_counter()
+            self.ours = True
+            try:
+                self._on_sample(sample)
+            finally:
+                self.ours = False
+            spent = time.perf_counter() - began
+            self.pace.leave_out(spent)
+            self.pace.hooks -= spent  # the hook that it was done in is counted whole
+
+    def _note_severed(self, loss: Tensor) -> None:
+        """A first loss that no call leads to from the model: handed over for that alone."""
+        assert self._tape is not None
+        assert self._begin is not None
+        assert self._surroundings is not None
+        calls = [each for each in self._tape.calls if each.of_module]
+        if self.samples or loss.grad_fn is not None or not calls:
+            return
+        sample = sample_of(
+            Objective(tuple(calls), loss),
+            random=self._begin,
+            surroundings=self._surroundings,
+            step=self.steps + 1,
+        )
+        sample.cuts = tuple(self._tape.cuts)
+        self._hand_over(sample)
 
     def backward_ended(self) -> None:
         if self.ours or self.fault or not self.order.began:
@@ -227,22 +327,43 @@ class Watcher:
         self.order.backward_ended()
         if self._look is not None:
             self._look.backward_ended()
+        if self._in_step:
+            self._check()
+        elif self.scale != 1.0 and self._losses:
+            self.finite.scaled(
+                self.steps + 1, self._losses[-1], self._taped, replay=not self._strange
+            )
         self.pace.hooks += time.perf_counter() - began
+
+    def _check(self) -> None:
+        """Whether all is finite, before the weights are moved by it."""
+        self.ours = True
+        try:
+            self.finite.due(self.steps + 1, self._losses, self._taped, replay=not self._strange)
+        finally:
+            self.ours = False
 
     def step_begins(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if self.ours:
             return
+        began = time.perf_counter()
         self._drop_tape_from_stack()
+        self.order.step_begins(optimizer)
+        self._in_step = True
+        if self._losses:
+            self._check()
         if self._look is not None:
             self._look.step_begins()
+        self.pace.hooks += time.perf_counter() - began
 
     def step_ended(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if self.ours:
             return
         began = time.perf_counter()
         self._drop_tape_from_stack()
+        self._in_step = False
         self.steps += 1
-        losses = [float(each) / self.scale for each in self._losses[:64]]
+        losses = [float(each) / self.scale for each in self._losses]
         row = {
             "step": float(self.steps),
             "loss": math.fsum(losses) / len(losses) if losses else None,
@@ -258,9 +379,10 @@ class Watcher:
             row.update(self._finish_look(looking, optimizer))
         self.rows.add(row)
         self.evaluation.trained(row["loss"])
+        self.memory.stepped(self.steps)
+        self.restarts.loss(row["loss"])
         self.order.step_ended(optimizer, look=looking)
-        self._losses.clear()
-        self._objectives.clear()
+        self._forget()
         self._tape = self._look = None
         spent = time.perf_counter() - began
         self.pace.steps = self.steps
@@ -271,10 +393,24 @@ class Watcher:
         if self._on_step is not None:
             self._on_step(self.steps)
 
+    def step_left_out(self) -> None:
+        """A scaler left this step out: what was collected for it belongs to no step."""
+        self._drop_tape()
+        if self._look is not None:
+            self._look.close()
+            self._look = None
+        self._losses.clear()
+        self._objectives.clear()
+        self.order.step_left_out()
+
     def _finish_look(self, look: Look, optimizer: Optimizer) -> dict[str, float | None]:
         found = look.finish(self.order.backwards_in_step, scale=self.scale)
         found.update(self._efficacy(look))
         self.table.add(self.steps, look.layers)
+        for each in look.norms:
+            known = self.norms.get(each.name)
+            least = min(each.values, known.values) if known is not None else each.values
+            self.norms[each.name] = dataclasses.replace(each, values=least)
         return found
 
     def _efficacy(self, look: Look) -> dict[str, float | None]:
@@ -288,19 +424,46 @@ class Watcher:
         self.ours = True
         try:
             for each, begin, surroundings in self._objectives:
+                swaps = bare_modules(each.modules)
                 with quiet(self.model, begin=begin), surroundings.again(), torch.no_grad():
-                    after += float(each.again())
+                    after += float(each.again(swaps))
+            if self.pace.looked % 4 == 1 and len(self._objectives) == 1:
+                self._other_mode(after)
+        except Exception:
+            # The model, or the memory, does not bear a second forward pass: do without it.
+            self._strange = True
+            return {}
         finally:
             self.ours = False
         # The gradient is of the scaled loss where somebody scales it by himself.
         return {"promised": look.promised, "fallen": (before - after) / self.scale}
+
+    def _other_mode(self, same: float) -> None:
+        """The loss of this batch in the other mode, for a model that acts otherwise there."""
+        sensitive = [each for each in self.model.modules() if acts_by_mode(each)]
+        modes = {each.training for each in sensitive}
+        if len(modes) != 1:
+            return
+        (training,) = modes
+        each, begin, surroundings = self._objectives[0]
+        with quiet(self.model, begin=begin), surroundings.again(), torch.no_grad():
+            for module in sensitive:
+                module.training = not training
+            other = float(each.again(bare_modules(each.modules)))
+        pair = (same, other) if training else (other, same)
+        self.modes.append((self.steps, pair[0] / self.scale, pair[1] / self.scale))
+        del self.modes[:-64]
 
     def _drop_tape_from_stack(self) -> None:
         if self._tape is not None:
             self._tape.off()
 
     def _drop_tape(self) -> None:
-        self._drop_tape_from_stack()
+        # Inside a backward that torch handles for the tape it comes back: it is dropped once more
+        # when the watch is left.
+        for each in (self._left, self._tape):
+            if each is not None and not each.off():
+                self._left = each
         self._tape = None
 
     # What was measured
@@ -313,6 +476,17 @@ class Watcher:
             found.append(self.evaluation.facts())
         if self.nonfinite is not None:
             found.append(self.nonfinite)
+        if self.ungraded and not self.steps:
+            held = sum(len(each["params"]) for e in self.optimizers for each in e.param_groups)
+            found.append(Reach(attached=False, held=held, cuts=(Cut(operation="no_grad"),)))
+        found += [self.memory.facts(), self.hidden.fact, self.restarts.facts()]
+        if self.norms:
+            found.append(Norms(norms=tuple(self.norms.values()), step=self.steps))
+        if self.modes:
+            step, training, evaluation = zip(*self.modes, strict=True)
+            found.append(Modes(step=step, training=training, evaluation=evaluation))
+        if self.steps:
+            found.append(filters_of(self.model, self.steps))
         return found
 
     def cost(self) -> Cost:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from netwright.arithmetic.fields import TensorField
-from netwright.inspection.ledger import Field, Ledger
+from netwright.inspection.carriers import Field
+from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules.registry import DECLINE, aten, function, many
 from netwright.records.inspection import Shape
 
@@ -225,6 +226,8 @@ def _note(
 
 def _with_weights(ledger: Ledger, field: Field, weight: Any, bias: Any, shape: Shape) -> Field:
     """Weights that are computed from the input (dynamic filters) are seen by every position."""
+    if id(weight) not in ledger.known and id(bias) not in ledger.known:
+        return field
     computed = [w for w in (weight, bias) if ledger.field(w) is not None]
     if not computed:
         return field

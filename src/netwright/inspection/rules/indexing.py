@@ -8,8 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from netwright.arithmetic.fields import TensorField
-from netwright.inspection.ledger import Field, Ledger
+from netwright.inspection.carriers import Field
+from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules.registry import aten, tensors_in
+from netwright.inspection.rules.views import slice_start
 from netwright.records.inspection import Shape
 
 
@@ -80,10 +82,34 @@ def written_by_index(ledger: Ledger, args: Any, kwargs: Any, out: Tensor) -> Non
     ledger.note("index_put", tensors, out, field, inplace=inplace)
 
 
-@aten("slice_scatter", "select_scatter", "diagonal_scatter", "as_strided_scatter")
+@aten("slice_scatter", "select_scatter")
 def scattered(ledger: Ledger, args: Any, kwargs: Any, out: Tensor) -> None:
+    """A copy with a part of it written over, at some rows or at one."""
+    x, part = args[:2]
     shape = tuple(out.shape)
-    field = ledger.unknown(shape, args[:2], "written into a part")
+    named = {**dict(zip(("dim", "start", "end", "step"), args[2:], strict=False)), **kwargs}
+    dim = named.get("dim", 0) % x.ndim
+    before, after = ledger.field(x), ledger.field(part)
+    field = before
+    if after is not None or before is not None:
+        before = before or TensorField.blank(shape, ledger.axes)
+        after = after or TensorField.blank(tuple(part.shape), ledger.axes)
+        if part.ndim < x.ndim:
+            first = (named["index"] if "index" in named else named["start"]) % shape[dim]
+            after = after.reshaped((*shape[:dim], 1, *shape[dim + 1 :]))
+        else:
+            first = slice_start(shape[dim], named.get("start"))
+        field = before.written(after, {dim: (first, named.get("step", 1))})
+    ledger.note("copy", args[:2], out, field)
+
+
+@aten("diagonal_scatter", "as_strided_scatter")
+def scattered_anywhere(ledger: Ledger, args: Any, kwargs: Any, out: Tensor) -> None:
+    """A copy with numbers of it written over: any of them."""
+    shape = tuple(out.shape)
+    found = [ledger.field(args[0]), ledger.everything(shape, args[1:2])]
+    seeing = [each for each in found if each is not None]
+    field = TensorField.join(shape, *seeing) if seeing else None
     ledger.note("copy", args[:2], out, field)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from torch import Tensor
-
 from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules.registry import aten, tensors_in
 
@@ -19,11 +17,3 @@ def loss(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
     results = list(tensors_in(out))
     fields = [ledger.everything(tuple(each.shape), reads) for each in results]
     ledger.note("loss", reads, results, fields=fields, other=prod(args[0].shape))
-
-
-@aten("_weight_norm_interface", "_weight_norm")
-def weight_norm(ledger: Ledger, args: Any, kwargs: Any, out: Any) -> None:
-    """v, g -> g v / |v|: square, sum, scale for each weight."""
-    results = [out] if isinstance(out, Tensor) else list(out)
-    fields = [ledger.everything(tuple(each.shape), args[:2]) for each in results]
-    ledger.note("weight_norm", args[:2], results, fields=fields, other=3 * prod(args[0].shape))

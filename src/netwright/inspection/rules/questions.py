@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netwright.inspection.ledger import Ledger, NeedsValuesError
+from netwright.inspection.carriers import NeedsValuesError
+from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules.registry import DECLINE, FUNCTIONS, function
 
 

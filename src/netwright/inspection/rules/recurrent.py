@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netwright.inspection.ledger import Ledger, NeedsValuesError
+from netwright.inspection.carriers import NeedsValuesError
+from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules.registry import DECLINE, aten, function
 
 _GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}

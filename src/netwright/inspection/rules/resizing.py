@@ -1,7 +1,8 @@
 """Operations that change the size of maps: resizing, padding, shuffling pixels, unfolding.
 
 Other operations for each result: nearest 0, linear 2 taps an axis with a product and a sum,
-cubic 4 taps an axis. torch itself says what shape comes out.
+cubic 4 taps an axis; with antialiasing one axis after the other, with so many more taps as it is
+made smaller. torch itself says what shape comes out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from netwright.inspection.ledger import Field, Ledger
+from netwright.inspection.carriers import Field
+from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules.registry import DECLINE, aten, function, many, methods
 from netwright.records.inspection import Shape
 
@@ -60,18 +62,35 @@ def interpolate(
         scales = tuple(float(each) for each in given)
     if field is not None:
         dims = tuple(range(2, len(shape)))
-        if antialias:
-            field = field.unknown(shape, "resizing with antialiasing")
-        else:
-            field = field.resized(shape, dims, mode, bool(align_corners), scales)
+        field = field.resized(
+            shape, dims, mode, bool(align_corners), scales, antialias=bool(antialias)
+        )
     options = (("mode", mode), ("size", shape[2:]), ("align_corners", bool(align_corners)))
-    other = prod(input.shape) if mode == "area" else _TAPS.get(mode, 1) * 2 * prod(shape)
+    if antialias:
+        other = _smoothing(mode, tuple(input.shape), shape)
+    else:
+        other = prod(input.shape) if mode == "area" else _TAPS.get(mode, 1) * 2 * prod(shape)
     ledger.note("interpolate", (input,), out, field, other=other, options=options)
     return out
 
 
+def _smoothing(mode: str, given: Shape, out: Shape) -> int:
+    """Other operations of an antialiased resize, which goes along the last axis first: for each
+    result of each axis twice its taps, as many more as the axis is made smaller."""
+    found, size = 0, list(given)
+    for dim in (-1, -2):
+        size[dim] = out[dim]
+        taps = _SIDE_TAPS[mode] * max(1.0, given[dim] / out[dim])
+        found += round(2 * taps) * prod(size)
+    return found
+
+
+_SIDE_TAPS = {"bilinear": 2, "bicubic": 4, "lanczos": 6}
+
+
 def _register(mode: str, name: str, corners: bool) -> None:
-    count = {"1": 1, "2": 2, "3": 3}[name[-2]] if name[-1] == "d" else 0
+    smoothed = name.endswith("_aa")
+    count = int(name.removesuffix("_aa")[-2])
 
     @aten(name)
     def upsample(ledger: Ledger, args: Any, kwargs: Any, out: Tensor) -> None:
@@ -84,9 +103,12 @@ def _register(mode: str, name: str, corners: bool) -> None:
         flat = rest[0] if rest and isinstance(rest[0], list | tuple) else rest
         scales = tuple(flat) if len(flat) == count and None not in flat else None
         if field is not None:
-            field = field.resized(shape, dims, mode, align, scales)
+            field = field.resized(shape, dims, mode, align, scales, antialias=smoothed)
         options = (("mode", mode), ("size", shape[-count:]), ("align_corners", align))
-        other = 2 * _TAPS[mode] * prod(shape)
+        if smoothed:
+            other = _smoothing(mode, tuple(args[0].shape), shape)
+        else:
+            other = 2 * _TAPS[mode] * prod(shape)
         ledger.note("interpolate", args[:1], out, field, other=other, options=options)
 
 
@@ -101,16 +123,11 @@ for _mode, _name, _corners in (
     ("bilinear", "upsample_bilinear2d", True),
     ("trilinear", "upsample_trilinear3d", True),
     ("bicubic", "upsample_bicubic2d", True),
+    ("bilinear", "_upsample_bilinear2d_aa", True),
+    ("bicubic", "_upsample_bicubic2d_aa", True),
+    ("lanczos", "_upsample_lanczos2d_aa", True),
 ):
     _register(_mode, _name, _corners)
-
-
-@aten("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", "_upsample_lanczos2d_aa")
-def smoothed(ledger: Ledger, args: Any, kwargs: Any, out: Tensor) -> None:
-    shape = tuple(out.shape)
-    field = ledger.unknown(shape, args[:1], "resizing with antialiasing")
-    other = 2 * max(prod(shape), prod(args[0].shape)) * 4
-    ledger.note("interpolate", args[:1], out, field, other=other)
 
 
 @function(F.pad, torch._C._nn.pad)

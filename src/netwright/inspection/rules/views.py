@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netwright.inspection.ledger import Field, Ledger
+from netwright.inspection.carriers import Field
+from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules.registry import DECLINE, aten, function
 from netwright.records.inspection import Shape
 

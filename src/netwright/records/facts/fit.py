@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from netwright.records.facts import fact
 
@@ -10,7 +11,7 @@ from netwright.records.facts import fact
 @dataclass(frozen=True, kw_only=True)
 class FitTrial:
     """`steps` steps on one batch at `factor` times the rate. `end` is the least loss of its last
-    steps, NaN where it was not finite."""
+    steps, NaN where one was not finite or ten thousand times the first."""
 
     factor: float
     steps: int
@@ -18,6 +19,10 @@ class FitTrial:
     end: float
     rising: float = 0.0
     """Share of steps after which the loss was higher than before."""
+    worst: float = 0.0
+    """The largest finite loss on the way."""
+    falling: float = 1.0
+    """Fall over the last fifth of the steps, over the first loss: near 0 where it came to rest."""
 
 
 @fact("fit")
@@ -29,6 +34,9 @@ class Fit:
     batch: int
     constant: float | None = None
     """The loss of the best constant on that very batch."""
+    variants: Mapping[str, FitTrial] = field(default_factory=dict)
+    """What else was tried where no rate fitted the batch: "adam" (Adam at 1e-3 instead), "free"
+    (the rate that is set, without dropout and weight decay)."""
 
     def at(self, factor: float) -> FitTrial | None:
         return next((each for each in self.trials if each.factor == factor), None)

@@ -19,8 +19,14 @@ class Loop:
     """Backwards that began with a gradient in place although a step ran since the last one."""
     stale_excess: float | None = None
     """Norm of (stored gradient - fresh gradient) over that of the fresh one, where it was tried."""
+    stale_checked: int = 0
+    """Steps for which it is known whether the gradients had been cleared before."""
     steps_without_backward: int = 0
-    """Optimizer steps since the last of which no backward ran: a second step on one batch."""
+    """Steps with the very gradients of the one before: a second step on one batch."""
+    empty_steps: int = 0
+    """Steps without any gradient, though a backward had just given one."""
+    probes_moved: bool = True
+    """Whether some parameters of the optimizers have other values than when the watch began."""
     double_backwards: int = 0
     """Backwards on the very loss of the one before."""
     idle_backwards: int = 0
@@ -33,6 +39,16 @@ class Loop:
     """Forwards in evaluation mode whose loss was stepped on, of a model with dropout or norms."""
     evaluation_forwards_in_training: int = 0
     """Forwards without gradients in training mode, of such a model."""
+    left_in_eval_since: int | None = None
+    """The step from which on all training was in evaluation mode, having been in training mode
+    before."""
+    evaluation_blocks: int = 0
+    """Runs of two or more forwards without gradients, between steps."""
+    evaluation_blocks_in_training: int = 0
+    """Those of which every forward was in training mode."""
+    evaluation_forwards_in_blocks: int = 0
+    running_statistics: bool = False
+    """Whether a norm keeps statistics that a forward in training mode changes."""
     mode_sensitive: tuple[str, ...] = ()
     """Kinds of modules that act otherwise in the two modes."""
     training_forwards: int = 0
@@ -45,6 +61,8 @@ class Loop:
     """Trainable parameters of the model with a gradient, which no optimizer holds."""
     not_in_model: int = 0
     """Tensors an optimizer holds that are not in the model, and get no gradient."""
+    held: int = 0
+    """Tensors that the optimizers hold."""
     unregistered: int = 0
     """Leaves of the graph that get a gradient and are in no module."""
     unregistered_held: bool = False
@@ -65,3 +83,7 @@ class Loop:
     resident_bytes: int = 0
     wait_share: float | None = None
     """Share of the time that was spent waiting for batches."""
+    misread_looks: int = 0
+    """Steps looked at with an argmax over the batch axis of the logits, compared with labels."""
+    misread_sizes: tuple[int, int] = (0, 0)
+    """How many predictions that gave, and how many labels there were."""

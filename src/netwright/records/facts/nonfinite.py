@@ -31,3 +31,6 @@ class NonFinite:
     replayed: bool = False
     example: str = ""
     """The operation with its numbers, as in `log(0)`."""
+    batch: int | None = None
+    stepped: bool = True
+    """Whether an optimizer was about to use, or used, a gradient that is not finite."""

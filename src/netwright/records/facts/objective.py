@@ -7,6 +7,67 @@ from dataclasses import dataclass
 from netwright.records.facts import fact
 
 
+@dataclass(frozen=True, kw_only=True)
+class TermFact:
+    """One loss among those that are summed; fields are those of `Objective`, of this term alone.
+
+    `low` and `high` are the least and the largest value its input can take, found by driving what
+    the last weights give far up and down; None where there is no bound, or it was not measured.
+    """
+
+    kind: str = "unknown"
+    by_hand: bool = False
+    reduction: str = "mean"
+    input_shape: tuple[int, ...] = ()
+    target_shape: tuple[int, ...] = ()
+    target_dtype: str = ""
+    classes: int | None = None
+    before: tuple[str, ...] = ()
+    driven: bool = False
+    """Whether `low`, `high` and `always_one` were measured."""
+    low: float | None = None
+    high: float | None = None
+    always_one: bool = False
+    """The rows of its input sum to 1 whatever the last weights give."""
+    value: float = 0.0
+    """The term's first value, as a mean."""
+    factor: float | None = None
+    """What the loss is, over this term; None where there is more between them."""
+    constant: float | None = None
+    """What the best constant prediction gives, as a mean."""
+    least: float | None = None
+    """What a free prediction could reach on these targets: 0 for hard labels."""
+    floor: float | None = None
+    floor_formula: str = ""
+    input_min: float = 0.0
+    input_max: float = 0.0
+    input_std: float = 0.0
+    input_mean: float = 0.0
+    target_min: float | None = None
+    target_max: float | None = None
+    target_std: float | None = None
+    target_mean: float | None = None
+    target_distinct: int | None = None
+    """How many different values the target holds; None for more than 64."""
+    target_whole: bool = False
+    """Whether all of them are whole numbers."""
+    target_outside: float = 0.0
+    """The share of targets outside `low` .. `high`."""
+    target_sums: float | None = None
+    """The mean sum of a target's row over classes, where it has such rows."""
+    target_sums_to_one: float = 0.0
+    rows_sum_to_one: float = 0.0
+    rows_logsumexp_zero: float = 0.0
+    broadcast: str = ""
+    """How an elementwise loss pairs the samples of input and target: "" one with one, "crossed"
+    each with all others', "spread" a smaller one repeated within its sample."""
+    smoothing: float = 0.0
+    weighted: bool = False
+    ignore_index: int | None = None
+    in_use: int = 0
+    """Targets that are not ignored."""
+
+
 @fact("objective")
 @dataclass(frozen=True, kw_only=True)
 class Objective:
@@ -48,6 +109,14 @@ class Objective:
     """Input and target have different shapes, and an elementwise loss spread one over the other."""
     smoothing: float = 0.0
     weighted: bool = False
+    factor: float | None = None
+    """What the loss is, over the mean of its one term (accumulation, a sum in place of a mean)."""
+    least: float | None = None
+    """What a free prediction could reach on the same targets."""
+    parts: tuple[TermFact, ...] = ()
+    """Every term by itself, in the order of the tape."""
+    opaque: bool = False
+    """Whether the functions inside the model could not be listened to."""
 
     @property
     def first_loss(self) -> float | None:

@@ -24,13 +24,19 @@ def model_table(material: Material, allowance: Allowance) -> Part | None:
     params, macs = number(material.model.get("params")), number(material.model.get("macs"))
     if not layers and params is None:
         return None
-    lead = say(
-        "{name}: {params} parameters ({size} as float32), {macs} multiply-adds for one image.",
-        name=named_plain(material.model_name),
-        params=count(whole(params)),
-        size=size(None if params is None else params * _BYTES_PER_WEIGHT),
-        macs=magnitude(macs),
-    )
+    words = {
+        "name": named_plain(material.model_name),
+        "params": count(whole(params)),
+        "size": size(None if params is None else params * _BYTES_PER_WEIGHT),
+    }
+    if macs is None and not layers:
+        lead = say("{name}: {params} parameters ({size} as float32).", **words)
+    else:
+        lead = say(
+            "{name}: {params} parameters ({size} as float32), {macs} multiply-adds for one image.",
+            macs=magnitude(macs),
+            **words,
+        )
     if not layers:
         return Part(title=say("The model"), lead=lead, body="")
     body = _layers(layers[: allowance.rows], params, macs)

@@ -36,7 +36,8 @@ def remarks(
         rows += [_note(each) for each in sequence(material.info.get("notes"))]
         rows += [_note(each) for each in sequence(material.data.get("notes"))]
         rows += [("NOTE", _resumed(each)) for each in sequence(material.info.get("resumed"))]
-        if material.metrics and not material.evidence:
+        watched = material.model.get("task") == "watched"  # a loop of the user's own
+        if material.metrics and not material.evidence and not watched:
             missing = say("The run holds no predictions: what was confused is not shown.")
             rows.append(("NOTE", missing))
     known = [row for row in dict.fromkeys(rows) if row[1]]

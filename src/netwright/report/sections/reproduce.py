@@ -27,7 +27,8 @@ def reproduce(material: Material, allowance: Allowance) -> Part:
         say("The same again, with every setting as it was resolved"),
         [f"netwright train --config {place}/config.yaml"] if material.config_text else [],
     )
-    if material.status in ("interrupted", "running"):
+    watched = material.model.get("task") == "watched"  # a script: it goes on as it likes
+    if material.status in ("interrupted", "running") and not watched:
         body += commands(say("Go on with it"), [f"netwright train --resume {place}"])
     if material.status == "diverged":
         title = say("A new run with smaller steps, which often cures it")

@@ -45,6 +45,9 @@ def _state(material: Material) -> str:
     status = material.status
     if status == "done":
         return ""
+    if material.model.get("task") == "watched":
+        told = _WATCHED[status]() if status in _WATCHED else say("The script is still running.")
+        return f'<p class="state warn"><b>NOTE</b> {html_text(told)}</p>'
     word, told = _STATES.get(status, _STATES["unknown"])()
     done, planned = material.epochs_done, material.epochs_planned
     where = (
@@ -65,6 +68,12 @@ def _reason(why: str) -> list[str]:
     stop = "。" if current() == "zh" else "."
     return [why[0].upper() + why[1:].rstrip(".。") + stop] if why else []
 
+
+# Of a script that the doctor watched: what is said of its own end.
+_WATCHED = {
+    "failed": lambda: say("The script ended with an error of its own."),
+    "interrupted": lambda: say("The script was interrupted."),
+}
 
 _STATES = {
     "running": lambda: ("NOTE", say("The run was still going when this page was written.")),
@@ -113,7 +122,9 @@ def _costs(material: Material) -> list[tuple[str, str]]:
     info = material.info
     done, planned = material.epochs_done, material.epochs_planned
     epochs = f"{done} / {planned}" if planned and planned != done else str(done)
-    rows = [(say("epochs"), epochs), (say("steps"), count(whole(info.get("steps"))))]
+    rows = [(say("steps"), count(whole(info.get("steps"))))]
+    if done or planned:
+        rows.insert(0, (say("epochs"), epochs))
     seconds = number(info.get("seconds"))
     if seconds is not None:
         rows.append((say("time"), duration(seconds)))

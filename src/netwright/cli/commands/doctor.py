@@ -1,0 +1,202 @@
+"""`netwright doctor SCRIPT.py [args ...]`: run a script as it is, and say what its training
+suffers from; of a run that holds a record, say it again."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from netwright.cli.aside import spoken_aside
+from netwright.cli.commands import COMMANDS
+from netwright.cli.findings import finding_lines
+from netwright.cli.screen import Call, print_document
+from netwright.cli.words import is_script
+from netwright.core.errors import SettingError
+from netwright.core.escaping import terminal
+from netwright.core.languages import Phrase, say
+from netwright.records.findings import Finding, percent
+from netwright.records.severity import FailOn
+
+if TYPE_CHECKING:
+    from netwright.tasks.doctoring import Doctored
+
+
+@COMMANDS.register(
+    "doctor",
+    group="Train",
+    usage="[OPTIONS] SCRIPT.py [args ...] | -m MODULE [args ...] | RUN",
+    about="The script runs as it always does: nobody edits it, its output, files, numbers and exit "
+    "status stay what they were, and whatever stands behind its name belongs to it. Models and "
+    "optimizers are found as it makes them. What is found is told on standard error and kept in "
+    "a folder under runs/. The exit status is 4 if a finding stands at or above --fail-on.",
+    examples=(
+        "netwright doctor train.py --epochs 3",
+        "netwright doctor --steps 300 --fail-on warn train.py",
+        "netwright doctor --json -m package.train | jq .findings[0].name",
+        "netwright doctor latest",
+    ),
+)
+def doctor(
+    script: Annotated[
+        str | None, Parameter(help="a Python file, or a run that holds a record")
+    ] = None,
+    /,
+    *,
+    module: Annotated[
+        str | None,
+        Parameter(name="-m", metavar="MODULE", help="run a module, as python -m does"),
+    ] = None,
+    steps: Annotated[
+        int | None, Parameter(metavar="N", help="end it after so many steps of an optimizer")
+    ] = None,
+    minutes: Annotated[
+        float | None, Parameter(metavar="M", help="end it after so many minutes")
+    ] = None,
+    fail_on: Annotated[
+        FailOn, Parameter(help="the mildest finding that gives status 4: stop, warn, note, never")
+    ] = "stop",
+    budget: Annotated[
+        float, Parameter(metavar="SHARE", help="share of the training's time that may be taken")
+    ] = 0.02,
+    no_checkup: Annotated[bool, Parameter(help="no probes before the first step")] = False,
+    run_dir: Annotated[
+        str | None, Parameter(metavar="DIR", help="the run folder itself; default: new in runs/")
+    ] = None,
+    call: Annotated[Call, Parameter(parse=False)],
+) -> int:
+    """Watch a training script, and name what is wrong with it."""
+    if (script is None) == (module is None):
+        raise SettingError(
+            "netwright doctor needs a script, -m MODULE, or a run.",
+            hint="Try: netwright doctor train.py",
+        )
+    from netwright.tasks.doctoring import Target, Wish, doctor_run, doctor_script
+
+    if script is not None and not is_script(script):
+        again = doctor_run(script)
+        call.result(again.to_json(call.line), _lines(again))
+        return again.exit_code(fail_on)
+    wish = Wish(
+        budget=budget,
+        checkup=not no_checkup,
+        steps=steps,
+        minutes=minutes,
+        run_dir=Path(run_dir) if run_dir is not None else None,
+        command=call.line,
+    )
+    target = Target(name=script or module or "", args=call.behind, module=module is not None)
+    screen = _Screen(call, sys.stderr)
+    with _streams(call) as true:
+        done = doctor_script(
+            target, wish, tell=screen.tell, show=screen.show, leave=call.ends_process
+        )
+        if done.ending.forked:
+            return done.ending.status
+        status = done.exit_code(fail_on)
+        screen.end(done, status)
+        if true is not None:
+            with contextlib.redirect_stdout(true):
+                print_document({**done.to_json(call.line), "exit": status})
+    return status
+
+
+@contextlib.contextmanager
+def _streams(call: Call) -> Iterator[IO[str] | None]:
+    """The script's own streams, as they were before this command; under --json the true standard
+    output, which the script does not get."""
+    for stream, errors in zip((sys.stdout, sys.stderr), call.errors, strict=False):
+        if errors is not None and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+    if not call.json:
+        yield None
+        return
+    with spoken_aside(leave=call.ends_process) as true:
+        yield true
+
+
+class _Screen:
+    """What is told while the script runs, and at its end."""
+
+    def __init__(self, call: Call, stream: IO[str]) -> None:
+        self._quiet = call.quiet
+        self._stream = stream
+        self._told: set[tuple[str, tuple[str, ...]]] = set()
+
+    def tell(self, word: str, what: Phrase) -> None:
+        if not self._quiet:
+            self._write([f"{word:<9}{what.escaped(terminal).localized()}"])
+
+    def show(self, finding: Finding, where: str) -> None:
+        self._told.add((finding.name, finding.layers))
+        self._write(finding_lines(finding, where))
+
+    def end(self, done: Doctored, status: int) -> None:
+        """The summary: what stands, what watching cost, where all of it is."""
+        if done.run is None:
+            if not self._quiet and not done.fault:
+                self._write([say("NOTE     No training was seen: no step of an optimizer.")])
+            return
+        self._write(_lines(done, self._told if not self._quiet else frozenset(), status))
+
+    def _write(self, lines: Iterable[str]) -> None:
+        # The script may have closed it, or whoever read it has gone.
+        with contextlib.suppress(OSError, ValueError):
+            for line in lines:
+                self._stream.write(f"{terminal_safe(line, self._stream)}\n")
+            self._stream.flush()
+
+
+def terminal_safe(line: str, stream: IO[str]) -> str:
+    """`line` with an escape for each letter that the stream cannot write."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return line.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _lines(
+    done: Doctored,
+    told: set[tuple[str, tuple[str, ...]]] | frozenset[Any] = frozenset(),
+    status: int | None = None,
+) -> Iterator[str]:
+    """The findings (those that were told already by their name), the cost, the place."""
+    for number, finding in done.findings:
+        where = say("patient {number}", number=number) if done.patients > 1 else ""
+        if (finding.name, finding.layers) in told:
+            what = terminal(finding.what.localized())
+            yield f"{finding.severity.upper():<9}{finding.name}: {what}"
+        else:
+            yield from finding_lines(finding, where)
+    counts = {
+        each: sum(finding.severity == each for _, finding in done.findings)
+        for each in ("stop", "warn", "note")
+    }
+    yield say(
+        "doctor   {stop} stop, {warn} warn, {note} note, after {steps} steps",
+        steps=f"{done.steps:,}",
+        **counts,
+    )
+    for cost in done.costs:
+        yield say(
+            "cost     {share} of the training's own time (budget {budget}), and a check-up of "
+            "{checkup:.1f} s",
+            share=percent(cost["share"]),
+            budget=percent(cost["budget"]),
+            checkup=cost["checkup"],
+        )
+    if done.run is not None:
+        yield say("run      {path}", path=terminal(shown(done.run)))
+    if status is not None and status != done.ending.status:
+        yield say("exit     {status}   (--fail-on never keeps the script's own)", status=status)
+
+
+def shown(path: Path) -> str:
+    """A path as it is typed from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (OSError, ValueError):
+        return str(path)

@@ -1,0 +1,136 @@
+"""`nw.checkup`: what can be proved before the first step, without taking one.
+
+    nw.checkup(model, nn.CrossEntropyLoss(), loader, optimizer, val_data=val_loader)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from netwright.core.errors import DataError, SettingError
+from netwright.doctor.checkup import SECONDS, examine
+from netwright.doctor.diagnosis import Diagnosis, diagnosed
+from netwright.doctor.patient import Patient, Source, noted
+from netwright.doctor.quiet import RandomState, quiet
+from netwright.doctor.setup_facts import setup_of
+from netwright.doctor.watching.company import setup_seen
+from netwright.doctor.watching.sources import Pair, given_source
+from netwright.records.record import Record
+
+BATCH = 64
+"""Samples in a batch of data that are not in batches yet."""
+
+BATCHES = 3
+"""Batches whose loss is looked at."""
+
+
+def checkup(
+    model: nn.Module,
+    loss_fn: Callable[..., Tensor],
+    data: Any,
+    optimizer: Optimizer | None = None,
+    val_data: Any = None,
+    scheduler: Any = None,
+    epochs: int | None = None,
+    *,
+    seconds: float = SECONDS,
+) -> Diagnosis:
+    """Look at a model, its loss and its data before the first step, for at most `seconds`.
+
+    `data` and `val_data`: a DataLoader, a data set, a pair of tensors, or a list of batches, each
+    batch an input and a target. The loss is `loss_fn(model(inputs), target)`. With the
+    `optimizer`, the `scheduler` and the `epochs` that are planned more can be proved. Model,
+    optimizer and random states come back as they were.
+
+    Raises `SettingError` for data of another kind, `DataError` where there is no batch; what the
+    model or the loss raise on the first batch is raised here too.
+    """
+    state = RandomState()
+    try:
+        train = _source(data, "train", model)
+        val = _source(val_data, "val", model) if val_data is not None else None
+        patient = patient_of(
+            model,
+            loss_fn,
+            train,
+            val=val,
+            optimizers=() if optimizer is None else (optimizer,),
+            schedulers=() if scheduler is None else (scheduler,),
+            epochs=epochs,
+        )
+        return checked(patient, seconds=seconds)
+    finally:
+        state.restore()
+
+
+def patient_of(
+    model: nn.Module,
+    loss_fn: Callable[..., Tensor],
+    train: Source,
+    *,
+    val: Source | None = None,
+    optimizers: tuple[Optimizer, ...] = (),
+    schedulers: tuple[Any, ...] = (),
+    epochs: int | None = None,
+) -> Patient:
+    """The patient of a plan, with the samples of its first batches."""
+    pairs = list(islice(train.batches(), BATCHES))
+    if not pairs:
+        raise DataError("The training data hold no batch with a tensor in it.")
+    samples = []
+    with quiet(model):
+        for inputs, target in pairs:
+            samples.append(noted(model, loss_fn, (inputs,), target))
+    steps = _steps_per_epoch(train)
+    patient = Patient(
+        model=model,
+        optimizers=optimizers,
+        setup=dataclasses.replace(
+            setup_of(model, optimizers),
+            epochs=epochs,
+            planned_steps=epochs * steps if epochs and steps else None,
+        ),
+        samples=samples,
+        train=train,
+        val=val,
+        schedulers=schedulers,
+    )
+    patient.setup = setup_seen(patient.setup, patient, steps)
+    return patient
+
+
+def checked(patient: Patient, *, seconds: float = SECONDS) -> Diagnosis:
+    """What the probes and conditions say of a patient."""
+    return diagnosed(Record([patient.setup, *examine(patient, seconds=seconds)]))
+
+
+def _source(data: Any, name: str, model: nn.Module) -> Source:
+    """The data on the device of the model."""
+    try:
+        source = given_source(data, name, BATCH)
+    except TypeError as error:
+        raise SettingError(
+            "A check-up takes a DataLoader, a data set, a pair of tensors or a list of batches, "
+            "not {kind}.",
+            kind=str(error),
+        ) from error
+    device = next((each.device for each in model.parameters()), None)
+
+    def batches() -> Iterator[Pair]:
+        for inputs, target in source.batches():
+            moved = inputs.to(device) if device is not None else inputs
+            yield moved, target.to(moved.device) if target is not None else None
+
+    return dataclasses.replace(source, batches=batches)
+
+
+def _steps_per_epoch(source: Source) -> int | None:
+    if not source.samples or not source.batch:
+        return None
+    return max(1, -(-(source.samples - source.dropped) // source.batch))

@@ -1,0 +1,160 @@
+"""How the loss of a run goes: where it began, how low it came, where it is now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from netwright.core.languages import Phrase
+from netwright.records.facts.objective import Objective
+from netwright.records.facts.setup import Setup
+from netwright.records.facts.steps import Steps
+from netwright.records.findings import Evidence
+from netwright.records.record import Record
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+EARLY = 40
+"""Steps before which the run itself says little: the check-up speaks then."""
+
+DONE = 0.1
+"""Share of the loss of guessing under which a run has learned most of what there is."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """`begin` is the first loss, `guess` that of the best constant where the batch is large enough
+    to tell; `windows` are medians over tenths of the run (at most 20 rows each), `ends` the step
+    at which each ends. `broken` is the step from which on the loss is not finite."""
+
+    begin: float
+    guess: float | None
+    windows: Array
+    ends: Array
+    steps: int
+    broken: int | None
+
+    @property
+    def reference(self) -> float:
+        """What a network that knows nothing would have: the first loss, or that of guessing."""
+        return min(self.begin, self.guess) if self.guess is not None else self.begin
+
+    @property
+    def ignorance(self) -> float:
+        """The loss of guessing, or the first one where that is not known. A network that was
+        trained before begins far below it."""
+        return self.guess if self.guess is not None else self.begin
+
+    @property
+    def least(self) -> float:
+        return float(self.windows.min())
+
+    @property
+    def latest(self) -> float:
+        """The median of the last three windows."""
+        return float(np.median(self.windows[-3:]))
+
+    @property
+    def learned(self) -> bool:
+        """Whether it is clearly better than at the beginning and than guessing, and still is."""
+        return self.broken is None and self.latest < 0.9 * self.reference
+
+    @property
+    def done(self) -> bool:
+        return self.broken is None and self.latest < DONE * self.ignorance
+
+    @property
+    def fall(self) -> float:
+        """Relative fall from the first window to the last ones."""
+        return (float(self.windows[0]) - self.latest) / max(abs(float(self.windows[0])), 1e-30)
+
+
+def course(record: Record) -> Course | None:
+    """None where no step was seen, where the loss is negative, or where no single loss is made
+    smaller (adversarial loops, rewards)."""
+    steps, setup = record.get(Steps), record.get(Setup)
+    if steps is None or not len(steps.loss) or (setup is not None and setup.special):
+        return None
+    loss = steps.loss
+    finite = np.isfinite(loss)
+    broken = None
+    if not finite[-1] and (len(loss) < 5 or not finite[-5:].any()):
+        last = int(np.flatnonzero(finite)[-1]) if finite.any() else -1
+        broken = int(steps.step[min(last + 1, len(loss) - 1)])
+    kept, at = loss[finite], steps.step[finite]
+    if not len(kept) or kept.min() < 0:
+        return None
+    rows = max(1, min(20, len(kept) // 10))
+    count = len(kept) // rows
+    cut = kept[-count * rows :].reshape(count, rows)
+    begin = float(kept[0])
+    return Course(
+        begin=begin,
+        guess=_guess(record, begin),
+        windows=np.median(cut, axis=1),
+        ends=at[-count * rows :].reshape(count, rows)[:, -1],
+        steps=steps.total,
+        broken=broken,
+    )
+
+
+def _guess(record: Record, begin: float) -> float | None:
+    """The loss of guessing, in the unit of the loop: it may divide the loss for accumulation.
+
+    The constant is of one batch: a batch of four knows two or three classes of ten, and its own
+    best constant is far better than any network can be expected to guess.
+    """
+    objective = record.get(Objective)
+    if objective is None or not objective.constant or objective.first_loss is None:
+        return None
+    size = objective.target_shape[0] if objective.target_shape else 0
+    if size < max(16, 3 * (objective.classes or 1)) or objective.first_loss <= 0:
+        return None
+    unit = begin / objective.first_loss
+    return objective.constant * (unit if abs(unit - 1) > 0.2 else 1.0)
+
+
+def broken(found: Course) -> Evidence | None:
+    """The harm that the loss is no number any more."""
+    if found.broken is None:
+        return None
+    return Evidence(
+        signal=Phrase("step from which on the loss is not finite"),
+        value=found.broken,
+        witness="harm",
+        step=found.broken,
+    )
+
+
+def risen(found: Course, factor: float = 1.3) -> Evidence | None:
+    """The harm that the loss stands above what it had reached, and is not small."""
+    if len(found.windows) < 5 or found.done or found.latest < 0.3 * found.reference:
+        return None
+    if found.latest < factor * found.least:
+        return None
+    return Evidence(
+        signal=Phrase("loss of the last steps, against the least it had reached"),
+        value=found.latest,
+        baseline=found.least,
+        threshold=factor * found.least,
+        witness="harm",
+        step=found.steps,
+    )
+
+
+def hardly_falls(found: Course, share: float = 0.02, steps: int = 100) -> Evidence | None:
+    """The harm that the loss hardly moves, over many steps, far from being small."""
+    if found.steps < steps or found.broken is not None or found.latest < 0.5 * found.ignorance:
+        return None
+    if found.fall > share:
+        return None
+    return Evidence(
+        signal=Phrase("relative fall of the loss in {steps} steps", steps=found.steps),
+        value=max(0.0, found.fall),
+        threshold=share,
+        unit="share",
+        witness="harm",
+        step=found.steps,
+    )

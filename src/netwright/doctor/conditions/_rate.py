@@ -1,0 +1,451 @@
+"""What speaks for a rate that is too high, too low, cut off by clipping: one story a run.
+
+The conditions of the rate ask here whether a deeper one of them holds, and are silent then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions._course import (
+    EARLY,
+    Array,
+    Course,
+    broken,
+    course,
+    hardly_falls,
+    risen,
+)
+from netwright.doctor.conditions._harm import (
+    LONG,
+    LOOKS,
+    any_of,
+    fitted,
+    nonfinite,
+    stuck,
+    unfit,
+)
+from netwright.doctor.conditions._scale import growing, shrinking
+from netwright.doctor.conditions._start import harm_of_start, judgement
+from netwright.doctor.conditions._trials import end_of, fits, unfit_as_set
+from netwright.records.facts.curvature import Curvature
+from netwright.records.facts.fit import Fit
+from netwright.records.facts.loop import Loop
+from netwright.records.facts.setup import GroupFact, Setup
+from netwright.records.facts.steps import Steps
+from netwright.records.findings import Evidence
+from netwright.records.record import Record
+
+DEEPER = (
+    "unscaled-input", "unscaled-target", "nonfinite-input", "symmetric-initialisation",
+    "weights-too-large", "weights-too-small", "saturated-at-start", "dead-at-start",
+    "softmax-before-cross-entropy", "sigmoid-before-bce-with-logits", "output-activation-mismatch",
+    "loss-mismatch", "loss-sign", "wrong-dimension", "silent-broadcast",
+    "loss-ignores-parameters", "labels-out-of-range", "labels-shifted", "label-dtype",
+    "labels-inconsistent", "gradients-never-cleared", "optimizer-never-steps",
+    "stale-optimizer", "detached-graph",
+)  # fmt: skip
+"""What may lie behind a rate that does not work: data, loss, wiring and start come first."""
+
+BACKWARD = 0.4
+"""Share of looks that made their own batch worse. Measured over the healthy runs of
+tests/doctor/test_healthy_rates.py: 0 to 0.07; of a GAN's discriminator 0.40."""
+
+FUTILE = 0.1
+"""Actual over promised fall, median: 0.5 is the best step on a quadratic. Healthy runs that were
+not done: 0.26 (a discriminator) and 0.7 to 1; Adam at 0.3 in a GRU that climbed: 0.01 to 0.06."""
+
+LEAP = 0.05
+"""Update over weights, at one step. Healthy first steps by Adam at 1e-3: 0.014; at 1e-2: 0.14, in
+networks that settle at once; without harm this is no finding."""
+
+STILL = 2e-5
+"""Update over weights, median: at the rates 1e-6 to 1e-4 of plain SGD that do not train, 1e-8 to
+7e-6 was measured; at those that do, 3e-5 and more, but for runs that were done."""
+
+GONE = 0.01
+"""Share of its peak below which a rate is as good as 0."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What speaks for a finding: evidence of the cause first, then of the harm."""
+
+    causes: tuple[Evidence, ...]
+    harms: tuple[Evidence, ...]
+    factor: str = ""
+
+
+# Facts in handy form
+
+
+def true_rho(steps: Steps) -> Array:
+    """Step efficacy against the whole gradient: what was clipped promises more than it says."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cut = np.where(steps.raw_grad_norm > 0, steps.grad_norm / steps.raw_grad_norm, 1.0)
+    cut = np.where(np.isfinite(cut), np.minimum(cut, 1.0), 1.0)
+    rho: Array = steps.rho * cut
+    return rho[np.isfinite(rho)]
+
+
+def groups(record: Record) -> tuple[GroupFact, ...]:
+    setup = record.get(Setup)
+    return () if setup is None else tuple(g for o in setup.optimizers for g in o.groups)
+
+
+def warming(steps: Steps) -> bool:
+    """Whether the rate is on its way up."""
+    lr = steps.lr[np.isfinite(steps.lr)]
+    if len(lr) < 2:
+        return False
+    before = lr[max(0, len(lr) - 1 - max(5, len(lr) // 5))]
+    return bool(lr[-1] > 1.02 * before and lr[-1] >= 0.98 * lr.max())
+
+
+def bad_start(record: Record) -> bool:
+    """Whether the state at the start explains what goes wrong."""
+    if any(judgement(record, each) for each in ("alike", "dead", "saturated")):
+        return bool(harm_of_start(record))
+    return bool((growing(record) or shrinking(record)) and harm_of_start(record))
+
+
+def unclipped(record: Record) -> bool:
+    """Whether the loop leaves the gradients as they are, as far as was seen: the trials of the
+    check-up do not clip."""
+    loop, steps = record.get(Loop), record.get(Steps)
+    if loop is not None and loop.clip_calls:
+        return False
+    return steps is None or clipped_share(steps)[0] < 0.1
+
+
+def clipped_share(steps: Steps) -> tuple[float, float]:
+    """The share of looks at which the gradient was made shorter, and by how much in the median."""
+    both = np.isfinite(steps.grad_norm) & np.isfinite(steps.raw_grad_norm) & (steps.grad_norm > 0)
+    if not both.any():
+        return 0.0, 1.0
+    ratio = steps.raw_grad_norm[both] / steps.grad_norm[both]
+    cut = ratio > 1.01
+    return float(cut.mean()), float(np.median(ratio[cut])) if cut.any() else 1.0
+
+
+# The cases
+
+
+def too_high(record: Record) -> Case | None:
+    """Steps that leap over the valley: the run breaks, stays at guessing, or climbs back."""
+    if bad_start(record) or too_much_regularised(record) is not None:
+        return None
+    trial, bent = _trial_too_high(record), _bent(record)
+    found = course(record)
+    if found is None or (found.steps < EARLY and found.broken is None):
+        if trial is None or not unclipped(record):
+            return None
+        return Case(any_of(bent, trial), any_of(unfit_as_set(record)))
+    if found.learned and risen(found) is None:
+        return None
+    steps = record.get(Steps)
+    assert steps is not None
+    causes = any_of(
+        bent, trial, _backward(steps), _explosion(steps, found), _futile(steps), _leap(steps, found)
+    )
+    harms = any_of(
+        nonfinite(record) if found.broken is not None else None,
+        broken(found),
+        stuck(record),
+        risen(found),
+    )
+    # A large first step alone is common in healthy runs; it needs the explosion beside it.
+    strong = any_of(bent, trial, _backward(steps), _explosion(steps, found), _futile(steps))
+    return Case(causes, harms) if harms and strong else None
+
+
+def too_low(record: Record) -> Case | None:
+    """Steps so small that nothing moves, though each does what it promises."""
+    if bad_start(record) or clipped_away(record) is not None:
+        return None
+    if too_much_regularised(record) is not None:
+        return None
+    steps, found = record.get(Steps), course(record)
+    if steps is None or found is None or found.steps < EARLY:
+        return _too_low_before(record)
+    if found.broken is not None or found.latest < 0.5 * found.ignorance or warming(steps):
+        return None
+    if rate_gone(steps) is not None:
+        return None
+    rho, ratio = true_rho(steps), steps.update_ratio[np.isfinite(steps.update_ratio)]
+    if len(rho) < LOOKS or not len(ratio):
+        return None
+    size, efficacy = float(np.median(ratio[len(ratio) // 2 :])), float(np.median(rho))
+    eps = eps_too_large(record)
+    # Differences of losses drown in rounding where steps are shorter than a millionth.
+    lowest, highest = (0.8, 1.2) if size > 1e-6 else (0.2, 5.0)
+    if not lowest <= efficacy <= highest or (size > STILL and eps is None) or size == 0.0:
+        return None
+    stands, more = any_of(hardly_falls(found), stuck(record)), _more_at_ten(record)
+    # Where nobody knows what guessing costs, the loss may be low already: a trial must tell.
+    if not stands or (found.guess is None and more is None):
+        return None
+    harms = any_of(*stands, more)
+    causes = any_of(
+        eps,
+        Evidence(
+            signal=Phrase("update over weights, median of the looks"),
+            value=size,
+            baseline=1e-3,
+            threshold=STILL,
+            step=found.steps,
+        ),
+        Evidence(
+            signal=Phrase("actual over promised fall of the loss: 1 where a step is too small to "
+                          "meet any curvature"),
+            value=efficacy,
+            baseline=0.5,
+        ),
+    )  # fmt: skip
+    return Case(causes, harms, "eps" if eps is not None else "rate")
+
+
+def too_much_regularised(record: Record) -> Case | None:
+    """The batch is fitted only without dropout and decay."""
+    fit = record.get(Fit)
+    free = fit.variants.get("free") if fit is not None else None
+    cannot = unfit(record)
+    if fit is None or free is None or cannot is None or not fitted(free, fit) or bad_start(record):
+        return None
+    found = course(record)
+    if found is not None and found.steps >= LONG and found.learned:
+        return None
+    one = fit.at(1.0)
+    assert one is not None
+    cause = Evidence(
+        signal=Phrase(
+            "loss of one batch after {steps} steps at the rate, against that without dropout and "
+            "decay",
+            steps=one.steps,
+        ),
+        value=end_of(one),
+        baseline=free.end,
+    )
+    return Case((cause,), any_of(cannot, stuck(record)))
+
+
+def clipped_away(record: Record) -> Case | None:
+    """Clipping that leaves a hundredth of the gradient at every step, in a run that stands."""
+    steps, found = record.get(Steps), course(record)
+    if steps is None or found is None or found.steps < EARLY or bad_start(record):
+        return None
+    share, ratio = clipped_share(steps)
+    if share <= 0.9 or ratio < 20:
+        return None
+    fit = record.get(Fit)
+    trial = fit.at(1.0) if fit is not None else None
+    unlike = None
+    if trial is not None and fits(record, 1.0) and found.latest > 0.9 * found.reference:
+        unlike = Evidence(
+            signal=Phrase("loss of one batch after {steps} steps without clipping, against that "
+                          "of the run now", steps=trial.steps),
+            value=found.latest,
+            baseline=trial.end,
+            witness="harm",
+            step=found.steps,
+        )  # fmt: skip
+    harms = any_of(stuck(record), hardly_falls(found), unlike)
+    if not harms:
+        return None
+    loop = record.get(Loop)
+    limit = loop.clip_limit if loop is not None else None
+    causes = (
+        Evidence(
+            signal=Phrase("share of looks at which the gradient was clipped"),
+            value=share,
+            threshold=0.9,
+            unit="share",
+        ),
+        Evidence(
+            signal=Phrase("length of the gradient before clipping, over that after"),
+            value=ratio,
+            baseline=1.0,
+            threshold=20,
+            unit="times",
+        ),
+        *(
+            [Evidence(signal=Phrase("limit of the clipping"), value=limit)]
+            if limit is not None
+            else []
+        ),
+    )
+    return Case(causes, harms)
+
+
+def rate_gone(steps: Steps) -> tuple[int, float] | None:
+    """Since which step the rate is under 1 % of its peak, and for what share of the steps."""
+    lr = steps.lr
+    if len(lr) < 2 or not np.isfinite(lr).all() or lr.max() <= 0:
+        return None
+    alive = np.flatnonzero(lr >= GONE * lr.max())
+    if alive[-1] == len(lr) - 1:
+        return None
+    since = int(steps.step[alive[-1] + 1])
+    return since, (steps.total - since + 1) / max(1, steps.total)
+
+
+def eps_too_large(record: Record) -> Evidence | None:
+    """Adam's eps against the size of a gradient: far above it, the division does nothing."""
+    eps = max((g.eps for g in groups(record) if g.eps is not None and g.beta2 is not None), default=None)
+    steps, numel = record.get(Steps), sum(g.numel for g in groups(record))
+    if eps is None or steps is None or not numel:
+        return None
+    norms = steps.grad_norm[np.isfinite(steps.grad_norm)]
+    if not len(norms) or norms[0] <= 0:
+        return None
+    # The largest of the looks: a run that is done has small gradients, and no fault.
+    size = float(norms.max()) / numel**0.5
+    if eps < 10 * size:
+        return None
+    return Evidence(
+        signal=Phrase("eps of the optimizer, against the size of a gradient's entries"),
+        value=eps,
+        baseline=size,
+        threshold=10 * size,
+    )
+
+
+# Their parts
+
+
+def _trial_too_high(record: Record) -> Evidence | None:
+    """The batch is not fitted at the rate that is set, and is at a tenth of it."""
+    fit = record.get(Fit)
+    one, tenth = (fit.at(1.0), fit.at(0.1)) if fit is not None else (None, None)
+    if one is None or tenth is None or fits(record, 1.0) is not False:
+        return None
+    breaks = one.end != one.end and tenth.end < 0.98 * tenth.start and tenth.rising < 0.1
+    if not (fits(record, 0.1) or breaks):
+        return None
+    if one.end == one.end and one.end < 3 * max(tenth.end, 0.05 * tenth.start):
+        return None
+    return Evidence(
+        signal=Phrase("loss of one batch after {steps} steps at the rate, against a tenth of it",
+                      steps=one.steps),
+        value=end_of(one),
+        baseline=tenth.end,
+    )  # fmt: skip
+
+
+def _bent(record: Record) -> Evidence | None:
+    bend = record.get(Curvature)
+    if bend is None or bend.preconditioned or bend.product <= bend.limit:
+        return None
+    return Evidence(
+        signal=Phrase("rate x top curvature of the first batch"),
+        value=bend.product,
+        baseline=1.0,
+        threshold=bend.limit,
+    )
+
+
+def _backward(steps: Steps) -> Evidence | None:
+    rho = true_rho(steps)
+    if len(rho) < LOOKS or (worse := float(np.mean(rho < 0))) <= BACKWARD:
+        return None
+    return Evidence(
+        signal=Phrase("looks at which the step raised the loss of its own batch"),
+        value=worse,
+        baseline=0.0,
+        threshold=BACKWARD,
+        unit="share",
+    )
+
+
+def _futile(steps: Steps) -> Evidence | None:
+    """Half of the steps come to less than a tenth of what their gradient promised."""
+    rho = true_rho(steps)
+    if len(rho) < 8 or (middle := float(np.median(rho))) >= FUTILE:
+        return None
+    return Evidence(
+        signal=Phrase("actual over promised fall of the loss, median of the looks"),
+        value=middle,
+        baseline=0.5,
+        threshold=FUTILE,
+    )
+
+
+def _explosion(steps: Steps, found: Course) -> Evidence | None:
+    """The loss leapt far above its beginning in the first steps, which were large."""
+    first = steps.loss[steps.step <= EARLY]
+    first = first[np.isfinite(first)]
+    if len(first) < 5 or _leap(steps, found) is None:
+        return None
+    start = max(found.begin, found.guess or 0.0)
+    smooth = np.sort(first)[-3:].min()  # three steps at least, not one odd batch
+    if smooth < 1.5 * start:
+        return None
+    return Evidence(
+        signal=Phrase("largest loss of the first {steps} steps, against the first", steps=EARLY),
+        value=float(first.max()),
+        baseline=start,
+        threshold=1.5 * start,
+    )
+
+
+def _leap(steps: Steps, found: Course) -> Evidence | None:
+    ratio = steps.update_ratio[steps.step <= EARLY]
+    ratio = ratio[np.isfinite(ratio)]
+    if not len(ratio) or (worst := float(ratio.max())) < LEAP:
+        return None
+    return Evidence(
+        signal=Phrase("update over weights, largest of the first steps"),
+        value=worst,
+        baseline=1e-3,
+        threshold=LEAP,
+    )
+
+
+def _more_at_ten(record: Record) -> Evidence | None:
+    """At ten times the rate the same batch falls five times as far."""
+    fit = record.get(Fit)
+    one, ten = (fit.at(1.0), fit.at(10.0)) if fit is not None else (None, None)
+    if one is None or ten is None or one.end != one.end or ten.end != ten.end:
+        return None
+    falls = [(each.start - each.end) / max(abs(each.start), 1e-30) for each in (one, ten)]
+    if falls[0] > 0.02 or falls[1] < 5 * max(falls[0], 1e-9):
+        return None
+    return Evidence(
+        signal=Phrase("relative fall of one batch in {steps} steps, against ten times the rate",
+                      steps=one.steps),
+        value=max(0.0, falls[0]),
+        baseline=falls[1],
+        unit="share",
+        witness="harm",
+    )  # fmt: skip
+
+
+def _too_low_before(record: Record) -> Case | None:
+    """Before the first steps: nothing moves in the trial, at ten times the rate neither or so."""
+    more = _more_at_ten(record)
+    if more is None or more.value > 1e-3:
+        return None
+    bend = record.get(Curvature)
+    cause = (
+        Evidence(
+            signal=Phrase("rate x top curvature of the first batch"),
+            value=bend.product,
+            baseline=1.0,
+            threshold=1e-4,
+        )
+        if bend is not None and not bend.preconditioned and bend.product < 1e-4
+        else None
+    )
+    fit = record.get(Fit)
+    one = fit.at(1.0) if fit is not None else None
+    assert one is not None
+    fall = Evidence(
+        signal=Phrase("relative fall of one batch in {steps} steps", steps=one.steps),
+        value=more.value,
+        threshold=1e-3,
+        unit="share",
+    )
+    return Case(any_of(cause, fall), (more,), "rate")

@@ -1,0 +1,149 @@
+"""Signals that grow or shrink through the layers at the start: what the two conditions share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions._graph import listed
+from netwright.doctor.conditions._start import harm_of_start, judgement
+from netwright.records.facts.objective import Objective
+from netwright.records.facts.start import WeightScales
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.initial_state import LEAST_PRODUCT, MOST_PRODUCT
+from netwright.records.record import Record
+
+LARGE = 8.0
+"""A gain of weights that no initialiser of torch gives: He's is 1.41, orthogonal's 1, torch's own
+0.58. Measured over the healthy runs of tests/doctor/test_start.py: 0.2 to 2.3."""
+
+SMALL = 0.05
+
+OFF = 10.0
+"""How many times the loss of guessing the first loss is when large weights show."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    evidence: tuple[Evidence, ...]
+    layers: tuple[str, ...]
+    product: float | None
+
+
+def growing(record: Record) -> Scale | None:
+    found = _product(record, large=True)
+    if found is not None:
+        return found
+    layers = [each for each in _bare(record) if each[1] > LARGE]
+    objective = record.get(Objective)
+    if not layers or objective is None or objective.first_loss is None or not objective.constant:
+        return None
+    if objective.first_loss < OFF * objective.constant:
+        return None
+    worst = max(layers, key=lambda each: each[1])
+    return Scale(
+        (
+            _gain(worst, LARGE),
+            Evidence(
+                signal=Phrase("first loss, against that of guessing"),
+                value=objective.first_loss,
+                baseline=objective.constant,
+                threshold=OFF * objective.constant,
+            ),
+        ),
+        tuple(name for name, _ in layers),
+        None,
+    )
+
+
+def shrinking(record: Record) -> Scale | None:
+    found = _product(record, large=False)
+    if found is not None:
+        return found
+    layers = [each for each in _bare(record, hidden=True) if 0 < each[1] < SMALL]
+    if not layers:
+        return None
+    return Scale(
+        (_gain(min(layers, key=lambda each: each[1]), SMALL),),
+        tuple(name for name, _ in layers),
+        None,
+    )
+
+
+def _product(record: Record, *, large: bool) -> Scale | None:
+    found = judgement(record, "growing" if large else "shrinking")
+    if found is None:
+        return None
+    bound = MOST_PRODUCT if large else LEAST_PRODUCT
+    signal = (
+        Phrase("product of the forward gains of {count} layers", count=found.reach)
+        if found.direction == "forward"
+        else Phrase("product of the backward gains of {count} layers", count=found.reach)
+    )
+    return Scale(
+        (
+            Evidence(
+                signal=signal,
+                value=found.value,
+                baseline=1.0,
+                threshold=bound,
+                layer=found.layers[0] if found.layers else "",
+            ),
+        ),
+        found.layers,
+        found.value,
+    )
+
+
+def _bare(record: Record, *, hidden: bool = False) -> list[tuple[str, float]]:
+    """Layers whose scale no norm takes out, with the gain of their weights."""
+    scales = record.get(WeightScales)
+    if scales is None:
+        return []
+    return [
+        (each.layer, each.gain)
+        for each in scales.layers
+        if not each.normed and each.held and not (hidden and each.head)
+    ]
+
+
+def _gain(layer: tuple[str, float], bound: float) -> Evidence:
+    return Evidence(
+        signal=Phrase("gain of the weights of {layer}: their size x root of the fan-in",
+                      layer=layer[0]),
+        value=layer[1],
+        baseline=1.41,
+        threshold=bound,
+        unit="times",
+        layer=layer[0],
+    )  # fmt: skip
+
+
+def finding(record: Record, name: str, found: Scale, what: Phrase, cause: Phrase) -> Iterator[Finding]:
+    harm = harm_of_start(record)
+    yield Finding(
+        name=name,
+        severity="warn" if harm else "note",
+        layers=found.layers,
+        what=what,
+        evidence=(*found.evidence, *harm),
+        formula="product over the layers of std(out) / std(in), within [1e-3, 1e3]",
+        cause=cause,
+        wrong_if=Phrase("the run learns from the first steps on as it does with He's initialiser"),
+        not_to_be_confused_with=Phrase(
+            "inputs that are not scaled: here the signal changes from layer to layer"
+        ),
+        treatments=(
+            Treatment(
+                name="matched-initialiser",
+                grade="safe",
+                why=Phrase("Initialise for the activation: He for ReLU, Xavier for tanh; or LSUV."),
+                code="nn.init.kaiming_normal_(layer.weight, nonlinearity='relu')",
+            ),
+        ),
+    )
+
+
+def names(layers: tuple[str, ...]) -> str:
+    return str(listed(list(layers[:3])))

@@ -1,0 +1,117 @@
+"""The loss is made larger: a minus too many, or one too few."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._terms import terms_of
+from netwright.records.facts.fit import Fit
+from netwright.records.facts.objective import TermFact
+from netwright.records.facts.setup import Setup
+from netwright.records.facts.steps import Steps
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.record import Record
+
+WORSE = 1.2
+"""Times its first value, and beyond guessing: the loss proper has then got worse."""
+
+ENOUGH = 20
+"""Steps after which that is no longer an accident."""
+
+
+@CONDITIONS.register(
+    "loss-sign",
+    reads=Record,
+    when="in the first steps",
+    group="output",
+    severity="stop",
+    yields_to=("loss-mismatch",),
+)
+def loss_sign(record: Record) -> Iterator[Finding]:
+    """What goes into the backward pass is the negative of a loss: training makes it worse.
+
+    Why it hurts: gradient descent on -L is ascent on L. The number printed falls for ever, below
+    any value a loss can have, while predictions get worse than guessing.
+
+    Evidence: the factor between the one loss of the loop and what the backward pass is given is
+    negative; the loss proper is above its start and above guessing after some steps, or after the
+    trial on one batch.
+
+    Would be wrong if: the loss proper falls after all.
+
+    Not to be confused with: a generator that maximises the loss of a discriminator, an attack that
+    maximises the loss of a fixed network, rewards and entropies, which are to be made larger.
+
+    Treatment: flip the sign; ask.
+
+    Source: by arithmetic.
+    """
+    setup = record.get(Setup)
+    terms = terms_of(record)
+    if len(terms) != 1 or (setup is not None and setup.special):
+        return
+    (term,) = terms
+    if term.factor is None or term.factor >= 0 or term.value <= 0 or term.target_distinct == 1:
+        return
+    harm = _worse(record, term)
+    yield Finding(
+        name="loss-sign",
+        severity="stop" if harm else "note",
+        step=harm.step if harm else None,
+        what=Phrase("The negative of {loss} is minimised", loss=term.kind),
+        evidence=(
+            Evidence(
+                signal=Phrase("factor between {loss} and what the backward pass gets",
+                              loss=term.kind),
+                value=term.factor,
+                baseline=abs(term.factor),
+            ),
+            *([harm] if harm else []),
+        ),
+        formula="descent on -L is ascent on L",
+        cause=Phrase("The sign of the loss is the wrong way round."),
+        wrong_if=Phrase("the loss proper falls while training goes on"),
+        not_to_be_confused_with=Phrase("a game in which this loss is meant to grow"),
+        treatments=(
+            Treatment(
+                name="flip-sign",
+                grade="ask",
+                why=Phrase("Minimise the loss itself."),
+                code="loss = -loss",
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _worse(record: Record, term: TermFact) -> Evidence | None:
+    """The loss proper has risen well above its start, by the steps made or by a trial."""
+    factor = term.factor or -1.0
+    bound = WORSE * max(term.value, term.constant or 0.0)
+    steps, fit = record.get(Steps), record.get(Fit)
+    if steps is not None and steps.total >= ENOUGH:
+        losses = steps.loss[np.isfinite(steps.loss)]
+        latest = float(np.median(losses[-10:])) / factor if len(losses) else 0.0
+        if latest > bound:
+            return Evidence(
+                signal=Phrase("the loss proper, after training on its negative"),
+                value=latest,
+                baseline=term.value,
+                threshold=bound,
+                witness="harm",
+                step=steps.total,
+            )
+    if fit is not None and fit.best is not None:
+        latest = fit.best.end * term.value / fit.best.start if fit.best.start else 0.0
+        if latest > bound:
+            return Evidence(
+                signal=Phrase("the loss proper of one batch, after training on its negative"),
+                value=latest,
+                baseline=term.value,
+                threshold=bound,
+                witness="harm",
+            )
+    return None

@@ -1,0 +1,156 @@
+"""The loss leaps far above its own history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._course import course
+from netwright.doctor.conditions._rate import DEEPER, too_high
+from netwright.records.facts.steps import Steps
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.record import Record
+
+HISTORY = 30
+"""Rows before a step that are its history."""
+
+DEVIATIONS = 8.0
+"""Robust deviations of the logarithm of the loss that make a spike."""
+
+LASTING = 3
+"""Rows that a spike lasts at least: one odd batch is none."""
+
+RECOVERY = 50
+
+
+@dataclass(frozen=True)
+class Spike:
+    row: int
+    step: int
+    height: float
+    level: float
+    score: float
+    after: float | None
+    """The median loss after the time to recover, None where the run ended before."""
+
+
+@CONDITIONS.register(
+    "loss-spike",
+    reads=Record,
+    when="in the first steps",
+    group="rate",
+    severity="warn",
+    yields_to=(*DEEPER, "learning-rate-too-high"),
+)
+def loss_spike(record: Record) -> Iterator[Finding]:
+    """The loss leaps far above its own history, for several steps.
+
+    Why it hurts: one step threw the weights away from what they had learned. Most spikes heal; a
+    run that does not come back has lost that part of its time.
+
+    Evidence: of the cause, the robust deviation of the logarithm of the loss from the 30 steps
+    before, over at least three steps, beyond 8, and at least 1.5 times its level. Of the harm: 50
+    steps later the loss is still 1.5 times what it was. A spike that healed is a note.
+
+    Would be wrong if: the data changed at that step.
+
+    Not to be confused with: the scatter of small batches, a restart of a cyclic rate.
+
+    Treatment: go back to before the spike and leave that batch out, clip by the global norm; ask.
+
+    Source: Chowdhery et al. 2022, PaLM, section 5.1.
+    """
+    steps, found = record.get(Steps), course(record)
+    if steps is None or found is None or too_high(record) is not None:
+        return
+    spikes = spikes_of(steps)
+    if not spikes:
+        return
+    lasting = [s for s in spikes if s.after is not None and s.after > 1.5 * s.level]
+    # What was lost must be worth a word: a loss of 1e-5 that becomes 2e-5 is none.
+    lasting = [s for s in lasting if s.after is not None and s.after > 0.05 * found.reference]
+    worst = max(lasting or spikes, key=lambda s: s.height / s.level)
+    if not lasting and worst.height < 0.3 * found.reference:
+        return
+    evidence = [
+        Evidence(
+            signal=Phrase("deviations of the loss from its own history, robust, in logarithms"),
+            value=worst.score,
+            threshold=DEVIATIONS,
+            step=worst.step,
+        ),
+        Evidence(
+            signal=Phrase("loss at the spike, against its level before"),
+            value=worst.height,
+            baseline=worst.level,
+            step=worst.step,
+        ),
+    ]
+    if lasting and worst.after is not None:
+        evidence.append(
+            Evidence(
+                signal=Phrase("loss {steps} steps after the spike, against its level before",
+                              steps=RECOVERY),
+                value=worst.after,
+                baseline=worst.level,
+                threshold=1.5 * worst.level,
+                witness="harm",
+                step=worst.step + RECOVERY,
+            )
+        )  # fmt: skip
+    yield Finding(
+        name="loss-spike",
+        severity="warn" if lasting else "note",
+        step=worst.step,
+        what=(
+            Phrase("The loss leapt at step {step} and has not come back", step=worst.step)
+            if lasting
+            else Phrase("The loss leapt at step {step} and came back", step=worst.step)
+        ),
+        evidence=tuple(evidence),
+        cause=Phrase("One step, or a few, threw the weights far from where they were."),
+        wrong_if=Phrase("the data changed at that step"),
+        treatments=(
+            Treatment(
+                name="roll-back",
+                grade="ask",
+                why=Phrase("Go back to before the spike, and clip the gradient by its norm."),
+                code="torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)",
+            ),
+        ),
+    )
+
+
+def spikes_of(steps: Steps) -> list[Spike]:
+    """The spikes of a run, the second of two within the time to recover left out."""
+    finite = np.isfinite(steps.loss) & (steps.loss > 0)
+    loss, at = steps.loss[finite], steps.step[finite]
+    logs = np.log(np.maximum(loss, 1e-12))
+    found: list[Spike] = []
+    row = HISTORY
+    while row + LASTING <= len(logs):
+        before = logs[row - HISTORY : row]
+        level = float(np.median(before))
+        spread = max(1.4826 * float(np.median(np.abs(before - level))), 0.05)
+        now = float(logs[row : row + LASTING].min())
+        score = (now - level) / spread
+        if score > DEVIATIONS and now - level > np.log(1.5):
+            end = row + RECOVERY
+            rest = loss[end : end + HISTORY]
+            found.append(
+                Spike(
+                    row=row,
+                    step=int(at[row]),
+                    height=float(loss[row:end].max()),
+                    level=float(np.exp(level)),
+                    score=score,
+                    after=float(np.median(loss[end:])) if len(rest) >= 10 else None,
+                )
+            )
+            row += RECOVERY
+        row += 1
+    return found

@@ -1,0 +1,83 @@
+"""A run that goes on from a checkpoint, and not from where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.records.facts.restarts import Restarts
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.record import Record
+
+# Standard deviations of the losses before, by which those after must lie above.
+_FAR = 4.0
+# And times the loss before.
+_TIMES = 1.2
+
+
+@CONDITIONS.register(
+    "nondeterministic-restart",
+    reads=Record,
+    when="in the first steps",
+    group="wiring",
+    severity="warn",
+)
+def nondeterministic_restart(record: Record) -> Iterator[Finding]:
+    """The loss jumps where weights are loaded in the middle of a run.
+
+    Why it hurts: what was learned is lost in part; a run that is resumed is then another one.
+
+    Evidence: the losses of the steps before weights were loaded and of those after. With the state
+    of the optimizer loaded too it is a resumption, and a warning; without it, a note: folds,
+    rewinding and restarts load first weights on purpose.
+
+    Would be wrong if: weights of another run were loaded on purpose.
+
+    Not to be confused with: a rollback to better weights, after which the loss falls; averaged
+    weights that are put in for an evaluation and taken out again. A resumption in a new process
+    has no losses before it, and nothing is said.
+
+    Treatment: save and load model, optimizer, schedule and random states together; advice.
+
+    Source: PyTorch documentation, saving and loading a general checkpoint.
+    """
+    restarts = record.get(Restarts)
+    for each in restarts.restarts if restarts is not None else ():
+        rise = each.after - each.before
+        if rise < _FAR * each.spread or each.after < _TIMES * each.before:
+            continue
+        yield Finding(
+            name="nondeterministic-restart",
+            severity="warn" if each.optimizer else "note",
+            step=each.step,
+            what=Phrase("The loss jumps from {before:.3g} to {after:.3g} where weights are loaded",
+                        before=each.before, after=each.after),
+            evidence=(
+                Evidence(
+                    signal=Phrase("weights loaded, and the optimizer's state too")
+                    if each.optimizer
+                    else Phrase("weights loaded, the optimizer's state not"),
+                    value=1,
+                    baseline=0,
+                    step=each.step,
+                ),
+                Evidence(
+                    signal=Phrase("median loss of the steps after, against those before"),
+                    value=each.after,
+                    baseline=each.before,
+                    threshold=each.before + _FAR * each.spread,
+                    witness="harm",
+                    step=each.step,
+                ),
+            ),
+            cause=Phrase("The weights that were loaded are not those that training had reached."),
+            wrong_if=Phrase("other weights were loaded on purpose"),
+            treatments=(
+                Treatment(
+                    name="whole-checkpoint",
+                    grade="advice",
+                    why=Phrase("Save and load weights, buffers, optimizer and schedule together."),
+                ),
+            ),
+        )  # fmt: skip

@@ -1,0 +1,79 @@
+"""A network with far more weights than samples, which learns them by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.records.facts.epochs import Epochs
+from netwright.records.facts.setup import Setup
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.record import Record
+
+MANY = 100
+"""Parameters for each training sample."""
+
+
+@CONDITIONS.register(
+    "too-much-capacity",
+    reads=Record,
+    when="after epochs",
+    group="structure",
+    severity="note",
+    yields_to=("overfitting", "split-leakage", "labels-inconsistent"),
+)
+def too_much_capacity(record: Record) -> Iterator[Finding]:
+    """The network has a hundred weights for each sample, and fits them far better than others.
+
+    Why it hurts: mostly it does not: large networks generalise well. With few samples a smaller
+    one may do as well at a part of the cost.
+
+    Evidence: parameters for each training sample, and the loss on other data against that in
+    training, after an epoch at least. A note only: the gap is the business of `overfitting`.
+
+    Would be wrong if: a smaller network does worse on the same validation data.
+
+    Not to be confused with: a pretrained network, whose weights come from other samples.
+
+    Treatment: a narrower network, more data, augmentation; ask.
+    """
+    setup, epochs = record.get(Setup), record.get(Epochs)
+    if setup is None or epochs is None or not epochs.epochs or setup.pretrained:
+        return
+    last = epochs.epochs[-1]
+    if not setup.train_samples or last.train_loss is None or last.val_loss is None:
+        return
+    share = setup.trainable / setup.train_samples
+    least = min(each.val_loss for each in epochs.epochs if each.val_loss is not None)
+    if share < MANY or last.train_loss <= 0 or last.val_loss < max(2 * last.train_loss, 1.1 * least):
+        return
+    yield Finding(
+        name="too-much-capacity",
+        severity="note",
+        what=Phrase("The network has {count} weights for each sample, and learns them by heart",
+                    count=f"{share:.0f}"),
+        evidence=(
+            Evidence(
+                signal=Phrase("trainable parameters for each training sample"),
+                value=share,
+                threshold=MANY,
+            ),
+            Evidence(
+                signal=Phrase("validation loss, against that of training"),
+                value=last.val_loss,
+                baseline=last.train_loss,
+                step=last.step,
+            ),
+        ),
+        cause=Phrase("There are more weights than the samples can determine."),
+        confidence=0.5,
+        wrong_if=Phrase("a smaller network does worse on the same validation data"),
+        treatments=(
+            Treatment(
+                name="narrow",
+                grade="ask",
+                why=Phrase("Try a network of a quarter of the width, or more data."),
+            ),
+        ),
+    )  # fmt: skip

@@ -1,0 +1,94 @@
+"""Steps that move nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.records.facts.loop import Loop
+from netwright.records.facts.setup import Setup
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.record import Record
+
+# Looks in a row: the first step of a warm-up from 0 moves nothing either.
+_LOOKS = 4
+_ALWAYS = 0.9
+
+
+@CONDITIONS.register(
+    "weights-do-not-change",
+    reads=Record,
+    when="in the first steps",
+    group="wiring",
+    severity="stop",
+    yields_to=("stale-optimizer", "learning-rate-too-low", "scheduler-misuse"),
+)
+def weights_do_not_change(record: Record) -> Iterator[Finding]:
+    """Steps are taken, and every weight is bit for bit what it was before.
+
+    Why it hurts: nothing is learned, however long it runs.
+
+    Evidence: steps that were looked at after which every parameter with a gradient was the same;
+    or steps without any gradient though a backward had just given one: it was cleared between.
+
+    Would be wrong if: the rate is 0 for a while on purpose, as in the first steps of a warm-up.
+
+    Not to be confused with: an optimizer that holds other tensors than the model's; a rate so low
+    that weights hardly move.
+
+    Treatment: clear the gradients before the backward pass and not after it; a rate above 0; code.
+
+    Source: Humbatova et al. 2020, Taxonomy of real faults in deep learning systems.
+    """
+    loop, setup = record.get(Loop), record.get(Setup)
+    if loop is None or loop.changed_steps or loop.not_in_model:
+        return
+    cleared = loop.empty_steps >= _LOOKS and loop.empty_steps >= _ALWAYS * loop.steps
+    still = loop.unchanged_steps >= _LOOKS
+    if (not cleared and not still) or loop.probes_moved:
+        return
+    rate = setup.lr if setup is not None else None
+    count, of = (loop.empty_steps, loop.steps) if cleared else (loop.unchanged_steps, loop.looked)
+    yield Finding(
+        name="weights-do-not-change",
+        severity="stop",
+        what=Phrase("No weight has changed in {count} of {all} steps that were looked at",
+                    count=count, all=of),
+        evidence=(
+            Evidence(
+                signal=Phrase("steps without a gradient, right after a backward that gave one")
+                if cleared
+                else Phrase("steps that moved no parameter that has a gradient"),
+                value=count,
+                baseline=0,
+            ),
+            *(
+                [Evidence(signal=Phrase("learning rate"), value=rate)]
+                if rate is not None and not cleared
+                else []
+            ),
+            Evidence(
+                signal=Phrase("parameters, of those looked at, with another value than at first"),
+                value=0,
+                baseline=1,
+                witness="harm",
+            ),
+        ),
+        cause=Phrase("The gradients are cleared between the backward pass and the step.")
+        if cleared
+        else Phrase("The learning rate is 0.")
+        if rate == 0
+        else Phrase("The step is smaller than the resolution of the weights, or is undone."),
+        wrong_if=Phrase("the rate is 0 on purpose for now"),
+        treatments=(
+            Treatment(
+                name="clear-before-backward" if cleared else "raise-rate",
+                grade="advice",
+                why=Phrase("Clear the gradients before the backward pass, not after it.")
+                if cleared
+                else Phrase("Give the optimizer a rate that moves the weights."),
+                code="optimizer.zero_grad(); loss.backward(); optimizer.step()" if cleared else "",
+            ),
+        ),
+    )  # fmt: skip

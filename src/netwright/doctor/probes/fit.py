@@ -1,0 +1,179 @@
+"""Whether one batch can be fitted: on a copy, at the rate that is set, a tenth and ten times it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+from torch.optim import Adam, Optimizer
+
+from netwright.doctor.patient import Patient, Sample
+from netwright.doctor.probes import PROBES
+from netwright.doctor.probes.objective import told
+from netwright.doctor.twin import NoTwinError, Twin
+from netwright.records.facts.fit import Fit, FitTrial
+
+FACTORS = (1.0, 0.1, 10.0)
+"""The rate that is set comes first: where time is short it is the one to know."""
+
+STEPS = 60
+
+FEWEST = 12
+"""Steps below which a trial says nothing."""
+
+SECONDS = 4.0
+"""What all trials together may take."""
+
+ENOUGH = 0.1
+"""A trial whose loss is this share of what it began with has fitted its batch."""
+
+HOPELESS = 1e4
+"""A loss that many times the first does not come back within the trial."""
+
+
+@PROBES.register("fit", order=20, needs=("sample", "optimizers"), cost="180S")
+def fit(patient: Patient) -> Iterator[Fit]:
+    """Some 60 steps on the first batch alone, at three rates, by the optimizer that is set.
+
+    The copy begins where the loop stands: same weights, same random numbers, same mode. Its first
+    loss must be the loop's, else nothing is said. Where no rate fits the batch, two more trials
+    tell why: by Adam at 1e-3, and without dropout and weight decay.
+    """
+    sample = patient.sample
+    assert sample is not None
+    optimizers = [each for each in patient.optimizers if _trains(each, patient.model)]
+    if len(optimizers) != 1 or not sample.objective.loss.requires_grad:
+        return
+    try:
+        twin = Twin(patient, sample)
+    except NoTwinError:
+        return
+    with twin:
+        if not twin.parameters or not twin.agrees():
+            return
+        try:
+            found = _fit(twin, optimizers[0], sample)
+        except NoTwinError:
+            return
+    if found is not None:
+        yield found
+
+
+def _fit(twin: Twin, original: Optimizer, sample: Sample) -> Fit | None:
+    began = time.perf_counter()
+    trials: list[FitTrial] = []
+    steps = STEPS
+    with twin.returning():
+        optimizer = twin.optimizer(original, 1.0)
+        if not any(group["lr"] for group in optimizer.param_groups):
+            return None
+        trial(twin, optimizer, steps=1)
+    # The first step of a process warms up caches; the second one tells what a step takes.
+    with twin.returning():
+        before = time.perf_counter()
+        trial(twin, twin.optimizer(original, 1.0), steps=2)
+        each = (time.perf_counter() - before) / 2
+    affordable = int(SECONDS / max(each, 1e-6) / (len(FACTORS) + 1))
+    steps = min(STEPS, affordable)
+    if steps < FEWEST:
+        return None
+    for factor in FACTORS:
+        with twin.returning():
+            trials.append(trial(twin, twin.optimizer(original, factor), steps, factor=factor))
+    variants: dict[str, FitTrial] = {}
+    if not any(done(each) for each in trials) and time.perf_counter() - began < 1.5 * SECONDS:
+        for name, made in _others(twin, original).items():
+            with twin.returning():
+                optimizer = made()
+                if name == "free":
+                    rest(twin.model)
+                variants[name] = trial(twin, optimizer, steps)
+    target = told(sample)
+    return Fit(
+        trials=tuple(trials), batch=sample.size, constant=target.constant, variants=variants
+    )
+
+
+def _others(twin: Twin, original: Optimizer) -> dict[str, Callable[[], Optimizer]]:
+    """What else is tried where nothing fits."""
+    found: dict[str, Callable[[], Optimizer]] = {}
+    if not type(original).__name__.startswith(("Adam", "NAdam", "RAdam")):
+        found["adam"] = lambda: Adam(list(twin.parameters.values()), lr=1e-3)
+    decays = any(group.get("weight_decay") for group in original.param_groups)
+    if decays or any(each.p > 0 for each in _dropouts(twin.model)):
+        found["free"] = lambda: _without_decay(twin.optimizer(original, 1.0))
+    return found
+
+
+def _without_decay(optimizer: Optimizer) -> Optimizer:
+    for group in optimizer.param_groups:
+        if "weight_decay" in group:
+            group["weight_decay"] = 0.0
+    return optimizer
+
+
+def _dropouts(model: nn.Module) -> list[nn.modules.dropout._DropoutNd]:
+    return [e for e in model.modules() if isinstance(e, nn.modules.dropout._DropoutNd)]
+
+
+def rest(model: nn.Module) -> None:
+    """Dropout does nothing from here on."""
+    for each in _dropouts(model):
+        each.eval()
+
+
+def done(trial: FitTrial) -> bool:
+    return trial.end <= 0.5 * trial.start
+
+
+def trial(twin: Twin, optimizer: Optimizer, steps: int, *, factor: float = 1.0) -> FitTrial:
+    """`steps` steps of `optimizer` on the twin's batch, or fewer when its end is clear."""
+    held = [each for group in optimizer.param_groups for each in group["params"]]
+    losses: list[float] = []
+    inner: list[float] = []
+
+    def closure() -> torch.Tensor:
+        loss = twin.loss()
+        grads = torch.autograd.grad(loss, held, allow_unused=True)
+        if all(each is None for each in grads):
+            raise NoTwinError("this loss does not depend on what the optimizer holds")
+        for each, gradient in zip(held, grads, strict=True):
+            each.grad = gradient
+        inner.append(float(loss.detach()))
+        return loss.detach()
+
+    twin.begin()
+    lost = False
+    for _ in range(steps):
+        inner.clear()
+        optimizer.step(closure)  # type: ignore[arg-type]
+        losses.append(inner[0])
+        lost = not math.isfinite(inner[0]) or abs(inner[0]) > HOPELESS * max(abs(losses[0]), 1e-12)
+        if lost:
+            break
+        if len(losses) > 3 and max(losses[-2:]) <= ENOUGH * losses[0]:
+            break
+    with torch.no_grad():
+        losses.append(float(twin.loss().detach()))
+    last = losses[-5:]
+    finite = not lost and all(math.isfinite(each) for each in last)
+    rises = [b > a for a, b in zip(losses, losses[1:], strict=False)]
+    return FitTrial(
+        factor=factor,
+        steps=len(losses) - 1,
+        start=losses[0],
+        end=min(last) if finite else math.nan,
+        rising=sum(rises) / len(rises),
+        falling=(min(losses[: -(len(losses) // 5) or None]) - min(losses)) / max(abs(losses[0]), 1e-30)
+        if finite
+        else 1.0,
+        worst=max((each for each in losses if math.isfinite(each)), default=math.nan),
+    )
+
+
+def _trains(optimizer: Optimizer, model: nn.Module) -> bool:
+    own = {id(each) for each in model.parameters()}
+    return any(id(each) in own for group in optimizer.param_groups for each in group["params"])

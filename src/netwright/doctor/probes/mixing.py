@@ -1,0 +1,207 @@
+"""Whether the samples of a batch keep to themselves, from the model's input to the loss."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netwright.doctor.patient import Patient, Sample, first_tensor
+from netwright.doctor.probes import PROBES
+from netwright.doctor.quiet import quiet
+from netwright.doctor.reading import Term, bound, terms
+from netwright.doctor.tape import Call, Objective
+from netwright.doctor.unfolding import Unfolded, unfolded, word_of
+from netwright.records.facts.mixing import Mixing
+
+ACROSS = ("softmax", "log_softmax", "softmin")
+OVER_CLASSES = ("cross_entropy", "nll_loss")
+
+_TIME_FIRST = (nn.RNNBase, nn.MultiheadAttention)
+
+
+@PROBES.register("mixing", order=6, needs=("sample",), cost="4F")
+def mixing(patient: Patient) -> Iterator[Mixing]:
+    """One sample's output with other neighbours, and the axes of what stands before the loss.
+
+    All samples but one are replaced and the model is run in evaluation mode, where samples have
+    nothing to do with each other. Softmax and views on the way to the loss are read off the way.
+    """
+    sample = patient.sample
+    assert sample is not None
+    if not sample.inputs or not sample.inputs[0].ndim or len(sample.inputs[0]) < 2:
+        return
+    batch = len(sample.inputs[0])
+    facts: dict[str, Any] = {}
+    way = unfolded(patient, sample)
+    if way is not None:
+        for term in terms(way)[:3]:
+            facts.update(_before(way, term, batch))
+    facts.update(_neighbours(patient, sample, batch))
+    yield Mixing(batch=batch, **facts)
+
+
+# The way to the loss
+
+
+def _before(way: Unfolded, term: Term, batch: int) -> dict[str, Any]:
+    """A softmax across the batch, or a view in place of a transposition."""
+    source = term.input if term.source is None else term.source
+    for call in way.way(source, term.place).calls:
+        word = word_of(call)
+        if word in ACROSS and _across(call, batch, term):
+            return {"operation": word, **_floor(word, term)}
+        if word in ("view", "reshape"):
+            found = _scrambled(call, term)
+            if found:
+                return found
+    return {}
+
+
+def _across(call: Call, batch: int, term: Term) -> bool:
+    given = first_tensor(call.args)
+    if given is None or given.ndim < 2 or len(given) != batch or given.shape[0] == given.shape[1]:
+        return False
+    if term.target is None or not term.target.ndim or len(term.target) != batch:
+        return False
+    dim = bound(call).get("dim", call.args[1] if len(call.args) > 1 else None)
+    if dim is None:  # torch's old rule
+        return given.ndim == 3
+    return isinstance(dim, int) and dim % given.ndim == 0
+
+
+def _floor(word: str, term: Term) -> dict[str, Any]:
+    """What the loss comes to at the least when each class shares one unit among the samples."""
+    target, given = term.target, term.input
+    if term.kind not in OVER_CLASSES or target is None or target.is_floating_point():
+        return {}
+    if given.ndim != 2 or target.ndim != 1:
+        return {}
+    counts = torch.bincount(target[target >= 0], minlength=given.shape[1]).double()
+    known = float(counts.sum())
+    found: dict[str, Any] = {"classes": given.shape[1]}
+    if known:
+        shares = counts[counts > 0] / known
+        found["constant"] = float(-(shares * shares.log()).sum())
+        if term.kind == "cross_entropy" and word == "softmax":
+            found["floor"] = math.log1p((given.shape[1] - 1) / math.e)
+        elif term.kind == "nll_loss" and word == "log_softmax":
+            # The n_k samples of a class share a sum of 1: at best each has 1 / n_k.
+            found["floor"] = float(torch.xlogy(counts, counts).sum()) / known
+    return found
+
+
+def _scrambled(call: Call, term: Term) -> dict[str, Any]:
+    """A view whose shapes are those of a transposition."""
+    given, result = first_tensor(call.args), first_tensor(call.result)
+    if given is None or result is None or given.ndim < 3 or term.kind not in OVER_CLASSES:
+        return {}
+    before, after = tuple(given.shape), tuple(result.shape)
+    index = torch.arange(given.numel()).reshape(before)
+    if len(before) == len(after) and before != after and sorted(before) == sorted(after):
+        if len(set(before)) < len(before):
+            return {}  # which axis became which cannot be told
+        order = [before.index(size) for size in after]
+        right = index.permute(order)
+    elif len(after) == 2 and after[1] == before[1] != before[-1]:
+        # As for (N, C, H, W): the classes are not the last axis, and must be before the view.
+        right = index.movedim(1, -1).reshape(after)
+    else:
+        return {}
+    wrong = float((index.reshape(after) != right).float().mean())
+    return {"scrambled": (before, after), "misplaced": wrong} if wrong > 0.1 else {}
+
+
+# Inside the model
+
+
+def _neighbours(patient: Patient, sample: Sample, batch: int) -> dict[str, Any]:
+    """How much the output of a sample changes with the others."""
+    modules = sample.objective.modules
+    if not modules or patient.setup.compiled or not _plain(patient, sample, batch):
+        return {}
+    calls = sample.objective.calls
+    last = max(place for place, call in enumerate(calls) if call.of_module)
+    end = first_tensor(calls[last].result)
+    if end is None or not end.is_floating_point() or not end.ndim or len(end) != batch:
+        return {}
+    part = Objective(calls[: last + 1], end)
+    roots = [patient.model, *(call.run for call in modules)]
+
+    def run(swaps: dict[int, Tensor]) -> Tensor:
+        with (
+            quiet(*roots, begin=sample.random),
+            sample.surroundings.again(),
+            torch.no_grad(),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            for each in roots:
+                each.eval()
+            return part.again(swaps).detach().float()
+
+    plain = run({})
+    spread = float(plain.std(unbiased=False))
+    if not math.isfinite(spread) or spread <= 0:
+        return {}
+    kept = sorted({0, batch // 2})
+    change = 0.0
+    for row in kept:
+        swaps = {id(each): _others_replaced(each, row) for each in sample.inputs}
+        change = max(change, float((run(swaps)[row] - plain[row]).abs().max()) / spread)
+    return {"tested": len(kept), "change": change if math.isfinite(change) else 0.0}
+
+
+def _others_replaced(values: Tensor, row: int) -> Tensor:
+    """The same tensor with every row but one taken from elsewhere."""
+    other = values.detach().roll(1, 0).clone()
+    if other.is_floating_point():
+        generator = torch.Generator().manual_seed(row)
+        noise = torch.randn(tuple(other.shape), generator=generator).to(other)
+        other += 0.5 * other.float().std(unbiased=False).to(other) * noise
+    other[row] = values.detach()[row]
+    return other
+
+
+def _plain(patient: Patient, sample: Sample, batch: int) -> bool:
+    """Whether axis 0 is the samples', and the model is none that looks at all of them by design."""
+    if any(each.is_sparse or not each.ndim or len(each) != batch for each in sample.inputs):
+        return False
+    for module in patient.model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+            return False
+        held = [*module._buffers.values(), *vars(module).values()]
+        tensors = [each for each in held if isinstance(each, Tensor)]
+        if any(each.is_sparse or each.shape[:2] == (batch, batch) for each in tensors):
+            return False  # as a graph network has it: who is whose neighbour
+    return not _time_first(patient, sample, batch)
+
+
+def _time_first(patient: Patient, sample: Sample, batch: int) -> bool:
+    """Whether axis 0 may be the time, as recurrent layers have it by default."""
+    first, target = sample.inputs[0], sample.target
+    whole = not first.is_floating_point()
+    if first.ndim != (2 if whole else 3):
+        return False
+    layers = [each for each in patient.model.modules() if isinstance(each, _TIME_FIRST)]
+    if not any(not each.batch_first for each in layers):
+        return False
+    other = first.shape[1]
+    if other == batch:
+        return True
+    known = patient.train.batch if patient.train is not None else patient.setup.batch
+    if known is not None:
+        return known != batch
+    output = sample.output
+    one_each = (
+        target is not None
+        and output is not None
+        and target.ndim > 0
+        and output.ndim == 2
+        and len(target) == len(output) == batch
+    )
+    return not one_each

@@ -1,0 +1,99 @@
+"""The state at the start: signals and gradients stage by stage, on the batch that the loop uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from netwright.core.errors import NetwrightError
+from netwright.doctor.patient import Patient, Sample
+from netwright.doctor.probes import PROBES
+from netwright.doctor.twin import NoTwinError, Twin
+from netwright.inspection.initial_state import initial_state
+from netwright.records.facts.start import WeightScale, WeightScales
+from netwright.records.initial_state import InitialState
+
+
+@PROBES.register("start", order=10, needs=("sample",), cost="1F+1B")
+def start(patient: Patient) -> Iterator[object]:
+    """One forward and one backward pass of a copy, with the loop's own loss.
+
+    Dropout rests and norms use the batch, whatever the mode is. Where the loss calls the network
+    several times, the gradient begins in a random direction instead.
+    """
+    sample = patient.sample
+    assert sample is not None
+    try:
+        twin = Twin(patient, sample)
+    except NoTwinError:
+        return
+    calls = [call for call in sample.objective.modules if twin.swaps.get(id(call.run)) is twin.model]
+    if not calls or calls[0].kwargs:
+        return
+    args = tuple(calls[0].args)
+    with twin:
+        twin.begin()
+        try:
+            found = initial_state(
+                twin.model, args, loss=_loss(twin, sample) if len(calls) == 1 else None
+            )
+        except NetwrightError:
+            return
+    yield found
+    yield _scales(twin, patient, found, sample)
+
+
+def _loss(twin: Twin, sample: Sample) -> Callable[[Any], Tensor]:
+    """The loop's loss of an output of the network, put in its place on the tape."""
+
+    def of(output: Any) -> Tensor:
+        given = {key: value for key, value in twin.swaps.items() if value is not twin.model}
+        stand_in = {
+            id(call.run): (lambda *_, **__: output)
+            for call in sample.objective.modules
+            if twin.swaps.get(id(call.run)) is twin.model
+        }
+        return sample.objective.again({**given, **stand_in})
+
+    return of
+
+
+def _scales(
+    twin: Twin, patient: Patient, found: InitialState, sample: Sample
+) -> WeightScales:
+    modules = dict(twin.model.named_modules())
+    held = {patient.path_of(p) for o in patient.optimizers for g in o.param_groups for p in g["params"]}
+    trained = {path.rpartition(".")[0] for path in held}
+    stages = [stage for stage in found.stages if stage.call == 0]
+    layers = []
+    for place, stage in enumerate(stages):
+        weight = getattr(modules.get(stage.layer), "weight", None)
+        if not isinstance(weight, Tensor) or weight.ndim < 2 or _is_embedding(modules[stage.layer]):
+            continue
+        layers.append(
+            WeightScale(
+                layer=stage.layer,
+                gain=float(weight.detach().float().square().mean().sqrt() * _fan_in(modules[stage.layer], weight) ** 0.5),
+                normed=bool(stage.norm),
+                head=place == len(stages) - 1,
+                held=not held or any(path.endswith(stage.layer) for path in trained),
+            )
+        )
+    first = next((each for each in sample.inputs if each.is_floating_point()), None)
+    rms = None if first is None else float(first.detach().float().square().mean().sqrt())
+    return WeightScales(layers=tuple(layers), input_rms=rms)
+
+
+def _fan_in(module: nn.Module, weight: Tensor) -> int:
+    transposed = isinstance(module, nn.modules.conv._ConvTransposeNd)
+    if transposed:
+        return max(1, weight.numel() // (weight.shape[1] * module.groups))
+    return weight[0].numel()
+
+
+def _is_embedding(module: nn.Module) -> bool:
+    return isinstance(module, nn.Embedding | nn.EmbeddingBag)
+
+

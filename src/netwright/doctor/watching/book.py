@@ -1,0 +1,114 @@
+"""What one optimizer did: whether its gradients were cleared, whether a backward came before."""
+
+from __future__ import annotations
+
+import weakref
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+PROBES = 3
+"""Parameters whose gradients tell whether it was cleared."""
+
+LARGEST = 65_536
+"""Values of a parameter that is still cheap to look at."""
+
+
+class Book:
+    """Each optimizer has its own: in a loop of several each is cleared and stepped in its turn."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+        self.stale_starts = self.stale_checked = 0
+        self.steps_without_backward = self.empty_steps = 0
+        self.steps = 0
+        self.excess: float | None = None
+        """Norm of the gradient that was left over, against the fresh one."""
+        self._probes = _choose(optimizer)
+        self._first = [each.detach().clone() for each in self._probes]
+        self._cleared = True
+        self._checked = False
+        self._heard = False
+        """Whether a backward gave the probes a gradient since the last step."""
+        self._backwards = 0
+        self._stored: list[Tensor] | None = None
+        self._stamp: tuple[tuple[weakref.ref[Tensor], int], ...] = ()
+        self._again = False
+
+    def moved(self) -> bool:
+        """Whether the probes have other values than at the beginning."""
+        with torch.no_grad():
+            return any(
+                not torch.equal(each.detach(), first)
+                for each, first in zip(self._probes, self._first, strict=True)
+                if each.shape == first.shape and each.device == first.device
+            )
+
+    def backward_begins(self, *, looking: bool) -> None:
+        self._backwards += 1
+        if self._cleared:
+            return
+        held = [each.grad for each in self._probes if each.grad is not None]
+        dense = [each for each in held if each.layout is torch.strided]
+        if len(dense) < len(held):
+            self._cleared = True  # sparse: not judged
+            return
+        # Reading a value from a device would wait for it: that is done at looks only.
+        if dense and not looking and dense[0].device.type != "cpu":
+            return
+        seen = dense if looking else dense[:1]
+        self._checked = True
+        if not any(bool(each.any()) for each in seen):
+            self._cleared = True
+        elif looking:
+            self._stored = [each.clone() for each in dense]
+
+    def backward_ended(self) -> None:
+        now = [each.grad for each in self._probes if each.grad is not None]
+        self._heard = self._heard or bool(now)
+        if self._stored is None:
+            return
+        if len(now) == len(self._stored):
+            pairs = list(zip(now, self._stored, strict=True))
+            fresh = sum(float((a - b).abs().square().sum()) for a, b in pairs)
+            old = sum(float(each.abs().square().sum()) for each in self._stored)
+            if fresh > 0:
+                self.excess = (old / fresh) ** 0.5
+        self._stored = None
+
+    def step_begins(self) -> None:
+        held = [each.grad for each in self._probes if each.grad is not None]
+        self._again = bool(held) and len(held) == len(self._stamp)
+        for each, (last, version) in zip(held, self._stamp, strict=False):
+            self._again = self._again and last() is each and version == each._version
+        if self._heard and not held:
+            self.empty_steps += 1
+        self._stamp = tuple((weakref.ref(each), each._version) for each in held)
+
+    def step_ended(self) -> None:
+        self.steps += 1
+        # The very gradients of the step before, untouched: a second step on one batch. A closure
+        # that the step itself calls has run by now.
+        if self._again and not self._backwards:
+            self.steps_without_backward += 1
+        if self._checked or self._cleared:
+            self.stale_checked += 1
+            if self._backwards and not self._cleared:
+                self.stale_starts += 1
+        self._cleared = not any(each.grad is not None for each in self._probes)
+        self._checked = self._heard = False
+        self._backwards = 0
+
+
+def _choose(optimizer: Optimizer) -> list[Tensor]:
+    """A few small parameters, from all over what it holds."""
+    held = [
+        each
+        for group in optimizer.param_groups
+        for each in group["params"]
+        if each.requires_grad and each.is_floating_point() and each.layout is torch.strided
+    ]
+    small = [each for each in held if each.numel() <= LARGEST]
+    step = max(1, len(small) // PROBES)
+    return small[::step][:PROBES]

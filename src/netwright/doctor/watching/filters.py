@@ -1,0 +1,60 @@
+"""Which filters of a model are 0, and which are copies of each other: read from the weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from netwright.records.facts.filters import FilterFact, Filters
+
+MOST = 256
+"""Filters of a layer that are compared with each other."""
+
+LAYERS = 64
+"""Layers that are looked at, evenly over the network."""
+
+LARGEST = 2_000_000
+"""Weights of a layer up to which it is looked at."""
+
+COSINE = 0.99
+
+WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)
+
+
+@torch.no_grad()
+def filters_of(model: nn.Module, step: int) -> Filters:
+    """The filters of the convolutions and the units of the linear layers, but for the last layer.
+
+    Two random directions in few dimensions may well be alike; `FilterFact.fan_in` says how many.
+    """
+    layers = [
+        (name, each)
+        for name, each in model.named_modules()
+        if isinstance(each, WEIGHTED) and 0 < each.weight.numel() <= LARGEST
+    ]
+    found = []
+    stride = max(1, -(-len(layers) // LAYERS))
+    for name, each in layers[:-1:stride]:
+        weight = each.weight.detach()
+        if not weight.is_floating_point() or weight.layout is not torch.strided:
+            continue
+        transposed = getattr(each, "transposed", False) and getattr(each, "groups", 1) == 1
+        rows = (weight.transpose(0, 1) if transposed else weight).flatten(1)[:MOST].float()
+        found.append(_fact(name, rows))
+    return Filters(layers=tuple(found), step=step, cosine=COSINE)
+
+
+def _fact(name: str, rows: Tensor) -> FilterFact:
+    norms = rows.norm(dim=1)
+    dead = norms <= 1e-3 * norms.median().clamp_min(1e-30)
+    unit = rows / norms.clamp_min(1e-30)[:, None]
+    cosine = (unit @ unit.T).abs().fill_diagonal_(0)
+    cosine[dead] = 0
+    cosine[:, dead] = 0
+    return FilterFact(
+        name=name,
+        filters=len(rows),
+        fan_in=rows.shape[1],
+        dead=int(dead.sum()),
+        alike=int((cosine > COSINE).any(1).sum()),
+    )
