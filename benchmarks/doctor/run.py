@@ -140,15 +140,18 @@ Task = tuple[str, Callable[..., dict[str, Any]], tuple[Any, ...], dict[str, Any]
 """Name of the cell, function, its arguments, what the line says besides."""
 
 
-def tasks(part: Part, *, seeds: int, healthy_seeds: int) -> list[Task]:
-    """Every cell of a part, seed by seed, so that a run that is stopped has seen a bit of all."""
+def tasks(part: Part, *, seeds: int, healthy_seeds: int, setups: int | None = None) -> list[Task]:
+    """Every cell of a part, seed by seed, so that a run that is stopped has seen a bit of all.
+
+    `setups` bounds the set-ups of each fault to the first that many.
+    """
     hurt = verdicts(known())
     wanted: list[Task] = []
     for seed in range(max(seeds, healthy_seeds)):
         if seed < seeds:
             for entry in FAULTS:
                 fault = entry.target
-                for setup in fault.on if fault.part == part else ():
+                for setup in fault.on[:setups] if fault.part == part else ():
                     verdict = hurt.get((fault.name, setup))
                     if verdict is not None and not verdict.hurts:
                         continue
@@ -216,6 +219,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only cells with this word in their name")
     parser.add_argument("--seeds", type=int, help="seeds of each fault")
     parser.add_argument("--healthy-seeds", type=int, help="seeds of each healthy run")
+    parser.add_argument("--setups", type=int, help="of each fault the first few set-ups only")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     parser.add_argument("--minutes", type=float, help="begin no cell after that")
     parser.add_argument("--out", type=Path, default=HERE, help="where lines and table go")
@@ -233,7 +237,10 @@ def main() -> None:
     print(json.dumps(setup), flush=True)
     seeds, healthy_seeds = SEEDS[part]
     wanted = tasks(
-        part, seeds=given.seeds or seeds, healthy_seeds=given.healthy_seeds or healthy_seeds
+        part,
+        seeds=given.seeds or seeds,
+        healthy_seeds=given.healthy_seeds or healthy_seeds,
+        setups=given.setups,
     )
     if given.quick:
         wanted = sample(wanted)
