@@ -114,7 +114,7 @@ def swings_at_the_edge(parts: Parts) -> None:
     "a-tenth-after-every-epoch",
     "scheduler-misuse",
     "learning-rate-too-low",
-    "plateau",
+    "loss-plateau",
     "stopped-early",
     "slow-convergence",
     on="deep-tanh lenet autoencoder",
@@ -342,7 +342,7 @@ def betas_swapped(parts: Parts) -> None:
 
 @fault(
     "stopped-on-a-plateau",
-    "plateau",
+    "loss-plateau",
     "learning-rate-too-low",
     "scheduler-misuse",
     "stopped-early",
