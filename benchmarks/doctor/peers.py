@@ -52,8 +52,8 @@ from cells import Cells, machine  # noqa: E402
 START = ("weights-too-large", "weights-too-small", "saturated-at-start", "dead-at-start")
 CUT = ("detached-graph", "loss-ignores-parameters", "unused-parameters", "frozen-parameters")
 HIGH = ("learning-rate-too-high", "divergence", "exploding-gradients", "oscillating-loss")
-SLOW = ("learning-rate-too-low", "slow-convergence", "loss-plateau", "stopped-early", "underfitting",
-        "clipping-every-step", "scheduler-misuse", "weak-optimizer")  # fmt: skip
+SLOW = ("learning-rate-too-low", "slow-convergence", "loss-plateau", "stopped-early",
+        "underfitting", "clipping-every-step", "scheduler-misuse", "weak-optimizer")  # fmt: skip
 
 MEANS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "torchtest2": {
