@@ -474,11 +474,7 @@ def test_an_argmax_over_the_batch_is_found(axis, count):
             output.detach().argmax(dim=0) == target  # noqa: B015
         return value
 
-    def data():
-        for x, y in batches(20, size=4):
-            yield x, y
-
-    doctor = train(model, sgd(model), loss=loss, data=data())
+    doctor = train(model, sgd(model), loss=loss, data=batches(20, size=4))
     assert len(found(doctor, "metric-misread")) == count
 
 

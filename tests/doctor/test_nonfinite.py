@@ -128,6 +128,22 @@ def test_a_row_that_is_masked_whole_is_the_fault_of_the_softmax_and_not_of_the_m
     assert (fact.operation, fact.value) == ("softmax", "nan")
 
 
+def test_a_step_that_was_not_taped_is_run_again_from_the_call_of_the_model():
+    model = Net(Logarithm())
+    with torch.no_grad():
+        model.first.bias += 100
+    optimizer = sgd(model, lr=1e-6)
+    with watch(model, optimizer, checkup=False) as doctor:
+        for i, (x, y) in enumerate(batches(8)):
+            doctor.watcher._thin = True  # as where hooks cost more than their budget
+            loss = F.cross_entropy(model(x if i < 6 else x * 1e4), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    fact = doctor.record().get(NonFinite)
+    assert (fact.step, fact.layer, fact.example) == (7, "middle", "log(0)")
+
+
 def test_a_mask_of_minus_infinity_is_no_finding():
     def attention(x):
         return torch.softmax(x.masked_fill(x > 0.5, float("-inf")), 1)

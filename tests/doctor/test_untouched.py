@@ -389,13 +389,16 @@ def test_several_watches_at_once_and_nested():
     first, second = mlp(), mlp()
     one, two = sgd(first), sgd(second)
     before = traces(first, one)
-    with watch(first, one, checkup=False) as a, watch(first, one, checkup=False) as b:
-        with watch(second, two, checkup=False) as c:
-            for x, y in batches(12):
-                for model, optimizer in ((first, one), (second, two)):
-                    optimizer.zero_grad()
-                    F.cross_entropy(model(x), y).backward()
-                    optimizer.step()
+    with (
+        watch(first, one, checkup=False) as a,
+        watch(first, one, checkup=False) as b,
+        watch(second, two, checkup=False) as c,
+    ):
+        for x, y in batches(12):
+            for model, optimizer in ((first, one), (second, two)):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
     assert [each.watcher.steps for each in (a, b, c)] == [12, 12, 12]
     assert [each.watcher.fault for each in (a, b, c)] == ["", "", ""]
     assert traces(first, one) == before
@@ -432,7 +435,9 @@ class Complex(nn.Module):
 
 def shared():
     layer = nn.Linear(8, 8)
-    return nn.Sequential(layer, nn.ReLU(inplace=True), layer, nn.ReLU(inplace=True), nn.Linear(8, 4))
+    return nn.Sequential(
+        layer, nn.ReLU(inplace=True), layer, nn.ReLU(inplace=True), nn.Linear(8, 4)
+    )
 
 
 class Functional(nn.Module):

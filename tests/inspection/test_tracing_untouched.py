@@ -144,3 +144,33 @@ def test_no_activation_is_allocated() -> None:
     record = trace(nn.Conv2d(3, 64, 3, padding=1), (torch.empty(1, 3, 4096, 4096, device="meta"),))
     assert record.layers[0].activation_bytes == 64 * 4096 * 4096 * 4
     assert record.seconds < 5
+
+
+class Renaming(nn.Module):
+    """It keeps its objects and moves them about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.first: Any = [1]
+        self.parts: Any = {"a": 1, "b": 2}
+        self.chosen = {3, 4}
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.parts["c"] = self.parts.pop("a")
+        self.chosen.add(self.chosen.pop() + 10)
+        self.first.append(2)
+        self.second = self.first
+        del self.first
+        return self.conv(x)
+
+
+def test_names_and_contents_are_put_back_where_they_were() -> None:
+    model = Renaming()
+    before, names = model.first, list(vars(model))
+    trace(model, (torch.empty(1, 3, 8, 8),))
+    assert list(vars(model)) == names
+    assert model.first is before
+    assert before == [1]
+    assert list(model.parts.items()) == [("a", 1), ("b", 2)]
+    assert model.chosen == {3, 4}

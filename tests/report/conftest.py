@@ -15,6 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from netwright.core.languages import Phrase
+from netwright.records.facts.layers import Layers
+from netwright.records.facts.setup import Setup
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.record import Record
+
 _FONT = {
     "0": "0110 1001 1001 1001 1001 0110",
     "1": "0010 0110 0010 0010 0010 0111",
@@ -121,7 +127,48 @@ def build_run(
     images = np.stack([digit(int(label), rng, side=side) for label in target])
     np.savez(folder / "samples" / "first-batch.npz", images=images, target=target)
     write_augmentations(folder, side=side)
+    write_record(folder)
     return folder
+
+
+def write_record(folder: Path, *, layers: int = 5, looks: int = 24, finding: bool = True) -> None:
+    """What a watch of the run leaves: its record, and one finding."""
+    names = tuple(f"features.{i}" for i in range(layers))
+    rng = np.random.default_rng(5)
+    shape = (looks, layers)
+    falling = 10.0 ** -np.linspace(4, 1, layers) * rng.uniform(0.5, 2, shape)
+    record = Record(
+        [
+            Setup(model="LeNet5", params=61_706, trainable=61_706),
+            Layers(
+                names=names,
+                kinds=("conv2d",) * layers,
+                step=np.arange(1.0, 10 * looks, 10),
+                gradient_rms=falling,
+                update_ratio=np.where(rng.random(shape) < 0.1, np.nan, 1e-3 * falling),
+                zero_share=np.clip(rng.uniform(0.3, 0.8, shape), 0, 1),
+            ),
+        ]
+    )
+    record.save(folder)
+    found = Finding(
+        name="vanishing-gradients",
+        severity="warn",
+        what=Phrase("Almost nothing reaches {layer}", layer=names[0]),
+        evidence=(
+            Evidence(signal=Phrase("rate"), value=1e-5, baseline=1e-2, step=41),
+            Evidence(signal=Phrase("loss"), value=2.3, threshold=2.29, witness="harm"),
+        ),
+        cause=Phrase("Each layer lets a tenth through."),
+        wrong_if=Phrase("the first layer moves as fast as the last"),
+        treatments=(
+            Treatment(name="norm", grade="ask", why=Phrase("Normalise."), code="nn.BatchNorm2d(6)"),
+        ),
+        layers=names[:1],
+        step=41,
+    )
+    lines = [json.dumps(found.to_json())] if finding else []
+    (folder / "findings.jsonl").write_text("".join(f"{line}\n" for line in lines))
 
 
 def write_augmentations(folder: Path, *, side: int = 8) -> None:

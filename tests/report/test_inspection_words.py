@@ -15,7 +15,7 @@ SOURCES = Path(netwright.inspection.__file__).parent
 def remarks():
     """Every text that a pass remarks, as it stands in the code."""
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in SOURCES.rglob("*.py")]
-    constants = {  # a file may remark what another one names
+    constants = {
         target.id: node.value.value
         for tree in trees
         for node in tree.body

@@ -90,7 +90,7 @@ def test_a_unit_that_is_not_there_is_refused():
     field = nw.inspect(small(), (3, 32, 32))["0"].receptive_field
     with pytest.raises(SettingError, match=r"0 has 16 units along axis 0: 0 to 15\. .* unit 16"):
         field.at(16)
-    with pytest.raises(SettingError, match="names a place on 3 axes; the field has 2"):
+    with pytest.raises(SettingError, match=r"along 3 dimensions; .* along 2, numbers 2, 3"):
         field.at((1, 2, 3))
 
 

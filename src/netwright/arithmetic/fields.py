@@ -92,10 +92,13 @@ class TensorField:
         dilation: Sequence[int],
         *,
         groups: int = 1,
+        why: str = "",
     ) -> TensorField:
         """Transposed convolution, fold, and what else writes windows: with kernel < stride some
-        positions see nothing."""
-        return self._by(moving.transposed, out, dims, kernel, stride, padding, dilation, groups)
+        positions see nothing. `why` says in English what it is, if no transposed convolution."""
+        return self._by(
+            moving.transposed, out, dims, kernel, stride, padding, dilation, groups, why
+        )
 
     def resized(
         self,
@@ -106,11 +109,12 @@ class TensorField:
         scales: Sequence[float | None] | None = None,
         *,
         antialias: bool = False,
+        why: str = "",
     ) -> TensorField:
         """`interpolate` in any of its modes; `scales` are the factors it was given and keeps to,
-        None where it was given sizes."""
+        None where it was given sizes. `why` says in English what it is, if no resizing."""
         corners = bool(align_corners)
-        return self._by(moving.resized, out, dims, mode, corners, scales, antialias)
+        return self._by(moving.resized, out, dims, mode, corners, scales, antialias, why)
 
     def adaptive(self, out: Shape, dims: Sequence[int]) -> TensorField:
         """Adaptive pooling; to one position, every element sees everything."""
@@ -194,8 +198,13 @@ class TensorField:
     def axes(self) -> tuple[AxisField, ...]:
         """The facts for the record, one for each tracked axis."""
         if self._axes is None:
-            self._axes = facts.axis_fields(self._tensor.views, self._tensor.sizes)
+            self._axes = facts.axis_fields(self._tensor)
         return self._axes
+
+    def along(self) -> tuple[tuple[int, ...], ...]:
+        """Of each tracked axis the dimensions of this tensor along which the units are counted
+        that see it; none where every element sees the same, or nobody knows."""
+        return facts.dims_along(self._tensor)
 
     def span(self, axis: int, *position: int) -> tuple[int, int] | None:
         """First and last row that one unit sees, inclusive; they may lie outside the image, in

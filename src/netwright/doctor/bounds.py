@@ -41,9 +41,11 @@ def best_constant(
         q = columns.mean(0)
         if bool((q < 0).any()) or bool((q > 1).any()) or isinstance(options.get("weight"), Tensor):
             return None
-        a = q * weight.double().reshape(-1) if _fits(weight, q) else q
-        if isinstance(weight, Tensor) and not _fits(weight, q):
-            return None
+        a = q
+        if isinstance(weight, Tensor):
+            if weight.numel() not in (1, q.numel()):
+                return None
+            a = q * weight.double().reshape(-1)
         b = 1 - q
         return float((_xlogy(a, a + b) + _xlogy(b, a + b)).mean())
     columns = _columns(target.double())
@@ -233,10 +235,6 @@ def _entropy(amounts: Tensor) -> float:
 def _xlogy(x: Tensor, whole: Tensor) -> Tensor:
     """-x ln(x / whole), 0 at 0."""
     return torch.xlogy(x, whole) - torch.xlogy(x, x)
-
-
-def _fits(weight: Any, columns: Tensor) -> bool:
-    return isinstance(weight, Tensor) and weight.numel() in (1, columns.numel())
 
 
 def _columns(values: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """`nw.checkup`: what can be proved before the first step, without taking one.
 
-    nw.checkup(model, nn.CrossEntropyLoss(), loader, optimizer, val_data=val_loader)
+nw.checkup(model, nn.CrossEntropyLoss(), loader, optimizer, val_data=val_loader)
 """
 
 from __future__ import annotations

@@ -28,5 +28,5 @@ def diagnose(*facts: object) -> tuple[Finding, ...]:
 
 def _read_by(kinds: type | tuple[type, ...], facts: tuple[object, ...]) -> list[object]:
     found = [each for each in facts if isinstance(each, kinds)]
-    whole = [each for each in found if isinstance(each, Record)]
+    whole: list[object] = [each for each in found if isinstance(each, Record)]
     return whole or found

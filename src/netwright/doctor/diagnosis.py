@@ -33,7 +33,7 @@ class Diagnosis:
 
     def at_least(self, severity: str) -> tuple[Finding, ...]:
         """Those as bad as `severity`, or worse."""
-        bound = SEVERITIES.index(severity)  # type: ignore[arg-type]
+        bound = SEVERITIES.index(severity)
         return tuple(each for each in self.findings if SEVERITIES.index(each.severity) <= bound)
 
     @property

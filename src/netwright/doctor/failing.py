@@ -47,7 +47,7 @@ def _in_traceback(error: BaseException) -> Iterator[Call]:
         name = frame.f_code.co_name
         if name in LOSSES and frame.f_globals.get("__name__") == F.__name__:
             local = frame.f_locals
-            known = {
+            known: dict[str, Any] = {
                 each: local[each] for each in ("input", "target", "ignore_index") if each in local
             }
             yield Call(getattr(F, name), (), known, None)

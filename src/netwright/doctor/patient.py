@@ -64,6 +64,8 @@ class Source:
     shuffled: bool | None = None
     dropped: int = 0
     """Samples that are never fed because the last batch is left out."""
+    plain: Batches | None = None
+    """The same samples without random augmentation, where the data can give them."""
 
 
 @dataclass(eq=False, kw_only=True)

@@ -137,6 +137,17 @@ def _refill(container: Any, content: Any) -> None:
         container.update(content)
 
 
+@contextlib.contextmanager
+def as_written() -> Iterator[None]:
+    """What the block runs is not compiled anew: a graph for a batch of ours would cost seconds, and
+    count against the program's own."""
+    if "torch._dynamo" not in sys.modules:
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
 def strange_hooks(model: nn.Module) -> bool:
     """Whether a module has forward hooks of somebody else's, which an extra pass would wake.
 

@@ -115,7 +115,9 @@ def _picked(way: Unfolded, place: int, call: Call) -> Term | None:
     """The log-probability of the right class, picked by its index: a likelihood by hand."""
     table = call.args[0] if call.args else None
     labels = _labels(call)
-    if not _of_model(table) or table.ndim < 2 or labels is None or labels.numel() < 2:
+    if not isinstance(table, Tensor) or not _of_model(table) or table.ndim < 2:
+        return None
+    if labels is None or labels.numel() < 2:
         return None
     words = way.way(table, place).words
     picked = call.result

@@ -103,17 +103,18 @@ class Tape(TorchFunctionMode):
 
         While torch handles a call for this mode it is not on the stack, and torch puts it back
         afterwards (`loss.backward()` is such a call): call it again then. It hears nothing before.
+        Other tapes that listen no more, those of other models in the loop, are taken off too.
         """
         self._listening = False
-        above: list[Any] = []
+        kept: list[Any] = []
         there = False
-        while torch._C._len_torch_function_stack() and not there:
+        while torch._C._len_torch_function_stack():
             mode = torch._C._pop_torch_function_stack()
-            there = mode is self
-            if not there:
-                above.append(mode)
-        while above:
-            torch._C._push_on_torch_function_stack(above.pop())
+            there = there or mode is self
+            if not isinstance(mode, Tape) or mode._listening:
+                kept.append(mode)
+        while kept:
+            torch._C._push_on_torch_function_stack(kept.pop())
         return there
 
 

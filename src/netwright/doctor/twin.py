@@ -214,7 +214,9 @@ def _without_hooks(modules: list[nn.Module]) -> Iterator[None]:
             torchs = {
                 key: hook
                 for key, hook in hooks.items()
-                if str(getattr(hook, "__module__", None) or type(hook).__module__).startswith("torch.")
+                if str(getattr(hook, "__module__", None) or type(hook).__module__).startswith(
+                    "torch."
+                )
             }
             each.__dict__[name] = OrderedDict(torchs)
         yield

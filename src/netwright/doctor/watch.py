@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from netwright.doctor.diagnosis import Diagnosis, diagnosed
 from netwright.doctor.failing import failure_of
 from netwright.doctor.patient import Patient, Sample
+from netwright.doctor.quiet import as_written
 from netwright.doctor.setup_facts import setup_of
 from netwright.doctor.stopping import FindingError
 from netwright.doctor.watching.company import Company
@@ -185,6 +186,7 @@ class Doctor:
                 self._told.add((each.name, each.layers))
                 return each
         return None
+
     def crashed(self, error: Exception) -> None:
         """The loop ends by `error`: if a loss raised it, what that was given is kept."""
         try:
@@ -209,7 +211,8 @@ class Doctor:
         if self._checkup:
             from netwright.doctor.checkup import examine
 
-            self._checked = list(examine(self.patient))
+            with as_written():
+                self._checked = list(examine(self.patient))
         self._checkup_seconds = time.perf_counter() - began
 
     def record(self) -> Record:

@@ -27,36 +27,33 @@ def anatomy(model: nn.Module) -> Anatomy:
     """
     found = Anatomy()
     modules: set[int] = set()
+    above: set[int] = set()
     parameters: dict[int, list[str]] = {}
     buffers: dict[int, list[str]] = {}
 
-    def walk(module: nn.Module, path: str, above: tuple[int, ...]) -> None:
+    def walk(module: nn.Module, path: str) -> None:
         key = id(module)
         if key not in modules:
             modules.add(key)
             found.modules.append((module, path))
-        prefix = path + "." if path else ""
         own = module.__dict__
-        held = own.get("_parameters")
-        if held is None:  # scripted modules keep their parts elsewhere
-            held = module._parameters
+        try:
+            held, kept, inner = own["_parameters"], own["_buffers"], own["_modules"]
+        except KeyError:  # scripted modules keep their parts elsewhere
+            held, kept, inner = module._parameters, module._buffers, module._modules
+        prefix = path + "." if path else ""
         if held:
             _note(found.parameters, parameters, held, prefix)
-        held = own.get("_buffers")
-        if held is None:
-            held = module._buffers
-        if held:
-            _note(found.buffers, buffers, held, prefix)
-        held = own.get("_modules")
-        if held is None:
-            held = module._modules
-        if held:
-            above = (*above, key)
-            for name, part in held.items():
+        if kept:
+            _note(found.buffers, buffers, kept, prefix)
+        if inner:
+            above.add(key)
+            for name, part in inner.items():
                 if part is not None and id(part) not in above:  # a part may hold its owner
-                    walk(part, prefix + name, above)
+                    walk(part, prefix + name)
+            above.discard(key)
 
-    walk(model, "", ())
+    walk(model, "")
     return found
 
 
@@ -64,9 +61,9 @@ def _note(parts: list[Any], known: dict[int, list[str]], held: Any, prefix: str)
     for name, part in held.items():
         if part is None:
             continue
-        paths = known.get(id(part))
-        if paths is None:
-            known[id(part)] = paths = [prefix + name]
-            parts.append((part, paths))
+        key = id(part)
+        if key in known:
+            known[key].append(prefix + name)
         else:
-            paths.append(prefix + name)
+            known[key] = paths = [prefix + name]
+            parts.append((part, paths))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -29,26 +29,44 @@ _thread = threading.get_ident
 class Call:
     """One call of one module. Shapes are of all tensors in its arguments and results."""
 
-    __slots__ = ("begin", "call", "depth", "end", "fields", "inputs", "last", "module",
-                 "outputs", "path", "sight", "training")  # fmt: skip
+    __slots__ = ("begin", "call", "depth", "end", "fields", "inputs", "kind", "last",
+                 "outputs", "path", "rate", "sight", "training")  # fmt: skip
 
     def __init__(
-        self, path: str, module: nn.Module, depth: int, call: int, begin: int, inputs: Any
+        self,
+        path: str,
+        kind: str,
+        rate: float | None,
+        training: bool,
+        depth: int,
+        call: int,
+        begin: int,
+        inputs: Any,
     ) -> None:
         self.path = path
-        self.module = module
+        self.kind = kind
+        self.rate = rate
+        self.training = training
         self.depth = depth
         self.call = call
         self.begin = begin
         self.inputs: tuple[Shape, ...] = inputs
-        self.end = begin
-        self.last = 0
-        """Number of the call after the last that began within this one."""
-        self.outputs: tuple[Shape, ...] = ()
-        self.fields: tuple[AxisField, ...] = ()
-        self.sight: TensorField | None = None
-        """What the elements of its first result see, of which `fields` are the facts."""
-        self.training = module.training
+
+    def ended(
+        self,
+        end: int,
+        last: int,
+        outputs: tuple[Shape, ...] = (),
+        fields: tuple[AxisField, ...] = (),
+        sight: TensorField | None = None,
+    ) -> None:
+        """`last`: number of the call after the last that began within this one; `sight`: what the
+        elements of its first result see, of which `fields` are the facts."""
+        self.end = end
+        self.last = last
+        self.outputs = outputs
+        self.fields = fields
+        self.sight = sight
 
 
 class Failure:
@@ -72,23 +90,22 @@ class Listener:
         self._depth = 0
         self._thread = _thread()
 
-    def ear(self, path: str, module: nn.Module) -> Any:
-        """What is called in place of `module`."""
-        short = short_way(module)
-        own = module.__dict__
+    def _hearing(self) -> Callable[[list[Any], Any, Any], Any]:
+        """What is called in place of a module: given its part (its path, the module, its kind, its
+        short way, its attributes, its rate, how often it was called) and its arguments."""
         ledger, calls = self.ledger, self.calls
         operations, carriers = ledger.operations, ledger.known
-        times = 0
 
-        def call(*args: Any, **kwargs: Any) -> Any:
-            nonlocal times
+        def hear(part: list[Any], args: Any, kwargs: Any) -> Any:
+            path, module, kind, short, own, rate, times = part
             if _thread() != self._thread:
                 return _plain_call(module)(*args, **kwargs)
             lone = len(args) == 1 and not kwargs
             known = carriers.get(id(args[0])) if lone else None
             shapes = (known.shape,) if known is not None else _shapes(args, kwargs)
-            entry = Call(path, module, self._depth, times, len(operations), shapes)
-            times += 1
+            training = module.training
+            entry = Call(path, kind, rate, training, self._depth, times, len(operations), shapes)
+            part[-1] = times + 1
             calls.append(entry)
             before = ledger.layer
             ledger.layer = path
@@ -102,49 +119,69 @@ class Listener:
             except BaseException as error:
                 if self.failure is None or self.failure.error is not error:
                     self.failure = Failure(error, path, module, args, kwargs)
+                entry.ended(len(operations), len(calls))
                 raise
             finally:
                 self._depth -= 1
                 ledger.layer = before
-                entry.end = len(operations)
-                entry.last = len(calls)
+            end, last = len(operations), len(calls)
             known = carriers.get(id(output))
             if known is not None:
-                entry.outputs = (known.shape,)
-                entry.sight = sight = known.field
-                entry.fields = ledger.blank if sight is None else sight.axes()
+                sight = known.field
+                fields = ledger.blank if sight is None else sight.axes()
+                entry.ended(end, last, (known.shape,), fields, sight)
             elif isinstance(output, Tensor):
-                entry.outputs = (_shape(output),)
-                entry.fields = ledger.axes_of(output)
+                entry.ended(end, last, (_shape(output),), ledger.axes_of(output))
             else:
+                entry.ended(end, last)
                 results = list(tensors_in(opened(output)))
-                entry.outputs = tuple(_shape(each) for each in results)
-                if results:
-                    entry.fields = ledger.axes_of(results[0])
-                    entry.sight = ledger.field(results[0])
+                first = results[0] if results else None
+                fields = () if first is None else ledger.axes_of(first)
+                shapes = tuple(_shape(each) for each in results)
+                entry.ended(end, last, shapes, fields, ledger.field(first))
             return output
 
-        return call
+        return hear
 
     @contextlib.contextmanager
     def on(self, modules: list[tuple[nn.Module, str]]) -> Iterator[None]:
         """Listen to these modules (by their path) in the block."""
-        before: list[tuple[dict[str, Any], Any]] = []
+        hear = self._hearing()
+        taken: list[tuple[dict[str, Any], Any]] = []
+        kinds: dict[type[nn.Module], tuple[str, Any, bool]] = {}
         try:
             for module, path in modules:
                 own = module.__dict__
-                before.append((own, own.get(_PLACE, _ABSENT)))
-                own[_PLACE] = self.ear(path, module)
+                if _PLACE in own:
+                    taken.append((own, own[_PLACE]))
+                found = kinds.get(type(module))
+                if found is None:
+                    word = type(module).__name__
+                    found = kinds[type(module)] = (word, short_way(module), "Dropout" in word)
+                kind, short, drops = found
+                rate = _rate(module) if drops else None
+                own[_PLACE] = _ear(hear, [path, module, kind, short, own, rate, 0])
             yield
         finally:
-            for own, value in before:
-                if value is _ABSENT:
-                    own.pop(_PLACE, None)
-                else:
-                    own[_PLACE] = value
+            for module, _ in modules:
+                module.__dict__.pop(_PLACE, None)
+            for own, value in taken:
+                own[_PLACE] = value
 
 
-_ABSENT: Any = object()
+def _ear(hear: Callable[..., Any], part: list[Any]) -> Callable[..., Any]:
+    """As few names of its own as can be: each is an object, and each module has an ear."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return hear(part, args, kwargs)
+
+    return call
+
+
+def _rate(module: Any) -> float | None:
+    """What a layer for dropout leaves out, if it says so."""
+    rate = getattr(module, "p", None)
+    return float(rate) if isinstance(rate, int | float) else None
 
 
 def _plain_call(module: nn.Module) -> Any:

@@ -81,20 +81,23 @@ class Carriers:
         self._paths = paths
         self._twins: dict[int, tuple[Tensor, Tensor]] = {}
         self._originals: dict[int, int] = {}
-        self._strides: dict[Shape, Shape] = {}
+        self._layouts: dict[Shape, tuple[Shape, int]] = {}
 
     def fresh(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """A new contiguous carrier (in a concrete pass: what the operation really gives)."""
         if self.compute is not None:
             return self.ask()
         shape = tuple(shape)
-        strides = self._strides.get(shape)
-        if strides is None:
-            strides = self._strides[shape] = _contiguous(shape)
+        strides, _ = self._layouts.get(shape) or self._layout(shape)
         guard = _unguarded()  # and no `empty`: it takes twice as long
         out = torch.empty_strided(shape, strides, dtype=dtype, device=META)
         del guard
         return out
+
+    def _layout(self, shape: Shape) -> tuple[Shape, int]:
+        """Strides and elements of a contiguous tensor."""
+        found = self._layouts[shape] = (_contiguous(shape), prod(shape))
+        return found
 
     def ask(self) -> Any:
         """What torch itself gives for the call under way, not listened to."""

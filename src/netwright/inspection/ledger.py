@@ -6,16 +6,19 @@ from collections.abc import Callable, Iterable, Sequence
 from math import prod
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from netwright.arithmetic.fields import TensorField
-from netwright.inspection.carriers import Carriers, Field, Known, Storage
+from netwright.inspection.carriers import META, Carriers, Field, Known, Storage
 from netwright.inspection.overwriting import BOUND, overwritten
 from netwright.records.inspection import AxisField, Operation, Shape
 
 _EMPTY: tuple[Any, ...] = ()
 _new = object.__new__
 _set = object.__setattr__
+_empty = torch.empty_strided
+_unguarded = torch._C._DisableTorchDispatch
 
 
 _Fact = TypeVar("_Fact")
@@ -74,25 +77,8 @@ class Ledger(Carriers):
         fields of several results, `field` that of the only one.
         """
         number = len(self.operations)
-        inputs: list[int] = []
-        weights: list[str] = []
-        read = 0
-        known, held = self.known, self._held
-        for each in reads:
-            key = id(each)
-            seen = known.get(key)
-            if seen is not None:
-                origin = seen.origin
-                if origin is not None and origin not in inputs:
-                    inputs.append(origin)
-                if seen.weights:
-                    weights.extend(w for w in seen.weights if w not in weights)
-                read += seen.bytes
-            elif each is not None:
-                _, path, size = held.get(key) or self._hold(each)
-                if path is not None and path not in weights:
-                    weights.append(path)
-                read += size
+        inputs, weights, read = self._read(reads)
+        known = self.known
         fresh = 0
         if of is None and not inplace and fields is None and isinstance(out, Tensor):
             # The hot case: one new tensor; or the very one that came in.
@@ -105,6 +91,13 @@ class Ledger(Carriers):
                 seen.origin = number
                 wrote = 0
                 shape = tuple(out.shape)
+        elif inplace and fields is None and id(out) in known:
+            seen = known[id(out)]
+            shape = seen.shape
+            wrote = seen.bytes
+            if seen.value is not None:
+                self.drop_values(out)
+            self._overwrite(seen, field, number)
         else:
             outs = (out,) if isinstance(out, Tensor) else tuple(out)
             if fields is None:
@@ -118,13 +111,13 @@ class Ledger(Carriers):
             "number": number,
             "name": name,
             "layer": self.layer,
-            "inputs": tuple(inputs),
+            "inputs": inputs,
             "output": shape,
             "macs": macs,
             "other_ops": other,
             "bytes_read": read,
             "bytes_written": wrote,
-            "weights": tuple(weights) if weights else _EMPTY,
+            "weights": weights,
             "options": options,
             "fields": self.blank if field is None else field.axes(),
             "ruled": ruled,
@@ -135,6 +128,90 @@ class Ledger(Carriers):
         self.operations.append(operation)
         self.written.append(self.written[-1] + fresh)
         return out
+
+    def make(
+        self,
+        name: str,
+        reads: Iterable[Any],
+        shape: Shape,
+        dtype: torch.dtype,
+        field: Field,
+        *,
+        macs: int = 0,
+        other: int = 0,
+        options: tuple[tuple[str, Any], ...] = (),
+    ) -> Tensor:
+        """The one new result of an operation, written down: `fresh` and `note` in one step, which
+        most operations of most networks are."""
+        if self.compute is not None:
+            out: Tensor = self.ask()
+            self.note(name, reads, out, field, macs=macs, other=other, options=options)
+            return out
+        strides, count = self._layouts.get(shape) or self._layout(shape)
+        guard = _unguarded()  # and no `empty`: it takes twice as long
+        out = _empty(shape, strides, dtype=dtype, device=META)
+        del guard
+        number = len(self.operations)
+        inputs, weights, read = self._read(reads)
+        known = Known(out, self._forget)
+        known.key = key = id(out)
+        known.shape = shape
+        known.bytes = size = count * dtype.itemsize
+        known.field = field
+        known.origin = number
+        known.weights = _EMPTY
+        known.value = None
+        known.storage = storage = Storage(size)
+        storage.alive = 1
+        storage.members.add(key)
+        self.known[key] = known
+        self.live += size
+        if self.live > self.peak:
+            self.peak = self.live
+        operation = _new(Operation)
+        facts = {
+            "number": number,
+            "name": name,
+            "layer": self.layer,
+            "inputs": inputs,
+            "output": shape,
+            "macs": macs,
+            "other_ops": other,
+            "bytes_read": read,
+            "bytes_written": size,
+            "weights": weights,
+            "options": options,
+            "fields": self.blank if field is None else field.axes(),
+            "ruled": True,
+            "view": False,
+        }
+        _set(operation, "__dict__", facts)
+        self.operations.append(operation)
+        self.written.append(self.written[-1] + size)
+        return out
+
+    def _read(self, reads: Iterable[Any]) -> tuple[tuple[int, ...], tuple[str, ...], int]:
+        """The operations that made `reads`, the weights among them, and their bytes."""
+        inputs: tuple[int, ...] = _EMPTY
+        weights: tuple[str, ...] = _EMPTY
+        read = 0
+        known, held = self.known, self._held
+        for each in reads:
+            key = id(each)
+            seen = known.get(key)
+            if seen is not None:
+                origin = seen.origin
+                if origin is not None and origin not in inputs:
+                    inputs += (origin,)
+                if seen.weights:
+                    weights += tuple([w for w in seen.weights if w not in weights])
+                read += seen.bytes
+            elif each is not None:
+                _, path, size = held.get(key) or self._hold(each)
+                if path is not None and path not in weights:
+                    weights += (path,)
+                read += size
+        return inputs, weights, read
 
     def _results(
         self,
@@ -178,7 +255,7 @@ class Ledger(Carriers):
         path = self._paths.get(key)
         if path is not None:
             self.used.add(self._originals.get(key, key))
-        found = self._held[key] = (tensor, path, prod(tensor.shape) * tensor.dtype.itemsize)
+        found = self._held[key] = (tensor, path, tensor.numel() * tensor.dtype.itemsize)
         return found
 
     def axes_of(self, tensor: Any) -> tuple[AxisField, ...]:

@@ -112,33 +112,53 @@ def without_values(
     return copy.deepcopy(model), args, kwargs
 
 
+_OF_INPUT = (RuntimeError, ValueError, IndexError, AssertionError)
+"""What is raised of an input that does not fit: by torch, by a check that a forward makes."""
+
+_OF_CODE = (NotImplementedError, RecursionError, UnicodeError)
+"""Of these what has to do with the code, not with its input."""
+
+
 def refuse(model: nn.Module, failure: Any, error: BaseException) -> SettingError:
     """The error for an exception that came out of the forward pass."""
     if isinstance(error, SettingError):
         return error
-    reason = _first_line(error)
     if failure is None or failure.error is not error:
+        path, module, given = "", model, "-"
+    else:
+        path, module = failure.path, failure.module
+        with torch._C.DisableTorchFunction():
+            tensors = tensors_in((failure.args, failure.kwargs))
+            given = ", ".join(str(tuple(each.shape)) for each in tensors) or "-"
+    kind, where, reason = type(module).__name__, path or "(model)", _first_line(error)
+    if not isinstance(error, _OF_INPUT) or isinstance(error, _OF_CODE):
         return SettingError(
-            "{kind} cannot take its input: {reason}", kind=type(model).__name__, reason=reason
+            "{layer} ({kind}) raised {error} in its forward: {reason}"
+            if reason
+            else "{layer} ({kind}) raised {error} in its forward.",
+            layer=where,
+            kind=kind,
+            error=type(error).__name__,
+            reason=reason,
         )
-    with torch._C.DisableTorchFunction():
-        given = ", ".join(str(tuple(t.shape)) for t in tensors_in((failure.args, failure.kwargs)))
-    expected = expectation(failure.module)
-    where = failure.path or "(model)"
+    reason = reason or type(error).__name__
+    if failure is None or failure.error is not error:
+        return SettingError("{kind} cannot take its input: {reason}", kind=kind, reason=reason)
+    expected = expectation(module)
     if expected is None:
         return SettingError(
             "{layer} ({kind}) cannot take its input {given}: {reason}",
             layer=where,
-            kind=type(failure.module).__name__,
-            given=given or "-",
+            kind=kind,
+            given=given,
             reason=reason,
         )
     return SettingError(
         "{layer} ({kind}) cannot take its input {given}: {reason}",
         hint="It expects {expected}.",
         layer=where,
-        kind=type(failure.module).__name__,
-        given=given or "-",
+        kind=kind,
+        given=given,
         reason=reason,
         expected=expected,
     )
@@ -169,4 +189,4 @@ def expectation(module: nn.Module) -> Phrase | str | None:
 
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return lines[0] if lines else ""

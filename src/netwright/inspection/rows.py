@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import accumulate
 from typing import Any
 
 from torch import Tensor
 
-from netwright.inspection.anatomy import Anatomy
-from netwright.inspection.calls import opened
+from netwright.inspection.calls import Call, opened
 from netwright.inspection.ledger import made
 from netwright.inspection.rules.registry import tensors_in
 from netwright.records.inspection import (
@@ -20,6 +19,9 @@ from netwright.records.inspection import (
     ParameterFact,
 )
 
+_Tensor = tuple[Sequence[str], int, bool, int]
+"""A parameter or buffer: its paths, elements, whether they are trained, and bytes."""
+
 
 def record_of(done: Any, *, model: str, notes: list[str], seconds: float) -> InspectionRecord:
     """What a finished pass found. `done` has ledger, listener, model, output."""
@@ -28,34 +30,41 @@ def record_of(done: Any, *, model: str, notes: list[str], seconds: float) -> Ins
     outputs = list(tensors_in(opened(done.output)))
     used = ledger.used
     facts = tuple([_parameter(each, names, id(each) in used) for each, names in parts.parameters])
-    return InspectionRecord(
-        model=model,
-        kind=type(done.model).__name__,
-        inputs=tuple(tuple(each.shape) for each in done.inputs),
-        input_dtypes=tuple(_dtype(each.dtype) for each in done.inputs),
-        spatial=done.spatial,
-        layers=_layers(ledger, calls, facts, parts),
-        operations=tuple(ledger.operations),
-        parameters=facts,
-        outputs=tuple(tuple(each.shape) for each in outputs),
-        output_bytes=sum(each.numel() * each.element_size() for each in outputs),
-        peak_activation_bytes=ledger.peak,
-        buffer_bytes=sum(b.numel() * b.element_size() for b, _ in parts.buffers),
-        concrete=done.concrete,
-        notes=(*notes, *ledger.notes),
-        seconds=seconds,
-        results=_results(ledger, outputs),
+    operations = tuple(ledger.operations)
+    buffers = [(paths, 0, False, b.numel() * b.dtype.itemsize) for b, paths in parts.buffers]
+    for call in calls:
+        call.sight = None  # the layers may be asked for late, or never
+    return InspectionRecord.when_asked(
+        {
+            "model": model,
+            "kind": type(done.model).__name__,
+            "inputs": tuple(tuple(each.shape) for each in done.inputs),
+            "input_dtypes": tuple(_dtype(each.dtype) for each in done.inputs),
+            "spatial": done.spatial,
+            "operations": operations,
+            "parameters": facts,
+            "outputs": tuple(tuple(each.shape) for each in outputs),
+            "output_bytes": sum(each.numel() * each.element_size() for each in outputs),
+            "peak_activation_bytes": ledger.peak,
+            "buffer_bytes": sum([size for _, _, _, size in buffers]),
+            "concrete": done.concrete,
+            "notes": (*notes, *ledger.notes),
+            "seconds": seconds,
+            "results": _results(ledger, outputs),
+        },
+        partial(_layers, calls, operations, ledger.written, facts, buffers),
     )
 
 
 def _parameter(parameter: Tensor, names: list[str], used: bool) -> ParameterFact:
     numel = parameter.numel()
+    dtype = parameter.dtype
     facts = {
         "paths": tuple(names),
         "shape": tuple(parameter.shape),
         "numel": numel,
-        "bytes": numel * parameter.element_size(),
-        "dtype": _dtype(parameter.dtype),
+        "bytes": numel * dtype.itemsize,
+        "dtype": _dtype(dtype),
         "trainable": parameter.requires_grad,
         "used": used,
     }
@@ -74,24 +83,24 @@ def _results(ledger: Any, outputs: list[Any]) -> tuple[int, ...]:
 
 
 def _layers(
-    ledger: Any, calls: list[Any], parameters: tuple[ParameterFact, ...], parts: Anatomy
+    calls: list[Call],
+    operations: tuple[Operation, ...],
+    written: list[int],
+    parameters: tuple[ParameterFact, ...],
+    kept: list[_Tensor],
 ) -> tuple[InspectedLayer, ...]:
-    operations = ledger.operations
     macs = _running(each.macs for each in operations)
     other = _running(each.other_ops for each in operations)
     unruled = _running(0 if each.ruled else 1 for each in operations)
     held = [(each.paths, each.numel, each.trainable, each.bytes) for each in parameters]
     numels, own, trainable, weights = _held(calls, held)
-    kept = [(paths, 0, False, b.numel() * b.element_size()) for b, paths in parts.buffers]
     buffers = _held(calls, kept)[3]
-    written = ledger.written
     rows = []
     for number, call in enumerate(calls):
         begin, end, last = call.begin, call.end, call.last
-        kind = type(call.module).__name__
         facts = {
             "name": call.path,
-            "kind": kind,
+            "kind": call.kind,
             "depth": call.depth,
             "call": call.call,
             "inputs": call.inputs,
@@ -108,8 +117,9 @@ def _layers(
             "operations": (begin, end),
             "leaf": last == number + 1,
             "training": call.training,
-            "rate": _rate(call.module) if "Dropout" in kind else None,
+            "rate": call.rate,
             "unruled": _named(operations[begin:end]) if unruled[end] > unruled[begin] else (),
+            "along": () if call.sight is None else call.sight.along(),
         }
         rows.append(made(InspectedLayer, facts))
     return tuple(rows)
@@ -129,12 +139,11 @@ def _named(operations: Iterable[Operation]) -> tuple[tuple[str, int], ...]:
 
 
 def _held(
-    calls: list[Any], tensors: Iterable[tuple[Sequence[str], int, bool, int]]
+    calls: list[Call], tensors: Iterable[_Tensor]
 ) -> tuple[list[int], list[int], list[int], list[int]]:
     """Where tensors are accounted for: at the first call of a module that holds the tensor; where
     none of them ran, of the nearest module round one that did. Running sums over the calls of
     elements, trainable elements and bytes; second, the elements each call's module holds itself.
-    `tensors` are told by their paths, elements, whether they are trained, and bytes.
     """
     first: dict[str, int] = {}
     for number, call in enumerate(calls):
@@ -162,9 +171,3 @@ def _held(
 
 def _owner(path: str) -> str:
     return path.rpartition(".")[0]
-
-
-def _rate(module: Any) -> float | None:
-    """What a layer for dropout leaves out, if it says so."""
-    rate = getattr(module, "p", None)
-    return float(rate) if isinstance(rate, int | float) else None

@@ -185,7 +185,7 @@ class _Pass:
 
 def _device(parts: Anatomy) -> torch.device:
     for parameter, _ in parts.parameters:
-        if parameter.device.type != "meta":
+        if not parameter.is_meta:
             return parameter.device
     return torch.device("cpu")
 

@@ -10,30 +10,28 @@ import sys
 import warnings
 from collections import OrderedDict, deque
 from collections.abc import Iterator
+from itertools import chain, filterfalse
 from operator import is_
 from typing import Any
 
 import torch
-from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
 from netwright.inspection.anatomy import Anatomy
 
 _CONTAINERS = frozenset((dict, list, set, OrderedDict, deque))
+_ABSENT: Any = object()
 
 
 @contextlib.contextmanager
 def untouched(parts: Anatomy, *, training: bool, restored: bool = True) -> Iterator[None]:
     """The block may run the network in evaluation (or training) mode, without gradients. What
     becomes of a network that is a copy need not be `restored`."""
-    attributes = [(each.__dict__, each.__dict__.copy()) for each, _ in parts.modules]
-    held = [v for own, _ in attributes for v in own.values() if type(v) in _CONTAINERS]
-    contents = [(value, value.copy()) for value in held if value]
-    parameters = [(each, each.requires_grad, each.grad) for each, _ in parts.parameters]
     with contextlib.ExitStack() as stack:
+        owns = [each.__dict__ for each, _ in parts.modules]
         if restored:
-            stack.callback(_put_back, attributes, held, contents, parameters)
+            stack.callback(_Before(parts, owns).put_back)
         stack.enter_context(no_collection())
         stack.enter_context(_same_random_numbers())
         stack.enter_context(_no_modes())
@@ -42,47 +40,77 @@ def untouched(parts: Anatomy, *, training: bool, restored: bool = True) -> Itera
         stack.enter_context(torch.no_grad())
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        for own, _ in attributes:
+        for own in owns:
             own["training"] = training
         yield
 
 
-def _put_back(
-    attributes: list[tuple[dict[str, Any], dict[str, Any]]],
-    held: list[Any],
-    contents: list[tuple[Any, Any]],
-    parameters: list[tuple[nn.Parameter, bool, Any]],
-) -> None:
-    for own, before in attributes:
-        own.clear()
-        own.update(before)
-    filled = {id(container) for container, _ in contents}
-    for container in filter(None, held):
-        if id(container) not in filled:
+class _Before:
+    """What the modules and parameters of a network were. A network has some thousand attributes,
+    and few passes change one: all are held in one row and compared in one go, and a module is
+    looked at alone only where that finds a difference."""
+
+    def __init__(self, parts: Anatomy, owns: list[dict[str, Any]]) -> None:
+        self._owns = owns
+        self._training = [own.get("training", _ABSENT) for own in owns]
+        self._attributes = attributes = _Contents(owns)
+        held = [each for each in attributes.values if type(each) in _CONTAINERS]
+        self._empty = list(filterfalse(None, held))
+        self._contents = _Contents(list(filter(None, held)))
+        self._parameters = [(each, each.requires_grad, each.grad) for each, _ in parts.parameters]
+
+    def put_back(self) -> None:
+        for own, mode in zip(self._owns, self._training, strict=True):
+            if mode is _ABSENT:
+                own.pop("training", None)
+            else:
+                own["training"] = mode
+        self._attributes.put_back()
+        for container in filter(None, self._empty):
             container.clear()
-    for container, before in contents:
-        if len(container) != len(before) or not _same(container, before):
+        self._contents.put_back()
+        for parameter, wanted, gradient in self._parameters:
+            if parameter.requires_grad is not wanted:
+                parameter.requires_grad_(wanted)
+            if parameter.grad is not gradient:
+                parameter.grad = gradient
+
+
+class _Contents:
+    """What containers hold, in one row."""
+
+    def __init__(self, containers: list[Any]) -> None:
+        self._containers = containers
+        self._dicts = [each for each in containers if isinstance(each, dict)]
+        self._sizes = list(map(len, containers))
+        self._items = list(chain.from_iterable(containers))
+        """Elements, and of dicts the keys."""
+        self.values = list(chain.from_iterable(map(dict.values, self._dicts)))
+
+    def put_back(self) -> None:
+        if self._as_before():
+            return
+        places = values = 0
+        for container, size in zip(self._containers, self._sizes, strict=True):
+            items = self._items[places : places + size]
+            places += size
             container.clear()
             if isinstance(container, list | deque):
-                container.extend(before)
+                container.extend(items)
+            elif isinstance(container, set):
+                container.update(items)
             else:
-                container.update(before)
-    for parameter, wanted, gradient in parameters:
-        if parameter.requires_grad is not wanted:
-            parameter.requires_grad_(wanted)
-        if parameter.grad is not gradient:
-            parameter.grad = gradient
+                container.update(zip(items, self.values[values : values + size], strict=True))
+                values += size
 
-
-def _same(container: Any, before: Any) -> bool:
-    """Whether two containers of one length hold the very same."""
-    if isinstance(container, set):
-        return container == before
-    if isinstance(container, dict):
-        return all(map(is_, container.values(), before.values())) and all(
-            map(is_, container, before)
+    def _as_before(self) -> bool:
+        """Whether they hold the very same."""
+        containers = self._containers
+        return (
+            list(map(len, containers)) == self._sizes
+            and all(map(is_, chain.from_iterable(map(dict.values, self._dicts)), self.values))
+            and all(map(is_, chain.from_iterable(containers), self._items))
         )
-    return all(map(is_, container, before))
 
 
 @contextlib.contextmanager

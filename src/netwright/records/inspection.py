@@ -10,12 +10,15 @@ and is never mixed in. Shapes are whole, with the batch; bytes are of tensors as
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 Shape = tuple[int, ...]
 
 CONVENTION = "FLOPs = 2 x multiply-adds of contractions; the rest stands under other operations"
+
+_WAITING = "_waiting"
 
 Sight = Literal["window", "varies", "all", "nothing", "unknown"]
 
@@ -111,6 +114,9 @@ class InspectedLayer:
     unruled: tuple[tuple[str, int], ...] = ()
     rate: float | None = None
     """What a layer for dropout leaves out; in evaluation no operation says so."""
+    along: tuple[tuple[int, ...], ...] = ()
+    """For each entry of `fields` the dimensions of the first output along which its units are
+    counted; none where all see the same."""
 
     @property
     def flops(self) -> int:
@@ -155,6 +161,34 @@ class InspectionRecord:
     """What the pass took."""
     results: tuple[int, ...] = ()
     """The operation each output came from; -1, -2, ... is an input that is handed on."""
+
+    @classmethod
+    def when_asked(
+        cls, facts: dict[str, Any], layers: Callable[[], tuple[InspectedLayer, ...]]
+    ) -> InspectionRecord:
+        """A record of all its `facts` but the layers, which are made when they are first looked
+        at: there are as many as operations, and totals need none. The dict becomes its own."""
+        record = object.__new__(cls)
+        facts[_WAITING] = layers
+        object.__setattr__(record, "__dict__", facts)
+        return record
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            own = self.__dict__
+            if name == "layers" and _WAITING in own:
+                own["layers"] = own[_WAITING]()
+                own.pop(_WAITING, None)
+            if name in own:  # or another thread was faster
+                return own[name]
+            raise AttributeError(f"{type(self).__name__} has no {name!r}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def __setstate__(self, facts: dict[str, Any]) -> None:
+        object.__setattr__(self, "__dict__", facts)
 
     @property
     def params(self) -> int:

@@ -3,11 +3,11 @@ parameters are tied, unused or frozen. Each is a word, a template and its values
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from netwright.core.languages import Phrase
 from netwright.records.inspection import InspectionRecord, ParameterFact
+from netwright.report.field_reasons import matching, reason
 
 _NAMED = 4
 
@@ -28,15 +28,7 @@ def notes(record: InspectionRecord, *, counted: int | None = None) -> Iterator[t
                 counted=f"{counted:,}",
             ),
         )
-    if record.unruled:
-        yield (
-            "WARN",
-            Phrase(
-                "there is no rule for {operations}: what they cost is not known, and not in the "
-                "totals",
-                operations=", ".join(f"{name} ({times}x)" for name, times in record.unruled),
-            ),
-        )
+    yield from uncounted(record)
     for fact in record.tied[:_NAMED]:
         yield (
             "NOTE",
@@ -73,11 +65,24 @@ def notes(record: InspectionRecord, *, counted: int | None = None) -> Iterator[t
         yield "NOTE", _spoken(text)
 
 
+def uncounted(record: InspectionRecord) -> Iterator[tuple[str, Phrase]]:
+    """Which operations have no rule, where there are any."""
+    if record.unruled:
+        yield (
+            "WARN",
+            Phrase(
+                "there is no rule for {operations}: what they cost is not known, and not in the "
+                "totals",
+                operations=", ".join(f"{name} ({times}x)" for name, times in record.unruled),
+            ),
+        )
+
+
 _SAID = (
     "The network inside of {kind} was inspected.",
     "The network asks for values ({why}): it was computed.",
     "Lazy layers were given their shapes on a copy.",
-    "Quantised layers keep their weights packed: they are not among the parameters.",
+    "{count} weights of quantised layers are packed: they are not among the parameters.",
     "Batch norms in training mode see the whole batch; the fields are those of evaluation.",
     "Unpooling by index: the fields are an upper bound, as of nearest resizing.",
     "A tensor was written in place through a view that is not followed: the fields behind it are "
@@ -88,12 +93,7 @@ _SAID = (
 
 def _spoken(text: str) -> Phrase:
     """A remark of the record, in English there, as one that can be said in another language."""
-    for template in _SAID:
-        pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(template))
-        found = re.fullmatch(pattern, text)
-        if found is not None:
-            return Phrase(template, **found.groupdict())
-    return Phrase("{text}", text=text)
+    return matching(text, _SAID)
 
 
 def varying(record: InspectionRecord) -> Iterator[Phrase]:
@@ -106,14 +106,14 @@ def varying(record: InspectionRecord) -> Iterator[Phrase]:
                 if field.sight == "varies":
                     yield Phrase(
                         "from {layer} on the receptive field varies with the position: {why}",
-                        layer=layer.name,
-                        why=field.why or "-",
+                        layer=layer.name or record.model or record.kind,
+                        why=reason(field.why or "-"),
                     )
                 else:
                     yield Phrase(
                         "from {layer} on the receptive field is not known: {why}",
-                        layer=layer.name,
-                        why=field.why or "-",
+                        layer=layer.name or record.model or record.kind,
+                        why=reason(field.why or "-"),
                     )
 
 

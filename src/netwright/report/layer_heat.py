@@ -60,8 +60,10 @@ class Scale:
         return placed
 
     def label(self, value: float) -> str:
-        return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e") if self.log else percent(
-            value, 0
+        return (
+            f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+            if self.log
+            else percent(value, 0)
         )
 
 
@@ -73,8 +75,8 @@ def scale_of(values: Array, *, share: bool = False) -> Scale | None:
     known = values[np.isfinite(values) & (values > 0)]
     if not len(known):
         return None
-    low, high = np.quantile(known, [0.02, 0.98])
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    low, high = np.quantile(np.log10(known), [0.02, 0.98])
+    first, last = math.floor(low), math.ceil(high)
     return Scale(low=10.0**first, high=10.0 ** max(last, first + 1), log=True)
 
 

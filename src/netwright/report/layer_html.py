@@ -13,6 +13,7 @@ from netwright.report.layer_lines import Branch, tree
 from netwright.report.layer_table import cost_lines, heading
 from netwright.report.quantities import (
     amount,
+    at_least,
     count,
     field_size,
     field_stride,
@@ -70,7 +71,7 @@ def layer_html(record: InspectionRecord) -> str:
             say("total"),
             outputs(record.outputs, record),
             count(record.params),
-            amount(record.macs),
+            at_least(amount(record.macs), record.unruled),
             written,
             "",
             "",
@@ -102,7 +103,7 @@ def _branch(branch: Branch, record: InspectionRecord, room: list[int], *, opened
         [
             outputs(layer.outputs, record),
             count(layer.params),
-            amount(layer.macs),
+            at_least(amount(layer.macs), layer.unruled),
             memory(layer.activation_bytes),
             field_size(layer.fields, record),
             field_stride(layer.fields, record),

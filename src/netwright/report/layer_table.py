@@ -10,6 +10,7 @@ from netwright.records.inspection import InspectionRecord
 from netwright.report.layer_lines import Line, lines
 from netwright.report.quantities import (
     amount,
+    at_least,
     byte_unit,
     column,
     count,
@@ -61,7 +62,7 @@ def layer_table(
         ),
         Column(
             head=say("MACs"),
-            cells=[*_told(found, macs), amount(record.macs)],
+            cells=[*_told(found, macs), at_least(amount(record.macs), record.unruled)],
         ),
         Column(
             head=say("act {unit}", unit=unit),
@@ -88,8 +89,8 @@ def cost_lines(record: InspectionRecord) -> list[str]:
         say(
             "FLOPs  {flops} = 2 x {macs} multiply-adds of contractions; {other} other operations "
             "(biases, norms, activations, pools) stand apart",
-            flops=amount(record.flops),
-            macs=amount(record.macs),
+            flops=at_least(amount(record.flops), record.unruled),
+            macs=at_least(amount(record.macs), record.unruled),
             other=amount(record.other_ops),
         ),
         say(
@@ -108,8 +109,7 @@ def _output(line: Line, record: InspectionRecord) -> str:
 
 
 def _told(found: Sequence[Line], cells: Sequence[str]) -> list[str]:
-    """A count that leaves out operations without a rule is at least so much."""
-    return [f">={cell}" if each.unruled else cell for each, cell in zip(found, cells, strict=True)]
+    return [at_least(cell, each.unruled) for each, cell in zip(found, cells, strict=True)]
 
 
 def _written(record: InspectionRecord) -> int:

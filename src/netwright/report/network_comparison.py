@@ -10,7 +10,16 @@ from typing import Any
 from netwright.core.languages import say
 from netwright.records.inspection import InspectionRecord
 from netwright.report.layer_lines import Line, lines
-from netwright.report.quantities import amount, column, count, field_size, memory, outputs, ratio
+from netwright.report.quantities import (
+    amount,
+    at_least,
+    column,
+    count,
+    field_size,
+    memory,
+    outputs,
+    ratio,
+)
 from netwright.report.text_table import Column, aligned
 
 
@@ -121,7 +130,10 @@ def _table(found: Comparison, cells: int) -> list[str]:
                 ),
                 Column(
                     head=say("MACs {number}", number=number),
-                    cells=[m if each else "" for each, m in zip(side, macs, strict=True)],
+                    cells=[
+                        at_least(m, each.unruled) if each else ""
+                        for each, m in zip(side, macs, strict=True)
+                    ],
                 ),
                 Column(
                     head=say("RF {number}", number=number),
@@ -150,15 +162,21 @@ def _total_lines(found: Comparison) -> list[str]:
     titles = [say("parameters"), say("multiply-adds"), say("weights"), say("peak activations")]
     writers = [count, amount, memory, memory]
     totals = list(found.totals.values())
+    written = [[w(pair[k]) for w, pair in zip(writers, totals, strict=True)] for k in (0, 1)]
     return aligned(
         [
             Column(head=say("total"), cells=titles),
-            Column(head=heads[0], cells=[w(a) for w, (a, _) in zip(writers, totals, strict=True)]),
-            Column(head=heads[1], cells=[w(b) for w, (_, b) in zip(writers, totals, strict=True)]),
+            Column(head=heads[0], cells=_bounded(found.left, written[0])),
+            Column(head=heads[1], cells=_bounded(found.right, written[1])),
             Column(head="2 / 1", cells=[ratio(b, a) for a, b in totals]),
         ],
         cells=80,
     )
+
+
+def _bounded(record: InspectionRecord, cells: Sequence[str]) -> list[str]:
+    """The totals of one network; its multiply-adds are the second."""
+    return [at_least(cell, k == 1 and record.unruled) for k, cell in enumerate(cells)]
 
 
 def _facts(record: InspectionRecord) -> dict[str, Any]:

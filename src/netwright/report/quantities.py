@@ -32,6 +32,15 @@ def amount(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def at_least(cell: str, unruled: object) -> str:
+    """A count that leaves out operations without a rule is at least so much.
+
+    >>> at_least("416.5 k", (("sort", 1),)), at_least("97", ())
+    ('>=416.5 k', '97')
+    """
+    return f">={cell}" if unruled else cell
+
+
 def column(values: Sequence[int]) -> list[str]:
     """Counts of one column in one unit, which the largest chooses; a small one is never 0.
 

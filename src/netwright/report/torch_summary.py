@@ -15,7 +15,7 @@ from netwright.core.errors import SettingError, nearest
 from netwright.core.escaping import terminal
 from netwright.records.inspection import InspectedLayer, InspectionRecord, Shape
 from netwright.report.layer_lines import Branch, check_depth, tree
-from netwright.report.quantities import field_size
+from netwright.report.quantities import at_least, field_size
 
 DEFAULT = ("output_size", "num_params", "mult_adds")
 
@@ -60,14 +60,21 @@ class _Shown:
     layer: InspectedLayer
     params: int
     macs: int
+    unruled: int
+    """Operations without a rule, whose products are not counted."""
 
 
 def _shown(branch: Branch, depth: int) -> _Shown:
     layer = branch.layer
     if not branch.parts or layer.depth >= depth:
-        return _Shown(layer, layer.params, layer.macs)
+        return _Shown(layer, layer.params, layer.macs, _unruled(layer))
     within = sum(each.layer.macs for each in branch.parts)
-    return _Shown(layer, layer.own_params, layer.macs - within)
+    unruled = _unruled(layer) - sum(_unruled(each.layer) for each in branch.parts)
+    return _Shown(layer, layer.own_params, layer.macs - within, unruled)
+
+
+def _unruled(layer: InspectedLayer) -> int:
+    return sum(times for _, times in layer.unruled)
 
 
 def _rows(
@@ -106,6 +113,7 @@ def _totals(record: InspectionRecord) -> list[str]:
     )
     frozen = record.params - record.trainable
     macs = f"{record.macs / factor:.2f}" if unit else f"{record.macs:,}"
+    macs = at_least(macs, record.unruled)
     found = [
         f"Total params: {record.params:,}",
         f"Trainable params: {record.trainable:,}",
@@ -158,7 +166,9 @@ def _percent(shown: _Shown, record: InspectionRecord) -> str:
 
 
 def _macs(shown: _Shown, record: InspectionRecord) -> str:
-    return f"{shown.macs:,}" if shown.macs else "--"
+    if not shown.macs and not shown.unruled:
+        return "--"
+    return at_least(f"{shown.macs:,}", shown.unruled)
 
 
 def _trainable(shown: _Shown, record: InspectionRecord) -> str:

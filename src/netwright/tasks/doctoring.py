@@ -79,6 +79,8 @@ class Doctored:
     run: Path | None = None
     costs: Sequence[Mapping[str, Any]] = ()
     fault: str = ""
+    alone: bool = False
+    """Whether nobody watched it, for it is one of several ranks of one training."""
 
     def exit_code(self, fail_on: FailOn) -> int:
         """4 if a finding stands at or above `fail_on`, else that of the script."""
@@ -110,6 +112,8 @@ def doctor_script(
     if wish.run_dir is not None:
         refuse_unfit(wish.run_dir)
         refuse_taken(wish.run_dir)
+    if int(os.environ.get("RANK", "0") or 0) > 0:  # one of several ranks: the first is watched
+        return Doctored(ending=launch(script, leave=leave), alone=True)
     visit = Visit(target, wish, tell, show)
     with when_imported("torch", visit.begin), visit.timed():
         ending = launch(script, leave=leave)
@@ -292,7 +296,7 @@ class Visit:
             yield
         except NetwrightError as error:
             self._fault_told(str(error).partition("\n")[0])
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not reach the script
+        except Exception as error:
             self._fault_told(f"{type(error).__name__}: {error}".partition("\n")[0])
 
     @property
@@ -437,5 +441,3 @@ def _cost(record: Any) -> dict[str, Any]:
         "checkup": cost.checkup,
         "budget": cost.budget,
     }
-
-

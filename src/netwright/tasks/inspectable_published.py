@@ -27,6 +27,7 @@ def registered(name: str, options: dict[str, Any], sample: Shape | None) -> Insp
     facts = MODELS.get(name).facts
     shape = _image(sample, name) or tuple(facts["input"])
     num_classes = _whole(options, "num_classes", int(facts.get("classes", 10)))
+    asked = "in_channels" in options
     channels = _whole(options, "in_channels", shape[0])
     shape = (channels, *shape[1:])
     notes: tuple[Phrase, ...] = ()
@@ -53,13 +54,42 @@ def registered(name: str, options: dict[str, Any], sample: Shape | None) -> Insp
                 ),
             )
 
-    def make() -> nn.Module:
-        size = (shape[1], shape[2])
+    def made(for_images: Shape) -> nn.Module:
         return models.build(
-            name, num_classes=num_classes, in_channels=channels, input_size=size, options=options
+            name,
+            num_classes=num_classes,
+            in_channels=for_images[0],
+            input_size=(for_images[1], for_images[2]),
+            options=options,
         )
 
+    def make() -> nn.Module:
+        return made(shape)
+
+    published = (channels if asked else int(facts["input"][0]), *facts["input"][1:])
+    if shape != published and options.get("stem") != "small":
+        differs = _difference(on_meta(make)(), on_meta(lambda: made(published))())
+        if differs is not None:
+            notes = (
+                Phrase(
+                    "built for images of {given}, with {params} parameters: {name} as published "
+                    "is for {published} and has {others}",
+                    given="x".join(map(str, shape)),
+                    params=f"{differs[0]:,}",
+                    name=name,
+                    published="x".join(map(str, published)),
+                    others=f"{differs[1]:,}",
+                ),
+            )
     return Inspectable(name=name, make=make, outline=on_meta(make), sample=shape, notes=notes)
+
+
+def _difference(one: nn.Module, two: nn.Module) -> tuple[int, int] | None:
+    """The parameters of both, where they are not of the same shapes."""
+    left, right = ([each.shape for each in net.parameters()] for net in (one, two))
+    if left == right:
+        return None
+    return sum(each.numel() for each in left), sum(each.numel() for each in right)
 
 
 def of_library(spec: str, options: dict[str, Any], sample: Shape | None) -> Inspectable:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from netwright.arithmetic.fields import TensorField
 from netwright.core.errors import SettingError
 from netwright.records.inspection import AxisField, InspectedLayer, InspectionRecord, Shape
+from netwright.report.field_reasons import reason
 
 Rows = tuple[int, int]
 
@@ -24,13 +25,17 @@ class ReceptiveField:
     axes: tuple[AxisField, ...]
     lengths: tuple[int, ...]
     """Pixels of the input along each axis."""
-    units: tuple[int | None, ...]
-    """Units of the layer along each axis, where that is known."""
+    units: tuple[int, ...]
+    """Units of the layer, in the order of its output's dimensions `dims`: (H, W) of a map, which
+    is the other way round than the axes where a network swaps them; (L,) of tokens."""
     layer: str
     every: Callable[[], TensorField | None] | None = field(default=None, compare=False, repr=False)
     """What every single unit sees, worked out by another pass: asked for where it varies."""
-    spatial: tuple[tuple[int, int], ...] = ()
-    """Of each axis the number of the input and the dimension, as the record has them."""
+    dims: tuple[int, ...] = ()
+    """The dimensions of the first output along which units are counted."""
+    along: tuple[tuple[int, ...], ...] = ()
+    """Of each axis those of `dims` along which what is seen of it moves."""
+    output: Shape = ()
 
     @property
     def size(self) -> tuple[int | None, ...]:
@@ -53,61 +58,77 @@ class ReceptiveField:
         return tuple(each.sight for each in self.axes)
 
     def at(self, unit: int | tuple[int, ...]) -> tuple[Rows | None, ...]:
-        """The first and last pixel that `unit` sees along each axis, as on an image without end:
-        rows below 0 or beyond the last are padding. None where it sees nothing. A number stands
-        for the same place on all axes.
+        """The first and last pixel that `unit` sees along each axis of the input, as on an image
+        without end: rows below 0 or beyond the last are padding. None where it sees nothing.
 
-        Where the field varies with the position the pass is repeated for it. Raises
-        `SettingError` for a unit the layer does not have, and where the field is not known.
+        A unit is named in the order of the output, by its place along each of `dims`: (row,
+        column) in a map, (token,) among tokens; a number stands for the same place along all. The
+        answer is in the order of the input's axes, whatever the network does with them.
+
+        Where the field varies with the position the pass is repeated for it, once for the whole
+        inspection. Raises `SettingError` for a unit the layer does not have, and where the field
+        is not known.
         """
-        places = (unit,) * len(self.axes) if isinstance(unit, int) else tuple(unit)
-        if len(places) != len(self.axes):
+        places = (unit,) * len(self.dims) if isinstance(unit, int) else tuple(unit)
+        if self.dims:
+            self._check(places)
+        return tuple(self._rows(axis, places) for axis in range(len(self.axes)))
+
+    def _check(self, places: tuple[int, ...]) -> None:
+        if len(places) != len(self.dims):
+            one = len(self.dims) == 1
             raise SettingError(
-                "{layer}: {unit} names a place on {given} axes; the field has {axes}.",
+                "{layer}: {unit} names a place along {given} dimensions; a unit of its output "
+                "{output} is named along one, number {dims}: at(({example},))."
+                if one
+                else "{layer}: {unit} names a place along {given} dimensions; a unit of its output "
+                "{output} is named along {count}, numbers {dims}: at(({example})).",
                 layer=self.layer,
-                unit=str(unit),
+                unit=str(places),
                 given=len(places),
-                axes=len(self.axes),
+                output="x".join(map(str, self.output)),
+                count=len(self.dims),
+                dims=", ".join(map(str, self.dims)),
+                example=", ".join(str(length // 2) for length in self.units),
             )
-        return tuple(self._rows(k, places) for k in range(len(places)))
+        for number, (place, units) in enumerate(zip(places, self.units, strict=True)):
+            if not 0 <= place < units:
+                raise SettingError(
+                    "{layer} has {units} units along axis {axis}: 0 to {last}. There is no unit "
+                    "{place}.",
+                    layer=self.layer,
+                    units=units,
+                    axis=number,
+                    last=units - 1,
+                    place=place,
+                )
 
     def _rows(self, axis: int, places: tuple[int, ...]) -> Rows | None:
-        place = places[axis]
-        found, units = self.axes[axis], self.units[axis]
-        if units is not None and not 0 <= place < units:
-            raise SettingError(
-                "{layer} has {units} units along axis {axis}: 0 to {last}. There is no unit "
-                "{place}.",
-                layer=self.layer,
-                units=units,
-                axis=axis,
-                last=units - 1,
-                place=place,
-            )
+        found, along = self.axes[axis], self.along[axis]
         if found.sight == "nothing":
             return None
         if found.sight == "all":
             return (0, self.lengths[axis] - 1)
-        if found.sight == "varies" and units is not None and self.every is not None:
+        # Tokens number several axes in a row, windows count one axis along several dimensions.
+        plain = not along or (len(along) == 1 and sum(along[0] in each for each in self.along) == 1)
+        if (found.sight == "varies" or not plain) and self.every is not None:
             every = self.every()
             if every is not None:
-                # What one axis shows may depend on the places along the others of its image too.
-                mine = {dim: k for k, (number, dim) in enumerate(self.spatial)
-                        if number == self.spatial[axis][0]}  # fmt: skip
-                others = [dim for dim in range(len(every.shape)) if dim not in mine]
-                at = (places[mine[dim]] for dim in sorted(mine))
-                return every.reduced(others).span(axis, *at)
-        if found.sight != "window":
+                # What one axis shows may depend on the places along the others too.
+                others = [dim for dim in range(len(every.shape)) if dim not in self.dims]
+                return every.reduced(others).span(axis, *places)
+        if found.sight != "window" or not plain:
             raise SettingError(
                 "{layer}: what a unit sees varies with its position: {why}"
-                if found.sight == "varies"
+                if found.sight in ("varies", "window")
                 else "{layer}: what a unit sees is not known: {why}",
                 layer=self.layer,
-                why=found.why or "-",
+                why=reason(found.why or "-"),
             )
         assert found.size is not None
         assert found.stride is not None
         assert found.padding is not None
+        place = places[self.dims.index(along[0])] if along else 0
         first = round(place * found.stride) - found.padding
         return (first, first + found.size - 1)
 
@@ -155,23 +176,30 @@ class Layer:
     @property
     def receptive_field(self) -> ReceptiveField:
         """Of its first output tensor, for the spatial axes of the input image."""
+        row = self.row
+        shape = row.outputs[0] if row.outputs else ()
+        dims = self._dims(shape)
+        along = row.along or ((),) * len(row.fields)
         return ReceptiveField(
-            axes=self.row.fields,
+            axes=row.fields,
             lengths=tuple(self.record.inputs[number][dim] for number, dim in self.record.spatial),
-            units=self._units(),
-            layer=self.row.name or self.row.kind,
+            units=tuple(shape[dim] for dim in dims),
+            layer=row.name or row.kind,
             every=self.every,
-            spatial=self.record.spatial,
+            dims=dims,
+            along=tuple(tuple(dim for dim in each if dim in dims) for each in along),
+            output=shape,
         )
 
-    def _units(self) -> tuple[int | None, ...]:
-        """The length of its map along each axis; only a map with all axes of an image has one."""
-        found: list[int | None] = []
-        shape = self.row.outputs[0] if self.row.outputs else ()
-        for number, dim in self.record.spatial:
-            same = len(shape) == len(self.record.inputs[number])
-            found.append(shape[dim] if same else None)
-        return tuple(found)
+    def _dims(self, shape: Shape) -> tuple[int, ...]:
+        """Along which dimensions of the output its units are counted: of a map those of the image
+        it came from, of anything else those along which what is seen moves."""
+        moving = [each for each in self.row.along if each]
+        for number, image in enumerate(self.record.inputs):
+            dims = tuple(dim for each, dim in self.record.spatial if each == number)
+            if dims and len(image) == len(shape) and all(set(each) & set(dims) for each in moving):
+                return dims
+        return tuple(sorted({dim for each in moving for dim in each}))
 
     def __repr__(self) -> str:
         sizes = "x".join(map(str, self.row.outputs[0])) if self.row.outputs else "-"

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from netwright.arithmetic.fields import TensorField
-from netwright.core.errors import UnknownNameError
+from netwright.core.errors import SettingError, UnknownNameError
 from netwright.core.languages import Phrase
 from netwright.doctor.diagnosing import diagnose
 from netwright.inspection.effective_field import effective_field, noise
 from netwright.inspection.initial_state import initial_state
 from netwright.inspection.initial_states import initial_states
 from netwright.inspection.step_optimizer import OptimizerChoice
-from netwright.inspection.tracing import sight_of_call, sights_of_calls
+from netwright.inspection.tracing import sights_of_calls
 from netwright.inspection.training_step import training_memory
 from netwright.records.effective_field import EffectiveField
 from netwright.records.findings import Finding
@@ -31,6 +31,7 @@ from netwright.records.inspection import InspectedLayer, InspectionRecord, Shape
 from netwright.records.memory import TrainingMemory
 from netwright.records.timing import Timing
 from netwright.report import layer_html, layer_table
+from netwright.report.inspection_notes import uncounted
 from netwright.report.network_comparison import Comparison, compare
 from netwright.report.torch_summary import DEFAULT, torch_summary
 from netwright.tasks.inspected import Layer
@@ -99,6 +100,12 @@ class Inspection:
         return self.record.outputs
 
     @property
+    def unruled(self) -> tuple[tuple[str, int], ...]:
+        """Operations without a rule, by name, and how often they ran. What they cost is not known
+        and in no total: with any of them `macs` and `flops` are lower bounds."""
+        return self.record.unruled
+
+    @property
     def rows(self) -> tuple[InspectedLayer, ...]:
         """The calls of layers, in the order they began; a container stands before its parts."""
         return self.record.layers
@@ -112,7 +119,32 @@ class Inspection:
         raise UnknownNameError("layer", name, known)
 
     def _sight(self, number: int) -> TensorField | None:
-        return sight_of_call(self._outline, self._args, self._kwargs, number)
+        return self._sights[number]
+
+    @functools.cached_property
+    def _sights(self) -> list[TensorField | None]:
+        """What every unit of every call sees, by another pass: made once and kept, so that it
+        stays true to this inspection whatever becomes of the network."""
+        try:
+            found = sights_of_calls(self._outline, self._args, self._kwargs)
+        except SettingError as error:
+            raise SettingError(
+                "{network} was changed since it was inspected: {reason}",
+                hint="Inspect it again.",
+                network=self.record.model or self.record.kind,
+                reason=error.phrase,
+            ) from error
+        same = len(found) == len(self.rows) and all(
+            each is None or (each.shape == row.outputs[0] and each.axes() == row.fields)
+            for each, row in zip(found, self.rows, strict=True)
+        )
+        if not same:
+            raise SettingError(
+                "{network} was changed since it was inspected: its layers see something else now.",
+                hint="Inspect it again.",
+                network=self.record.model or self.record.kind,
+            )
+        return found
 
     def __contains__(self, name: object) -> bool:
         return any(row.name == name for row in self.record.layers)
@@ -264,8 +296,9 @@ class Inspection:
         """
         from netwright.tasks.inspection_pictures import draw
 
-        sights = functools.partial(sights_of_calls, self._outline, self._args, self._kwargs)
-        return draw(self.record, path, layer=layer, unit=unit, image=image, sights=sights)
+        return draw(
+            self.record, path, layer=layer, unit=unit, image=image, sights=lambda: self._sights
+        )
 
     def to_json(self) -> dict[str, Any]:
         """All facts, totals and findings as what JSON can hold."""
@@ -275,7 +308,9 @@ class Inspection:
         }
 
     def __str__(self) -> str:
-        return self.table()
+        """The table, and under it the operations that it could not count."""
+        told = [f"{word}  {phrase.localized()}" for word, phrase in uncounted(self.record)]
+        return "\n".join([self.table(), *told])
 
     def __repr__(self) -> str:
         name = self.record.model or self.record.kind

@@ -27,6 +27,7 @@ from netwright.report.field_picture import (
     map_size,
     seen,
 )
+from netwright.report.field_reasons import reason
 from netwright.report.field_tables import Call
 from netwright.report.graph_picture import about_graph, graph_picture
 from netwright.report.initial_state import initial_states_picture
@@ -192,7 +193,7 @@ def _one(
         raise SettingError(
             "What a unit of {layer} sees is no rectangle of the image: {why}",
             layer=layer,
-            why=why,
+            why=reason(why),
         )
     return [found]
 

@@ -27,7 +27,7 @@ from netwright.core.errors import SettingError
 OURS = str(Path(__file__).resolve().parent.parent) + os.sep
 
 
-class Enough(SystemExit):  # noqa: N818 - no error: the script is asked to end, as by sys.exit
+class Enough(SystemExit):
     """Raised inside a script when it has run for long enough."""
 
 
@@ -115,7 +115,7 @@ def _run(script: Script, names: dict[str, Any]) -> Ending:
     except KeyboardInterrupt as error:
         _tell(error)
         return Ending(status=130, why="interrupted", error=error)
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it is the script's
+    except BaseException as error:
         _tell(error)
         return Ending(status=1, why="error", error=error)
     return Ending(status=0, why="done")

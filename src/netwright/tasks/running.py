@@ -22,8 +22,8 @@ from netwright.report.page import write_report
 from netwright.tasks.computing import reproducible
 from netwright.tasks.feature_evidence import write_features
 from netwright.tasks.preparing import Prepared
-from netwright.tasks.recipe import save_interval
 from netwright.tasks.provenance import now
+from netwright.tasks.recipe import save_interval
 from netwright.tasks.run_facts import plain_values
 from netwright.tasks.watched_run import RunWatch
 from netwright.train.checkpoints import Checkpoint, Checkpoints

@@ -32,6 +32,7 @@ from netwright.records.seeds import SeedRun, seed_runs
 from netwright.report.page import write_report
 from netwright.tasks.architectures import recorded_architecture, refuse_foreign_data_code
 from netwright.tasks.preparing import Prepared, prepare
+from netwright.tasks.provenance import now
 from netwright.tasks.resuming import (
     CHANGEABLE,
     ResumeNote,
@@ -39,7 +40,6 @@ from netwright.tasks.resuming import (
     refuse_other_data,
     refuse_other_settings,
 )
-from netwright.tasks.provenance import now
 from netwright.tasks.run_facts import (
     make_folder,
     plain_values,

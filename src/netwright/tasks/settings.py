@@ -176,7 +176,9 @@ def _canonical(layer: _Layer) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in flatten(dict(layer.values)).items():
         if name in GROUPS or name == "aug":
-            if name in ("run", "doctor") or (name == "aug" and value not in (None, False, "none", {})):
+            if name in ("run", "doctor") or (
+                name == "aug" and value not in (None, False, "none", {})
+            ):
                 raise SettingError(
                     '"{name}" is a group of settings: write {name}.SETTING=value.', name=name
                 )

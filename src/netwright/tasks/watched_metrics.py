@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from netwright.records.facts.steps import Steps
@@ -20,7 +21,7 @@ def metrics_of(record: Record) -> Iterator[dict[str, Any]]:
         return
     rows = len(steps.step)
     edges = [round(place * rows / min(rows, MOST)) for place in range(min(rows, MOST) + 1)]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         part = slice(low, high)
         line: dict[str, Any] = {
             "step": int(steps.step[high - 1]),

@@ -115,5 +115,3 @@ def _summary(found: Diagnosis) -> e.Noted:
         template="{stop} stop, {warn} warn: {first}",
         values={**counts, "first": found.verdict},
     )
-
-

@@ -218,5 +218,6 @@ def test_a_discriminators_step_leads_to_no_generator_and_that_is_fine():
             og.zero_grad()
             bce(d(fake), one).backward()
             og.step()
+    assert torch._C._len_torch_function_stack() == 0
     for each in doctors:
         assert above_notes(each.diagnosis()) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netwright.arithmetic.sight import gathering, row_sets
+from netwright.arithmetic.sight import axis_views, gathering, row_sets
 from netwright.arithmetic.sight.axis_views import AxisView, varying
 from netwright.arithmetic.sight.forms import Periodic, Unknown, Varying
 from netwright.arithmetic.sight.tensors import Tensor, single
@@ -16,8 +16,11 @@ NOTHING_SEEN = AxisField(sight="nothing")
 ALL_SEEN = AxisField(sight="all")
 
 
-def axis_fields(views: Sequence[AxisView], sizes: Sequence[int]) -> tuple[AxisField, ...]:
+def axis_fields(tensor: Tensor) -> tuple[AxisField, ...]:
     """The facts of each axis; axes that are seen alike share theirs."""
+    if tensor.factors is not None:
+        tensor = _by_position(tensor)
+    views, sizes = tensor.views, tensor.sizes
     found: list[AxisField] = []
     before: AxisView | None = None
     for view in views:
@@ -37,6 +40,45 @@ def _alike(one: AxisView, two: AxisView, sizes: Sequence[int]) -> bool:
     )
 
 
+def _by_position(tensor: Tensor) -> Tensor:
+    """Its units counted along whole dimensions: behind a depth-to-space several neighbours see
+    the same, and behind a space-to-depth the channels of one position together see more. Where
+    one dimension numbers several axes in a row, as tokens do, each keeps its own count."""
+    dims = _dims(tensor)
+    sizes = tensor.sizes
+    views = []
+    for view in tensor.views:
+        # What counts finer along an earlier dimension are channels.
+        first = dims[view.carriers[0]] if view.carriers else 0
+        running = isinstance(view.form, Periodic) or (
+            isinstance(view.form, Varying) and view.form.lo.ndim == 1
+        )
+        channels = [carrier for carrier in view.carriers if dims[carrier] < first]
+        views.append(axis_views.reduced(view, channels, sizes) if running else view)
+    tensor = Tensor(tensor.shape, tuple(views), tensor.factors)
+    for dim in range(len(tensor.shape)):
+        group = tensor.groups[dim]
+        carrying = [view for view in tensor.views if any(c in group for c in view.carriers)]
+        if len(carrying) == 1 and all(c in group for c in carrying[0].carriers):
+            tensor = single(tensor, dim)
+    return tensor
+
+
+def _dims(tensor: Tensor) -> list[int]:
+    """The dimension that each factor is of."""
+    return [dim for dim, group in enumerate(tensor.groups) for _ in group]
+
+
+def dims_along(tensor: Tensor) -> tuple[tuple[int, ...], ...]:
+    """Of each axis the dimensions along which what is seen of it moves."""
+    if tensor.factors is None:
+        return tuple([tuple(sorted(view.carriers)) for view in tensor.views])
+    dims = _dims(tensor)
+    return tuple(
+        [tuple(sorted({dims[carrier] for carrier in view.carriers})) for view in tensor.views]
+    )
+
+
 def axis_field(view: AxisView, sizes: Sequence[int]) -> AxisField:
     """The facts of `view`, whose tensor has factors of these sizes."""
     form = view.form
@@ -50,13 +92,15 @@ def axis_field(view: AxisView, sizes: Sequence[int]) -> AxisField:
         rows = form.phases[0]
         if rows is None:
             return NOTHING_SEEN
-        return AxisField(
-            sight="window",
-            size=rows[1] - rows[0] + 1,
-            stride=float(form.advance),
-            padding=-rows[0],
-            reads=row_sets.count(rows),
-        )
+        if form.facts is None:
+            form.facts = AxisField(
+                sight="window",
+                size=rows[1] - rows[0] + 1,
+                stride=float(form.advance),
+                padding=-rows[0],
+                reads=row_sets.count(rows),
+            )
+        return form.facts
     seen = [rows for rows in form.phases if rows is not None]
     largest = max(seen, key=lambda rows: (rows[1] - rows[0], row_sets.count(rows) or 0))
     first = form.phases[0]

@@ -79,6 +79,9 @@ def _one_by_one(
         low, high = view.low, view.high
         if seen is not None:
             low, high = max(low, seen[0]), min(high, seen[1])
+        if made is form and low == view.low and high == view.high:
+            views.append(view)
+            continue
         moved = AxisView(carriers, made, low, high, view.size)
         views.append(moved if made.advance else axis_views.settled(moved))
     return tuple(views)
@@ -93,12 +96,13 @@ def transposed(
     padding: Sequence[Padding],
     dilation: Sequence[int],
     groups: int = 1,
+    why: str = "",
 ) -> Tensor:
     taps = {
         dim: reading.transposed(kernel[i], stride[i], _before(padding[i]), dilation[i])
         for i, dim in enumerate(dims)
     }
-    return along(_mixed(tensor, dims, groups), out, taps, TRANSPOSED)
+    return along(_mixed(tensor, dims, groups), out, taps, why or TRANSPOSED)
 
 
 def resized(
@@ -109,6 +113,7 @@ def resized(
     align_corners: bool,
     scales: Sequence[float | None] | None,
     antialias: bool,
+    why: str = "",
 ) -> Tensor:
     taps = {
         dim: resizing.resized(
@@ -121,7 +126,7 @@ def resized(
         )
         for i, dim in enumerate(dims)
     }
-    return along(tensor, out, taps, RESIZED)
+    return along(tensor, out, taps, why or RESIZED)
 
 
 def adaptive(tensor: Tensor, out: Shape, dims: Sequence[int]) -> Tensor:

@@ -14,6 +14,7 @@ from netwright.arithmetic.sight import row_sets
 from netwright.arithmetic.sight.reading import Taps
 from netwright.arithmetic.sight.row_sets import Rows
 from netwright.arithmetic.sight.unit_by_unit import EMPTY_HI, EMPTY_LO, Varying
+from netwright.records.inspection import AxisField
 
 # More phases than this, as after many unlike resizes, are held unit by unit.
 _MOST_PHASES = 256
@@ -22,12 +23,14 @@ _MOST_PHASES = 256
 class Periodic:
     """`phases[r]` are the rows that unit r sees, None for none; `why` there are several."""
 
-    __slots__ = ("advance", "phases", "why")
+    __slots__ = ("advance", "facts", "phases", "why")
 
     def __init__(self, advance: int, phases: tuple[Rows | None, ...], why: str = "") -> None:
         self.advance = advance
         self.phases = phases
         self.why = why
+        self.facts: AxisField | None = None
+        """What the record says of it along a dimension, once that was asked."""
 
     def at(self, unit: int) -> Rows | None:
         round_, phase = divmod(unit, len(self.phases))
@@ -57,6 +60,8 @@ class Periodic:
             return self.through(Taps(stride, (run,)))
         only = phases[0]
         if only is None:
+            return self
+        if kernel == stride == 1 and not before:
             return self
         advance = self.advance
         if kernel > 1:

@@ -18,6 +18,7 @@ from netwright.arithmetic.sight.reading import repeats
 MISALIGNED = "paths with different advance meet: their fields drift apart"
 GLOBAL_MEETS = "a part that sees the same everywhere meets one that moves"
 SCATTERED = "positions were mixed in a way that is not followed"
+REPEATED = "neighbouring positions see the same"
 FLATTENED = "positions of several dimensions are numbered in one row"
 BEHIND = "parts with fields of their own stand one behind the other"
 CROSSED = "every pair of positions sees its own rows"
@@ -129,7 +130,7 @@ def collapsed(view: AxisView, inside: Sequence[int], sizes: Sequence[int], to: i
             inner = math.prod(sizes[factor] for factor in solid[len(lead) :])
             form = view.form
             if inner > 1:
-                form = form.through(repeats(inner), FLATTENED)
+                form = form.through(repeats(inner), REPEATED)
             return settled(AxisView((to,), form, view.low, view.high, view.size))
     whole = (*outside, *inside)
     many = math.prod(sizes[factor] for factor in whole)

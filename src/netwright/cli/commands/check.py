@@ -21,8 +21,8 @@ from netwright.records.severity import FailOn, reaches
     group="Train",
     usage="DATA|RECIPE [MODEL] [key=value ...]",
     settings="any setting of the run, such as optim.lr=0.1 init=zeros",
-    about="Data, model and settings mean what they mean to train; RECIPE is a YAML or JSON file, or "
-    "the name of a recipe. Data and network are looked at as they stand before the first step: "
+    about="Data, model and settings mean what they mean to train; RECIPE is a YAML or JSON file, "
+    "or the name of a recipe. Data and network are looked at as they stand before the first step: "
     "what the loss gets, whether one batch can be fitted, whether training and validation are "
     "alike. Nothing is kept. The exit status is 4 if a finding stands at or above --fail-on.",
     examples=(
@@ -54,7 +54,7 @@ def check(
         raise SettingError(
             "netwright check needs DATA, a recipe or --config.", hint="Try: netwright check digits"
         )
-    if data is not None and config is None and data.endswith((".yaml", ".yml", ".json")):
+    if data is not None and config is None and _is_recipe(data):
         data, config = None, data
     check_things(data, model, call.settings)
     from netwright.tasks.checking import check_recipe
@@ -83,3 +83,13 @@ def check(
     }
     call.result(document, lines or [say("OK       Nothing was found.")])
     return status
+
+
+def _is_recipe(name: str) -> bool:
+    """Whether a file of settings is meant, or a recipe that is not called as its data are."""
+    if name.endswith((".yaml", ".yml", ".json")):
+        return True
+    from netwright.data.sources import SOURCES
+    from netwright.tasks.settings import recipe_names
+
+    return name in recipe_names() and name not in SOURCES

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @COMMANDS.register(
     "doctor",
     group="Train",
-    usage="[OPTIONS] SCRIPT.py [args ...] | -m MODULE [args ...] | RUN",
+    usage="[OPTIONS] SCRIPT.py|-m MODULE|RUN [args ...]",
     about="The script runs as it always does: nobody edits it, its output, files, numbers and exit "
     "status stay what they were, and whatever stands behind its name belongs to it. Models and "
     "optimizers are found as it makes them. What is found is told on standard error and kept in "
@@ -76,7 +76,8 @@ def doctor(
             "netwright doctor needs a script, -m MODULE, or a run.",
             hint="Try: netwright doctor train.py",
         )
-    from netwright.tasks.doctoring import Target, Wish, doctor_run, doctor_script
+    from netwright.tasks.doctoring import Wish, doctor_run, doctor_script
+    from netwright.tasks.launching import Target
 
     if script is not None and not is_script(script):
         again = doctor_run(script)
@@ -96,7 +97,7 @@ def doctor(
         done = doctor_script(
             target, wish, tell=screen.tell, show=screen.show, leave=call.ends_process
         )
-        if done.ending.forked:
+        if done.ending.forked or done.alone:
             return done.ending.status
         status = done.exit_code(fail_on)
         screen.end(done, status)
@@ -140,7 +141,14 @@ class _Screen:
         """The summary: what stands, what watching cost, where all of it is."""
         if done.run is None:
             if not self._quiet and not done.fault:
-                self._write([say("NOTE     No training was seen: no step of an optimizer.")])
+                self._write(
+                    [
+                        say(
+                            "NOTE     No training was seen: no optimizer of a model. (Processes "
+                            "that a script starts are not watched.)"
+                        )
+                    ]
+                )
             return
         self._write(_lines(done, self._told if not self._quiet else frozenset(), status))
 

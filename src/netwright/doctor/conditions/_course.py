@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,10 @@ DONE = 0.1
 
 @dataclass(frozen=True)
 class Course:
-    """`begin` is the first loss, `guess` that of the best constant where the batch is large enough
-    to tell; `windows` are medians over tenths of the run (at most 20 rows each), `ends` the step
-    at which each ends. `broken` is the step from which on the loss is not finite."""
+    """`begin` is the first loss (of small batches the median of the first ten), `guess` that of the
+    best constant where the batch is large enough to tell; `windows` are medians over twelfths of
+    the run, `ends` the step at which each ends, `scatter` how far such a median is off by chance.
+    `broken` is the step from which on the loss is not finite."""
 
     begin: float
     guess: float | None
@@ -35,6 +36,7 @@ class Course:
     ends: Array
     steps: int
     broken: int | None
+    scatter: float = 0.0
 
     @property
     def reference(self) -> float:
@@ -71,10 +73,25 @@ class Course:
         return (float(self.windows[0]) - self.latest) / max(abs(float(self.windows[0])), 1e-30)
 
 
+def steps_of(record: Record) -> Steps | None:
+    """The steps of a record; columns that nobody wrote are NaN all along."""
+    steps = record.get(Steps)
+    if steps is None:
+        return None
+    missing: dict[str, Any] = {
+        each.name: np.full(len(steps.loss), np.nan)
+        for each in fields(Steps)
+        if each.name != "total" and not len(getattr(steps, each.name))
+    }
+    if "step" in missing:
+        missing["step"] = np.arange(1.0, len(steps.loss) + 1)
+    return replace(steps, **missing) if missing else steps
+
+
 def course(record: Record) -> Course | None:
     """None where no step was seen, where the loss is negative, or where no single loss is made
     smaller (adversarial loops, rewards)."""
-    steps, setup = record.get(Steps), record.get(Setup)
+    steps, setup = steps_of(record), record.get(Setup)
     if steps is None or not len(steps.loss) or (setup is not None and setup.special):
         return None
     loss = steps.loss
@@ -86,14 +103,20 @@ def course(record: Record) -> Course | None:
     kept, at = loss[finite], steps.step[finite]
     if not len(kept) or kept.min() < 0:
         return None
-    rows = max(1, min(20, len(kept) // 10))
+    rows = max(1, min(200, len(kept) // 12))
     count = len(kept) // rows
     cut = kept[-count * rows :].reshape(count, rows)
-    begin = float(kept[0])
+    windows = np.median(cut, axis=1)
+    late = cut[count // 2 :]
+    spread = 1.4826 * float(np.median(np.abs(late - np.median(late, axis=1, keepdims=True))))
+    batch = setup.batch if setup is not None else None
+    small = (batch or _rows(record) or 16) < 16
+    begin = float(np.median(kept[:10]) if small else kept[0])
     return Course(
         begin=begin,
         guess=_guess(record, begin),
-        windows=np.median(cut, axis=1),
+        windows=windows,
+        scatter=1.25 * spread / rows**0.5,
         ends=at[-count * rows :].reshape(count, rows)[:, -1],
         steps=steps.total,
         broken=broken,
@@ -109,11 +132,17 @@ def _guess(record: Record, begin: float) -> float | None:
     objective = record.get(Objective)
     if objective is None or not objective.constant or objective.first_loss is None:
         return None
-    size = objective.target_shape[0] if objective.target_shape else 0
+    size = _rows(record) or 0
     if size < max(16, 3 * (objective.classes or 1)) or objective.first_loss <= 0:
         return None
     unit = begin / objective.first_loss
     return objective.constant * (unit if abs(unit - 1) > 0.2 else 1.0)
+
+
+def _rows(record: Record) -> int | None:
+    """How many targets the first batch had."""
+    objective = record.get(Objective)
+    return objective.target_shape[0] if objective is not None and objective.target_shape else None
 
 
 def broken(found: Course) -> Evidence | None:
@@ -128,11 +157,11 @@ def broken(found: Course) -> Evidence | None:
     )
 
 
-def risen(found: Course, factor: float = 1.3) -> Evidence | None:
+def risen(found: Course, factor: float = 1.25) -> Evidence | None:
     """The harm that the loss stands above what it had reached, and is not small."""
     if len(found.windows) < 5 or found.done or found.latest < 0.3 * found.reference:
         return None
-    if found.latest < factor * found.least:
+    if found.latest < max(factor * found.least, found.least + 4 * found.scatter):
         return None
     return Evidence(
         signal=Phrase("loss of the last steps, against the least it had reached"),
@@ -153,6 +182,29 @@ def hardly_falls(found: Course, share: float = 0.02, steps: int = 100) -> Eviden
     return Evidence(
         signal=Phrase("relative fall of the loss in {steps} steps", steps=found.steps),
         value=max(0.0, found.fall),
+        threshold=share,
+        unit="share",
+        witness="harm",
+        step=found.steps,
+    )
+
+
+def halted(found: Course, share: float = 0.02) -> Evidence | None:
+    """The harm that the later half of the run brought nothing, far from being done. Where nobody
+    knows what guessing costs the loss may be one that is not to fall (adversarial games)."""
+    if found.guess is None or len(found.windows) < 8 or found.done or found.broken is not None:
+        return None
+    half = len(found.windows) // 2
+    early, late = (
+        float(np.median(found.windows[half - half // 2 : half])),
+        float(np.median(found.windows[half:])),
+    )
+    fall = (early - late) / max(early, 1e-30)
+    if fall > share:
+        return None
+    return Evidence(
+        signal=Phrase("relative fall of the loss over the later half"),
+        value=fall,
         threshold=share,
         unit="share",
         witness="harm",

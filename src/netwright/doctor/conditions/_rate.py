@@ -16,8 +16,10 @@ from netwright.doctor.conditions._course import (
     Course,
     broken,
     course,
+    halted,
     hardly_falls,
     risen,
+    steps_of,
 )
 from netwright.doctor.conditions._harm import (
     LONG,
@@ -52,7 +54,7 @@ DEEPER = (
 
 BACKWARD = 0.4
 """Share of looks that made their own batch worse. Measured over the healthy runs of
-tests/doctor/test_healthy_rates.py: 0 to 0.07; of a GAN's discriminator 0.40."""
+tests/doctor/rates/test_healthy_rates.py: 0 to 0.07; of a GAN's discriminator 0.40."""
 
 FUTILE = 0.1
 """Actual over promised fall, median: 0.5 is the best step on a quadratic. Healthy runs that were
@@ -115,7 +117,7 @@ def bad_start(record: Record) -> bool:
 def unclipped(record: Record) -> bool:
     """Whether the loop leaves the gradients as they are, as far as was seen: the trials of the
     check-up do not clip."""
-    loop, steps = record.get(Loop), record.get(Steps)
+    loop, steps = record.get(Loop), steps_of(record)
     if loop is not None and loop.clip_calls:
         return False
     return steps is None or clipped_share(steps)[0] < 0.1
@@ -144,21 +146,26 @@ def too_high(record: Record) -> Case | None:
         if trial is None or not unclipped(record):
             return None
         return Case(any_of(bent, trial), any_of(unfit_as_set(record)))
-    if found.learned and risen(found) is None:
-        return None
-    steps = record.get(Steps)
+    steps = steps_of(record)
     assert steps is not None
+    futile = _futile(steps)
+    back = risen(found) or (halted(found) if futile is not None else None)
+    if found.learned and back is None:
+        return None
     causes = any_of(
-        bent, trial, _backward(steps), _explosion(steps, found), _futile(steps), _leap(steps, found)
+        bent, trial, _backward(steps), _explosion(steps, found), futile, _leap(steps, found)
     )
     harms = any_of(
         nonfinite(record) if found.broken is not None else None,
         broken(found),
         stuck(record),
-        risen(found),
+        back,
     )
     # A large first step alone is common in healthy runs; it needs the explosion beside it.
-    strong = any_of(bent, trial, _backward(steps), _explosion(steps, found), _futile(steps))
+    causes = any_of(*causes, _runaway(steps, found))
+    strong = any_of(
+        bent, trial, _backward(steps), _explosion(steps, found), futile, _runaway(steps, found)
+    )
     return Case(causes, harms) if harms and strong else None
 
 
@@ -168,7 +175,7 @@ def too_low(record: Record) -> Case | None:
         return None
     if too_much_regularised(record) is not None:
         return None
-    steps, found = record.get(Steps), course(record)
+    steps, found = steps_of(record), course(record)
     if steps is None or found is None or found.steps < EARLY:
         return _too_low_before(record)
     if found.broken is not None or found.latest < 0.5 * found.ignorance or warming(steps):
@@ -234,7 +241,7 @@ def too_much_regularised(record: Record) -> Case | None:
 
 def clipped_away(record: Record) -> Case | None:
     """Clipping that leaves a hundredth of the gradient at every step, in a run that stands."""
-    steps, found = record.get(Steps), course(record)
+    steps, found = steps_of(record), course(record)
     if steps is None or found is None or found.steps < EARLY or bad_start(record):
         return None
     share, ratio = clipped_share(steps)
@@ -294,8 +301,10 @@ def rate_gone(steps: Steps) -> tuple[int, float] | None:
 
 def eps_too_large(record: Record) -> Evidence | None:
     """Adam's eps against the size of a gradient: far above it, the division does nothing."""
-    eps = max((g.eps for g in groups(record) if g.eps is not None and g.beta2 is not None), default=None)
-    steps, numel = record.get(Steps), sum(g.numel for g in groups(record))
+    eps = max(
+        (g.eps for g in groups(record) if g.eps is not None and g.beta2 is not None), default=None
+    )
+    steps, numel = steps_of(record), sum(g.numel for g in groups(record))
     if eps is None or steps is None or not numel:
         return None
     norms = steps.grad_norm[np.isfinite(steps.grad_norm)]
@@ -381,13 +390,35 @@ def _explosion(steps: Steps, found: Course) -> Evidence | None:
         return None
     start = max(found.begin, found.guess or 0.0)
     smooth = np.sort(first)[-3:].min()  # three steps at least, not one odd batch
-    if smooth < 1.5 * start:
+    late = steps.loss[steps.step > EARLY]
+    late = late[np.isfinite(late)]
+    usual = 0.0
+    if len(late) >= 20:  # how far a batch may lie above the others by chance
+        middle = float(np.median(late))
+        usual = middle + 6 * 1.4826 * float(np.median(np.abs(late - middle)))
+        usual = usual if middle < 1.5 * start else 0.0
+    if smooth < max(1.5 * start, usual):
         return None
     return Evidence(
         signal=Phrase("largest loss of the first {steps} steps, against the first", steps=EARLY),
         value=float(first.max()),
         baseline=start,
         threshold=1.5 * start,
+    )
+
+
+def _runaway(steps: Steps, found: Course) -> Evidence | None:
+    """Before it broke the loss grew from step to step, tenfold and more: no sudden log(0)."""
+    finite = steps.loss[np.isfinite(steps.loss)]
+    if found.broken is None or len(finite) < 5:
+        return None
+    if finite[-1] < 10 * found.least or int((finite[-6:] > 2 * found.least).sum()) < 3:
+        return None
+    return Evidence(
+        signal=Phrase("last finite loss, against the least window before it"),
+        value=float(finite[-1]),
+        baseline=found.least,
+        step=found.broken,
     )
 
 

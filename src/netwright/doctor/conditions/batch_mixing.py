@@ -75,7 +75,7 @@ def batch_mixing(record: Record) -> Iterator[Finding]:
                 baseline=found.tested,
             ),
             Evidence(
-                signal=Phrase("change of an output with its neighbours, over the spread of outputs"),
+                signal=Phrase("change of an output with its neighbours, over the outputs' spread"),
                 value=found.change,
                 baseline=0,
                 threshold=MUCH,

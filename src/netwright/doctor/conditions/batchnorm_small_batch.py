@@ -50,9 +50,9 @@ def batchnorm_small_batch(record: InspectionRecord | Record) -> Iterator[Finding
     Source: Wu & He 2018, Group normalization.
     """
     if isinstance(record, Record):
-        norms, inspection = record.get(Norms), record.get(InspectionRecord)
-        if norms is not None:
-            yield from _in_loop(norms, record.get(Modes))
+        kept, inspection = record.get(Norms), record.get(InspectionRecord)
+        if kept is not None:
+            yield from _in_loop(kept, record.get(Modes))
             return
         if inspection is None:
             return

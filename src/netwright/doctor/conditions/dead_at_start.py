@@ -20,7 +20,10 @@ from netwright.records.record import Record
     group="start",
     severity="stop",
     yields_to=(
-        "unscaled-input", "weights-too-large", "weights-too-small", "symmetric-initialisation",
+        "unscaled-input",
+        "weights-too-large",
+        "weights-too-small",
+        "symmetric-initialisation",
     ),
 )
 def dead_at_start(record: Record) -> Iterator[Finding]:

@@ -110,7 +110,7 @@ def _no_logarithm(term: TermFact) -> _Case | None:
     else:
         least = -FAR
         reached = Phrase("the loss, when an output is {size:g}", size=FAR)
-    harm = Evidence(signal=reached, value=least, baseline=0, witness="harm")
+    harm: Evidence | None = Evidence(signal=reached, value=least, baseline=0, witness="harm")
     if term.kind == "kl_div" and term.value >= 0 and least > -FAR:
         harm = None
     probabilities = term.rows_sum_to_one > 0.5

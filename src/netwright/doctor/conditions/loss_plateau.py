@@ -8,10 +8,9 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._course import course
+from netwright.doctor.conditions._course import course, steps_of
 from netwright.doctor.conditions._harm import LONG
 from netwright.doctor.conditions._rate import rate_gone, too_high, too_low
-from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
@@ -41,7 +40,7 @@ def loss_plateau(record: Record) -> Iterator[Finding]:
 
     Treatment: a schedule that lowers the rate; ask.
     """
-    found, steps = course(record), record.get(Steps)
+    found, steps = course(record), steps_of(record)
     if found is None or steps is None or found.steps < LONG or not found.learned or found.done:
         return
     if too_high(record) or too_low(record) or rate_gone(steps) or len(found.windows) < 9:

@@ -9,7 +9,7 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._course import course
+from netwright.doctor.conditions._course import course, steps_of
 from netwright.doctor.conditions._rate import DEEPER, too_high
 from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -20,6 +20,10 @@ HISTORY = 30
 
 DEVIATIONS = 8.0
 """Robust deviations of the logarithm of the loss that make a spike."""
+
+SOME = 4.0
+"""Deviations that do where the loss is ten times its level: batches of runs that are nearly done
+scatter widely in logarithms."""
 
 LASTING = 3
 """Rows that a spike lasts at least: one odd batch is none."""
@@ -44,7 +48,7 @@ class Spike:
     when="in the first steps",
     group="rate",
     severity="warn",
-    yields_to=(*DEEPER, "learning-rate-too-high"),
+    yields_to=(*DEEPER, "learning-rate-too-high", "divergence"),
 )
 def loss_spike(record: Record) -> Iterator[Finding]:
     """The loss leaps far above its own history, for several steps.
@@ -53,7 +57,7 @@ def loss_spike(record: Record) -> Iterator[Finding]:
     run that does not come back has lost that part of its time.
 
     Evidence: of the cause, the robust deviation of the logarithm of the loss from the 30 steps
-    before, over at least three steps, beyond 8, and at least 1.5 times its level. Of the harm: 50
+    before, over at least three steps, beyond 8 at 1.5 times its level, or 4 at ten times. Of the harm: 50
     steps later the loss is still 1.5 times what it was. A spike that healed is a note.
 
     Would be wrong if: the data changed at that step.
@@ -64,8 +68,10 @@ def loss_spike(record: Record) -> Iterator[Finding]:
 
     Source: Chowdhery et al. 2022, PaLM, section 5.1.
     """
-    steps, found = record.get(Steps), course(record)
-    if steps is None or found is None or too_high(record) is not None:
+    steps, found = steps_of(record), course(record)
+    if steps is None or found is None or found.broken is not None:
+        return
+    if too_high(record) is not None:
         return
     spikes = spikes_of(steps)
     if not spikes:
@@ -138,7 +144,8 @@ def spikes_of(steps: Steps) -> list[Spike]:
         spread = max(1.4826 * float(np.median(np.abs(before - level))), 0.05)
         now = float(logs[row : row + LASTING].min())
         score = (now - level) / spread
-        if score > DEVIATIONS and now - level > np.log(1.5):
+        height = now - level
+        if (score > DEVIATIONS and height > np.log(1.5)) or (score > SOME and height > np.log(10)):
             end = row + RECOVERY
             rest = loss[end : end + HISTORY]
             found.append(

@@ -8,12 +8,11 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._course import course
-from netwright.doctor.conditions._harm import LOOKS, LONG
+from netwright.doctor.conditions._course import course, steps_of
+from netwright.doctor.conditions._harm import LONG, LOOKS
 from netwright.doctor.conditions._rate import too_high, too_low, true_rho
 from netwright.records.facts.noise import GradientNoise
 from netwright.records.facts.setup import Setup
-from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
@@ -47,7 +46,7 @@ def noisy_gradients(record: Record) -> Iterator[Finding]:
 
     Source: McCandlish et al. 2018, An empirical model of large-batch training.
     """
-    found, steps, setup = course(record), record.get(Steps), record.get(Setup)
+    found, steps, setup = course(record), steps_of(record), record.get(Setup)
     batch = setup.batch if setup is not None else None
     if found is None or steps is None or not batch or batch > SMALL:
         return

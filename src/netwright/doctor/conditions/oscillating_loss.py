@@ -8,10 +8,9 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._course import course
+from netwright.doctor.conditions._course import course, steps_of
 from netwright.doctor.conditions._rate import DEEPER, too_high, true_rho
 from netwright.doctor.conditions.loss_spike import spikes_of
-from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
@@ -48,7 +47,7 @@ def oscillating_loss(record: Record) -> Iterator[Finding]:
 
     Treatment: a lower rate, less momentum, larger batches; ask.
     """
-    steps, found = record.get(Steps), course(record)
+    steps, found = steps_of(record), course(record)
     if steps is None or found is None or found.broken is not None or found.done:
         return
     if len(found.windows) < 8 or too_high(record) is not None or spikes_of(steps):

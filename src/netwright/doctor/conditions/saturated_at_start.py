@@ -46,7 +46,9 @@ def saturated_at_start(record: Record) -> Iterator[Finding]:
         name="saturated-at-start",
         severity="warn" if harm else "note",
         layers=found.layers,
-        what=Phrase("{layers}: saturated before the first step", layers=listed(list(found.layers[:3]))),
+        what=Phrase(
+            "{layers}: saturated before the first step", layers=listed(list(found.layers[:3]))
+        ),
         evidence=(
             Evidence(
                 signal=Phrase("values with a slope under 5 % of the steepest, in the worst layer"),

@@ -8,7 +8,7 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._course import EARLY, Course, course
+from netwright.doctor.conditions._course import EARLY, Course, course, steps_of
 from netwright.doctor.conditions._rate import GONE, STILL, rate_gone
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.schedule import Schedule
@@ -48,7 +48,7 @@ def scheduler_misuse(record: Record) -> Iterator[Finding]:
 
     Source: the documentation of torch.optim.lr_scheduler, on chaining and on when to step.
     """
-    steps, found = record.get(Steps), course(record)
+    steps, found = steps_of(record), course(record)
     case = _seen(record, steps, found) if steps is not None and found is not None else None
     case = case or _simulated(record)
     if case is None:
@@ -81,9 +81,7 @@ def scheduler_misuse(record: Record) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _seen(
-    record: Record, steps: Steps, found: Course
-) -> tuple[int, tuple[Evidence, ...]] | None:
+def _seen(record: Record, steps: Steps, found: Course) -> tuple[int, tuple[Evidence, ...]] | None:
     gone, setup = rate_gone(steps), record.get(Setup)
     if gone is None or found.steps < EARLY or found.broken is not None:
         return None
@@ -140,7 +138,7 @@ def _simulated(record: Record) -> tuple[int, tuple[Evidence, ...]] | None:
     since = int(alive[-1]) + 1
     if since >= EARLIEST * plan or len(rates) < 0.9 * plan or plan - since < 20:
         return None
-    steps = record.get(Steps)
+    steps = steps_of(record)
     if steps is not None and steps.total > since:
         return None  # then the run itself tells
     reach = float(rates.sum()) / schedule.peak

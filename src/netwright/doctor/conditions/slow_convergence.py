@@ -8,7 +8,7 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._course import EARLY, course
+from netwright.doctor.conditions._course import EARLY, course, steps_of
 from netwright.doctor.conditions._harm import LOOKS
 from netwright.doctor.conditions._rate import (
     DEEPER,
@@ -19,7 +19,6 @@ from netwright.doctor.conditions._rate import (
     warming,
 )
 from netwright.records.facts.setup import Setup
-from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
@@ -50,7 +49,7 @@ def slow_convergence(record: Record) -> Iterator[Finding]:
 
     Treatment: a higher rate, more epochs, another optimizer; ask.
     """
-    found, steps, setup = course(record), record.get(Steps), record.get(Setup)
+    found, steps, setup = course(record), steps_of(record), record.get(Setup)
     plan = setup.planned_steps if setup is not None else None
     if found is None or steps is None or setup is None or not plan or found.steps < EARLY:
         return

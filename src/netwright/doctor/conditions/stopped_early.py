@@ -8,11 +8,10 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._course import EARLY, Course, course
+from netwright.doctor.conditions._course import EARLY, Course, course, steps_of
 from netwright.doctor.conditions._rate import rate_gone, too_high, too_low
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.setup import Setup
-from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
@@ -43,7 +42,7 @@ def stopped_early(record: Record) -> Iterator[Finding]:
 
     Treatment: more epochs; ask.
     """
-    found, setup, steps = course(record), record.get(Setup), record.get(Steps)
+    found, setup, steps = course(record), record.get(Setup), steps_of(record)
     plan = setup.planned_steps if setup is not None else None
     if found is None or steps is None or not plan or found.steps < max(EARLY, plan):
         return

@@ -46,7 +46,11 @@ def too_much_capacity(record: Record) -> Iterator[Finding]:
         return
     share = setup.trainable / setup.train_samples
     least = min(each.val_loss for each in epochs.epochs if each.val_loss is not None)
-    if share < MANY or last.train_loss <= 0 or last.val_loss < max(2 * last.train_loss, 1.1 * least):
+    if (
+        share < MANY
+        or last.train_loss <= 0
+        or last.val_loss < max(2 * last.train_loss, 1.1 * least)
+    ):
         return
     yield Finding(
         name="too-much-capacity",

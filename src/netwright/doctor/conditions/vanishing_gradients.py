@@ -31,7 +31,7 @@ _STILL = 1e-3
     group="start",
     severity="stop",
     yields_to=(
-        "weights-too-small", "saturated-at-start", "saturation", "unscaled-input",
+        "weights-too-small", "saturated-at-start", "saturated-units", "unscaled-input",
         "dead-relu", "dead-at-start",
     ),
 )  # fmt: skip

@@ -65,7 +65,12 @@ def weak_optimizer(record: Record) -> Iterator[Finding]:
         return
     one, ten = fit.at(1.0), fit.at(10.0)
     fallen, by_adam = fit.best.start - fit.best.end, adam.start - adam.end
-    if one is None or ten is None or one.end != one.end or by_adam < max(2 * fallen, 0.2 * adam.start):
+    if (
+        one is None
+        or ten is None
+        or one.end != one.end
+        or by_adam < max(2 * fallen, 0.2 * adam.start)
+    ):
         return
     bend = record.get(Curvature)
     over = bend is not None and not bend.preconditioned and 10 * bend.product > bend.limit

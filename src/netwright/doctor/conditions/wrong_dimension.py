@@ -101,7 +101,7 @@ def _swayed(found: Mixing) -> Evidence | None:
     if found.change <= MUCH:
         return None
     return Evidence(
-        signal=Phrase("change of an output with its neighbours, over the spread of outputs"),
+        signal=Phrase("change of an output with its neighbours, over the outputs' spread"),
         value=found.change,
         baseline=0,
         threshold=MUCH,

@@ -60,5 +60,3 @@ def affine(patient: Patient) -> Iterator[Affinity]:
 
 def _size(values: Tensor) -> float:
     return float(values.square().mean().sqrt())
-
-

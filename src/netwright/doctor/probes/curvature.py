@@ -58,6 +58,7 @@ def _measured(twin: Twin, optimizer: Optimizer, *, adaptive: bool) -> Curvature 
         return None
     scales = _scales(gradient, optimizer) if adaptive else None
     product, exact = _hessian(twin, weights)
+
     def bent(vector: Vector) -> Vector | None:
         found = product(_times(vector, scales))
         return None if found is None else _times(found, scales)
@@ -80,7 +81,9 @@ def _measured(twin: Twin, optimizer: Optimizer, *, adaptive: bool) -> Curvature 
         exact=exact(),
         settled=settled,
         gradient_norm=norm,
-        normalised=any(isinstance(e, nn.modules.batchnorm._BatchNorm) for e in twin.model.modules()),
+        normalised=any(
+            isinstance(e, nn.modules.batchnorm._BatchNorm) for e in twin.model.modules()
+        ),
     )
 
 
@@ -114,7 +117,9 @@ def _limit(optimizer: Optimizer, *, adaptive: bool) -> float:
     return 2.0 * (1.0 + beta) / (1.0 - beta)
 
 
-def _gradient(twin: Twin, weights: Sequence[Tensor], *, create_graph: bool) -> tuple[Vector, Vector]:
+def _gradient(
+    twin: Twin, weights: Sequence[Tensor], *, create_graph: bool
+) -> tuple[Vector, Vector]:
     twin.begin()
     raw = torch.autograd.grad(twin.loss(), weights, create_graph=create_graph, allow_unused=True)
     full = [torch.zeros_like(w) if g is None else g for g, w in zip(raw, weights, strict=True)]
@@ -141,8 +146,8 @@ def _hessian(
 
 def _derived(gradient: Vector, weights: Sequence[Tensor], vector: Vector) -> Vector:
     pairs = [(g, v) for g, v in zip(gradient, vector, strict=True) if g.requires_grad]
-    if not pairs:
-        return [torch.zeros_like(each) for each in weights]
+    if not pairs:  # a straight line, or a backward that has no derivative of its own
+        raise NotImplementedError("the gradient has no history")
     outputs, along = zip(*pairs, strict=True)
     bent = torch.autograd.grad(outputs, weights, grad_outputs=along, allow_unused=True)
     return [torch.zeros_like(w) if h is None else h for h, w in zip(bent, weights, strict=True)]

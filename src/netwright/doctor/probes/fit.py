@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -51,18 +52,19 @@ def fit(patient: Patient) -> Iterator[Fit]:
         twin = Twin(patient, sample)
     except NoTwinError:
         return
+    constant = told(patient, sample).constant
     with twin:
         if not twin.parameters or not twin.agrees():
             return
         try:
-            found = _fit(twin, optimizers[0], sample)
+            found = _fit(twin, optimizers[0], sample, constant)
         except NoTwinError:
             return
     if found is not None:
         yield found
 
 
-def _fit(twin: Twin, original: Optimizer, sample: Sample) -> Fit | None:
+def _fit(twin: Twin, original: Optimizer, sample: Sample, constant: float | None) -> Fit | None:
     began = time.perf_counter()
     trials: list[FitTrial] = []
     steps = STEPS
@@ -91,10 +93,7 @@ def _fit(twin: Twin, original: Optimizer, sample: Sample) -> Fit | None:
                 if name == "free":
                     rest(twin.model)
                 variants[name] = trial(twin, optimizer, steps)
-    target = told(sample)
-    return Fit(
-        trials=tuple(trials), batch=sample.size, constant=target.constant, variants=variants
-    )
+    return Fit(trials=tuple(trials), batch=sample.size, constant=constant, variants=variants)
 
 
 def _others(twin: Twin, original: Optimizer) -> dict[str, Callable[[], Optimizer]]:
@@ -160,14 +159,15 @@ def trial(twin: Twin, optimizer: Optimizer, steps: int, *, factor: float = 1.0) 
         losses.append(float(twin.loss().detach()))
     last = losses[-5:]
     finite = not lost and all(math.isfinite(each) for each in last)
-    rises = [b > a for a, b in zip(losses, losses[1:], strict=False)]
+    rises = [b > a for a, b in itertools.pairwise(losses)]
     return FitTrial(
         factor=factor,
         steps=len(losses) - 1,
         start=losses[0],
         end=min(last) if finite else math.nan,
         rising=sum(rises) / len(rises),
-        falling=(min(losses[: -(len(losses) // 5) or None]) - min(losses)) / max(abs(losses[0]), 1e-30)
+        falling=(min(losses[: -(len(losses) // 5) or None]) - min(losses))
+        / max(abs(losses[0]), 1e-30)
         if finite
         else 1.0,
         worst=max((each for each in losses if math.isfinite(each)), default=math.nan),

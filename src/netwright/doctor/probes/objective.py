@@ -127,7 +127,7 @@ def _elsewhere(patient: Patient, sample: Sample, main: TermFact) -> list[float]:
     factor = main.factor
     if sample.target is None or not sample.inputs or not factor or patient.setup.compiled:
         return []
-    found = []
+    found: list[float] = []
     for inputs, target in _other_batches(patient, sample):
         swaps = {id(old): new for old, new in zip(sample.inputs, inputs, strict=True)}
         swaps[id(sample.target)] = target

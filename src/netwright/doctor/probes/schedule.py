@@ -49,7 +49,9 @@ def schedule(patient: Patient) -> Iterator[Schedule]:
 
 def _dummy(optimizer: Optimizer) -> Optimizer:
     """One number a group, with the options of that group."""
-    dummy = SGD([{"params": [torch.zeros(1, requires_grad=True)]} for _ in optimizer.param_groups], 0.1)
+    dummy = SGD(
+        [{"params": [torch.zeros(1, requires_grad=True)]} for _ in optimizer.param_groups], 0.1
+    )
     for own, theirs in zip(dummy.param_groups, optimizer.param_groups, strict=True):
         own.update({key: copy.copy(value) for key, value in theirs.items() if key != "params"})
     dummy.defaults.update(optimizer.defaults)

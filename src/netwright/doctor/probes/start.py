@@ -29,7 +29,9 @@ def start(patient: Patient) -> Iterator[object]:
         twin = Twin(patient, sample)
     except NoTwinError:
         return
-    calls = [call for call in sample.objective.modules if twin.swaps.get(id(call.run)) is twin.model]
+    calls = [
+        call for call in sample.objective.modules if twin.swaps.get(id(call.run)) is twin.model
+    ]
     if not calls or calls[0].kwargs:
         return
     args = tuple(calls[0].args)
@@ -60,11 +62,11 @@ def _loss(twin: Twin, sample: Sample) -> Callable[[Any], Tensor]:
     return of
 
 
-def _scales(
-    twin: Twin, patient: Patient, found: InitialState, sample: Sample
-) -> WeightScales:
+def _scales(twin: Twin, patient: Patient, found: InitialState, sample: Sample) -> WeightScales:
     modules = dict(twin.model.named_modules())
-    held = {patient.path_of(p) for o in patient.optimizers for g in o.param_groups for p in g["params"]}
+    held = {
+        patient.path_of(p) for o in patient.optimizers for g in o.param_groups for p in g["params"]
+    }
     trained = {path.rpartition(".")[0] for path in held}
     stages = [stage for stage in found.stages if stage.call == 0]
     layers = []
@@ -75,7 +77,10 @@ def _scales(
         layers.append(
             WeightScale(
                 layer=stage.layer,
-                gain=float(weight.detach().float().square().mean().sqrt() * _fan_in(modules[stage.layer], weight) ** 0.5),
+                gain=float(
+                    weight.detach().float().square().mean().sqrt()
+                    * _fan_in(modules[stage.layer], weight) ** 0.5
+                ),
                 normed=bool(stage.norm),
                 head=place == len(stages) - 1,
                 held=not held or any(path.endswith(stage.layer) for path in trained),
@@ -87,13 +92,10 @@ def _scales(
 
 
 def _fan_in(module: nn.Module, weight: Tensor) -> int:
-    transposed = isinstance(module, nn.modules.conv._ConvTransposeNd)
-    if transposed:
-        return max(1, weight.numel() // (weight.shape[1] * module.groups))
+    if isinstance(module, nn.modules.conv._ConvTransposeNd):
+        return max(1, weight.numel() // (weight.shape[1] * int(module.groups)))
     return weight[0].numel()
 
 
 def _is_embedding(module: nn.Module) -> bool:
     return isinstance(module, nn.Embedding | nn.EmbeddingBag)
-
-

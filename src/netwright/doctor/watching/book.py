@@ -33,7 +33,7 @@ class Book:
         """Whether a backward gave the probes a gradient since the last step."""
         self._backwards = 0
         self._stored: list[Tensor] | None = None
-        self._stamp: tuple[tuple[weakref.ref[Tensor], int], ...] = ()
+        self._stamp: tuple[weakref.ref[Tensor], int] | None = None
         self._again = False
 
     def moved(self) -> bool:
@@ -65,10 +65,11 @@ class Book:
             self._stored = [each.clone() for each in dense]
 
     def backward_ended(self) -> None:
-        now = [each.grad for each in self._probes if each.grad is not None]
-        self._heard = self._heard or bool(now)
+        if not self._heard:
+            self._heard = any(each.grad is not None for each in self._probes)
         if self._stored is None:
             return
+        now = [each.grad for each in self._probes if each.grad is not None]
         if len(now) == len(self._stored):
             pairs = list(zip(now, self._stored, strict=True))
             fresh = sum(float((a - b).abs().square().sum()) for a, b in pairs)
@@ -78,13 +79,16 @@ class Book:
         self._stored = None
 
     def step_begins(self) -> None:
-        held = [each.grad for each in self._probes if each.grad is not None]
-        self._again = bool(held) and len(held) == len(self._stamp)
-        for each, (last, version) in zip(held, self._stamp, strict=False):
-            self._again = self._again and last() is each and version == each._version
-        if self._heard and not held:
-            self.empty_steps += 1
-        self._stamp = tuple((weakref.ref(each), each._version) for each in held)
+        gradient = next((each.grad for each in self._probes if each.grad is not None), None)
+        self._again = False
+        if gradient is None:
+            self.empty_steps += self._heard
+            self._stamp = None
+            return
+        version = gradient._version
+        if self._stamp is not None:
+            self._again = self._stamp[0]() is gradient and self._stamp[1] == version
+        self._stamp = (weakref.ref(gradient), version)
 
     def step_ended(self) -> None:
         self.steps += 1

@@ -67,7 +67,7 @@ def _state(module: nn.Module) -> Any:
 
 # Torch has a way of its own to give the state of a module in some versions; else it is Python's.
 _own = "__getstate__" in vars(nn.Module)
-_plain: Callable[[nn.Module], Any] = nn.Module.__getstate__  # type: ignore[attr-defined]
+_plain: Callable[[nn.Module], Any] = nn.Module.__getstate__
 
 
 def begin() -> None:

@@ -16,6 +16,9 @@ LAYERS = 64
 LARGEST = 2_000_000
 """Weights of a layer up to which it is looked at."""
 
+WIDEST = 512
+"""Weights of a filter that are compared, evenly over it."""
+
 COSINE = 0.99
 
 WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)
@@ -45,16 +48,18 @@ def filters_of(model: nn.Module, step: int) -> Filters:
 
 
 def _fact(name: str, rows: Tensor) -> FilterFact:
+    fan_in = rows.shape[1]
     norms = rows.norm(dim=1)
+    rows = rows[:, :: -(-fan_in // WIDEST)]
     dead = norms <= 1e-3 * norms.median().clamp_min(1e-30)
-    unit = rows / norms.clamp_min(1e-30)[:, None]
+    unit = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-30)
     cosine = (unit @ unit.T).abs().fill_diagonal_(0)
     cosine[dead] = 0
     cosine[:, dead] = 0
     return FilterFact(
         name=name,
         filters=len(rows),
-        fan_in=rows.shape[1],
+        fan_in=fan_in,
         dead=int(dead.sum()),
         alike=int((cosine > COSINE).any(1).sum()),
     )

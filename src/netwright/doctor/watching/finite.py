@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,8 @@ class Finite:
 
     def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
         self.fact: NonFinite | None = None
+        self.fallback: Callable[[], list[Taped]] = list
+        """What is known of a step that was not taped: the call of the model alone."""
         self._model = model
         self._optimizers = optimizers
         self._probe: Tensor | None = None
@@ -70,10 +72,10 @@ class Finite:
             return False
         gradient = self._gradient()
         last = losses[-1:]  # those before it, of an accumulation, are in the gradient
-        seen = [*last, *([gradient] if gradient is not None else [])]
+        seen = last if gradient is None else [*last, gradient]
         if not seen:
             return False
-        if all(each.device.type == "cpu" for each in seen):
+        if not any(each.is_cuda for each in seen):
             values = [float(each) for each in last]
             bad_loss = any(not math.isfinite(each) for each in values)
             bad_gradient = gradient is not None and not math.isfinite(_total(gradient))
@@ -117,7 +119,8 @@ class Finite:
         finding the scale, a row without end is not."""
         if self.fact is not None or loss.device.type != "cpu":
             return False
-        self._scaled = 0 if math.isfinite(float(loss)) else self._scaled + 1
+        # Not infinite ones: the scale alone may have made them so.
+        self._scaled = self._scaled + 1 if math.isnan(float(loss)) else 0
         if self._scaled < PATIENCE:
             return False
         self.fact = self._explained(step, taped, replay=replay, stepped=False)
@@ -150,7 +153,7 @@ class Finite:
         if bad is not None:
             return self._of_weight(step, *bad)
         if replay:
-            for each in taped:
+            for each in taped or self.fallback():
                 found = self._again(step, each, stepped=stepped)
                 if found is not None:
                     return found
@@ -256,14 +259,13 @@ class Finite:
         if not self._chosen:
             self._chosen = True
             held = {id(each) for each in self._held()}
-            self._probe = next(
-                (
-                    each
-                    for each in self._model.parameters()
-                    if id(each) in held and each.requires_grad and each.numel() <= LARGEST
-                ),
-                None,
-            )
+            small = [
+                each
+                for each in self._model.parameters()
+                if id(each) in held and each.requires_grad and each.numel() <= LARGEST
+            ]
+            # Of the first two the smaller: mostly the bias that stands beside the weight.
+            self._probe = min(small[:2], key=lambda each: each.numel(), default=None)
         gradient = None if self._probe is None else self._probe.grad
         if gradient is None or gradient.layout is not torch.strided or gradient.is_complex():
             return None

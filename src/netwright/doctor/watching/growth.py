@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections import deque
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,7 +43,8 @@ class Memory:
             return
         mark = _Mark()
         # A node of the graph carries a dict of its own for whoever wants to note something.
-        loss.grad_fn.metadata["netwright"] = mark
+        notes: Any = loss.grad_fn.metadata
+        notes["netwright"] = mark
         self._marks.append(weakref.ref(mark))
 
     def stepped(self, step: int) -> None:

@@ -110,10 +110,10 @@ class Look:
         )
 
     def _step(self, held: list[nn.Parameter], before: list[Tensor]) -> dict[str, float | None]:
-        grads = [each.grad for each in held]
+        grads = [each.grad for each in held if each.grad is not None]
         moves = torch._foreach_sub(before, [each.detach() for each in held])
         dots = torch.stack(
-            [(g.double() * m.double()).sum() for g, m in zip(grads, moves, strict=True)]  # type: ignore[union-attr]
+            [(g.double() * m.double()).sum() for g, m in zip(grads, moves, strict=True)]
         )
         norms = torch.stack(
             [
@@ -230,6 +230,8 @@ def _dense(gradient: Tensor | None) -> bool:
 
 
 def _norm(grads: Sequence[Tensor | None]) -> Tensor | None:
-    if not grads:
+    known = [each for each in grads if each is not None]
+    if not known:
         return None
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(grads))))  # type: ignore[arg-type]
+    whole: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(known)))
+    return whole

@@ -36,7 +36,7 @@ class Several(nn.Module):
             self.add_module(name, each)
 
     @property
-    def training(self) -> bool:  # type: ignore[override]
+    def training(self) -> bool:
         """Whether any of them is in training mode: the loop sets each by itself."""
         return any(each.training for each in self._modules.values() if each is not None)
 

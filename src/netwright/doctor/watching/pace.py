@@ -42,8 +42,10 @@ class Pace:
         return time.perf_counter() - self._began - self._away
 
     def leave_out(self, seconds: float) -> None:
-        """Time that is neither the training's nor the looks': a check-up."""
+        """Time that is neither the training's nor the looks': a check-up, made inside a hook that
+        will count the time it took as its own."""
         self._away += seconds
+        self.hooks -= seconds
 
     def due(self, step: int) -> bool:
         """Whether step `step` (from 1) is to be looked at."""

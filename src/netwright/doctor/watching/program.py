@@ -1,29 +1,26 @@
 """A whole program, watched: whatever models and optimizers it makes become patients.
 
-An optimizer tells of itself when it is made. At the next forward pass of any module, the models
-whose parameters it holds are looked for among all modules that are alive, wrapped by then as the
-program wants them; the watch begins before that pass goes on.
+An optimizer tells of itself when it is made; the modules whose parameters it holds are looked for
+among all that are alive, and the watch begins at once. No hook is laid on modules in general: such
+a hook would become part of every graph that the program compiles.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
-from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim import Optimizer
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from netwright.doctor.diagnosis import Diagnosis
 from netwright.doctor.watch import Doctor, Heard
 from netwright.doctor.watching.company import Company
 from netwright.doctor.watching.owners import Owned, model_of, owners, parameters_of
 from netwright.doctor.watching.roots import guarded
-from netwright.doctor.watching.taps import OPTIMIZER_MADE
+from netwright.doctor.watching.taps import COMPILED, COMPILED_IN_PLACE, OPTIMIZER_MADE
 from netwright.records.record import Record
 
 MOST = 6
@@ -34,12 +31,20 @@ other must not be made to keep them all: the one that rested longest is let go."
 class Case:
     """One patient of a program, watched still or let go: then only its record is kept."""
 
-    def __init__(self, number: int, doctor: Doctor) -> None:
+    def __init__(self, number: int, doctor: Doctor, again: Callable[[nn.Module], Doctor]) -> None:
         self.number = number
+        self._again = again
         self.doctor: Doctor | None = doctor
         self.stirred = 0
         """The step of the program at which it was last active."""
         self._record: Record | None = None
+
+    def rename(self, model: nn.Module) -> None:
+        """The same patient, who has taken no step yet, as `model`, which stands around it."""
+        assert self.doctor is not None
+        self.doctor.__exit__(None, None, None)
+        self.doctor = self._again(model)
+        self.doctor.__enter__()
 
     def let_go(self) -> None:
         if self.doctor is not None:
@@ -77,9 +82,7 @@ class Program:
         self._on_begin, self._on_round, self._on_step = on_begin, on_round, on_step
         self._on_strays, self._on_fault = on_strays, on_fault
         self._company = Company()
-        self._new: dict[int, weakref.ref[Optimizer]] = {}
         self._ends: list[Callable[[], None]] = []
-        self._waiting: Any = None
         self._process = os.getpid()
         self._steps = 0
 
@@ -87,7 +90,8 @@ class Program:
         self._company.attach()
         self._ends = [
             OPTIMIZER_MADE.listen(None, guarded(self._made, self._failed)),
-            register_optimizer_step_pre_hook(guarded(self._steps_unseen, self._failed)).remove,
+            COMPILED.listen(None, guarded(self._compiled, self._failed)),
+            COMPILED_IN_PLACE.listen(None, guarded(self._compiled_in_place, self._failed)),
             self._company.detach,
         ]
         return self
@@ -96,7 +100,6 @@ class Program:
         for end in self._ends:
             end()
         self._ends.clear()
-        self._wait_no_more()
         for case in self.cases:
             if case.doctor is not None:
                 case.doctor.__exit__(None, None, None)
@@ -108,53 +111,51 @@ class Program:
                 case.doctor.crashed(error)
 
     def _failed(self, error: BaseException) -> None:
-        """Something of ours went wrong: the program goes on without being watched."""
+        """Something of ours went wrong: the program goes on without being watched. Hooks on
+        optimizers stay till the end, for one of them may be under way."""
         if self.fault:
             return
         self.fault = f"{type(error).__name__}: {error}".partition("\n")[0]
-        self.__exit__()
+        for case in self.cases:
+            if case.doctor is not None:
+                case.doctor.watcher._failed(error)
         if self._on_fault is not None:
             self._on_fault(self.fault)
 
     # From an optimizer to a patient
 
     def _made(self, result: Any, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
-        if os.getpid() != self._process:  # a forked worker: nobody would hear what is found there
+        # In a forked worker nobody would hear what is found.
+        if os.getpid() != self._process or self.fault or self._ours:
             return
-        self._new[id(optimizer)] = weakref.ref(optimizer)
-        if self._waiting is None:
-            hook = guarded(self._forward_begins, self._failed)
-            self._waiting = register_module_forward_pre_hook(hook)
-
-    def _wait_no_more(self) -> None:
-        if self._waiting is not None:
-            self._waiting.remove()
-            self._waiting = None
-
-    def _forward_begins(self, module: nn.Module, inputs: Any) -> None:
-        if os.getpid() != self._process:
-            return
-        self._admit()
-        # The hooks have been laid while this very call was on its way to them.
-        for case in self.cases:
-            roots = case.doctor.watcher._roots if case.doctor is not None else None
-            if roots is not None and roots.joins(module):
-                roots._begins(module, inputs, {})
-
-    def _steps_unseen(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        """A step is due of an optimizer for which no module has run."""
-        if id(optimizer) in self._new and os.getpid() == self._process:
-            self._admit()
-
-    def _admit(self) -> None:
-        self._wait_no_more()
-        new = [each for each in (one() for one in self._new.values()) if each is not None]
-        self._new.clear()
-        for owned in owners(new):
+        for owned in owners([optimizer]):
             if owned.strays and self._on_strays is not None:
-                self._on_strays(owned.optimizers[0], owned.strays)
+                self._on_strays(optimizer, owned.strays)
             if owned.modules:
                 self._place(owned)
+
+    @property
+    def _ours(self) -> bool:
+        """Whether a check-up is under way, which makes optimizers of its own."""
+        doctors = [case.doctor for case in self.cases if case.doctor is not None]
+        return any(each.watcher.ours for each in doctors)
+
+    def _compiled(self, result: Any, model: Any = None, *args: Any, **kwargs: Any) -> None:
+        """`torch.compile` was called: of a module, what it gives is called in its place."""
+        if self.fault or not isinstance(result, nn.Module) or not isinstance(model, nn.Module):
+            return
+        for case in self.cases:
+            if case.doctor is not None:
+                if case.doctor.patient.model is model and not case.doctor.watcher.steps:
+                    case.rename(result)
+                elif any(each is model for each in case.doctor.patient.model.modules()):
+                    case.doctor.watcher.compiled(model)
+
+    def _compiled_in_place(self, result: Any, module: Any, *args: Any, **kwargs: Any) -> None:
+        for case in self.cases:
+            if case.doctor is not None and not self.fault:
+                if any(each is module for each in case.doctor.patient.model.modules()):
+                    case.doctor.watcher.compiled(module)
 
     def _place(self, owned: Owned) -> None:
         """A new patient, or more optimizers for one that is known."""
@@ -192,20 +193,23 @@ class Program:
             def heard(_: Doctor, diagnosis: Diagnosis) -> None:
                 on_round(case, diagnosis)
 
-        doctor = Doctor(
-            model,
-            owned.optimizers,
-            budget=self._budget,
-            checkup=self._checkup,
-            on_step=stepped,
-            on_round=heard,
-            on_fault=self._on_fault,
-            company=self._company,
-            after_step=self._on_step,
-        )
-        case = Case(len(self.cases) + 1, doctor)
+        def admitted(patient: nn.Module) -> Doctor:
+            return Doctor(
+                patient,
+                owned.optimizers,
+                budget=self._budget,
+                checkup=self._checkup,
+                on_step=stepped,
+                on_round=heard,
+                on_fault=self._on_fault,
+                company=self._company,
+                after_step=self._on_step,
+            )
+
+        case = Case(len(self.cases) + 1, admitted(model), admitted)
         self.cases.append(case)
-        doctor.__enter__()
+        assert case.doctor is not None
+        case.doctor.__enter__()
 
 
 def _names() -> dict[int, str]:

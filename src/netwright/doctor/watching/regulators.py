@@ -29,6 +29,8 @@ class Counts:
     """Clips that cut; a tensor on the device, read when it is asked for."""
     early_schedule: bool = False
     schedulers: dict[int, LRScheduler] = field(default_factory=dict)
+    fresh: set[int] = field(default_factory=set)
+    """Ids of the optimizers that had taken no step when the watch began."""
 
 
 class Regulators:
@@ -61,6 +63,8 @@ class Regulators:
             self._watchers.append(watcher)
             self._counts[id(watcher)] = Counts()
         for optimizer in watcher.optimizers:
+            if watcher.steps == 0 and _unused(optimizer):
+                self._counts[id(watcher)].fresh.add(id(optimizer))
             for each in parameters_of(optimizer):
                 self._holder[id(each)] = watcher
         self.look_for_schedulers(watcher)
@@ -79,10 +83,7 @@ class Regulators:
         counts = self._counts[id(watcher)]
         for each in living(LRScheduler):
             if _of(each, watcher.optimizers):
-                fresh = id(each) not in counts.schedulers
                 counts.schedulers[id(each)] = each
-                if fresh and watcher.steps == 0 and _turned(each) == 1 and _unused(each.optimizer):
-                    counts.early_schedule = True
 
     def schedulers(self, watcher: Watcher) -> tuple[LRScheduler, ...]:
         return tuple(self._counts[id(watcher)].schedulers.values())
@@ -91,7 +92,9 @@ class Regulators:
         """The first step is about to be taken: no scheduler should have turned yet."""
         counts = self._counts[id(watcher)]
         if watcher.steps == 0 and any(
-            _turned(each) == 1 and _unused(each.optimizer) for each in counts.schedulers.values()
+            # Turned once: a run that is taken up again has turned it more often.
+            _turned(each) == 1 and id(each.optimizer) in counts.fresh
+            for each in counts.schedulers.values()
         ):
             counts.early_schedule = True
 

@@ -231,7 +231,8 @@ def backward_origin(
 
 def nodes_behind(tensor: Tensor, most: int = 50_000) -> Iterator[Any]:
     """The nodes of the graph that led to `tensor`, leaves left out."""
-    waiting, seen = [tensor.grad_fn], set()
+    waiting: list[Any] = [tensor.grad_fn]
+    seen: set[Any] = set()
     while waiting and len(seen) < most:
         node = waiting.pop()
         if node is None or node in seen:

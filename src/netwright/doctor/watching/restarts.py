@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -44,7 +45,7 @@ class RestartsSeen:
             self._open.optimizer = True
 
     def loss(self, value: float | None) -> None:
-        if value is None or not np.isfinite(value):
+        if value is None or not math.isfinite(value):
             return
         self._losses.append(value)
         found = self._open

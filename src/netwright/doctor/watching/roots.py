@@ -38,13 +38,14 @@ class Roots:
         self._calls = 0
         self._doors: dict[int, nn.Module] = {}
         self._hooks: dict[int, tuple[Any, Any]] = {}
+        self._calls_in_place: list[tuple[nn.Module, Any, Any]] = []
 
     def attach(self) -> None:
         discreet.begin()
         self._attached = True
-        for each in self._model.modules():
-            if not isinstance(each, torch.jit.ScriptModule):
-                self._hook(each)
+        self._listen(self._model, set())
+        if self._calls >= FORWARDS:
+            self._settle()
 
     def detach(self) -> None:
         if self._attached:
@@ -54,14 +55,54 @@ class Roots:
             for each in pair:
                 each.remove()
         self._hooks.clear()
+        for module, told, plain in self._calls_in_place:
+            if module._compiled_call_impl is told:
+                module._compiled_call_impl = plain
+        self._calls_in_place.clear()
+
+    def compiled(self, module: nn.Module) -> None:
+        """`module` runs as a compiled graph from here on: nothing inside of it is listened to."""
+        for each in module.modules():
+            for hook in self._hooks.pop(id(each), ()):
+                hook.remove()
+        self._listen(module, set())
+
+    def _listen(self, module: nn.Module, seen: set[int]) -> None:
+        """To `module` and what it holds, but to nothing inside of a compiled graph: a hook there
+        would become part of it, and taking it away would compile it anew."""
+        if id(module) in seen or isinstance(module, torch.jit.ScriptModule):
+            return
+        seen.add(id(module))
+        if getattr(module, "_compiled_call_impl", None) is not None:
+            self._wrap(module)
+            return
+        self._hook(module)
+        if type(module).__name__ != "OptimizedModule":
+            for each in module.children():
+                self._listen(each, seen)
+
+    def _wrap(self, module: nn.Module) -> None:
+        """A module that was compiled in place: its hooks are inside of its graph, so its call is
+        told of around that."""
+        plain: Any = module._compiled_call_impl
+
+        def told(*args: Any, **kwargs: Any) -> Any:
+            if torch.compiler.is_compiling():
+                return plain(*args, **kwargs)
+            self._begins(module, args, kwargs)
+            output = None
+            try:
+                output = plain(*args, **kwargs)
+                return output
+            finally:
+                self._ended(module, args, kwargs, output)
+
+        module._compiled_call_impl = told
+        self._calls_in_place.append((module, told, plain))
 
     @property
     def doors(self) -> tuple[nn.Module, ...]:
         return tuple(self._doors.values())
-
-    def joins(self, module: nn.Module) -> bool:
-        """Whether calls of `module` are listened to."""
-        return id(module) in self._hooks
 
     def _hook(self, module: nn.Module) -> None:
         if id(module) in self._hooks:

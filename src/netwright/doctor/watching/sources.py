@@ -38,16 +38,16 @@ Reader = Callable[[Tensor], tuple[Tensor, ...]]
 
 
 def source_of(loader: DataLoader[Any], name: str, passed: Sequence[Pair] = ()) -> Source:
-    """What is known of the data of a loader; `passed` are batches of it that came by."""
+    """What is known of the data of a loader; `passed` are batches of it that came
+    by, and may grow."""
     samples, batch = _length(loader.dataset), loader.batch_size
     shuffled = _shuffled(loader)
     dropped = samples % batch if loader.drop_last and samples and batch else 0
     if readable(loader) and samples and batch:
         return of_dataset(loader.dataset, name, batch, shuffled=shuffled, dropped=dropped)
-    kept = tuple(passed)
     return Source(
         name=name,
-        batches=lambda: kept,
+        batches=lambda: list(passed),
         samples=samples,
         batch=batch,
         shuffled=shuffled,

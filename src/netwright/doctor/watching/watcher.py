@@ -30,10 +30,13 @@ from netwright.doctor.watching.layer_table import LayerTable
 from netwright.doctor.watching.look import Look
 from netwright.doctor.watching.order import Order, acts_by_mode
 from netwright.doctor.watching.pace import Pace
+from netwright.doctor.watching.passing import PassingBy
 from netwright.doctor.watching.restarts import RestartsSeen
 from netwright.doctor.watching.roots import Roots, guarded
 from netwright.doctor.watching.series import Series
+from netwright.doctor.watching.tally import Tally
 from netwright.records.facts.cost import Cost
+from netwright.records.facts.filters import Filters
 from netwright.records.facts.layers import Layers
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.modes import Modes
@@ -53,6 +56,9 @@ a step that goes wrong can be run again: a microsecond each. Of more, at the ste
 
 MOST_BACKWARDS = 64
 """Backwards without a step of which something is kept."""
+
+FIRST_FILTERS = 128
+"""Steps after which the filters are compared for the first time."""
 
 SAMPLES = 3
 """First batches that are kept for the check-up, by reference."""
@@ -81,8 +87,12 @@ class Watcher:
         self.rows = Series(COLUMNS)
         self.table = LayerTable()
         self.evaluation = Evaluation()
+        self.tally = Tally()
+        self.passing = PassingBy()
         self.samples: list[Sample] = []
         self.finite = Finite(model, self.optimizers)
+        self.finite.fallback = self._of_door
+        self._door: tuple[nn.Module, Any, Any, Any] | None = None
         self.hidden = Hidden(model, self.optimizers)
         self.memory = Memory(cuda=any(each.is_cuda for each in model.parameters()))
         self.restarts = RestartsSeen()
@@ -111,8 +121,13 @@ class Watcher:
         self._used = False
         """Whether a backward ran on what is on the tape."""
         self._taping = True
+        self._thin = False
+        """Whether the hooks cost more than the budget: then less is noted between the looks."""
         self._in_step = False
         self._left: Tape | None = None
+        self._filters: Filters | None = None
+        self.over = False
+        """Whether the watch has ended."""
         self._strange = False
         self._last = time.perf_counter()
         self._compiled = _is_compiled(model)
@@ -120,10 +135,12 @@ class Watcher:
     # What a watch begins and ends with
 
     def attach(self) -> None:
+        self.over = False
         self._strange = strange_hooks(self.model) or talks(self.model)
         self._roots.attach()
         loaded = guarded(lambda *_: self.restarts.loaded(self.steps), self._failed)
-        self._ends.append(self.model.register_load_state_dict_post_hook(Hook(loaded)).remove)
+        hooked = self.model.register_load_state_dict_post_hook(Hook(loaded))
+        self._ends.append(hooked.remove)
         for each in self.optimizers:
             self._hook(each)
 
@@ -142,11 +159,17 @@ class Watcher:
 
     def detach(self) -> None:
         """Take every hook away; what was measured stays."""
-        self._roots.detach()
-        self.evaluation.closes(self.steps)
+        self.over = True
         for end in self._ends:
             end()
         self._ends.clear()
+        self._rest()
+
+    def _rest(self) -> None:
+        """Hear nothing more. The hooks on optimizers stay: one of them may be under way, and torch
+        walks through them as they are."""
+        self._roots.detach()
+        self.evaluation.closes(self.steps)
         self._drop_tape()
         if self._look is not None:
             self._look.close()
@@ -159,6 +182,7 @@ class Watcher:
         self._objectives.clear()
         self._losses.clear()
         self._taped.clear()
+        self._door = None
 
     @property
     def nonfinite(self) -> NonFinite | None:
@@ -170,9 +194,14 @@ class Watcher:
             return
         self.fault = f"{type(error).__name__}: {error}".partition("\n")[0]
         self.ours = False
-        self.detach()
+        self._rest()
         if self._on_fault is not None:
             self._on_fault(self.fault)
+
+    def compiled(self, module: nn.Module) -> None:
+        """A module of the model runs as a compiled graph from here on."""
+        self._compiled = True
+        self._roots.compiled(module)
 
     @property
     def tape(self) -> Tape | None:
@@ -198,18 +227,26 @@ class Watcher:
         if not graded:
             if not self._compiled:
                 self.evaluation.begins(self.steps)
+            if not self.model.training:
+                self.passing.evaluated((args, kwargs))
             return
         self.evaluation.closes(self.steps)
         if not self.order.began:
-            self.order.batch((args, kwargs))
+            # Of every batch at first, then of eight in a row of each sixty-four.
+            if self.steps < 256 or (not self._thin and self.steps % 64 < 8):
+                self.order.batch((args, kwargs))
+            else:
+                self.order.latest = None
             self.order.began = True
+            self.passing.batch(self.order.latest)
             if self.pace.due(self.steps + 1):
+                self.passing.trained((args, kwargs))
                 self._look = Look(self.model, self.optimizers, compiled=self._compiled)
         looking = self._look is not None
         if (self._tape is None or self._used) and len(self._losses) < MOST_BACKWARDS:
             self._used = False
             self._tape = None
-            if looking or self._taping:
+            if looking or (self._taping and not self._thin):
                 self._begin = RandomState() if looking else RandomState.of_torch()
                 self._surroundings = Surroundings.now()
                 self._tape = Tape()
@@ -221,6 +258,8 @@ class Watcher:
             return
         began = time.perf_counter()
         try:
+            if torch.is_grad_enabled():
+                self._door = (module, args, kwargs, output)
             if self._look is not None:
                 self._look.forward_ended()
             if self._tape is not None and output is not None and torch.is_grad_enabled():
@@ -236,7 +275,7 @@ class Watcher:
         """The loop takes the gradient of `tensors`, what it calls its loss."""
         if self.ours or self.fault:
             return
-        loss = next(iter(tensors_in(tensors)), None)
+        loss = tensors if isinstance(tensors, Tensor) else next(iter(tensors_in(tensors)), None)
         if not self.order.began:
             if loss is not None and not loss.requires_grad:
                 self.ungraded = True
@@ -281,6 +320,7 @@ class Watcher:
         if judged is not None and len(judged.args) > 1:
             self.evaluation.scored(*judged.args[:2])
             self.order.scored(self._tape.calls, *judged.args[:2])
+        self.tally.note(self.steps + 1, found)
         if len(self.samples) < SAMPLES:
             sample = sample_of(
                 found, random=self._begin, surroundings=self._surroundings, step=self.steps + 1
@@ -335,6 +375,18 @@ class Watcher:
             )
         self.pace.hooks += time.perf_counter() - began
 
+    def _of_door(self) -> list[Taped]:
+        """The last call of the model as if it had been taped: with the random numbers of now."""
+        if self._door is None:
+            return []
+        module, args, kwargs, output = self._door
+        made = next(iter(tensors_in(output)), None)
+        if made is None:
+            return []
+        tape = Tape()
+        tape.note(module, args, kwargs, output)
+        return [Taped(tape, made, RandomState.of_torch(), Surroundings.now())]
+
     def _check(self) -> None:
         """Whether all is finite, before the weights are moved by it."""
         self.ours = True
@@ -344,7 +396,7 @@ class Watcher:
             self.ours = False
 
     def step_begins(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if self.ours:
+        if self.ours or self.fault:
             return
         began = time.perf_counter()
         self._drop_tape_from_stack()
@@ -357,7 +409,7 @@ class Watcher:
         self.pace.hooks += time.perf_counter() - began
 
     def step_ended(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if self.ours:
+        if self.ours or self.fault:
             return
         began = time.perf_counter()
         self._drop_tape_from_stack()
@@ -374,6 +426,9 @@ class Watcher:
         }
         self._last = began
         self.wait = 0.0
+        if self.steps % 64 == 0:
+            own = self.pace.hooks + self.pace.looks
+            self._thin = self.pace.hooks > self.pace.budget * max(1e-9, self.pace.seconds - own)
         looking = self._look
         if looking is not None:
             row.update(self._finish_look(looking, optimizer))
@@ -406,6 +461,8 @@ class Watcher:
     def _finish_look(self, look: Look, optimizer: Optimizer) -> dict[str, float | None]:
         found = look.finish(self.order.backwards_in_step, scale=self.scale)
         found.update(self._efficacy(look))
+        for noted, *_ in self._objectives[:1]:
+            self.passing.look(noted, self.steps)
         self.table.add(self.steps, look.layers)
         for each in look.norms:
             known = self.norms.get(each.name)
@@ -474,6 +531,8 @@ class Watcher:
         found: list[object] = [steps, self.table.facts(), self.order.facts(), self.cost()]
         if self.evaluation.facts().epochs:
             found.append(self.evaluation.facts())
+        found += self.tally.facts()
+        found.append(self.passing.facts())
         if self.nonfinite is not None:
             found.append(self.nonfinite)
         if self.ungraded and not self.steps:
@@ -486,8 +545,21 @@ class Watcher:
             step, training, evaluation = zip(*self.modes, strict=True)
             found.append(Modes(step=step, training=training, evaluation=evaluation))
         if self.steps:
-            found.append(filters_of(self.model, self.steps))
+            found.append(self._filters_now())
         return found
+
+    def _filters_now(self) -> Filters:
+        """Read when the steps have doubled since the last time, and when the watch is over."""
+        last = self._filters
+        if last is None or (self.over and last.step < self.steps) or self.steps >= 2 * last.step:
+            early = last is None and not self.over and self.steps < FIRST_FILTERS
+            ours, self.ours = self.ours, True  # a weight that is computed runs modules
+            try:
+                last = Filters() if early else filters_of(self.model, self.steps)
+            finally:
+                self.ours = ours
+            self._filters = None if early else last
+        return last
 
     def cost(self) -> Cost:
         return Cost(

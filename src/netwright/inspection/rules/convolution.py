@@ -33,51 +33,65 @@ def _plain(count: int) -> Any:
         groups: int = 1,
     ) -> Any:
         shape, taps = input.shape, weight.shape
-        lead = len(shape) - count
         steps, spread = many(stride, count), many(dilation, count)
-        if (
-            not 1 <= lead <= 2
-            or len(taps) != count + 2
-            or steps is None
-            or spread is None
-            or groups < 1
-            or shape[lead - 1] != taps[1] * groups
-            or taps[0] % groups
-            or min(steps) < 1
-            or min(spread) < 1
-            or 0 in shape
-            or 0 in taps
-            or not _fits(input, weight, bias, taps[0])
-        ):
-            return DECLINE
         pads: Any = many(padding, count)
-        if pads is None and not isinstance(padding, str):
+        if steps is None or spread is None or type(groups) is not int:
             return DECLINE
-        key = (shape, taps, steps, pads or padding, spread)
+        if (pads is None and type(padding) is not str) or not _fits(input, weight, bias, taps):
+            return DECLINE
+        key = (shape, taps, steps, pads or padding, spread, groups)
         found = ledger.geometry.get(key)
         if found is None:
-            found = _geometry(shape, taps, steps, pads, padding, spread)
+            found = _geometry(shape, taps, steps, pads, padding, spread, groups)
             if found is None:
                 return DECLINE
             ledger.geometry[key] = found
-        out, kernel, pads, macs = found
-        result = ledger.fresh(out, input.dtype)
-        _note(
-            ledger, name, input, weight, bias, result, out, kernel, steps, pads, spread, groups,
-            macs,
-        )  # fmt: skip
-        return result
+        out, window, macs, added, options = found
+        field = ledger.field(input)
+        if field is not None:
+            field = field.windows(out, *window)
+        known = ledger.known
+        if id(weight) in known or id(bias) in known:
+            field = _with_weights(ledger, field, weight, bias, out)
+        return ledger.make(
+            name,
+            (input, weight, bias),
+            out,
+            input.dtype,
+            field,
+            macs=macs,
+            other=0 if bias is None else added,
+            options=options,
+        )
 
     return convolution
 
 
 def _geometry(
-    shape: Shape, taps: Shape, steps: Shape, pads: Shape | None, padding: Any, spread: Shape
-) -> tuple[Shape, Shape, tuple[Any, ...], int] | None:
-    """Shape of the result, kernel, padding for each axis and multiply-adds; None where torch
-    would refuse."""
+    shape: Shape,
+    taps: Shape,
+    steps: Shape,
+    pads: Shape | None,
+    padding: Any,
+    spread: Shape,
+    groups: int,
+) -> tuple[Shape, tuple[Any, ...], int, int, tuple[tuple[str, Any], ...]] | None:
+    """Shape of the result, the window (dimensions, kernel, stride, padding, dilation), the
+    multiply-adds, the other operations of a bias, and options; None where torch would refuse."""
     kernel = tuple(taps[2:])
-    lead = len(shape) - len(kernel)
+    lead = len(shape) - len(steps)
+    if (
+        not 1 <= lead <= 2
+        or len(kernel) != len(steps)
+        or groups < 1
+        or shape[lead - 1] != taps[1] * groups
+        or taps[0] % groups
+        or min(steps) < 1
+        or min(spread) < 1
+        or 0 in shape
+        or 0 in taps
+    ):
+        return None
     sides: tuple[Any, ...]
     if padding == "same" and max(steps) == 1:
         sides = tuple(_halves(d * (k - 1)) for d, k in zip(spread, kernel, strict=True))
@@ -93,7 +107,10 @@ def _geometry(
         if room < 0:
             return None
         out.append(room // s + 1)
-    return tuple(out), kernel, sides, prod(out) * prod(taps[1:])
+    added = prod(out)
+    dims = tuple(range(lead, len(out)))
+    window = (dims, kernel, steps, sides, spread)
+    return tuple(out), window, added * prod(taps[1:]), added, _options(*window[1:], groups)
 
 
 def _transposed(count: int) -> Any:
@@ -131,7 +148,7 @@ def _transposed(count: int) -> Any:
             or any(e >= s and e >= d for e, s, d in zip(extra, steps, spread, strict=True))
             or 0 in shape
             or 0 in taps
-            or not _fits(input, weight, bias, taps[1] * groups)
+            or not _fits(input, weight, bias, (taps[1] * groups,))
         ):
             return DECLINE
         kernel = tuple(taps[2:])
@@ -204,13 +221,7 @@ def _note(
         dims = tuple(range(len(shape) - len(kernel), len(shape)))
         spread = field.transposed if transposed else field.windows
         field = spread(shape, dims, kernel, stride, padding, dilation)
-    options: tuple[tuple[str, Any], ...] = (
-        ("kernel_size", kernel),
-        ("stride", stride),
-        ("padding", padding),
-        ("dilation", dilation),
-        ("groups", groups),
-    )
+    options = _options(kernel, stride, padding, dilation, groups)
     if transposed:
         options += (("output_padding", extra),)
     ledger.note(
@@ -221,6 +232,18 @@ def _note(
         macs=macs,
         other=0 if bias is None else prod(shape),
         options=options,
+    )
+
+
+def _options(
+    kernel: Shape, stride: Shape, padding: tuple[Any, ...], dilation: Shape, groups: int
+) -> tuple[tuple[str, Any], ...]:
+    return (
+        ("kernel_size", kernel),
+        ("stride", stride),
+        ("padding", padding),
+        ("dilation", dilation),
+        ("groups", groups),
     )
 
 
@@ -236,10 +259,11 @@ def _with_weights(ledger: Ledger, field: Field, weight: Any, bias: Any, shape: S
     return seen if field is None else TensorField.join(shape, field, seen)
 
 
-def _fits(x: Tensor, weight: Tensor, bias: Tensor | None, channels: int) -> bool:
+def _fits(x: Tensor, weight: Tensor, bias: Tensor | None, channels: Shape) -> bool:
+    """`channels`: as many as the result has, first of others."""
     if x.dtype != weight.dtype or not x.is_contiguous() or not weight.is_contiguous():
         return False
-    return bias is None or (bias.shape == (channels,) and bias.dtype == x.dtype)
+    return bias is None or (bias.shape == channels[:1] and bias.dtype == x.dtype)
 
 
 def _halves(total: int) -> int | tuple[int, int]:

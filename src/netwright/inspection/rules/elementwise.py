@@ -29,12 +29,15 @@ def _alone(name: str) -> Any:
             return DECLINE
         if inplace:
             return _written(ledger, name, input, (input,))
-        shape = input.shape
-        out = ledger.fresh(shape, input.dtype)
-        ledger.note(name, (input,), out, ledger.field(input), other=prod(shape))
-        return out
+        return _of_one(ledger, name, input)
 
     return rule
+
+
+def _of_one(ledger: Ledger, name: str, x: Tensor) -> Tensor:
+    """A new tensor of the shape of `x`."""
+    shape = tuple(x.shape)
+    return ledger.make(name, (x,), shape, x.dtype, ledger.field(x), other=prod(shape))
 
 
 def _is_setting(value: Any) -> bool:
@@ -47,12 +50,13 @@ def _usual(x: Any) -> bool:
 
 def _written(ledger: Ledger, name: str, x: Tensor, reads: tuple[Any, ...]) -> Any:
     """`x` written over by an elementwise operation of its own shape."""
-    if id(x) not in ledger.known:
+    known = ledger.known.get(id(x))
+    if known is None:
         return DECLINE
     if ledger.compute is not None:
         ledger.ask()
-    shape = tuple(x.shape)
-    field = ledger.union(shape, reads)
+    shape = known.shape
+    field = known.field if len(reads) == 1 else ledger.union(shape, reads)
     ledger.note(name, reads, x, field, other=prod(shape), inplace=True)
     return x
 
@@ -92,10 +96,7 @@ def _pair(name: str) -> Any:
             return DECLINE
         kind = type(other)
         if kind is float or kind is int:
-            shape = input.shape
-            out = ledger.fresh(shape, input.dtype)
-            ledger.note(name, (input,), out, ledger.field(input), other=prod(shape))
-            return out
+            return _of_one(ledger, name, input)
         if not _usual(other) or other.dtype != input.dtype or type(alpha) not in (int, float):
             return DECLINE
         mine, yours = input.shape, other.shape
@@ -106,10 +107,9 @@ def _pair(name: str) -> Any:
             if mine is None:
                 return DECLINE
         shape = tuple(mine)
-        out = ledger.fresh(shape, input.dtype)
         reads = (input, other)
-        ledger.note(name, reads, out, ledger.union(shape, reads), other=prod(shape))
-        return out
+        field = ledger.union(shape, reads)
+        return ledger.make(name, reads, shape, input.dtype, field, other=prod(shape))
 
     return rule
 
@@ -142,7 +142,10 @@ def _pair_written(name: str) -> Any:
         if (
             not _usual(other)
             or other.dtype != input.dtype
-            or broadcast(input.shape, other.shape) != tuple(input.shape)
+            or (
+                input.shape != other.shape
+                and broadcast(input.shape, other.shape) != tuple(input.shape)
+            )
         ):
             return DECLINE
         return _written(ledger, name, input, (input, other))

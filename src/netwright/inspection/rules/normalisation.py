@@ -46,31 +46,25 @@ def batch_norm(
     shape = tuple(input.shape)
     if len(shape) < 2 or not _float(input) or 0 in shape:
         return DECLINE
-    size = shape[1]
-    if not (
-        _vector(running_mean, size)
-        and _vector(running_var, size)
-        and _vector(weight, size)
-        and _vector(bias, size)
-    ):
-        return DECLINE
+    one = shape[1:2]
+    for each in (running_mean, running_var, weight, bias):
+        if each is not None and each.shape != one:
+            return DECLINE
     if training:
-        if prod(shape) == size:  # torch refuses one value per channel
+        if prod(shape) == one[0]:  # torch refuses one value per channel
             return DECLINE
         ledger.remark(_BATCH)
     elif running_mean is None or running_var is None:
         return DECLINE
-    out = ledger.fresh(shape, input.dtype)
-    statistics = (None, None) if training else (running_mean, running_var)
-    ledger.note(
+    return ledger.make(
         "batch_norm",
-        (input, weight, bias, *statistics),
-        out,
+        (input, weight, bias) if training else (input, weight, bias, running_mean, running_var),
+        shape,
+        input.dtype,
         ledger.field(input),
         other=(_MEASURED if training else _FIXED) * prod(shape),
         options=(("training", training),),
     )
-    return out
 
 
 @aten("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training",

@@ -12,13 +12,32 @@ from netwright.inspection.ledger import Ledger
 from netwright.inspection.rules.contraction import contracted
 from netwright.inspection.rules.registry import ATEN, AtenRule
 
-_PACKED = "Quantised layers keep their weights packed: they are not among the parameters."
+
+def _unpacked(ledger: Ledger, packed: Any) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of a layer; the ledger says how many such numbers were read so far."""
+    guard = torch._C._DisableTorchDispatch()
+    try:
+        weight, bias = packed.unpack()
+    finally:
+        del guard
+    seen = ledger.geometry.setdefault("packed weights", {})
+    before = _remark(seen)
+    # The layer is held with its count: its id stays its own.
+    seen[id(packed)] = packed, weight.numel() + (0 if bias is None else bias.numel())
+    ledger.notes.pop(before, None)
+    ledger.notes[_remark(seen)] = None
+    return weight, bias
+
+
+def _remark(seen: dict[int, tuple[Any, int]]) -> str:
+    count = sum(numbers for _, numbers in seen.values())
+    return f"{count:,} weights of quantised layers are packed: they are not among the parameters."
 
 
 def _linear(ledger: Ledger, args: Any, kwargs: Any, out: Tensor) -> None:
     x = args[0]
     shape = tuple(out.shape)
-    ledger.remark(_PACKED)
+    _unpacked(ledger, args[1])
     dims: list[int | None] = [*range(len(shape) - 1), None]
     field = contracted(ledger, shape, (x, dims))
     ledger.note("linear", (x,), out, field, macs=prod(shape) * x.shape[-1], other=prod(shape))
@@ -26,10 +45,9 @@ def _linear(ledger: Ledger, args: Any, kwargs: Any, out: Tensor) -> None:
 
 def _convolution(ledger: Ledger, args: Any, kwargs: Any, out: Tensor) -> None:
     x, packed = args[:2]
-    ledger.remark(_PACKED)
+    weight, bias = _unpacked(ledger, packed)
     guard = torch._C._DisableTorchDispatch()
     try:
-        weight, bias = packed.unpack()
         stride, padding, dilation = packed.stride(), packed.padding(), packed.dilation()
         groups = packed.groups()
     finally:

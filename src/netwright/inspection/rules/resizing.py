@@ -22,6 +22,9 @@ from netwright.records.inspection import Shape
 _TAPS = {"nearest": 0, "nearest-exact": 0, "linear": 2, "bilinear": 4, "trilinear": 8,
          "bicubic": 16, "area": 1}  # fmt: skip
 
+UNPOOLED = "unpooling by index: at most what could have been put there"
+FOLDED = "fold adds up windows: at most what all that lie over a position see"
+
 
 def asked(ledger: Ledger, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     """What torch gives for a carrier, its own checks included; DECLINE where it refuses."""
@@ -215,6 +218,34 @@ for _name, _up in (("pixel_shuffle", True), ("pixel_unshuffle", False)):
     _aten_shuffle(_name, _up)
 
 
+@function(*methods("repeat_interleave"))
+def repeated(
+    ledger: Ledger,
+    input: Tensor,  # noqa: A002
+    repeats: Any = None,
+    dim: int | None = None,
+    *,
+    output_size: int | None = None,
+) -> Any:
+    """Each position `repeats` times, one behind the other; how often by a tensor is declined."""
+    if isinstance(repeats, bool) or not isinstance(repeats, int) or id(input) not in ledger.known:
+        return DECLINE
+    out = asked(ledger, torch.repeat_interleave, input, repeats, dim, output_size=output_size)
+    if out is DECLINE:
+        return out
+    field = ledger.field(input)
+    if field is not None:
+        shape = tuple(input.shape) or (1,)
+        whole = (prod(shape),) if dim is None else shape
+        place = 0 if dim is None else dim % len(shape)
+        lead, rest = whole[: place + 1], whole[place + 1 :]
+        field = field.reshaped((*lead, 1, *rest)).expanded((*lead, repeats, *rest))
+        field = field.reshaped(tuple(out.shape))
+    options = (("repeats", repeats), ("dim", dim))
+    ledger.note("repeat_interleave", (input,), out, field, options=options)
+    return out
+
+
 @aten("channel_shuffle", "native_channel_shuffle")
 def channel_shuffle(ledger: Ledger, args: Any, kwargs: Any, out: Tensor) -> None:
     ledger.note("channel_shuffle", args[:1], out, ledger.field(args[0]))
@@ -257,7 +288,7 @@ def col2im(ledger: Ledger, args: Any, kwargs: Any, out: Tensor) -> None:
         field = field.reshaped((*x.shape[:-1], *sizes))
         shape = tuple(out.shape)
         dims = (len(shape) - 2, len(shape) - 1)
-        field = field.transposed(shape, dims, kernel, stride, padding, dilation)
+        field = field.transposed(shape, dims, kernel, stride, padding, dilation, why=FOLDED)
     ledger.note("fold", (x,), out, field, other=prod(x.shape), options=(("kernel_size", kernel),))
 
 
@@ -269,7 +300,7 @@ def unpool(ledger: Ledger, args: Any, kwargs: Any, out: Tensor) -> None:
     if field is not None:
         count = 2 if len(args) < 5 else 3
         dims = tuple(range(len(shape) - count, len(shape)))
-        field = field.resized(shape, dims, "nearest", False)
+        field = field.resized(shape, dims, "nearest", False, why=UNPOOLED)
         ledger.remark("Unpooling by index: the fields are an upper bound, as of nearest resizing.")
     ledger.note("max_unpool", args[:2], out, field)
 

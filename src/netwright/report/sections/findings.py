@@ -23,9 +23,7 @@ def findings(material: Material, allowance: Allowance) -> Part | None:
             lead=say("The doctor watched this training and found nothing."),
             body="",
         )
-    counts = {
-        each: sum(one.severity == each for one in found) for each in ("stop", "warn", "note")
-    }
+    counts = {each: sum(one.severity == each for one in found) for each in ("stop", "warn", "note")}
     lead = say("{stop} stop, {warn} warn, {note} note", **counts)
     several = len(material.patients) > 1
     body = "".join(_item(each, several=several) for each in found[: allowance.rows])

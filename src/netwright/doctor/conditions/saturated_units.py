@@ -18,7 +18,7 @@ _RISEN = 0.1
 
 
 @CONDITIONS.register(
-    "saturation",
+    "saturated-units",
     reads=Record,
     when="in the first steps",
     group="start",
@@ -27,7 +27,7 @@ _RISEN = 0.1
         "saturated-at-start", "unscaled-input", "weights-too-large", "learning-rate-too-high",
     ),
 )  # fmt: skip
-def saturation(record: Record) -> Iterator[Finding]:
+def saturated_units(record: Record) -> Iterator[Finding]:
     """Hidden units with tanh or sigmoid stand at the ends of their range, more and more of them.
 
     Why it hurts: at the ends the curve is flat: less than two hundredths of the gradient pass.
@@ -61,7 +61,7 @@ def saturation(record: Record) -> Iterator[Finding]:
     worst = max(found, key=lambda each: each.late)
     names = tuple(layer_of(each.name) for each in found)
     yield Finding(
-        name="saturation",
+        name="saturated-units",
         severity="warn",
         layers=names,
         what=Phrase("{share:.0%} of the outputs of {layer} stand at the ends of its {kind}",

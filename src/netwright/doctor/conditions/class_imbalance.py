@@ -1,0 +1,169 @@
+"""Some classes are so rare that guessing the others pays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.records.facts.answers import Answers
+from netwright.records.facts.labels import Labels
+from netwright.records.facts.objective import Objective
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.record import Record
+
+RARE = 0.2
+"""Of an even share: a class below that is rare."""
+
+ABSENT = 0.5
+"""The chance that a batch holds none of a class; only where the class is rare too."""
+
+MOST = 1000
+"""Classes above which labels are uneven by nature (words)."""
+
+LONG = 100
+"""Steps after which a class that is never answered is not merely late."""
+
+SEEN = 20
+"""Labels of a class, among the last looks, below which its recall says little."""
+
+
+@CONDITIONS.register(
+    "class-imbalance",
+    reads=Record,
+    when="before the first step",
+    group="data",
+    severity="warn",
+    yields_to=("labels-inconsistent", "unshuffled-data", "dead-relu", "learning-rate-too-high",
+               "constant-output"),
+)  # fmt: skip
+def class_imbalance(record: Record) -> Iterator[Finding]:
+    """The classes are uneven, and the network answers with the frequent ones.
+
+    Why it hurts: answering the most frequent class is right in most cases and costs little loss;
+    a rare class has little pull and may never be answered, while the accuracy looks good.
+
+    Evidence: the smallest share of the labels against an even one (surely below it, by two
+    standard deviations of its count), the majority baseline, the chance that a batch holds none.
+    It is a note; a warning once rare classes are never answered, 100 steps on, though they came by
+    at least 20 times among the last looks.
+
+    Would be wrong if: the labels that were read are not a fair part of the set.
+
+    Not to be confused with: uneven classes that are all learned (a note); masks whose background
+    is most of the image; words of a language.
+
+    Treatment: class weights, balanced sampling, and a score by class; ask.
+
+    Source: Buda, Maki & Mazurowski 2018, A systematic study of the class imbalance problem in
+    convolutional neural networks.
+    """
+    counts, batch, places = _counts(record)
+    known, classes = sum(counts), len(counts)
+    if not 2 <= classes <= MOST or known < 20 * classes:
+        return
+    least = min(counts)
+    sure = (least + 2 * math.sqrt(least + 1) + 2) / known
+    if sure >= RARE / classes:
+        return
+    share, most = least / known, max(counts) / known
+    rare = [k for k, count in enumerate(counts) if count / known < RARE / classes]
+    harm = _never_answered(record, rare)
+    if places and harm is None:
+        return  # a background is no fault
+    none = (1 - share) ** batch if batch else 0.0
+    yield Finding(
+        name="class-imbalance",
+        severity="warn" if harm else "note",
+        step=harm.step if harm else None,
+        what=Phrase(
+            "The rarest of {classes} classes has {share:.2%} of the labels, "
+            "the commonest {most:.0%}",
+            classes=classes,
+            share=share,
+            most=most,
+        ),
+        evidence=(
+            Evidence(
+                signal=Phrase("share of the rarest class, against an even one"),
+                value=share,
+                baseline=1 / classes,
+                threshold=RARE / classes,
+                unit="share",
+            ),
+            Evidence(
+                signal=Phrase("score of always answering the commonest class"),
+                value=most,
+                baseline=1 / classes,
+                unit="share",
+            ),
+            *(
+                [
+                    Evidence(
+                        signal=Phrase("chance that a batch holds none of the rarest class"),
+                        value=none,
+                        threshold=ABSENT,
+                        unit="share",
+                    )
+                ]
+                if none > ABSENT
+                else []
+            ),
+            *([harm] if harm else []),
+        ),
+        confidence=0.9 if harm else 0.7,
+        cause=Phrase("The loss counts samples, and rare classes have few."),
+        wrong_if=Phrase("the labels that were read are not a fair part of the set"),
+        not_to_be_confused_with=Phrase("uneven classes that are all learned"),
+        treatments=(
+            Treatment(
+                name="class-weights",
+                grade="ask",
+                why=Phrase("Weigh classes by the inverse of their share, or sample them evenly."),
+                code="F.cross_entropy(logits, target, weight=1 / (counts / counts.mean()).sqrt())",
+            ),
+            Treatment(
+                name="score-by-class",
+                grade="advice",
+                why=Phrase("Look at the recall of each class beside the accuracy."),
+            ),
+        ),
+    )
+
+
+def _counts(record: Record) -> tuple[list[int], int, bool]:
+    """Labels by class: of the training set if it was read, else of the steps looked at, else of
+    the first batch; how many a batch has; and whether they are places of images."""
+    labels, answers = record.get(Labels), record.get(Answers)
+    if answers is not None and (labels is None or labels.source == "batch") and answers.labels:
+        batch = labels.batch if labels is not None else answers.samples
+        return list(answers.labels), batch, answers.places
+    if labels is None or labels.classes is None or labels.classes > MOST:
+        return [], 0, False
+    counts = [0] * labels.classes
+    for value, count in zip(labels.values, labels.counts, strict=True):
+        if 0 <= value < len(counts):
+            counts[value] = count
+    return counts, labels.batch, labels.places
+
+
+def _never_answered(record: Record, rare: list[int]) -> Evidence | None:
+    """Rare classes that came by and were never answered."""
+    answers, objective = record.get(Answers), record.get(Objective)
+    if answers is None or not answers.recent or answers.since < LONG:
+        return None
+    if objective is not None and objective.terms > 1:
+        return None
+    came = [k for k in rare if k < len(answers.recent) and answers.recent[k]]
+    seen = sum(answers.recent[k] for k in came)
+    if seen < SEEN or any(answers.hits[k] for k in came):
+        return None
+    return Evidence(
+        signal=Phrase("recall of the rare classes at the last steps looked at"),
+        value=0,
+        baseline=sum(answers.hits) / max(sum(answers.recent), 1),
+        unit="share",
+        witness="harm",
+        step=answers.steps[-1] if answers.steps else answers.since,
+    )

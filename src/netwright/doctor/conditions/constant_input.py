@@ -1,0 +1,90 @@
+"""Every sample is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.records.facts.inputs import Inputs
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.record import Record
+
+FEWEST = 8
+"""Samples below which one picture given again and again may be the experiment itself."""
+
+
+@CONDITIONS.register(
+    "constant-input",
+    reads=Record,
+    when="before the first step",
+    group="data",
+    severity="stop",
+    yields_to=("nonfinite-input",),
+)
+def constant_input(record: Record) -> Iterator[Finding]:
+    """All samples are the same, number for number, and their targets are not.
+
+    Why it hurts: what does not differ cannot be told apart. The best that any network can do is to
+    guess by the shares of the classes.
+
+    Evidence: the smallest and the largest value of every number of a sample, over all that were
+    read, are equal; the loss cannot fall below the entropy of the labels.
+
+    Would be wrong if: the samples differ in something that is not a tensor, or in another input.
+
+    Not to be confused with: a fixed input that is meant (one image to be reconstructed, a constant
+    seed of a generator), where there are no labels to tell apart; single features that are dead.
+
+    Treatment: look where the samples become equal: a transform, an index that does not move, an
+    image that could not be read and was replaced by zeros; advice.
+
+    Source: the entropy of the labels bounds the cross-entropy of any constant prediction (Cover &
+    Thomas 2006, Elements of information theory, section 2.6).
+    """
+    inputs = record.get(Inputs)
+    if inputs is None or not inputs.same_on_all or inputs.samples < FEWEST:
+        return
+    harm = (
+        (
+            Evidence(
+                signal=Phrase(
+                    "the least that the loss can reach: the entropy of the labels, in nats"
+                ),
+                value=inputs.label_entropy,
+                baseline=0.0,
+                witness="harm",
+            ),
+        )
+        if inputs.label_entropy and (inputs.classes or 0) > 1
+        else ()
+    )
+    yield Finding(
+        name="constant-input",
+        severity="stop" if harm else "note",
+        what=Phrase("All {samples} samples that were read are the same", samples=inputs.samples),
+        evidence=(
+            Evidence(
+                signal=Phrase(
+                    "numbers of a sample that differ between samples, of {numbers}",
+                    numbers=inputs.numbers,
+                ),
+                value=0,
+                baseline=inputs.numbers,
+            ),
+            *harm,
+        ),
+        formula="loss >= H(labels)",
+        cause=Phrase("Something on the way from the files to the network makes the samples equal."),
+        wrong_if=Phrase("the samples differ in something that was not read as a tensor"),
+        not_to_be_confused_with=Phrase("a fixed input that is meant, as one image to rebuild"),
+        treatments=(
+            Treatment(
+                name="follow-one-sample",
+                grade="advice",
+                why=Phrase(
+                    "Follow two samples from file to batch, and see where they become equal."
+                ),
+            ),
+        ),
+    )

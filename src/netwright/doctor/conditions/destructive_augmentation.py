@@ -1,0 +1,108 @@
+"""Augmentation that takes away what the label stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._harm import any_of, stuck
+from netwright.records.facts.epochs import Epochs
+from netwright.records.facts.neighbourhood import Neighbourhood
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.record import Record
+
+LEFT = 0.4
+"""Of what neighbours tell of the labels above chance, the share that must be left. Flips and shifts
+by a few pixels leave most of it."""
+
+RELATED = 10.0
+
+
+@CONDITIONS.register(
+    "destructive-augmentation",
+    reads=Record,
+    when="after epochs",
+    group="data",
+    severity="warn",
+    yields_to=("labels-inconsistent", "inconsistent-preprocessing"),
+)
+def destructive_augmentation(record: Record) -> Iterator[Finding]:
+    """Augmented training samples no longer show the class that their label names.
+
+    Why it hurts: the network is asked for what cannot be seen (a 6 turned into a 9, a crop without
+    the object). It learns slowly or not at all, and validation, which is not augmented, is worse
+    than that of a simple model.
+
+    Evidence: nearest neighbours with the same label among the samples as they are fed, against the
+    same samples without augmentation. The harm: the score in validation is below that of the
+    neighbours, or the loss is stuck.
+
+    Would be wrong if: the network sees through the augmentation, where neighbours cannot.
+
+    Not to be confused with: strong augmentation that works: its training scores are low and its
+    validation scores are not.
+
+    Treatment: weaken it, and leave out what turns one class into another; ask.
+
+    Source: Cubuk, Zoph, Mane, Vasudevan & Le 2019, AutoAugment, section 4 (what suits one data set
+    does not suit another).
+    """
+    labels = record.get(Neighbourhood)
+    if labels is None or labels.agreement is None or labels.plain_agreement is None:
+        return
+    chance = labels.chance or 0.0
+    before, after = labels.plain_agreement - chance, labels.agreement - chance
+    if (labels.plain_z or 0) < RELATED or after >= LEFT * before:
+        return
+    harm = any_of(_validation(record, labels), stuck(record))
+    yield Finding(
+        name="destructive-augmentation",
+        severity="warn" if harm else "note",
+        what=Phrase("Augmentation hides what the labels name: neighbours agree no more"),
+        evidence=(
+            Evidence(
+                signal=Phrase(
+                    "neighbours with the same label as fed, against without augmentation"
+                ),
+                value=labels.agreement,
+                baseline=labels.plain_agreement,
+                threshold=chance + LEFT * before,
+                unit="share",
+            ),
+            *harm,
+        ),
+        formula="(agreement - chance) as fed / (agreement - chance) without augmentation",
+        confidence=0.8 if harm else 0.5,
+        cause=Phrase("The augmentation is stronger than what tells the classes apart."),
+        wrong_if=Phrase("scores in validation go on rising above those of a simple model"),
+        not_to_be_confused_with=Phrase(
+            "strong augmentation that works: validation is not low then"
+        ),
+        treatments=(
+            Treatment(
+                name="weaken-augmentation",
+                grade="ask",
+                why=Phrase("Weaken it, and leave out what turns one class into another."),
+            ),
+        ),
+    )
+
+
+def _validation(record: Record, labels: Neighbourhood) -> Evidence | None:
+    """After two epochs the network is still worse than neighbours on plain samples."""
+    epochs = record.get(Epochs)
+    scores = [
+        e.val_score
+        for e in (epochs.epochs if epochs is not None else ())
+        if e.val_score is not None
+    ]
+    if len(scores) < 2 or labels.plain_agreement is None or max(scores) >= labels.plain_agreement:
+        return None
+    return Evidence(
+        signal=Phrase("best score in validation, against neighbours on samples as they are"),
+        value=max(scores),
+        baseline=labels.plain_agreement,
+        unit="share",
+        witness="harm",
+    )

@@ -1,0 +1,94 @@
+"""The same sample again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.records.facts.inputs import Inputs
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.record import Record
+
+SHARE = 0.05
+FEWEST = 100
+"""Samples read below which a few copies are no share."""
+
+NUMBERS = 16
+"""Numbers of a sample below which equal ones come about by themselves in tables of few values."""
+
+
+@CONDITIONS.register(
+    "duplicate-samples",
+    reads=Record,
+    when="before the first step",
+    group="data",
+    severity="note",
+    yields_to=("constant-input", "stuck-data-feed"),
+)
+def duplicate_samples(record: Record) -> Iterator[Finding]:
+    """Training samples are there more than once, bit for bit.
+
+    Why it hurts: copies weigh as much as their number, and make a set look larger than it is; where
+    their labels differ, no network can be right on both. A random split puts copies on both sides.
+
+    Evidence: the share of samples that equal an earlier one of the same pass, and of those how
+    many have another label.
+
+    Would be wrong if: a sampler draws with replacement to balance the classes.
+
+    Not to be confused with: tables of few distinct values, where equal rows are to be expected.
+
+    Treatment: take them out before splitting; advice, the first pairs are listed.
+
+    Source: Barz & Denzler 2020, Do we train on test data? Purging CIFAR of near-duplicates.
+    """
+    inputs = record.get(Inputs)
+    if inputs is None or inputs.same_on_all or inputs.samples < FEWEST:
+        return
+    if inputs.kind not in ("image", "features", "series"):
+        return
+    if inputs.kind == "features" and (inputs.numbers < NUMBERS or inputs.sparse > 0.8):
+        return
+    # More was drawn than there is: then some had to come twice.
+    if inputs.total is not None and inputs.samples > inputs.total:
+        return
+    share = inputs.repeats / inputs.samples
+    if share <= SHARE:
+        return
+    yield Finding(
+        name="duplicate-samples",
+        severity="note",
+        what=Phrase(
+            "{repeats} of {samples} training samples equal an earlier one",
+            repeats=inputs.repeats,
+            samples=inputs.samples,
+        ),
+        evidence=(
+            Evidence(
+                signal=Phrase("samples that equal an earlier one, bit for bit"),
+                value=share,
+                baseline=0.0,
+                threshold=SHARE,
+                unit="share",
+            ),
+            Evidence(
+                signal=Phrase("of those, with another label"), value=inputs.conflicts, baseline=0
+            ),
+        ),
+        formula="1 - distinct / samples",
+        confidence=0.9,
+        cause=Phrase("The data hold copies, or a sampler draws with replacement."),
+        wrong_if=Phrase("a sampler draws with replacement on purpose"),
+        not_to_be_confused_with=Phrase("tables of few distinct values"),
+        treatments=(
+            Treatment(
+                name="remove-copies",
+                grade="advice",
+                why=Phrase(
+                    "Take the copies out before splitting, the first of them: {pairs}.",
+                    pairs=", ".join(f"{a}={b}" for a, b in inputs.repeated_pairs),
+                ),
+            ),
+        ),
+    )

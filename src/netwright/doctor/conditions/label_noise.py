@@ -1,0 +1,141 @@
+"""Labels that are wrong here and there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._data import feeds_of
+from netwright.records.facts.neighbourhood import Neighbourhood
+from netwright.records.facts.passing import Passing
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.record import Record
+
+RATE, SURE = 0.04, 0.02
+"""Contradictions among the purest quarter, and the lower end of their interval."""
+
+PURE = 0.8
+"""How far the surroundings must be of one class for a contradiction to mean something: the way
+from chance, 1 / C, to 1. Two clouds that overlap by a third measured 0.63 to 0.73, Fashion-MNIST
+with a fifth of its labels drawn anew 0.80, MNIST and Fashion-MNIST as they are 0.98."""
+
+CARRIED = 0.5
+FEWEST = 200
+
+
+@CONDITIONS.register(
+    "label-noise",
+    reads=Record,
+    when="after epochs",
+    group="data",
+    severity="warn",
+    yields_to=("labels-inconsistent", "inconsistent-preprocessing", "destructive-augmentation"),
+)
+def label_noise(record: Record) -> Iterator[Finding]:
+    """A share of the labels contradicts samples that are plainly of another class.
+
+    Why it hurts: the loss on them stays high until they are learned by heart, and what is learned
+    by heart is wrong: the gap between training and validation opens. The score has a ceiling.
+
+    Evidence: of the quarter of the samples whose neighbours are most of one class, the share that
+    is labelled otherwise; classes that merely overlap leave that quarter nearly untouched. The
+    harm: few samples carry most of the loss, as far as it has come, and the network is confident of
+    another class there.
+
+    Would be wrong if: the suspects, looked at, are labelled rightly.
+
+    Not to be confused with: hard samples at the border of two classes; rare classes within common
+    ones.
+
+    Treatment: look at the suspects that are listed; advice. A loss that forgives (label smoothing,
+    a generalised cross-entropy); ask.
+
+    Source: Northcutt, Jiang & Chuang 2021, Confident learning; Arpit et al. 2017, A closer look at
+    memorization in deep networks.
+    """
+    labels = record.get(Neighbourhood)
+    if labels is None or labels.noise is None or labels.purity is None:
+        return
+    if labels.noise <= RATE or (labels.noise_least or 0) <= SURE or not _pure(labels):
+        return
+    # Of data fed by class the first part shows some classes alone.
+    if any(each.longest_alone > 1 for each in feeds_of(record)):
+        return
+    harm = _carried(record, labels.noise)
+    yield Finding(
+        name="label-noise",
+        severity="warn" if harm is not None else "note",
+        what=Phrase(
+            "About {rate} % of the labels contradict samples that are plainly of another class",
+            rate=f"{100 * labels.noise:.2g}",
+        ),
+        evidence=(
+            Evidence(
+                signal=Phrase(
+                    "labels that their neighbours contradict, of {samples}",
+                    samples=labels.noise_samples,
+                ),
+                value=labels.noise,
+                baseline=0.0,
+                threshold=RATE,
+                unit="share",
+            ),
+            *((harm,) if harm is not None else ()),
+        ),
+        formula="share of y_i != vote of the 20 nearest, over the quarter with the purest votes",
+        confidence=0.85 if harm is not None else 0.7,
+        cause=Phrase("Some labels were given wrongly, or belong to another sample."),
+        wrong_if=Phrase("the suspects, looked at, are labelled rightly"),
+        not_to_be_confused_with=Phrase("hard samples at the border of two classes"),
+        treatments=(
+            Treatment(
+                name="look-at-suspects",
+                grade="advice",
+                why=Phrase(
+                    "Look at these samples (sample: label, looks like): {suspects}",
+                    suspects=", ".join(f"{n}: {a}, {b}" for n, a, b in labels.suspects[:12]),
+                ),
+            ),
+            Treatment(
+                name="forgiving-loss",
+                grade="ask",
+                why=Phrase("Take a loss that forgives, as cross-entropy with label smoothing."),
+                code="nn.CrossEntropyLoss(label_smoothing=0.1)",
+            ),
+        ),
+    )
+
+
+def _pure(labels: Neighbourhood) -> bool:
+    chance = 1 / max(2, labels.classes)
+    return ((labels.purity or 0) - chance) / (1 - chance) >= PURE
+
+
+def _carried(record: Record, rate: float) -> Evidence | None:
+    """Of the samples seen last, what those with a confident other prediction carry of the loss."""
+    passing = record.get(Passing)
+    if passing is None or len(passing.loss) < FEWEST:
+        return None
+    finite = np.isfinite(passing.loss)
+    loss = passing.loss[finite]
+    against = (passing.likeliest[finite] != passing.label[finite]) & (
+        passing.confidence[finite] > 0.8
+    )
+    # As many as there is noise, about: a network at its start is wrong everywhere.
+    if loss.sum() <= 0 or not 0.2 * rate < float(against.mean()) < max(3 * rate, 0.3):
+        return None
+    share = float(loss[against].sum() / loss.sum())
+    if share <= CARRIED:
+        return None
+    return Evidence(
+        signal=Phrase("of the loss, carried by samples of which the network is sure otherwise"),
+        value=share,
+        baseline=float(against.mean()),
+        threshold=CARRIED,
+        unit="share",
+        witness="harm",
+        step=int(passing.step[-1]),
+    )

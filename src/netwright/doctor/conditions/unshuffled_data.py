@@ -1,0 +1,113 @@
+"""Batches that hold one class after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._data import feeds_of
+from netwright.records.facts.feed import Feed
+from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.record import Record
+
+SHARE = 0.5
+"""Of the entropy that batches of the same labels have once they are dealt out anew."""
+
+GUESSED = 0.7
+"""Of the loss of guessing: what a guess from the batch before may reach at the most. A sampler that
+puts few classes into each batch draws them anew for the next: there such a guess is worth less."""
+
+
+@CONDITIONS.register(
+    "unshuffled-data",
+    reads=Record,
+    when="before the first step",
+    group="data",
+    severity="warn",
+    yields_to=("stuck-data-feed", "constant-input"),
+)
+def unshuffled_data(record: Record) -> Iterator[Finding]:
+    """The data are fed sorted by class, or nearly so.
+
+    Why it hurts: each step pulls the network toward the few classes of its batch, and the steps
+    before are forgotten. The loss falls because the next batch is like this one, not because
+    anything is learned of the inputs.
+
+    Evidence: the entropy of the labels within batches, against the same labels dealt out anew. The
+    harm: a guess from the labels of the batch before, no
+    input looked at, has a loss far below guessing.
+
+    Would be wrong if: the order is meant (one task after another, a state that is carried on).
+
+    Not to be confused with: a data set that is stored sorted and read by a shuffling sampler, which
+    is judged by what is fed; samplers that put few classes into each batch for a loss on pairs.
+
+    Treatment: shuffle=True in the training loader; safe.
+
+    Source: Bengio 2012, Practical recommendations for gradient-based training, section 3.1; Bottou
+    2012, Stochastic gradient descent tricks, section 4.1.
+    """
+    for feed in feeds_of(record):
+        found = _sorted(feed)
+        if found is not None:
+            yield found
+            return
+
+
+def _sorted(feed: Feed) -> Finding | None:
+    within, expected = feed.within_entropy, feed.expected_entropy
+    carried, guessed = feed.carried_loss, feed.expected_loss
+    if within is None or not expected or carried is None or not guessed:
+        return None
+    if within >= SHARE * expected or carried >= GUESSED * guessed:
+        return None
+    return Finding(
+        name="unshuffled-data",
+        severity="warn",
+        what=_what(feed),
+        evidence=(
+            Evidence(
+                signal=Phrase("entropy of the labels within a batch, in nats"),
+                value=within,
+                baseline=expected,
+                threshold=SHARE * expected,
+            ),
+            Evidence(
+                signal=Phrase(
+                    "loss of guessing from the batch before, against labels well mixed, in nats"
+                ),
+                value=carried,
+                baseline=guessed,
+                threshold=GUESSED * guessed,
+                witness="harm",
+            ),
+        ),
+        formula="mean over batches of -sum p ln p, p the class shares of a batch",
+        confidence=0.95,
+        cause=Phrase("The samples are fed in the order in which they are stored."),
+        wrong_if=Phrase("the order is meant, as in learning one task after another"),
+        not_to_be_confused_with=Phrase("samplers that put few classes into each batch on purpose"),
+        treatments=(
+            Treatment(
+                name="shuffle",
+                grade="safe",
+                why=Phrase("Let the training loader shuffle."),
+                code="DataLoader(train_set, batch_size=..., shuffle=True)",
+            ),
+        ),
+    )
+
+
+def _what(feed: Feed) -> Phrase:
+    if feed.longest_alone > 1:
+        return Phrase(
+            "{batches} batches in a row hold one class alone, of {classes} classes",
+            batches=feed.longest_alone,
+            classes=feed.classes,
+        )
+    return Phrase(
+        "Labels are fed in runs: up to {run} equal ones in a row, against {expected} by chance",
+        run=feed.longest_run,
+        expected=f"{feed.expected_run or 0:.0f}",
+    )

@@ -1,0 +1,39 @@
+"""Whether batches come, how much of the data never does, and how the labels are mixed in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from netwright.doctor.data.feeding import mixing
+from netwright.doctor.data.reading import split_of
+from netwright.doctor.data.split import Split
+from netwright.doctor.patient import Patient
+from netwright.doctor.probes import PROBES
+from netwright.records.facts.feed import Feed
+
+
+@PROBES.register("feed", order=3, needs=("train",), cost="0F")
+def feed(patient: Patient) -> Iterator[Feed]:
+    """One pass over the training data, as far as a bound of time allows."""
+    source, split = patient.train, split_of(patient, "train")
+    if source is None or split is None:
+        return
+    yield Feed(
+        batches=len(split.batches),
+        batch=source.batch or max(split.batches, default=None),
+        read=split.seen,
+        complete=split.complete,
+        samples=source.samples,
+        dropped=source.dropped,
+        shuffled=source.shuffled,
+        **_mixing(split),
+    )
+
+
+def _mixing(split: Split) -> dict[str, Any]:
+    """Of the labels, where targets are classes and there are several batches."""
+    labels = split.labels
+    return {} if labels is None else mixing(np.split(labels, np.cumsum(split.batches)[:-1]))

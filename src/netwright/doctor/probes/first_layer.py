@@ -1,0 +1,175 @@
+"""What arrives at the first layer with weights, against what it was made for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from netwright.doctor.data.scale_trial import scale_trial
+from netwright.doctor.data.shrinking import WIDEST, Matrix
+from netwright.doctor.patient import Patient, first_tensor
+from netwright.doctor.probes import PROBES
+from netwright.doctor.probes.inputs import counts_of
+from netwright.doctor.quiet import quiet, strange_hooks
+from netwright.doctor.twin import _bare
+from netwright.doctor.watching.ear import ACTIVATIONS, CONTRACTIONS
+from netwright.doctor.watching.watcher import _is_compiled
+from netwright.records.facts.first_layer import FirstLayer
+
+NORMALISERS = {"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "normalize"}
+PLACES = 20_000
+"""Rows of features (pixels of images) that are looked at."""
+
+SUSPECT_RATIO = (0.05, 20.0)
+SUSPECT_STD_RATIO = 1e3
+"""What `unscaled-input` calls off; only then is the trial worth its time."""
+
+
+@PROBES.register("first-layer", order=6, needs=("sample",), cost="1F, 60S where it is off")
+def first_layer(patient: Patient) -> Iterator[FirstLayer]:
+    """One forward pass, listened to until the first layer and the activation after it."""
+    sample = patient.sample
+    assert sample is not None
+    if strange_hooks(patient.model) or _is_compiled(patient.model) or not sample.inputs:
+        return
+    listener = _Front(patient.paths)
+    call = sample.objective.modules[0]
+    surroundings = sample.surroundings.again()
+    with quiet(patient.model, begin=sample.random), surroundings, torch.no_grad(), listener:
+        _bare(call.run)(*call.args, **call.kwargs)
+    found = listener.fact()
+    if found is None:
+        return
+    ratio, spread = found.ratio, found.std_ratio
+    low, high = SUSPECT_RATIO
+    off = ratio is not None and not low <= ratio <= high
+    if off or (spread is not None and spread > SUSPECT_STD_RATIO):
+        found = FirstLayer(**{**vars(found), "trial": scale_trial(patient)})
+    yield found
+
+
+class _Front(TorchFunctionMode):
+    """Hears the first operation with weights of a layer, the norms round it, and stops."""
+
+    def __init__(self, paths: dict[int, str]) -> None:
+        super().__init__()
+        self._paths = paths
+        self._given: tuple[Any, ...] | None = None
+        self._over = False
+        self._before = self._after = ""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if not self._over:
+            name = getattr(func, "__name__", "").removesuffix("_")
+            if name in NORMALISERS and self._given is None:
+                self._before = name
+            elif name in NORMALISERS:
+                self._after = name
+            elif name in ACTIVATIONS and self._given is not None:
+                self._over = True
+            elif name in CONTRACTIONS:
+                self._hear(name, args, kwargs or {}, result)
+        return result
+
+    def _hear(self, name: str, args: Any, kwargs: dict[str, Any], result: Any) -> None:
+        if self._given is not None:
+            self._over = True
+            return
+        values = [each for each in (*args, *kwargs.values()) if isinstance(each, Tensor)]
+        weights = [each for each in values if isinstance(each, nn.Parameter)]
+        inputs = [each for each in values if not isinstance(each, nn.Parameter)]
+        output = first_tensor(result)
+        if not weights or not inputs or output is None or not inputs[0].is_floating_point():
+            # An embedding, a lookup, a product of two inputs: nothing is to be said of scale.
+            self._over = bool(weights)
+            return
+        self._given = (name, inputs[0].detach(), weights, output.detach())
+
+    def fact(self) -> FirstLayer | None:
+        if self._given is None:
+            return None
+        name, values, weights, output = self._given
+        if name == "embedding" or not (name.startswith("conv") or name == "linear"):
+            return None
+        path = self._paths.get(id(weights[0]), "").rpartition(".")[0]
+        bare = values.float()
+        if not bool(bare.isfinite().all()):
+            return None
+        return FirstLayer(
+            layer=path,
+            operation=name,
+            normaliser=self._before,
+            normalised_after=self._after,
+            low=float(bare.min()),
+            high=float(bare.max()),
+            input_rms=float(bare.square().mean().sqrt()),
+            value_rms=float(bare[bare != 0].square().mean().sqrt()) if bool(bare.any()) else 0.0,
+            output_rms=_without_bias(name, weights, output),
+            design=_design(name, weights),
+            **_features(name, bare),
+        )
+
+
+def _design(name: str, weights: list[nn.Parameter]) -> float:
+    """Root mean square of the output, without the bias, on inputs of mean 0 and variance 1 that do
+    not hang together: that of each unit is |w|."""
+    weight = weights[0].detach().float()
+    # The units of a transposed convolution are along its second axis.
+    dim = 1 if "transpose" in name else 0
+    return float(weight.movedim(dim, 0).flatten(1).square().sum(1).mean().sqrt())
+
+
+def _without_bias(name: str, weights: list[nn.Parameter], output: Tensor) -> float:
+    values = output.float()
+    axis = 1 if name.startswith("conv") and values.ndim > 2 else values.ndim - 1
+    if len(weights) > 1 and weights[1].ndim == 1 and len(weights[1]) == values.shape[axis]:
+        shape = [-1 if each == axis else 1 for each in range(values.ndim)]
+        values = values - weights[1].detach().float().reshape(shape)
+    return float(values.square().mean().sqrt())
+
+
+def _features(name: str, values: Tensor) -> dict[str, Any]:
+    """How the spreads of the features compare, of those that are not mostly one value."""
+    axis = 1 if name.startswith("conv") and values.ndim > 2 else values.ndim - 1
+    rows = values.movedim(axis, -1).reshape(-1, values.shape[axis])
+    rows = rows[:: -(-len(rows) // PLACES)].double().cpu()
+    width = rows.shape[1]
+    if not len(rows) or not bool(rows.isfinite().all()):
+        return {"features": width}
+    table = rows[: PLACES // 8].numpy() if width > WIDEST else rows.numpy()
+    shares = np.array([each.max() / len(table) for each in counts_of(table)])
+    dense = np.flatnonzero(shares <= 0.5)
+    found: dict[str, Any] = {"features": width, "sparse": float(np.median(shares))}
+    if len(dense):
+        stds = table[:, dense].std(0)
+        found |= {
+            "std_least": float(stds.min()),
+            "std_most": float(stds.max()),
+            "least": int(dense[stds.argmin()]),
+            "most": int(dense[stds.argmax()]),
+        }
+        if len(dense) <= WIDEST and len(table) >= 2 * len(dense):
+            kept = table[:, dense]
+            found["condition"] = condition(kept)
+            found["condition_scaled"] = condition(
+                (kept - kept.mean(0)) / np.where(stds > 0, stds, 1)
+            )
+    return found
+
+
+def condition(rows: Matrix) -> float:
+    """Of E[x x^T]: the largest eigenvalue over the smallest, at most 1e16.
+
+    >>> condition(np.array([[1.0, 0.0], [0.0, 10.0]]))
+    100.0
+    """
+    values = np.linalg.eigvalsh(rows.T @ rows / len(rows))
+    return float(values[-1] / max(values[0], values[-1] * 1e-16)) if values[-1] > 0 else 1.0

@@ -1,0 +1,166 @@
+"""What the labels have to do with the inputs, told by neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from netwright.doctor.data.assignment import best_assignment
+from netwright.doctor.data.components import principal
+from netwright.doctor.data.neighbours import against_chance, nearest, votes
+from netwright.doctor.data.reading import read, split_of
+from netwright.doctor.data.shrinking import Matrix
+from netwright.doctor.data.split import Indices, Split
+from netwright.doctor.data.stumps import alone
+from netwright.doctor.patient import Patient, Source
+from netwright.doctor.probes import PROBES
+from netwright.records.facts.neighbourhood import Neighbourhood
+
+FEWEST = 60
+"""Samples below which neighbours say little."""
+
+NEIGHBOURS = 5
+SURROUNDINGS = 20
+"""Neighbours of a sample that tell what class its surroundings are of."""
+
+SUSPECTS = 50
+"""Suspects that are listed."""
+
+
+@PROBES.register("neighbourhood", order=21, needs=("train",), cost="0F")
+def neighbourhood(patient: Patient) -> Iterator[Neighbourhood]:
+    """Nearest neighbours on principal components of the samples that were read."""
+    split = split_of(patient, "train")
+    if split is None:
+        return
+    known = _labelled(split)
+    if known is None:
+        return
+    rows, given = known
+    classes = len(np.unique(given))
+    if classes < 2:
+        return
+    scale = scale_of(rows, split)
+    space = principal(rows / scale)
+    placed = space.of(rows / scale)
+    around = nearest(placed, placed, SURROUNDINGS, itself=True).index
+    found, chance, z = against_chance(given, around[:, :NEIGHBOURS])
+    facts: dict[str, Any] = {
+        "classes": classes,
+        "samples": len(rows),
+        "neighbours": NEIGHBOURS,
+        "agreement": found,
+        "chance": chance,
+        "z": z,
+        "majority": float(np.bincount(np.unique(given, return_inverse=True)[1]).max() / len(given)),
+        **_noise(given, around, split.kept[given_places(split)]),
+        **alone(rows, given),
+    }
+    val = split_of(patient, "val")
+    other = None if val is None else _labelled(val)
+    if other is not None and other[0].shape[1] == rows.shape[1]:
+        facts |= _across(placed, given, space.of(other[0] / scale), other[1])
+    facts |= _plain(patient.train)
+    yield Neighbourhood(**facts)
+
+
+def _labelled(split: Split) -> tuple[Matrix, Indices] | None:
+    """The kept samples that have a class, and their classes."""
+    labels, rows = split.labels, split.features
+    if labels is None or len(rows) < FEWEST:
+        return None
+    there = given_places(split)
+    return rows[there], labels[split.kept][there]
+
+
+def given_places(split: Split) -> Any:
+    """Which of the kept samples have a label that is not negative (negative ones are ignored)."""
+    labels = split.labels
+    assert labels is not None
+    return labels[split.kept] >= 0
+
+
+def scale_of(rows: Matrix, split: Split) -> Matrix:
+    """Features of tables are each taken at their own spread; pixels at one for all."""
+    spread = rows.std(0)
+    if split.kind == "features":
+        return np.where(spread > 0, spread, 1.0)
+    return np.full_like(spread, max(float(spread.mean()), 1e-12))
+
+
+def _noise(labels: Indices, around: Indices, samples: Indices) -> dict[str, Any]:
+    """How many labels contradict their surroundings where these are of one class.
+
+    Which samples have pure surroundings is decided by their neighbours' labels, never by their
+    own: where classes merely overlap, the purest part is hardly ever contradicted; wrong labels are
+    everywhere.
+    """
+    distinct, codes = np.unique(labels, return_inverse=True)
+    ballots = votes(codes, around, len(distinct))
+    top, share = ballots.argmax(1), ballots.max(1) / around.shape[1]
+    # Ties are broken by the place, so that the part is not chosen by the class.
+    purest = np.argsort(-share, kind="stable")[: len(labels) // 4]
+    against = purest[codes[purest] != top[purest]]
+    rate, count = len(against) / len(purest), len(purest)
+    return {
+        "noise": rate,
+        "noise_least": _wilson_low(rate, count),
+        "noise_samples": count,
+        "purity": float(share[purest].mean()),
+        "suspects": tuple(
+            (int(samples[n]), int(labels[n]), int(distinct[top[n]]))
+            for n in sorted(against.tolist())[:SUSPECTS]
+        ),
+    }
+
+
+def _wilson_low(rate: float, count: int, z: float = 1.96) -> float:
+    """The lower end of Wilson's interval for a share.
+
+    >>> round(_wilson_low(0.5, 100), 3)
+    0.404
+    """
+    middle = rate + z * z / (2 * count)
+    half = z * np.sqrt(rate * (1 - rate) / count + z * z / (4 * count * count))
+    return float((middle - half) / (1 + z * z / count))
+
+
+def _across(rows: Matrix, labels: Indices, queries: Matrix, truth: Indices) -> dict[str, Any]:
+    """Validation named by training neighbours, as the labels stand and under the best mapping."""
+    distinct, codes = np.unique(np.concatenate((labels, truth)), return_inverse=True)
+    own, other = codes[: len(labels)], codes[len(labels) :]
+    ballots = votes(own, nearest(queries, rows, NEIGHBOURS).index, len(distinct)).argmax(1)
+    table = np.zeros((len(distinct), len(distinct)))
+    np.add.at(table, (other, ballots), 1)
+    order = best_assignment(table + 1e-6 * np.eye(len(distinct)))
+    inside = nearest(queries, queries, NEIGHBOURS, itself=True).index
+    agreement, _, z = against_chance(other, inside)
+    present = np.unique(other)
+    return {
+        "val_samples": len(truth),
+        "val_score": float(np.trace(table) / len(truth)),
+        "val_assigned": float(table[np.arange(len(distinct)), list(order)].sum() / len(truth)),
+        "val_chance": float(np.bincount(other).max() / len(truth)),
+        "val_agreement": agreement,
+        "val_z": z,
+        "mapping": tuple(
+            (int(distinct[row]), int(distinct[order[row]])) for row in present if order[row] != row
+        ),
+    }
+
+
+def _plain(source: Source | None) -> dict[str, Any]:
+    """The same agreement without random augmentation, where the source knows how to do without."""
+    if source is None or source.plain is None:
+        return {}
+    split = read(Source(name="plain", batches=source.plain), "plain", 0.4)
+    known = _labelled(split)
+    if known is None or len(np.unique(known[1])) < 2:
+        return {}
+    rows, given = known
+    rows = rows / scale_of(rows, split)
+    placed = principal(rows).of(rows)
+    found, _, z = against_chance(given, nearest(placed, placed, NEIGHBOURS, itself=True).index)
+    return {"plain_agreement": found, "plain_z": z}

@@ -1,0 +1,238 @@
+"""Training held against validation: preprocessing, leaks, shifts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from netwright.doctor.data.comparing import (
+    Pair,
+    aligned,
+    channel_order,
+    kolmogorov_smirnov,
+    mean_image_correlation,
+    pair_of,
+    smirnov_bound,
+    telling,
+)
+from netwright.doctor.data.components import principal
+from netwright.doctor.data.neighbours import nearest, votes
+from netwright.doctor.data.reading import first_batch, split_of
+from netwright.doctor.data.separation import linear_score
+from netwright.doctor.data.shrinking import Matrix
+from netwright.doctor.data.split import Indices, Split
+from netwright.doctor.patient import Patient
+from netwright.doctor.probes import PROBES
+from netwright.doctor.quiet import quiet, strange_hooks
+from netwright.doctor.twin import _bare
+from netwright.records.facts.splits import Splits
+
+VOTERS = 5
+PAIRS = 12
+"""Leaked samples that are named."""
+
+TELLING = 0.75
+"""An area under the curve from which on it is tried what would bring the splits together."""
+
+
+@PROBES.register("splits", order=20, needs=("train", "val"), cost="0F")
+def splits(patient: Patient) -> Iterator[Splits]:
+    """Both splits as they are fed, read within a bound of time."""
+    train, val = split_of(patient, "train"), split_of(patient, "val")
+    if train is not None and val is not None and train.seen and val.seen:
+        yield dataclasses.replace(compared(train, val), output_ratio=_output_ratio(patient))
+
+
+def compared(train: Split, val: Split, *, source: str = "data") -> Splits:
+    """The facts of two splits."""
+    found: dict[str, Any] = {
+        "source": source,
+        "kind": train.kind,
+        "train_samples": train.seen,
+        "val_samples": val.seen,
+        "train_total": train.total or (train.seen if train.complete else None),
+        "complete": train.complete and val.complete,
+        "val_total": val.total or (val.seen if val.complete else None),
+        "train_range": (train.low, train.high) if np.isfinite(train.low) else (0.0, 0.0),
+        "val_range": (val.low, val.high) if np.isfinite(val.low) else (0.0, 0.0),
+        "train_dtype": train.dtype,
+        "val_dtype": val.dtype,
+        **_leaks(train, val),
+        **_label_shift(train, val),
+    }
+    pair = pair_of(train, val)
+    if pair is not None:
+        found |= _alike(pair, train, val)
+    return Splits(**found)
+
+
+def _output_ratio(patient: Patient) -> float | None:
+    """How much louder the network is on validation than on training, from the start."""
+    sample, train, val = patient.sample, patient.train, patient.val
+    if sample is None or train is None or val is None or strange_hooks(patient.model):
+        return None
+    call = sample.objective.modules[0]
+    if len(call.args) != 1 or not isinstance(call.args[0], Tensor):
+        return None
+    given, sizes = call.args[0], []
+    for source in (train, val):
+        inputs = first_batch(source)
+        if inputs is None or inputs.shape[1:] != given.shape[1:]:
+            return None
+        surroundings = sample.surroundings.again()
+        with quiet(patient.model), surroundings, torch.no_grad():
+            patient.model.eval()
+            output = _bare(call.run)(inputs.to(given), **call.kwargs)
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            return None
+        sizes.append(float(output.float().square().mean().sqrt()))
+    return sizes[1] / sizes[0] if sizes[0] > 0 and np.isfinite(sizes[1]) else None
+
+
+def _alike(pair: Pair, train: Split, val: Split) -> dict[str, Any]:
+    auc = telling(pair.train, pair.val)
+    order, gain = channel_order(pair)
+    found: dict[str, Any] = {
+        "auc": auc,
+        "mean_gaps": tuple(float(each) for each in pair.gaps),
+        "spread_ratios": tuple(float(each) for each in pair.ratios),
+        "channel_order": order,
+        "order_gain": gain,
+        **_shift(pair),
+        **_nearness(pair),
+    }
+    if pair.channels:
+        found["mean_correlation"] = mean_image_correlation(pair.train, pair.val)
+        found["halves_correlation"] = mean_image_correlation(pair.train[::2], pair.train[1::2])
+    labels, others = _kept_labels(train), _kept_labels(val)
+    known = labels is not None and others is not None
+    if known:
+        assert labels is not None
+        assert others is not None
+        within = _score(pair.train, labels, pair.train, labels, itself=True)
+        found |= {
+            "score": _score(pair.train, labels, pair.val, others),
+            "linear_score": linear_score(pair.train, labels, pair.val, others),
+            "score_within": within,
+            "score_error": float(np.sqrt(max(within * (1 - within), 0.01) / len(pair.val))),
+        }
+    if auc < TELLING and not order:
+        return found
+    ways = (
+        ["scale"] + (["inverted"] if pair.channels else []) + (["channel order"] if order else [])
+    )
+    tried = {way: aligned(pair, way, order) for way in ways}
+    best = min(tried, key=lambda way: telling(pair.train, tried[way]))
+    found |= {"aligned_by": best, "aligned_auc": telling(pair.train, tried[best])}
+    if known:
+        assert labels is not None
+        assert others is not None
+        found["score_aligned"] = _score(pair.train, labels, tried[best], others)
+        found["linear_aligned"] = linear_score(pair.train, labels, tried[best], others)
+    if best != "channel order":
+        scale = float(
+            np.median(pair.train_spread / np.where(pair.val_spread > 0, pair.val_spread, 1))
+        )
+        scale = -scale if best == "inverted" else scale
+        found |= {
+            "scale": scale,
+            "offset": float(np.mean(pair.train_mean - scale * pair.val_mean)),
+        }
+    return found
+
+
+def _kept_labels(split: Split) -> Indices | None:
+    labels = split.labels
+    return None if labels is None else labels[split.kept]
+
+
+def _score(
+    rows: Matrix, labels: Indices, queries: Matrix, truth: Indices, *, itself: bool = False
+) -> float:
+    """The share of `queries` whose label most of their nearest rows have, on 32 components of
+    `rows`, every feature at equal weight as far as it is one of many scales."""
+    space = principal(rows, 32)
+    found = nearest(space.of(queries), space.of(rows), VOTERS, itself=itself)
+    distinct, codes = np.unique(np.concatenate((labels, truth)), return_inverse=True)
+    ballots = votes(codes[: len(labels)], found.index, len(distinct))
+    return float((ballots.argmax(1) == codes[len(labels) :]).mean())
+
+
+def _shift(pair: Pair) -> dict[str, Any]:
+    """By feature of tables, by the first components of anything else."""
+    rows, others = pair.train, pair.val
+    if pair.channels or rows.shape[1] > 64:
+        space = principal(rows, 16)
+        rows, others = space.of(rows), space.of(others)
+    gaps = kolmogorov_smirnov(rows, others)
+    bound = smirnov_bound(len(rows), len(others), len(gaps))
+    return {
+        "compared": len(gaps),
+        "shifted": int((gaps > bound).sum()),
+        "worst_feature": int(gaps.argmax()),
+        "worst_distance": float(gaps.max()),
+        "distance_bound": bound,
+    }
+
+
+def _nearness(pair: Pair) -> dict[str, Any]:
+    """How near validation samples are to training ones, against training ones to one another."""
+    scale = pair.train.std(0)
+    scale = np.where(scale > 0, scale, 1.0) if not pair.channels else np.ones_like(scale)
+    rows, others = pair.train / scale, pair.val / scale
+    across = float(np.median(nearest(others, rows).distance))
+    inside = float(np.median(nearest(rows, rows, itself=True).distance))
+    return {"neighbour_ratio": across / inside} if inside > 0 else {}
+
+
+def _leaks(train: Split, val: Split) -> dict[str, Any]:
+    """Samples of validation that are in training, bit for bit, and what they do to a score."""
+    where: dict[int, int] = {}
+    for sample, each in enumerate(train.fingerprints):
+        where.setdefault(each, sample)
+    if len(train.fingerprints) != train.seen or train.shape != val.shape:
+        return {}
+    pairs = [(n, where[each]) for n, each in enumerate(val.fingerprints) if each in where]
+    found: dict[str, Any] = {
+        "leaked": len(pairs),
+        "leaked_pairs": tuple(pairs[:PAIRS]),
+        "repeats_within": 1 - len(where) / max(1, len(train.fingerprints)),
+    }
+    labels, truth = train.labels, val.labels
+    if not pairs or labels is None or truth is None:
+        return found
+    found["leaked_score"] = float(np.mean([labels[other] == truth[n] for n, other in pairs]))
+    fresh = np.flatnonzero(~np.isin(val.kept, [n for n, _ in pairs]))
+    if (
+        len(fresh) >= 20
+        and len(train.features)
+        and val.features.shape[1:] == train.features.shape[1:]
+    ):
+        found["fresh_score"] = _score(
+            train.features, labels[train.kept], val.features[fresh], truth[val.kept][fresh]
+        )
+    return found
+
+
+def _label_shift(train: Split, val: Split) -> dict[str, Any]:
+    labels, others = train.labels, val.labels
+    if labels is None or others is None or min(len(labels), len(others)) < 40:
+        return {}
+    distinct, codes = np.unique(np.concatenate((labels, others)), return_inverse=True)
+    counts = [np.bincount(part, minlength=len(distinct)) for part in np.split(codes, [len(labels)])]
+    shares = [each / each.sum() for each in counts]
+    common = (counts[0] + counts[1]) / (len(labels) + len(others))
+    spread = np.sqrt(common * (1 - common) * (1 / len(labels) + 1 / len(others)))
+    unseen = np.flatnonzero((counts[0] == 0) & (counts[1] > 0))
+    return {
+        "label_distance": float(np.abs(shares[0] - shares[1]).sum() / 2),
+        # Each difference of shares is about normal: E|x| = spread x sqrt(2 / pi).
+        "label_bound": float(3 * np.sqrt(2 / np.pi) * spread.sum() / 2),
+        "unseen_classes": tuple(int(distinct[each]) for each in unseen[:PAIRS]),
+        "unseen_share": float(shares[1][unseen].sum()),
+    }

@@ -1,0 +1,54 @@
+"""What the labels have to do with the inputs, told by a simple model of the data alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netwright.records.facts import fact
+
+
+@fact("neighbourhood")
+@dataclass(frozen=True, kw_only=True)
+class Neighbourhood:
+    """Neighbours are counted on at most 32 principal components; `chance` is what the same count
+    gives with the labels dealt out anew, `z` the distance to it in standard deviations."""
+
+    classes: int
+    samples: int
+    neighbours: int = 0
+    agreement: float | None = None
+    chance: float | None = None
+    z: float | None = None
+    val_samples: int = 0
+    val_score: float | None = None
+    """Share of validation samples whose label is the one most of their training neighbours have."""
+    val_assigned: float | None = None
+    """The same under the one-to-one mapping of labels that fits best."""
+    val_chance: float | None = None
+    mapping: tuple[tuple[int, int], ...] = ()
+    """(label in the validation data, the one it has in the training data), where they differ."""
+    val_agreement: float | None = None
+    """Agreement within the validation data alone."""
+    val_z: float | None = None
+    noise: float | None = None
+    """Share of labels that contradict, in the quarter of the samples in the purest surroundings."""
+    noise_least: float | None = None
+    """The lower end of its 95 % interval."""
+    noise_samples: int = 0
+    purity: float | None = None
+    """How far the neighbours there are of one class."""
+    suspects: tuple[tuple[int, int, int], ...] = ()
+    """(sample, its label, the label of nearly all its neighbours)"""
+    alone: int | None = None
+    """The feature that tells the classes best on its own."""
+    alone_score: float | None = None
+    alone_close: int = 0
+    """How many features are about as good, itself among them."""
+    alone_rest: float | None = None
+    """The best score of the others."""
+    majority: float | None = None
+    """The share of the largest class."""
+    features: int = 0
+    plain_agreement: float | None = None
+    """Agreement of the same samples without random augmentation, where they can be had."""
+    plain_z: float | None = None
