@@ -57,8 +57,8 @@ def loss_spike(record: Record) -> Iterator[Finding]:
     run that does not come back has lost that part of its time.
 
     Evidence: of the cause, the robust deviation of the logarithm of the loss from the 30 steps
-    before, over at least three steps, beyond 8 at 1.5 times its level, or 4 at ten times. Of the harm: 50
-    steps later the loss is still 1.5 times what it was. A spike that healed is a note.
+    before, over at least three steps, beyond 8 at 1.5 times its level, or 4 at ten times. Of the
+    harm: 50 steps later the loss is still 1.5 times what it was. A spike that healed is a note.
 
     Would be wrong if: the data changed at that step.
 

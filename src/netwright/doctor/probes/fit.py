@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch.optim import Adam, Optimizer
 
+from netwright.doctor.bounds import OVER_CLASSES, best_constant
 from netwright.doctor.patient import Patient, Sample
 from netwright.doctor.probes import PROBES
-from netwright.doctor.probes.objective import told
 from netwright.doctor.twin import NoTwinError, Twin
 from netwright.records.facts.fit import Fit, FitTrial
 
@@ -52,7 +52,7 @@ def fit(patient: Patient) -> Iterator[Fit]:
         twin = Twin(patient, sample)
     except NoTwinError:
         return
-    constant = told(patient, sample).constant
+    constant = _constant(sample)
     with twin:
         if not twin.parameters or not twin.agrees():
             return
@@ -94,6 +94,15 @@ def _fit(twin: Twin, original: Optimizer, sample: Sample, constant: float | None
                     rest(twin.model)
                 variants[name] = trial(twin, optimizer, steps)
     return Fit(trials=tuple(trials), batch=sample.size, constant=constant, variants=variants)
+
+
+def _constant(sample: Sample) -> float | None:
+    """The loss of the best constant on this batch, for a loss of torch's own."""
+    call, target, output = sample.loss_call, sample.target, sample.output
+    if call is None or target is None or output is None:
+        return None
+    classes = output.shape[1] if call.name in OVER_CLASSES and output.ndim > 1 else None
+    return best_constant(call.name, target.detach(), classes, dict(call.kwargs))
 
 
 def _others(twin: Twin, original: Optimizer) -> dict[str, Callable[[], Optimizer]]:
