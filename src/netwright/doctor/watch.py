@@ -170,6 +170,7 @@ class Doctor:
         if watcher.steps == FIRST[0]:  # on what the check-up has found: it counts with that
             self._checkup_seconds += spent
             watcher.pace.leave_out(spent)
+            watcher.pace.hooks += spent  # this hook is not one that counts its own time
         else:
             self._round_seconds += spent
             watcher.pace.hooks += spent

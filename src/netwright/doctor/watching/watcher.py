@@ -341,7 +341,6 @@ class Watcher:
                 self.ours = False
             spent = time.perf_counter() - began
             self.pace.leave_out(spent)
-            self.pace.hooks -= spent  # the hook that it was done in is counted whole
 
     def _note_severed(self, loss: Tensor) -> None:
         """A first loss that no call leads to from the model: handed over for that alone."""
