@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import torch
 
 from netwright.cli.commands import COMMANDS
 from netwright.cli.parsing import arguments
@@ -41,6 +42,13 @@ def net(*more):
 
 HEALTHY = "print(train(net()))"
 SICK = "print(train(net(nn.Softmax(1))))"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_listens_afterwards():
+    """However a loop ended: torch's functions are nobody's business any more."""
+    yield
+    assert torch._C._len_torch_function_stack() == 0
 
 
 @pytest.fixture

@@ -23,6 +23,13 @@ from netwright.records.facts.setup import Setup
 from netwright.records.facts.steps import Steps
 
 
+@pytest.fixture(autouse=True)
+def _nothing_listens_afterwards():
+    """However a loop ended: torch's functions are nobody's business any more."""
+    yield
+    assert torch._C._len_torch_function_stack() == 0
+
+
 def data(count=96):
     torch.manual_seed(0)
     x = torch.randn(count, 4)

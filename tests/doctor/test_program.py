@@ -18,6 +18,13 @@ from netwright.records.facts.steps import Steps
 from netwright.records.record import Record
 
 
+@pytest.fixture(autouse=True)
+def _nothing_listens_afterwards():
+    """However a loop ended: torch's functions are nobody's business any more."""
+    yield
+    assert torch._C._len_torch_function_stack() == 0
+
+
 def train(model, optimizer, steps=3, x=None):
     x = torch.randn(16, 4) if x is None else x
     y = torch.arange(len(x)) % 2

@@ -13,7 +13,10 @@ from netwright.doctor.watching.discreet import Hook
 
 
 class Listener(Protocol):
-    """Told when a module that the loop calls begins, and when it has ended (also by an error)."""
+    """Told when a module that the loop calls begins, and when it has ended (also by an error).
+    While it runs the model itself, `ours` is true, and it is told nothing."""
+
+    ours: bool
 
     def forward_begins(self, module: nn.Module, args: Any, kwargs: Any) -> None: ...
     def forward_ended(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None: ...
@@ -114,7 +117,7 @@ class Roots:
         self._hooks[id(module)] = (before, after)
 
     def _begins(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        if torch.compiler.is_compiling() or _in_a_backward():
+        if torch.compiler.is_compiling() or self._listener.ours or _in_a_backward():
             return
         self._within += 1
         if self._within == 1:
@@ -122,7 +125,8 @@ class Roots:
             self._listener.forward_begins(module, args, kwargs)
 
     def _ended(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        if torch.compiler.is_compiling() or _in_a_backward():
+        # Calls of ours are not counted: what they do to the hooks is undone with all they do.
+        if torch.compiler.is_compiling() or self._listener.ours or _in_a_backward():
             return
         self._within -= 1
         if self._within > 0:
