@@ -76,7 +76,8 @@ MEANS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "params_change": ("weights-do-not-change", "stale-optimizer", "frozen-parameters",
                           "learning-rate-too-low", *CUT),
         "frozen_params": ("frozen-parameters",),
-        "input_dependency": ("constant-output", "constant-input", "dead-at-start"),
+        "input_dependency": ("constant-output", "constant-input", "dead-at-start",
+                             "symmetric-initialisation"),
         "batch_independence": ("batch-mixing", "wrong-dimension"),
         "overfit_batch": ("softmax-before-cross-entropy", "sigmoid-before-bce-with-logits",
                           "output-activation-mismatch", "loss-mismatch", "silent-broadcast",
@@ -87,7 +88,7 @@ MEANS: Mapping[str, Mapping[str, Sequence[str]]] = {
                           *START, *SLOW, *HIGH, *CUT),
     },
     "torchmortem": {
-        "dead_units": ("dead-relu", "dead-at-start", "dead-filters"),
+        "dead_units": ("dead-relu", "dead-at-start", "dead-filters", "symmetric-initialisation"),
         "gradient_flow: vanishing": ("vanishing-gradients", *START),
         "gradient_flow: exploding": ("exploding-gradients", *START, *HIGH),
         "gradient_flow: stalling": ("vanishing-gradients", "frozen-parameters", *CUT),

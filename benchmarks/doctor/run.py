@@ -86,6 +86,7 @@ class Watching:
             with doctor:
                 yield
         finally:
+            self.said = {"findings": [], "first": {}, "fault": "the diagnosis raised"}
             diagnosis = doctor.diagnosis()
             steps = doctor.watcher.steps
             for each in diagnosis.at_least("warn"):
