@@ -279,15 +279,15 @@ def _few_and_noisy(parts: Parts) -> None:
 
 
 @fault(
-    "thirty-samples-copied-over",
+    "sixty-samples-copied-over",
     "duplicate-samples",
     "overfitting",
     "too-much-capacity",
     on="mlp lenet regression",
-    why="a thousand rows that are thirty: the rest is what follows of it",
+    why="a thousand rows that are sixty: the rest is what follows of it",
 )
-def thirty_samples_copied_over(parts: Parts) -> None:
-    parts.train = rows(parts.train, torch.arange(len(parts.train[0])) % 30)
+def sixty_samples_copied_over(parts: Parts) -> None:
+    parts.train = rows(parts.train, torch.arange(len(parts.train[0])) % 60)
 
 
 @fault("batch-first-forgotten", "batch-mixing", on="gru transformer")
