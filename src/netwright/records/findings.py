@@ -7,6 +7,7 @@ language on the screen. Keys and names are those of `findings.jsonl`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -230,7 +231,11 @@ def amount(value: float) -> str:
 
     >>> amount(9), amount(1234), amount(37_000_000), amount(1.814e9)
     ('9', '1.23 k', '37.0 M', '1.81 G')
+    >>> amount(float("nan")), amount(float("-inf"))
+    ('nan', '-inf')
     """
+    if not math.isfinite(value):
+        return str(value)
     for unit, factor in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= 0.9995 * factor:
             scaled = value / factor
