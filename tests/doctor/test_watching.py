@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -11,11 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from netwright.doctor.probes import PROBES
 from netwright.doctor.watch import Doctor, watch
 from netwright.doctor.watching.pace import Pace
 from netwright.doctor.watching.series import Series
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.layers import Layers
+from netwright.records.facts.left_out import LeftOut
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.objective import Objective
 from netwright.records.facts.steps import Steps
@@ -306,3 +309,24 @@ def test_looks_are_dense_at_first_and_then_as_rare_as_the_budget_asks(
             looked.append(step)
     assert looked[:3] == [1, 2, 3]
     assert pace.looks / 400 == pytest.approx(0.02, rel=0.25)
+
+
+def test_every_probe_can_look_at_a_plain_network() -> None:
+    _, doctor = ran(plain, watched=True)
+    assert doctor is not None
+    left = doctor.record().get(LeftOut)
+    assert left is None or left.failed == ()
+
+
+def test_a_probe_that_fails_is_named_in_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = PROBES.get("objective")
+
+    def broken(_: object) -> list[object]:
+        raise RuntimeError("no")
+
+    monkeypatch.setitem(PROBES._entries, "objective", dataclasses.replace(entry, target=broken))
+    _, doctor = ran(plain, watched=True)
+    assert doctor is not None
+    left = doctor.record().get(LeftOut)
+    assert left is not None
+    assert ("objective", "RuntimeError: no") in left.failed

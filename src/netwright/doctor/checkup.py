@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from netwright.doctor.patient import Patient
 from netwright.doctor.probes import PROBES
+from netwright.records.facts.left_out import LeftOut
 
 SECONDS = 10.0
 """What a check-up may take unless more is asked for."""
 
 
-def examine(
-    patient: Patient,
-    *,
-    seconds: float = SECONDS,
-    on_fault: Callable[[str, BaseException], None] | None = None,
-) -> Iterator[object]:
+def examine(patient: Patient, *, seconds: float = SECONDS) -> Iterator[object]:
     """The facts that the probes find, the cheap and telling ones first.
 
-    A probe for which something is missing is left out, and so are those for which no time is left;
-    one that fails is told to `on_fault` and the others go on.
+    A probe for which something of the patient is missing is not asked. One that fails, or for
+    which no time is left, is named in a last fact, `LeftOut`, and the others go on.
     """
     began = time.perf_counter()
+    failed: list[tuple[str, str]] = []
+    late: list[str] = []
     for entry in sorted(PROBES, key=lambda each: each.facts.get("order", 50)):
         if any(not getattr(patient, need) for need in entry.facts.get("needs", ())):
             continue
         if time.perf_counter() - began > seconds:
-            return
+            late.append(entry.name)
+            continue
         try:
             yield from entry.target(patient)
-        except Exception as error:
-            if on_fault is not None:
-                on_fault(entry.name, error)
+        except Exception as error:  # somebody's network, loss and data run here
+            failed.append((entry.name, f"{type(error).__name__}: {error}".partition("\n")[0]))
+    if failed or late:
+        yield LeftOut(failed=tuple(failed), late=tuple(late))

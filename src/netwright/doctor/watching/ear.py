@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from netwright.doctor.modes import put_on, take_off
 from netwright.doctor.patient import first_tensor
 
 SAMPLE = 4096
@@ -66,17 +67,10 @@ class Ear(TorchFunctionMode):
         self.outputs: list[Output] = []
 
     def on(self) -> None:
-        torch._C._push_on_torch_function_stack(self)
+        put_on(self)
 
     def off(self) -> None:
-        above: list[Any] = []
-        while torch._C._len_torch_function_stack():
-            mode = torch._C._pop_torch_function_stack()
-            if mode is self:
-                break
-            above.append(mode)
-        while above:
-            torch._C._push_on_torch_function_stack(above.pop())
+        take_off(self)
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from netwright.doctor.modes import put_on, take_off
 from netwright.doctor.patient import LOSSES
 from netwright.records.facts.epochs import EpochFact, Epochs
 
@@ -68,7 +69,7 @@ class Evaluation(TorchFunctionMode):
         """It has ended: what the loop does with the output is heard."""
         if self._block is not None:
             self._listening = True
-            torch._C._push_on_torch_function_stack(self)
+            put_on(self)
 
     def closes(self, step: int) -> None:
         """Training goes on, or the watch ends."""
@@ -88,14 +89,7 @@ class Evaluation(TorchFunctionMode):
         if not self._listening:
             return
         self._listening = False
-        above: list[Any] = []
-        while torch._C._len_torch_function_stack():
-            mode = torch._C._pop_torch_function_stack()
-            if mode is self:
-                break
-            above.append(mode)
-        while above:
-            torch._C._push_on_torch_function_stack(above.pop())
+        take_off(self)
         self._predictions.clear()
 
     def facts(self) -> Epochs:
