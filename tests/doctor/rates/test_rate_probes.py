@@ -17,6 +17,7 @@ from netwright.doctor.twin import NoTwinError, Twin, rate_meant
 from netwright.records.facts.affinity import Affinity
 from netwright.records.facts.curvature import Curvature
 from netwright.records.facts.fit import Fit
+from netwright.records.facts.left_out import LeftOut
 from netwright.records.facts.noise import GradientNoise
 from netwright.records.facts.schedule import Schedule
 from netwright.records.facts.start import WeightScales
@@ -32,10 +33,10 @@ def patient(model, optimizer, loss, x, y, *schedulers):
 
 
 def examined(*given):
-    faults = []
-    facts = list(examine(patient(*given), on_fault=lambda *what: faults.append(what)))
-    assert faults == []
-    return Record(facts)
+    record = Record(examine(patient(*given)))
+    left = record.get(LeftOut)
+    assert left is None or left.failed == ()
+    return record
 
 
 def test_the_top_curvature_is_the_largest_eigenvalue():
