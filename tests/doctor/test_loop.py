@@ -390,7 +390,7 @@ def test_two_steps_to_a_batch_are_found():
         optimizer.step()
 
     (finding,) = found(train(model, optimizer, step=step), "double-backward-or-step")
-    assert finding.evidence[0].value == 0.5
+    assert finding.evidence[0].value == pytest.approx(0.5, abs=0.02)  # nothing before the first
 
 
 def test_two_backwards_on_one_loss_are_found():

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
 
 from netwright.doctor.diagnosis import Diagnosis, diagnosed
 from netwright.doctor.failing import failure_of
@@ -80,6 +81,7 @@ class Doctor:
         self._owns_company = company is None
         self._crash: list[object] = []
         self._ends: list[Callable[[], None]] = []
+        self._first: list[RemovableHandle] = []
         self.watcher = Watcher(
             model,
             optimizers,
@@ -136,20 +138,23 @@ class Doctor:
 
     def _hook(self, optimizer: Optimizer) -> None:
         """After the hooks of the watcher: when a step is counted, it may be time for a round."""
-        before = optimizer.register_step_pre_hook(
-            guarded(
-                lambda *_: self._company.regulators.step_begins(self.watcher), self.watcher._failed
-            )
+        begins = guarded(
+            lambda *_: self._company.regulators.step_begins(self.watcher), self.watcher._failed
         )
+        before = optimizer.register_step_pre_hook(begins)
         after = optimizer.register_step_post_hook(self._stepped)
+        self._first.append(before)  # wanted before the first step alone
         self._ends += [before.remove, after.remove]
 
     def _stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if self.watcher.ours or self.watcher.fault:
             return
         steps, pace = self.watcher.steps, self.watcher.pace
-        allowed = ROUNDS * pace.budget * pace.seconds
-        if self._rounds.due(steps) and (steps <= FIRST[-1] or self._round_seconds < allowed):
+        while self._first:
+            self._first.pop().remove()
+        if self._rounds.due(steps) and (
+            steps <= FIRST[-1] or self._round_seconds < ROUNDS * pace.budget * pace.seconds
+        ):
             self._round()
         if self._after_step is not None:
             self._after_step(self.watcher.steps)

@@ -47,7 +47,8 @@ def double_backward_or_step(record: Record) -> Iterator[Finding]:
         return
     steps = loop.steps_without_backward
     backwards = loop.double_backwards
-    of_steps = steps / loop.steps if loop.steps and steps >= _LEAST else 0.0
+    heard = loop.heard or loop.steps
+    of_steps = steps / heard if heard and steps >= _LEAST else 0.0
     of_backwards = backwards / loop.backwards if loop.backwards and backwards >= _LEAST else 0.0
     if max(of_steps, of_backwards) < _SHARE:
         return
@@ -57,7 +58,7 @@ def double_backward_or_step(record: Record) -> Iterator[Finding]:
         name="double-backward-or-step",
         severity="warn" if harm else "note",
         what=Phrase("{count} of {all} steps repeat the gradient of the step before",
-                    count=steps, all=loop.steps)
+                    count=steps, all=heard)
         if second
         else Phrase("{count} of {all} backwards repeat the loss of the one before",
                     count=backwards, all=loop.backwards),

@@ -44,12 +44,13 @@ def weights_do_not_change(record: Record) -> Iterator[Finding]:
     loop, setup = record.get(Loop), record.get(Setup)
     if loop is None or loop.changed_steps or loop.not_in_model:
         return
-    cleared = loop.empty_steps >= _LOOKS and loop.empty_steps >= _ALWAYS * loop.steps
+    heard = loop.heard or loop.steps
+    cleared = loop.empty_steps >= _LOOKS and loop.empty_steps >= _ALWAYS * heard
     still = loop.unchanged_steps >= _LOOKS
     if (not cleared and not still) or loop.probes_moved:
         return
     rate = setup.lr if setup is not None else None
-    count, of = (loop.empty_steps, loop.steps) if cleared else (loop.unchanged_steps, loop.looked)
+    count, of = (loop.empty_steps, heard) if cleared else (loop.unchanged_steps, loop.looked)
     yield Finding(
         name="weights-do-not-change",
         severity="stop",

@@ -22,17 +22,24 @@ class Book:
         self.optimizer = optimizer
         self.stale_starts = self.stale_checked = 0
         self.steps_without_backward = self.empty_steps = 0
-        self.steps = 0
+        self.heard = 0
+        """Steps of which what came before them was told, too."""
         self.excess: float | None = None
         """Norm of the gradient that was left over, against the fresh one."""
         self._probes = _choose(optimizer)
         self._first = [each.detach().clone() for each in self._probes]
+        self._stored: list[Tensor] | None = None
+        self.rest()
+
+    def rest(self) -> None:
+        """What happens from here on is not told: begin anew with the next step that is."""
+        self._known = False
+        """Whether the end of the step before was seen."""
         self._cleared = True
         self._checked = False
         self._heard = False
         """Whether a backward gave the probes a gradient since the last step."""
         self._backwards = 0
-        self._stored: list[Tensor] | None = None
         self._stamp: tuple[weakref.ref[Tensor], int] | None = None
         self._again = False
 
@@ -91,15 +98,16 @@ class Book:
         self._stamp = (weakref.ref(gradient), version)
 
     def step_ended(self) -> None:
-        self.steps += 1
+        self.heard += self._known
         # The very gradients of the step before, untouched: a second step on one batch. A closure
         # that the step itself calls has run by now.
         if self._again and not self._backwards:
             self.steps_without_backward += 1
-        if self._checked or self._cleared:
+        if self._known and (self._checked or self._cleared):
             self.stale_checked += 1
             if self._backwards and not self._cleared:
                 self.stale_starts += 1
+        self._known = True
         self._cleared = not any(each.grad is not None for each in self._probes)
         self._checked = self._heard = False
         self._backwards = 0

@@ -48,6 +48,11 @@ class Evaluation(TorchFunctionMode):
         self._train: list[float] = []
         self._right: list[tuple[int, int]] = []
 
+    @property
+    def open(self) -> bool:
+        """Whether an evaluation is under way."""
+        return self._block is not None
+
     def trained(self, loss: float | None) -> None:
         """One training step and its loss."""
         if loss is not None and math.isfinite(loss):

@@ -61,6 +61,19 @@ class Finite:
         self._step = 0
         self._kept: list[Tensor] | None = None
 
+    def fine(self, loss: float) -> bool:
+        """Whether the loss and the gradient of a step are finite, on a processor; where they do not
+        seem so they are to be looked at more closely."""
+        if self.fact is not None:
+            return True
+        gradient = self._gradient()
+        if gradient is not None:
+            loss += gradient.sum().item()
+        if not math.isfinite(loss):
+            return False
+        self._harmless = 0
+        return True
+
     def due(
         self, step: int, losses: Sequence[Tensor], taped: Sequence[Taped], *, replay: bool
     ) -> bool:

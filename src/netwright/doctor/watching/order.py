@@ -47,6 +47,7 @@ class Order:
         """The fingerprint of the newest batch, None where it has none."""
         self._model = model
         self._books = [Book(each) for each in optimizers]
+        self._resting = False
         self._counts = dict.fromkeys(COUNTS, 0)
         self._idle = self._most_idle = 0
         self._loss: weakref.ref[Tensor] | None = None
@@ -147,23 +148,44 @@ class Order:
             if self._loss is not None and self._loss() is loss:
                 self._counts["double_backwards"] += 1
             self._loss = weakref.ref(loss)
-        for each in self._books:
-            each.backward_begins(looking=looking)
+        if not self._resting:
+            for each in self._books:
+                each.backward_begins(looking=looking)
 
     def backward_ended(self) -> None:
-        for each in self._books:
-            each.backward_ended()
+        if not self._resting:
+            for each in self._books:
+                each.backward_ended()
 
     def step_begins(self, optimizer: Optimizer) -> None:
-        for each in self._books:
-            if each.optimizer is optimizer:
-                each.step_begins()
+        if not self._resting:
+            for each in self._books:
+                if each.optimizer is optimizer:
+                    each.step_begins()
+
+    def rest(self, resting: bool) -> None:
+        """Between two steps: whether the gradients are left alone from here on."""
+        if resting and not self._resting:
+            for each in self._books:
+                each.rest()
+        self._resting = resting
 
     def step_ended(self, optimizer: Optimizer, *, look: Look | None) -> None:
-        self._counts["steps"] += 1
         for each in self._books:
             if each.optimizer is optimizer:
                 each.step_ended()
+        self.slept()
+        if look is not None:
+            self._counts["looked"] += 1
+            if look.unchanged is not None:
+                moved = bool(look.moved)
+                self._counts["changed_steps" if moved else "unchanged_steps"] += 1
+                self._unchanged = look.unchanged
+            self._note_gradients()
+
+    def slept(self) -> None:
+        """A step has ended, whether more of it was told or not."""
+        self._counts["steps"] += 1
         if self._in_eval is not None and self._sensitive:
             if self._in_eval:
                 self._counts["training_forwards_in_eval"] += 1
@@ -173,13 +195,6 @@ class Order:
                 self._was_training += 1
                 self._first_eval_step = None
         self._in_eval = None
-        if look is not None:
-            self._counts["looked"] += 1
-            if look.unchanged is not None:
-                moved = bool(look.moved)
-                self._counts["changed_steps" if moved else "unchanged_steps"] += 1
-                self._unchanged = look.unchanged
-            self._note_gradients()
         self._idle = 0
         self.backwards_in_step = 0
         self.began = False
@@ -237,7 +252,9 @@ class Order:
         looked = bool(self._counts["looked"])
         sums = {
             name: sum(getattr(each, name) for each in self._books)
-            for name in ("stale_starts", "stale_checked", "steps_without_backward", "empty_steps")
+            for name in (
+                "stale_starts", "stale_checked", "steps_without_backward", "empty_steps", "heard",
+            )  # fmt: skip
         }
         excess = [each.excess for each in self._books if each.excess is not None]
         counts: dict[str, Any] = {**self._counts, **sums}

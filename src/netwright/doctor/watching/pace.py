@@ -12,11 +12,24 @@ import time
 FIRST_LOOKS = 3
 """Steps at the very beginning that are looked at one after another."""
 
-CREDIT = 0.2
+CREDIT = 0.05
 """Seconds of looking that may run ahead of the budget: the first steps of a run are worth it."""
+
+AWAKE = 32
+"""First steps at which all that is done is heard, whatever it costs."""
+
+BLOCK = 128
+WINDOW = 4
+"""Later, where that costs more than a part of the budget: so many steps in a row of each block."""
+
+PART = 0.25
+"""Of the budget, for what the hooks do at steps that are not looked at."""
 
 CLOSEST = 10
 """Steps between two looks at the least, after the first ones."""
+
+LIGHT = 0.3
+"""What the hooks take at steps at which not all is heard, of the others: until it is measured."""
 
 
 class Pace:
@@ -32,6 +45,8 @@ class Pace:
         self.looked = 0
         self.steps = 0
         self.interval = 1
+        self._awake = self._asleep = 0.0
+        """What the hooks of a step take, when all is heard and when it is not."""
         self._began = time.perf_counter()
         self._away = 0.0
         self._next = 1
@@ -51,8 +66,34 @@ class Pace:
         """Whether step `step` (from 1) is to be looked at."""
         return step >= self._next
 
+    def wakes(self, step: int) -> int:
+        """The next step, from `step` (from 1) on, of which all is to be heard, not its loss alone.
+
+        Where hearing all is cheap beside the step that is every one. Else the blocks of steps each
+        have their window, at a place of its own: the rhythm of an epoch must not hide in theirs.
+        """
+        if step <= AWAKE or step >= self._next:
+            return step
+        own = self.hooks + self.looks
+        if self._awake <= PART * self.budget * max(0.0, self.seconds - own) / step:
+            return step
+        block = step // BLOCK
+        for each in (block, block + 1):
+            window = BLOCK * each + each * 0x9E3779B1 % (BLOCK - WINDOW)
+            if step < window + WINDOW:
+                break
+        return min(max(step, window), self._next)
+
+    def heard(self, seconds: float, steps: int = 1, *, everything: bool) -> None:
+        """The hooks of some steps without a look took `seconds`."""
+        if everything:
+            self._awake += 0.1 * (seconds - self._awake) if self._awake else seconds
+        elif steps:
+            self._asleep = seconds / steps
+
     def looked_at(self, step: int, seconds: float) -> None:
         """A look at `step` took `seconds`; says when the next one is."""
+        self.steps = step
         self.looked += 1
         self.looks += seconds
         if self.every is not None:
@@ -64,13 +105,13 @@ class Pace:
         self._next = step + self.interval
 
     def _affordable(self, step: int) -> int:
-        own = self.hooks + self.looks
-        training = max(1e-9, self.seconds - own)
-        per_step = training / max(1, step)
-        allowed = max(0.0, self.budget * per_step - self.hooks / max(1, step))
+        """Steps until all that was spent, with one more look, is within the budget again."""
+        training = max(1e-9, self.seconds - self.hooks - self.looks)
         per_look = self.looks / max(1, self.looked)
-        if self.budget * training + CREDIT > own and step < 1000:
-            return CLOSEST
-        if allowed <= 0:
-            return max(CLOSEST, 1000)
-        return max(CLOSEST, math.ceil(per_look / allowed))
+        per_step = self.budget * training / max(1, step)
+        hooks = self._asleep or LIGHT * self._awake
+        # Where the hooks alone take the budget a part of it is left to the looks all the same.
+        income = max(per_step - hooks, PART * per_step)
+        earned = max(self.budget * training - self.hooks, PART * self.budget * training)
+        debt = self.looks + per_look - CREDIT - earned
+        return max(CLOSEST, math.ceil(debt / income))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-FIRST = (1, 10, 30, 60, 100, 150, 200, 300)
+FIRST = (1, 10, 30, 100, 300)
 """Steps after which the conditions are asked for the first times."""
 
 FACTOR = 1.3
@@ -17,7 +17,7 @@ class Rounds:
     """
     >>> rounds = Rounds(pause=0.0)
     >>> [step for step in range(1, 400) if rounds.due(step)]
-    [1, 10, 30, 60, 100, 150, 200, 300, 390]
+    [1, 10, 30, 100, 300, 390]
     """
 
     def __init__(self, *, pause: float = PAUSE) -> None:

@@ -27,6 +27,7 @@ from netwright.doctor.watching.finite import Finite, Taped, bare_modules, talks
 from netwright.doctor.watching.growth import Memory
 from netwright.doctor.watching.hidden import Hidden
 from netwright.doctor.watching.layer_table import LayerTable
+from netwright.doctor.watching.ledger import Ledger
 from netwright.doctor.watching.look import Look
 from netwright.doctor.watching.order import Order, acts_by_mode
 from netwright.doctor.watching.pace import Pace
@@ -45,17 +46,15 @@ from netwright.records.facts.norms import NormFact, Norms
 from netwright.records.facts.reach import Cut, Reach
 from netwright.records.facts.steps import Steps
 
-COLUMNS = (
-    "step", "loss", "lr", "grad_norm", "raw_grad_norm", "update_ratio", "promised", "fallen",
-    "cosine", "seconds", "wait", "epoch",
-)  # fmt: skip
-
 MOST_CALLS = 64
 """Calls between the model and the backward pass up to which they are noted at every step, so that
 a step that goes wrong can be run again: a microsecond each. Of more, at the steps looked at."""
 
 MOST_BACKWARDS = 64
 """Backwards without a step of which something is kept."""
+
+FIRST_BATCHES = 128
+"""Steps of which every batch is told from the others."""
 
 FIRST_FILTERS = 128
 """Steps after which the filters are compared for the first time."""
@@ -84,7 +83,6 @@ class Watcher:
         self.optimizers = list(optimizers)
         self.pace = Pace(budget, every=every)
         self.order = Order(model, self.optimizers)
-        self.rows = Series(COLUMNS)
         self.table = LayerTable()
         self.evaluation = Evaluation()
         self.tally = Tally()
@@ -96,6 +94,7 @@ class Watcher:
         self.hidden = Hidden(model, self.optimizers)
         self.memory = Memory(cuda=any(each.is_cuda for each in model.parameters()))
         self.restarts = RestartsSeen()
+        self._ledger = Ledger(self.evaluation.trained, self.restarts.loss)
         self.norms: dict[str, NormFact] = {}
         self.modes: list[tuple[int, float, float]] = []
         self.steps = 0
@@ -121,8 +120,14 @@ class Watcher:
         self._used = False
         """Whether a backward ran on what is on the tape."""
         self._taping = True
-        self._thin = False
-        """Whether the hooks cost more than the budget: then less is noted between the looks."""
+        self._asleep = False
+        """Whether this step is told by its loss alone: most are, where hearing more is dear."""
+        self._hooks = (0, 0.0)
+        """The last step that was heard of in the same way as the one before it; what the hooks had
+        taken by then."""
+        self._wakes = 1
+        self._values: list[float] = []
+        """The losses of a step that is told by them alone."""
         self._in_step = False
         self._left: Tape | None = None
         self._filters: Filters | None = None
@@ -138,7 +143,7 @@ class Watcher:
         self.over = False
         self._strange = strange_hooks(self.model) or talks(self.model)
         self._roots.attach()
-        loaded = guarded(lambda *_: self.restarts.loaded(self.steps), self._failed)
+        loaded = guarded(lambda *_: self._loaded(), self._failed)
         hooked = self.model.register_load_state_dict_post_hook(Hook(loaded))
         self._ends.append(hooked.remove)
         for each in self.optimizers:
@@ -153,9 +158,17 @@ class Watcher:
     def _hook(self, optimizer: Optimizer) -> None:
         before = optimizer.register_step_pre_hook(guarded(self.step_begins, self._failed))
         after = optimizer.register_step_post_hook(guarded(self.step_ended, self._failed))
-        loaded = guarded(lambda *_: self.restarts.optimizer_loaded(self.steps), self._failed)
+        loaded = guarded(lambda *_: self._loaded(optimizer=True), self._failed)
         state = optimizer.register_load_state_dict_post_hook(loaded)
         self._ends += [before.remove, after.remove, state.remove]
+
+    def _loaded(self, *, optimizer: bool = False) -> None:
+        """Weights or the state of an optimizer were loaded."""
+        self._ledger.settle()
+        if optimizer:
+            self.restarts.optimizer_loaded(self.steps)
+        else:
+            self.restarts.loaded(self.steps)
 
     def detach(self) -> None:
         """Take every hook away; what was measured stays."""
@@ -169,6 +182,7 @@ class Watcher:
         """Hear nothing more. The hooks on optimizers stay: one of them may be under way, and torch
         walks through them as they are."""
         self._roots.detach()
+        self._ledger.settle()
         self.evaluation.closes(self.steps)
         self._drop_tape()
         if self._look is not None:
@@ -183,6 +197,12 @@ class Watcher:
         self._losses.clear()
         self._taped.clear()
         self._door = None
+
+    @property
+    def rows(self) -> Series:
+        """What is known of each step."""
+        self._ledger.settle()
+        return self._ledger.rows
 
     @property
     def nonfinite(self) -> NonFinite | None:
@@ -214,11 +234,29 @@ class Watcher:
         if self.ours or self.fault:
             return
         began = time.perf_counter()
+        if self._asleep and torch.is_grad_enabled():
+            self._asleep_forward(args, kwargs)
+            self.pace.hooks += time.perf_counter() - began
+            return
         try:
             self._forward_begins(args, kwargs)
         except Exception as error:
             self._failed(error)
         self.pace.hooks += time.perf_counter() - began
+
+    def _asleep_forward(self, args: Any, kwargs: Any) -> None:
+        self.order.forward(self.model.training, True)
+        if self.order.began:
+            return
+        self.order.began = True
+        if self.evaluation.open:
+            self.evaluation.closes(self.steps)
+        if self.steps < FIRST_BATCHES:
+            self.order.batch((args, kwargs))
+            self.passing.batch(self.order.latest)
+        else:
+            self.order.latest = None
+            self.passing.batch(None)
 
     def _forward_begins(self, args: Any, kwargs: Any) -> None:
         self._drop_tape_from_stack()
@@ -226,17 +264,14 @@ class Watcher:
         self.order.forward(self.model.training, graded)
         if not graded:
             if not self._compiled:
+                self._ledger.settle()
                 self.evaluation.begins(self.steps)
             if not self.model.training:
                 self.passing.evaluated((args, kwargs))
             return
         self.evaluation.closes(self.steps)
         if not self.order.began:
-            # Of every batch at first, then of eight in a row of each sixty-four.
-            if self.steps < 256 or (not self._thin and self.steps % 64 < 8):
-                self.order.batch((args, kwargs))
-            else:
-                self.order.latest = None
+            self.order.batch((args, kwargs))
             self.order.began = True
             self.passing.batch(self.order.latest)
             if self.pace.due(self.steps + 1):
@@ -246,7 +281,7 @@ class Watcher:
         if (self._tape is None or self._used) and len(self._losses) < MOST_BACKWARDS:
             self._used = False
             self._tape = None
-            if looking or (self._taping and not self._thin):
+            if looking or self._taping:
                 self._begin = RandomState() if looking else RandomState.of_torch()
                 self._surroundings = Surroundings.now()
                 self._tape = Tape()
@@ -257,6 +292,10 @@ class Watcher:
         if self.ours or self.fault:
             return
         began = time.perf_counter()
+        if self._asleep and torch.is_grad_enabled():
+            self._door = (module, args, kwargs, output)
+            self.pace.hooks += time.perf_counter() - began
+            return
         try:
             if torch.is_grad_enabled():
                 self._door = (module, args, kwargs, output)
@@ -281,6 +320,15 @@ class Watcher:
                 self.ungraded = True
             return
         began = time.perf_counter()
+        if self._asleep:
+            if loss is not None and loss.numel() == 1 and len(self._losses) < MOST_BACKWARDS:
+                self._losses.append(loss)
+                if loss.is_cpu:  # elsewhere reading it would wait
+                    self._values.append(loss.item())
+                self.memory.loss(self.steps + 1, loss)
+            self.order.backward_begins(loss, looking=False)
+            self.pace.hooks += time.perf_counter() - began
+            return
         if loss is not None and loss.numel() == 1 and len(self._losses) < MOST_BACKWARDS:
             self._losses.append(loss.detach())
             self._used = True
@@ -362,6 +410,8 @@ class Watcher:
     def backward_ended(self) -> None:
         if self.ours or self.fault or not self.order.began:
             return
+        if self._asleep and not self._in_step and self.scale == 1.0:
+            return
         began = time.perf_counter()
         self.order.backward_ended()
         if self._look is not None:
@@ -398,9 +448,15 @@ class Watcher:
         if self.ours or self.fault:
             return
         began = time.perf_counter()
+        self._in_step = True
+        if self._asleep:
+            if self._losses and not (self._values and self.finite.fine(self._values[-1])):
+                self._losses = [each.detach() for each in self._losses]
+                self._check()
+            self.pace.hooks += time.perf_counter() - began
+            return
         self._drop_tape_from_stack()
         self.order.step_begins(optimizer)
-        self._in_step = True
         if self._losses:
             self._check()
         if self._look is not None:
@@ -411,41 +467,59 @@ class Watcher:
         if self.ours or self.fault:
             return
         began = time.perf_counter()
-        self._drop_tape_from_stack()
         self._in_step = False
         self.steps += 1
-        losses = [float(each) / self.scale for each in self._losses]
-        row = {
-            "step": float(self.steps),
-            "loss": math.fsum(losses) / len(losses) if losses else None,
-            "lr": max((float(each["lr"]) for each in optimizer.param_groups), default=None),
-            "seconds": began - self._last,
-            "wait": self.wait,
-            "epoch": float(self.epoch),
-        }
+        losses = self._values or [float(each) for each in self._losses]
+        loss = math.fsum(losses) / len(losses) / self.scale if losses else None
+        rates = [float(each["lr"]) for each in optimizer.param_groups]
+        noted = (self.steps, loss, max(rates, default=None), began - self._last, self.wait,
+                 self.epoch)  # fmt: skip
         self._last = began
         self.wait = 0.0
-        if self.steps % 64 == 0:
-            own = self.pace.hooks + self.pace.looks
-            self._thin = self.pace.hooks > self.pace.budget * max(1e-9, self.pace.seconds - own)
-        looking = self._look
-        if looking is not None:
-            row.update(self._finish_look(looking, optimizer))
-        self.rows.add(row)
-        self.evaluation.trained(row["loss"])
         self.memory.stepped(self.steps)
-        self.restarts.loss(row["loss"])
-        self.order.step_ended(optimizer, look=looking)
+        if self._asleep:
+            self._ledger.note(noted)
+            self.order.slept()
+            self._losses.clear()
+            self._values.clear()
+            self._door = None
+            self.pace.hooks += time.perf_counter() - began
+        else:
+            self._heard_all(noted, optimizer, began)
+        if self.steps + 1 >= self._wakes:
+            self._turn_over()
+        if self._on_step is not None:
+            self._on_step(self.steps)
+
+    def _turn_over(self) -> None:
+        """Whether the steps to come are told by their losses alone, and until when."""
+        step, hooks = self._hooks
+        if self._asleep:
+            spent = self.pace.hooks - hooks
+            self.pace.heard(spent, self.steps - step, everything=False)
+        self._hooks = (self.steps, self.pace.hooks)
+        self.pace.steps = self.steps
+        self._wakes = self.pace.wakes(self.steps + 1)
+        asleep = self._wakes > self.steps + 1
+        if asleep != self._asleep:
+            self._asleep = asleep
+            self.order.rest(asleep)
+
+    def _heard_all(self, noted: tuple[Any, ...], optimizer: Optimizer, began: float) -> None:
+        """The end of a step of which everything was heard."""
+        self._drop_tape_from_stack()
+        look = self._look
+        more = self._finish_look(look, optimizer) if look is not None else None
+        self._ledger.note(noted, more)
+        self.order.step_ended(optimizer, look=look)
         self._forget()
         self._tape = self._look = None
         spent = time.perf_counter() - began
-        self.pace.steps = self.steps
-        if looking is not None:
-            self.pace.looked_at(self.steps, spent + looking.seconds)
+        if look is not None:
+            self.pace.looked_at(self.steps, spent + look.seconds)
         else:
             self.pace.hooks += spent
-        if self._on_step is not None:
-            self._on_step(self.steps)
+            self.pace.heard(self.pace.hooks - self._hooks[1], everything=True)
 
     def step_left_out(self) -> None:
         """A scaler left this step out: what was collected for it belongs to no step."""

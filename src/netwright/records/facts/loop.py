@@ -23,6 +23,8 @@ class Loop:
     """Steps for which it is known whether the gradients had been cleared before."""
     steps_without_backward: int = 0
     """Steps with the very gradients of the one before: a second step on one batch."""
+    heard: int | None = None
+    """Steps of which it is known what their gradients were before: all, or a sample of them."""
     empty_steps: int = 0
     """Steps without any gradient, though a backward had just given one."""
     probes_moved: bool = True
