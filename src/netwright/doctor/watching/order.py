@@ -36,6 +36,10 @@ COUNTS = (
 )  # fmt: skip
 
 
+BOOKED = ("stale_starts", "stale_checked", "steps_without_backward", "empty_steps", "heard")
+"""Counted for each optimizer by itself."""
+
+
 class Order:
     """Counts what happens; all of it costs some microseconds a step."""
 
@@ -253,7 +257,11 @@ class Order:
         sums = {
             name: sum(getattr(each, name) for each in self._books)
             for name in (
-                "stale_starts", "stale_checked", "steps_without_backward", "empty_steps", "heard",
+                "stale_starts",
+                "stale_checked",
+                "steps_without_backward",
+                "empty_steps",
+                "heard",
             )  # fmt: skip
         }
         excess = [each.excess for each in self._books if each.excess is not None]

@@ -18,18 +18,19 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netwright.doctor.patient import OVER_CLASSES, Sample, sample_of, tensors_in
-from netwright.doctor.quiet import RandomState, Surroundings, quiet, strange_hooks
+from netwright.doctor.quiet import RandomState, Surroundings, strange_hooks
 from netwright.doctor.tape import Objective, Tape, objective
 from netwright.doctor.watching.discreet import Hook
+from netwright.doctor.watching.efficacy import Efficacy
 from netwright.doctor.watching.evaluation import Evaluation
 from netwright.doctor.watching.filters import filters_of
-from netwright.doctor.watching.finite import Finite, Taped, bare_modules, talks
+from netwright.doctor.watching.finite import Finite, Taped, talks
 from netwright.doctor.watching.growth import Memory
 from netwright.doctor.watching.hidden import Hidden
 from netwright.doctor.watching.layer_table import LayerTable
 from netwright.doctor.watching.ledger import Ledger
 from netwright.doctor.watching.look import Look
-from netwright.doctor.watching.order import Order, acts_by_mode
+from netwright.doctor.watching.order import Order
 from netwright.doctor.watching.pace import Pace
 from netwright.doctor.watching.passing import PassingBy
 from netwright.doctor.watching.restarts import RestartsSeen
@@ -40,7 +41,6 @@ from netwright.records.facts.cost import Cost
 from netwright.records.facts.filters import Filters
 from netwright.records.facts.layers import Layers
 from netwright.records.facts.loop import Loop
-from netwright.records.facts.modes import Modes
 from netwright.records.facts.nonfinite import NonFinite
 from netwright.records.facts.norms import NormFact, Norms
 from netwright.records.facts.reach import Cut, Reach
@@ -96,7 +96,7 @@ class Watcher:
         self.restarts = RestartsSeen()
         self._ledger = Ledger(self.evaluation.trained, self.restarts.loss)
         self.norms: dict[str, NormFact] = {}
-        self.modes: list[tuple[int, float, float]] = []
+        self._efficacy = Efficacy(model)
         self.steps = 0
         self.fault = ""
         self.ours = False
@@ -533,7 +533,7 @@ class Watcher:
 
     def _finish_look(self, look: Look, optimizer: Optimizer) -> dict[str, float | None]:
         found = look.finish(self.order.backwards_in_step, scale=self.scale)
-        found.update(self._efficacy(look))
+        found.update(self._fallen(look))
         for noted, *_ in self._objectives[:1]:
             self.passing.look(noted, self.steps)
         self.table.add(self.steps, look.layers)
@@ -543,46 +543,25 @@ class Watcher:
             self.norms[each.name] = dataclasses.replace(each, values=least)
         return found
 
-    def _efficacy(self, look: Look) -> dict[str, float | None]:
-        """The loss of the same batch after the step, in the same random state."""
-        if self._strange or self._compiled or len(self._objectives) != len(self._losses):
+    def _fallen(self, look: Look) -> dict[str, float | None]:
+        """The fall of the loss on the batch of this step, against what its gradient promised."""
+        if self._strange or self._compiled or look.promised is None:
             return {}
-        if not 1 <= len(self._objectives) <= 4 or look.promised is None:
-            return {}
-        before = math.fsum(float(each) for each in self._losses)
-        after = 0.0
         self.ours = True
         try:
-            for each, begin, surroundings in self._objectives:
-                swaps = bare_modules(each.modules)
-                with quiet(self.model, begin=begin), surroundings.again(), torch.no_grad():
-                    after += float(each.again(swaps))
-            if self.pace.looked % 4 == 1 and len(self._objectives) == 1:
-                self._other_mode(after)
+            fallen = self._efficacy.fallen(self._objectives, self._losses)
+            if fallen is not None and len(self._objectives) == 1 and self.pace.looked % 4 == 1:
+                self._efficacy.other_mode(self._objectives[0], self.steps, scale=self.scale)
         except Exception:
             # The model, or the memory, does not bear a second forward pass: do without it.
             self._strange = True
             return {}
         finally:
             self.ours = False
+        if fallen is None:
+            return {}
         # The gradient is of the scaled loss where somebody scales it by himself.
-        return {"promised": look.promised, "fallen": (before - after) / self.scale}
-
-    def _other_mode(self, same: float) -> None:
-        """The loss of this batch in the other mode, for a model that acts otherwise there."""
-        sensitive = [each for each in self.model.modules() if acts_by_mode(each)]
-        modes = {each.training for each in sensitive}
-        if len(modes) != 1:
-            return
-        (training,) = modes
-        each, begin, surroundings = self._objectives[0]
-        with quiet(self.model, begin=begin), surroundings.again(), torch.no_grad():
-            for module in sensitive:
-                module.training = not training
-            other = float(each.again(bare_modules(each.modules)))
-        pair = (same, other) if training else (other, same)
-        self.modes.append((self.steps, pair[0] / self.scale, pair[1] / self.scale))
-        del self.modes[:-64]
+        return {"promised": look.promised, "fallen": fallen / self.scale}
 
     def _drop_tape_from_stack(self) -> None:
         if self._tape is not None:
@@ -614,9 +593,7 @@ class Watcher:
         found += [self.memory.facts(), self.hidden.fact, self.restarts.facts()]
         if self.norms:
             found.append(Norms(norms=tuple(self.norms.values()), step=self.steps))
-        if self.modes:
-            step, training, evaluation = zip(*self.modes, strict=True)
-            found.append(Modes(step=step, training=training, evaluation=evaluation))
+        found += self._efficacy.facts()
         if self.steps:
             found.append(self._filters_now())
         return found

@@ -1,0 +1,67 @@
+"""What a step really brought: the loss of its own batch after it, in the same random state.
+
+Held against the fall that the gradient promised it is the common witness of harm. The same batch is
+computed in the other mode from time to time, where the model acts otherwise there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from netwright.doctor.quiet import RandomState, Surroundings, quiet
+from netwright.doctor.tape import Objective
+from netwright.doctor.watching.finite import bare_modules
+from netwright.doctor.watching.order import acts_by_mode
+from netwright.records.facts.modes import Modes
+
+MOST = 4
+"""Backwards of one step up to which its batches are computed again."""
+
+KEPT = 64
+
+Noted = tuple[Objective, RandomState, Surroundings]
+
+
+class Efficacy:
+    """Runs the model again, as it now is; whoever calls it sees to it that nobody hears that."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._modes: list[tuple[int, float, float]] = []
+
+    def fallen(self, noted: Sequence[Noted], losses: Sequence[Tensor]) -> float | None:
+        """By how much the losses of a step, one for each of its backwards, lie lower after it; None
+        where not all that led to them is known."""
+        if len(noted) != len(losses) or not 1 <= len(noted) <= MOST:
+            return None
+        self._after = math.fsum(self._again(each) for each in noted)
+        return math.fsum(float(each) for each in losses) - self._after
+
+    def other_mode(self, noted: Noted, step: int, *, scale: float) -> None:
+        """The loss of the batch of `fallen` in the other mode, beside that which it had there."""
+        sensitive = [each for each in self._model.modules() if acts_by_mode(each)]
+        modes = {each.training for each in sensitive}
+        if len(modes) != 1:
+            return
+        (training,) = modes
+        other = self._again(noted, turned=sensitive)
+        pair = (self._after, other) if training else (other, self._after)
+        self._modes.append((step, pair[0] / scale, pair[1] / scale))
+        del self._modes[:-KEPT]
+
+    def _again(self, noted: Noted, turned: Sequence[nn.Module] = ()) -> float:
+        found, begin, surroundings = noted
+        with quiet(self._model, begin=begin), surroundings.again(), torch.no_grad():
+            for module in turned:
+                module.training = not module.training
+            return float(found.again(bare_modules(found.modules)))
+
+    def facts(self) -> list[Modes]:
+        if not self._modes:
+            return []
+        step, training, evaluation = zip(*self._modes, strict=True)
+        return [Modes(step=step, training=training, evaluation=evaluation)]
