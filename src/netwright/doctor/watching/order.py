@@ -254,16 +254,7 @@ class Order:
     def facts(self) -> Loop:
         names = [name for name, each in self._model.named_parameters() if each.requires_grad]
         looked = bool(self._counts["looked"])
-        sums = {
-            name: sum(getattr(each, name) for each in self._books)
-            for name in (
-                "stale_starts",
-                "stale_checked",
-                "steps_without_backward",
-                "empty_steps",
-                "heard",
-            )  # fmt: skip
-        }
+        sums = {name: sum(getattr(each, name) for each in self._books) for name in BOOKED}
         excess = [each.excess for each in self._books if each.excess is not None]
         counts: dict[str, Any] = {**self._counts, **sums}
         return Loop(
