@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._harm import stuck, unfit
+from netwright.doctor.conditions._roots import PROVED, THROWN
 from netwright.records.facts.answers import Answers
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -24,13 +25,8 @@ LONG = 20
     when="in the first steps",
     group="start",
     severity="stop",
-    yields_to=(
-        "dead-relu", "dead-at-start", "saturated-at-start", "saturation", "constant-input",
-        "symmetric-initialisation", "weights-too-small", "weights-too-large", "wrong-dimension",
-        "output-activation-mismatch", "silent-broadcast", "learning-rate-too-high",
-        "unscaled-input", "vanishing-gradients", "detached-graph", "nonfinite",
-    ),
-)  # fmt: skip
+    yields_to=(*PROVED, *THROWN, "dead-relu", "saturated-units", "vanishing-gradients"),
+)
 def constant_output(record: Record) -> Iterator[Finding]:
     """All samples of a batch get one output, and it stays so.
 

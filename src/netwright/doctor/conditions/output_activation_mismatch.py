@@ -28,6 +28,7 @@ NARROW = 1e-3
         "softmax-before-cross-entropy",
         "sigmoid-before-bce-with-logits",
         "wrong-dimension",
+        "loss-ignores-parameters",
     ),
 )
 def output_activation_mismatch(record: Record) -> Iterator[Finding]:
