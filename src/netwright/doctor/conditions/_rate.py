@@ -194,8 +194,7 @@ def too_low(record: Record) -> Case | None:
         return None
     more = _more_at_ten(record, most=0.02 if size <= STILL else 0.05)
     if size > STILL and eps is None:
-        known = stuck(record) is not None and found.steps >= 3 * EARLY
-        if size > SLOW or more is None or not known:
+        if size > SLOW or more is None or found.steps < 3 * EARLY:
             return None
     stands = any_of(hardly_falls(found), stuck(record))
     # Where nobody knows what guessing costs, the loss may be low already: a trial must tell.
