@@ -55,3 +55,18 @@ def guessing(term: TermFact) -> float:
     if term.kind in ("cross_entropy", "nll_loss") and term.classes:
         return max(constant, math.log(max(term.classes, 2)))
     return max(constant, math.log(2)) if term.kind.startswith("binary") else constant
+
+
+def is_point(term: TermFact) -> bool:
+    """Whether the output is one number by an operation that is no activation: times zero."""
+    if not term.driven or term.low is None or term.high is None:
+        return False
+    flat = term.high - term.low <= 1e-6 * max(1.0, abs(term.high))
+    return flat and last_operation(term) not in SQUASHING
+
+
+SQUASHING = {
+    "softmax", "log_softmax", "sigmoid", "logsigmoid", "tanh", "relu", "relu_", "hardtanh", "relu6",
+    "hardsigmoid", "clamp", "clamp_", "threshold", "softplus", "softmin", "gumbel_softmax",
+}  # fmt: skip
+"""Operations whose range is their own."""

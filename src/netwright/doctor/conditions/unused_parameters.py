@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._course import course, halted
 from netwright.doctor.conditions._graph import listed
+from netwright.doctor.conditions._harm import LONG, any_of, stuck, unfit
 from netwright.records.facts.loop import Loop
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.inspection import InspectionRecord
@@ -15,13 +17,17 @@ from netwright.records.record import Record
 # Steps looked at without a gradient: an expert or a branch by chance would have had its turn.
 _LOOKS = 3
 
+MOST = 0.5
+"""Share of the tensors that the optimizers hold: less is a branch, a head, an embedding."""
+
 
 @CONDITIONS.register(
     "unused-parameters",
     reads=(InspectionRecord, Record),
     when="before the first step",
     group="wiring",
-    severity="note",
+    severity="warn",
+    yields_to=("detached-graph", "loss-ignores-parameters", "stale-optimizer"),
 )
 def unused_parameters(record: InspectionRecord | Record) -> Iterator[Finding]:
     """The network holds parameters that its forward pass does not read.
@@ -32,7 +38,8 @@ def unused_parameters(record: InspectionRecord | Record) -> Iterator[Finding]:
 
     Evidence: the parameters that ask for a gradient and that no operation of the pass read, by
     the path of their module. In a loop: those that had no gradient at any of at least three steps
-    looked at, while others had one.
+    looked at, while others had one. It is a note, unless most of the network is so and the run
+    stands far from done, at guessing or where its later half brought nothing.
 
     Would be wrong if: they run in another mode or on another branch: heads that only training
     uses, experts that this input did not choose.
@@ -83,9 +90,10 @@ def _in_loop(record: Record) -> Iterator[Finding]:
     if loop is None or loop.looked < _LOOKS or not loop.never_graded or not loop.changed_steps:
         return
     owners = list(dict.fromkeys(each.rpartition(".")[0] for each in loop.never_graded))
+    harm = _stands(record) if len(loop.never_graded) >= MOST * max(1, loop.held) else ()
     yield Finding(
         name="unused-parameters",
-        severity="note",
+        severity="warn" if harm else "note",
         layers=tuple(owners),
         what=Phrase(
             "The parameters of {layers} never get a gradient",
@@ -97,6 +105,7 @@ def _in_loop(record: Record) -> Iterator[Finding]:
                 value=len(loop.never_graded),
                 baseline=0,
             ),
+            *harm,
         ),
         cause=Phrase("The loss does not depend on them, or its graph is cut before them."),
         wrong_if=Phrase("they are used in another mode, or for another input"),
@@ -108,3 +117,12 @@ def _in_loop(record: Record) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _stands(record: Record) -> tuple[Evidence, ...]:
+    """The harm that what is left of the network learns nothing, or no more."""
+    found = course(record)
+    still = None
+    if found is not None and found.steps >= LONG and found.latest > 0.5 * found.ignorance:
+        still = halted(found)
+    return any_of(stuck(record), still, unfit(record))
