@@ -193,9 +193,9 @@ def too_low(record: Record) -> Case | None:
     if not lowest <= efficacy <= highest or size == 0.0:
         return None
     more = _more_at_ten(record, most=0.02 if size <= STILL else 0.05)
-    if size > STILL and eps is None:
-        if size > SLOW or more is None or found.steps < 3 * EARLY:
-            return None
+    slow = size > SLOW or more is None or found.steps < 3 * EARLY
+    if size > STILL and eps is None and slow:
+        return None
     stands = any_of(hardly_falls(found), stuck(record))
     # Where nobody knows what guessing costs, the loss may be low already: a trial must tell.
     if not stands or (found.guess is None and more is None):

@@ -62,4 +62,3 @@ def stillness(record: Record, *why: Why) -> Stillness | None:
             witness="harm",
         ),
     )  # fmt: skip
-

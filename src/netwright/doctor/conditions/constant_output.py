@@ -36,7 +36,8 @@ def constant_output(record: Record) -> Iterator[Finding]:
     Evidence: the standard deviation of each output over the batch is nothing against the size of
     the outputs, though the inputs differ, at every step looked at after the twentieth; or, before
     the first step, whatever the last weights give (they were driven far up and down), the same
-    number comes out behind an operation that is no activation. As harm, a loss that stays at the best constant's, or a batch that cannot be fitted.
+    number comes out behind an operation that is no activation. As harm, a loss that stays at the
+    best constant's, or a batch that cannot be fitted.
 
     Would be wrong if: two different inputs get different outputs.
 

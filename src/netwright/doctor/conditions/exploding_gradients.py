@@ -39,9 +39,9 @@ def exploding_gradients(record: Record) -> Iterator[Finding]:
     leaves the last ones standing.
 
     Evidence: the gradient by the outputs of the layers, the first against the last, with one slope
-    in between; or norms of the whole gradient that leap to ten times their median again and again; and with
-    either of them steps that raise the loss of their own batch, a loss at guessing, a batch that
-    cannot be fitted, or values that are not finite.
+    in between; or norms of the whole gradient that leap to ten times their median again and again;
+    and with either of them steps that raise the loss of their own batch, a loss at guessing, a
+    batch that cannot be fitted, or values that are not finite.
 
     Would be wrong if: the loss falls steadily all the same: then nothing is said.
 

@@ -97,5 +97,3 @@ def initial_loss_off(record: Record) -> Iterator[Finding]:
             ),
         ),
     )  # fmt: skip
-
-

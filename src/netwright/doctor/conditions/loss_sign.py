@@ -39,8 +39,8 @@ def loss_sign(record: Record) -> Iterator[Finding]:
     any value a loss can have, while predictions get worse than guessing.
 
     Evidence: the factor between the one loss of the loop and what the backward pass is given is
-    negative, or the optimizer is told to maximise; the loss proper is above its start and above guessing after some steps, or after the
-    trial on one batch.
+    negative, or the optimizer is told to maximise; the loss proper is above its start and above
+    guessing after some steps, or after the trial on one batch.
 
     Would be wrong if: the loss proper falls after all.
 

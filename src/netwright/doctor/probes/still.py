@@ -1,4 +1,4 @@
-"""Most weights stand still, as they were drawn: one batch with them still, and with them trained."""
+"""Most weights stand still as they were drawn: one batch with them so, and with them trained."""
 
 from __future__ import annotations
 

@@ -31,4 +31,4 @@ class Still:
     constant: float | None = None
     """The loss of the best constant on that very batch."""
     by: str = ""
-    """ "adam" where both were tried by Adam at 3e-3, since neither moved at the rate that is set."""
+    """ "adam" where both were tried by Adam at 3e-3: neither moved at the rate that is set."""
