@@ -43,6 +43,7 @@ def optimizer_fact(optimizer: Optimizer, paths: dict[int, str]) -> OptimizerFact
                 beta1=_number(betas[0]),
                 beta2=_number(betas[1]),
                 eps=_number(group.get("eps")),
+                maximize=bool(group.get("maximize", False)),
                 names=tuple(paths.get(id(each), "") for each in held),
             )
         )

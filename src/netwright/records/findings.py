@@ -138,6 +138,11 @@ class Finding:
                 f"harm; it has {', '.join(sorted(witnesses))}"
             )
 
+    @property
+    def points(self) -> bool:
+        """Whether it has no treatment but to look for its causes."""
+        return bool(self.treatments) and all(each.name == "see-causes" for each in self.treatments)
+
     def paragraphs(self) -> list[str]:
         """The finding for the screen, in the language of the user: what, then its evidence, the
         cause, what can be done, and what would prove it wrong."""
@@ -183,12 +188,14 @@ class Finding:
 
 
 def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The worst first; a root before what yields to it, and as bad as the worst of that; then in
-    the order of treatment, the surer first."""
+    """The worst first; a root before what yields to it, and as bad as the worst of that; one that
+    only points to causes after those that name one, unless it explains some itself; then in the
+    order of treatment, the surer first."""
     known = list(findings)
     roots = {name: _roots(name, known) for name in {each.name for each in known}}
+    explaining = set().union(*roots.values())
 
-    def key(finding: Finding) -> tuple[int, int, int, float, str, tuple[str, ...]]:
+    def key(finding: Finding) -> tuple[int, int, bool, int, float, str, tuple[str, ...]]:
         worst = min(
             SEVERITIES.index(each.severity)
             for each in known
@@ -198,6 +205,7 @@ def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         return (
             own if roots[finding.name] else min(own, worst),
             len(roots[finding.name]),
+            finding.points and finding.name not in explaining,
             GROUPS.index(finding.group),
             -finding.confidence,
             finding.name,

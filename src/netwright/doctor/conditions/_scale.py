@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from netwright.doctor.conditions._start import harm_of_start, judgement
 from netwright.records.facts.objective import Objective
 from netwright.records.facts.start import WeightScales
 from netwright.records.findings import Evidence, Finding, Treatment
-from netwright.records.initial_state import LEAST_PRODUCT, MOST_PRODUCT
+from netwright.records.initial_state import LEAST_PRODUCT, MOST_PRODUCT, InitialState
 from netwright.records.record import Record
 
 LARGE = 8.0
@@ -19,6 +20,11 @@ LARGE = 8.0
 0.58. Measured over the healthy runs of tests/doctor/rates: 0.5 to 1.1."""
 
 SMALL = 0.05
+
+HE = 2**0.5
+
+ROUGH = 100.0
+"""Product of the gains of all layers over He's 1.41: at three times He a hundred in four layers."""
 
 OFF = 10.0
 """How many times the loss of guessing the first loss is when large weights show."""
@@ -35,32 +41,55 @@ def growing(record: Record) -> Scale | None:
     found = _product(record, large=True)
     if found is not None:
         return found
-    layers = [each for each in _bare(record) if each[1] > LARGE]
+    bare = _bare(record)
+    layers = [each for each in bare if each[1] > LARGE]
     objective = record.get(Objective)
-    if not layers or objective is None or objective.first_loss is None or not objective.constant:
+    if objective is None or objective.first_loss is None or not objective.constant:
         return None
     if objective.first_loss < OFF * objective.constant:
         return None
+    if not layers:
+        return _rough(bare, objective.first_loss, objective.constant)
     worst = max(layers, key=lambda each: each[1])
     return Scale(
         (
             _gain(worst, LARGE),
-            Evidence(
-                signal=Phrase("first loss, against that of guessing"),
-                value=objective.first_loss,
-                baseline=objective.constant,
-                threshold=OFF * objective.constant,
-            ),
+            _off(objective.first_loss, objective.constant),
         ),
         tuple(name for name, _ in layers),
         None,
     )
 
 
+def _rough(bare: list[tuple[str, float]], first: float, constant: float) -> Scale | None:
+    """Each layer a few times He's size: together they are what the first loss shows."""
+    if len(bare) < 2:
+        return None
+    product = math.prod(gain / HE for _, gain in bare)
+    large = tuple(name for name, gain in bare if gain > 2 * HE)
+    if product < ROUGH or len(large) < 2:
+        return None
+    return Scale(
+        (
+            Evidence(
+                signal=Phrase("product of the gains of {count} layers, each over He's",
+                              count=len(bare)),
+                value=product,
+                baseline=1.0,
+                threshold=ROUGH,
+                layer=large[0],
+            ),
+            _off(first, constant),
+        ),
+        large,
+        product,
+    )  # fmt: skip
+
+
 def shrinking(record: Record) -> Scale | None:
     found = _product(record, large=False)
     if found is not None:
-        return found
+        return None if _by_activation(record, found) else found
     layers = [each for each in _bare(record, hidden=True) if 0 < each[1] < SMALL]
     if not layers:
         return None
@@ -68,6 +97,15 @@ def shrinking(record: Record) -> Scale | None:
         (_gain(min(layers, key=lambda each: each[1]), SMALL),),
         tuple(name for name, _ in layers),
         None,
+    )
+
+
+def _off(first: float, constant: float) -> Evidence:
+    return Evidence(
+        signal=Phrase("first loss, against that of guessing"),
+        value=first,
+        baseline=constant,
+        threshold=OFF * constant,
     )
 
 
@@ -94,6 +132,21 @@ def _product(record: Record, *, large: bool) -> Scale | None:
         found.layers,
         found.value,
     )
+
+
+def _by_activation(record: Record, found: Scale) -> bool:
+    """Whether the product would be as bad with weights of Xavier's size: what fades then fades in
+    the activations. A sigmoid passes a quarter of a gradient on at best."""
+    state = record.get(InitialState)
+    gains = dict(_bare(record))
+    if state is None or found.product is None:
+        return False
+    stages = [each for each in state.stages if each.layer in gains and each.call == 0]
+    squashed = [each for each in stages if each.squashes]
+    if len(squashed) < 0.5 * len(stages):
+        return False
+    missing = math.prod(max(1.0, 1 / gains[each.layer]) for each in squashed if gains[each.layer])
+    return found.product * missing < LEAST_PRODUCT
 
 
 def _bare(record: Record, *, hidden: bool = False) -> list[tuple[str, float]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from netwright.core.languages import Phrase
 from netwright.records.facts.objective import Objective, TermFact
 from netwright.records.findings import Evidence
@@ -33,13 +35,38 @@ def floored(term: TermFact, share: float = HIGH) -> Evidence | None:
     if term.floor is None or term.constant is None:
         return None
     least = term.least or 0.0
-    span = term.constant - least
+    guess = guessing(term)
+    span = guess - least
     if span <= 0 or term.floor - least < share * span:
         return None
     return Evidence(
         signal=Phrase("the least that the loss can reach, against guessing"),
         value=term.floor,
-        baseline=term.constant,
+        baseline=guess,
         threshold=least + share * span,
         witness="harm",
     )
+
+
+def guessing(term: TermFact) -> float:
+    """The loss of the best constant, or of equal chances where that is larger: a batch of one
+    class, of sorted data, has a best constant that no network knows."""
+    constant = term.constant or 0.0
+    if term.kind in ("cross_entropy", "nll_loss") and term.classes:
+        return max(constant, math.log(max(term.classes, 2)))
+    return max(constant, math.log(2)) if term.kind.startswith("binary") else constant
+
+
+def is_point(term: TermFact) -> bool:
+    """Whether the output is one number by an operation that is no activation: times zero."""
+    if not term.driven or term.low is None or term.high is None:
+        return False
+    flat = term.high - term.low <= 1e-6 * max(1.0, abs(term.high))
+    return flat and last_operation(term) not in SQUASHING
+
+
+SQUASHING = {
+    "softmax", "log_softmax", "sigmoid", "logsigmoid", "tanh", "relu", "relu_", "hardtanh", "relu6",
+    "hardsigmoid", "clamp", "clamp_", "threshold", "softplus", "softmin", "gumbel_softmax",
+}  # fmt: skip
+"""Operations whose range is their own."""

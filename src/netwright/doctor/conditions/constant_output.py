@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._harm import stuck, unfit
+from netwright.doctor.conditions._roots import PROVED, THROWN
+from netwright.doctor.conditions._terms import floored, is_point, terms_of
 from netwright.records.facts.answers import Answers
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -24,21 +26,18 @@ LONG = 20
     when="in the first steps",
     group="start",
     severity="stop",
-    yields_to=(
-        "dead-relu", "dead-at-start", "saturated-at-start", "saturation", "constant-input",
-        "symmetric-initialisation", "weights-too-small", "weights-too-large", "wrong-dimension",
-        "output-activation-mismatch", "silent-broadcast", "learning-rate-too-high",
-        "unscaled-input", "vanishing-gradients", "detached-graph", "nonfinite",
-    ),
-)  # fmt: skip
+    yields_to=(*PROVED, *THROWN, "dead-relu", "saturated-units", "vanishing-gradients"),
+)
 def constant_output(record: Record) -> Iterator[Finding]:
     """All samples of a batch get one output, and it stays so.
 
     Why it hurts: what does not depend on the input is guessing.
 
     Evidence: the standard deviation of each output over the batch is nothing against the size of
-    the outputs, though the inputs differ, at every step looked at after the twentieth. As harm, a
-    loss that stays at the best constant's, or a batch that cannot be fitted.
+    the outputs, though the inputs differ, at every step looked at after the twentieth; or, before
+    the first step, whatever the last weights give (they were driven far up and down), the same
+    number comes out behind an operation that is no activation. As harm, a loss that stays at the
+    best constant's, or a batch that cannot be fitted.
 
     Would be wrong if: two different inputs get different outputs.
 
@@ -49,29 +48,44 @@ def constant_output(record: Record) -> Iterator[Finding]:
 
     Source: Karpathy 2019, A recipe for training neural networks.
     """
+    point = next((each for each in terms_of(record) if is_point(each)), None)
+    seen = _seen(record)
+    if point is None and seen is None:
+        return
+    harm = stuck(record) or unfit(record) or (floored(point) if point is not None else None)
     answers = record.get(Answers)
-    if answers is None or not answers.inputs_differ or answers.samples < 4:
-        return
-    later = [
-        spread
-        for step, spread in zip(answers.steps, answers.spread, strict=True)
-        if step > LONG
-    ]  # fmt: skip
-    if len(later) < 2 or max(later) > SAME:
-        return
-    harm = stuck(record) or unfit(record)
     yield Finding(
         name="constant-output",
         severity="stop" if harm else "note",
-        step=answers.steps[-1],
+        step=seen[0] if seen else None,
         what=Phrase("All {samples} samples of a batch get the same output",
-                    samples=answers.samples),
+                    samples=answers.samples)
+        if seen and answers is not None
+        else Phrase("The output is one number, whatever the network is shown"),
         evidence=(
-            Evidence(
-                signal=Phrase("largest spread of an output over the batch, of the outputs' size"),
-                value=max(later),
-                threshold=SAME,
-                step=answers.steps[-1],
+            *(
+                [
+                    Evidence(
+                        signal=Phrase("largest spread of an output over the batch, of the "
+                                      "outputs' size"),
+                        value=seen[1],
+                        threshold=SAME,
+                        step=seen[0],
+                    )
+                ]
+                if seen
+                else []
+            ),
+            *(
+                [
+                    Evidence(
+                        signal=Phrase("width of the range that the output can take"),
+                        value=(point.high or 0.0) - (point.low or 0.0),
+                        threshold=SAME,
+                    )
+                ]
+                if point is not None
+                else []
             ),
             *([harm] if harm else []),
         ),
@@ -87,3 +101,16 @@ def constant_output(record: Record) -> Iterator[Finding]:
             ),
         ),
     )  # fmt: skip
+
+
+def _seen(record: Record) -> tuple[int, float] | None:
+    """The last step looked at, and the largest spread since the twentieth."""
+    answers = record.get(Answers)
+    if answers is None or not answers.inputs_differ or answers.samples < 4:
+        return None
+    later = [
+        spread for step, spread in zip(answers.steps, answers.spread, strict=True) if step > LONG
+    ]
+    if len(later) < 2 or max(later) > SAME:
+        return None
+    return answers.steps[-1], max(later)

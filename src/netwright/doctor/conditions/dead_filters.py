@@ -8,6 +8,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._flow import bad
 from netwright.doctor.conditions._graph import listed
+from netwright.doctor.conditions._roots import PROVED, THROWN
 from netwright.records.facts.filters import Filters
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -22,7 +23,7 @@ _MANY = 0.25
     when="after epochs",
     group="structure",
     severity="warn",
-    yields_to=("dead-relu", "over-regularised", "learning-rate-too-high"),
+    yields_to=(*PROVED, *THROWN, "dead-relu", "over-regularised"),
 )
 def dead_filters(record: Record) -> Iterator[Finding]:
     """Many filters of a layer have weights of nearly zero.

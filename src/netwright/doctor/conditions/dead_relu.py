@@ -8,6 +8,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._flow import bad, layer_of
 from netwright.doctor.conditions._graph import listed
+from netwright.doctor.conditions._roots import PROVED, THROWN
 from netwright.records.facts.layers import Layers
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -24,11 +25,8 @@ _MOST, _RISEN = 0.5, 0.25
     when="in the first steps",
     group="start",
     severity="stop",
-    yields_to=(
-        "learning-rate-too-high", "unscaled-input", "unscaled-target", "dead-at-start",
-        "weights-too-large", "nonfinite",
-    ),
-)  # fmt: skip
+    yields_to=(*PROVED, *THROWN, "initial-loss-off"),
+)
 def dead_relu(record: Record) -> Iterator[Finding]:
     """Units of a layer are zero on every sample that came by.
 

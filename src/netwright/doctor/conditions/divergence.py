@@ -9,12 +9,16 @@ import numpy as np
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import EARLY, Course, course
+from netwright.doctor.conditions._harm import NEAR
 from netwright.doctor.conditions._rate import DEEPER, bad_start, too_high, too_much_regularised
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
 BEYOND = 1.5
 """How far above its beginning a loss has left it."""
+
+FORGOT = 0.5
+"""Share of the loss of guessing that a run must have come under before it can forget."""
 
 
 @CONDITIONS.register(
@@ -23,20 +27,24 @@ BEYOND = 1.5
     when="in the first steps",
     group="rate",
     severity="stop",
-    yields_to=(*DEEPER, "learning-rate-too-high", "over-regularised", "nonfinite"),
-)
+    yields_to=(
+        *DEEPER, "learning-rate-too-high", "over-regularised", "nonfinite", "unshuffled-data",
+    ),
+)  # fmt: skip
 def divergence(record: Record) -> Iterator[Finding]:
     """The loss climbs over many steps, beyond where it began.
 
     Why it hurts: what was learned is lost, and nothing brings it back.
 
     Evidence: of the cause, the share of windows of the loss that lie above the one before, since
-    its least value; of the harm, the loss now against the first one. Silent where the
-    rate is shown to be the cause: then that is the story.
+    its least value; of the harm, the loss now against the first one. Or the loss had come to half
+    of that of guessing and less, and is now back at guessing, for a quarter of the run. Silent
+    where the rate is shown to be the cause: then that is the story.
 
     Would be wrong if: the loss is meant to grow (a penalty that is raised, harder samples).
 
-    Not to be confused with: a spike that comes back; the small climb when a cyclic rate rises; a
+    Not to be confused with: a spike that comes back; another task that begins, which is learned in
+    its turn; the small climb when a cyclic rate rises; a
     loss that breaks (`nonfinite`, `learning-rate-too-high`).
 
     Treatment: go back to the last good state, with a lower rate or clipping; ask.
@@ -49,15 +57,22 @@ def divergence(record: Record) -> Iterator[Finding]:
     if found.steps < EARLY or found.broken is not None:
         return
     evidence = _climbed(found)
+    climbed = bool(evidence)
+    evidence = evidence or _forgotten(found)
     if not evidence:
         return
     yield Finding(
         name="divergence",
         severity="stop",
         step=evidence[0].step,
-        what=Phrase("The loss climbs and does not come back"),
+        what=Phrase("The loss climbs and does not come back")
+        if climbed
+        else Phrase("The loss is back at that of guessing, and stays there"),
         evidence=evidence,
-        cause=Phrase("The steps lead uphill: their length outgrew the valley they are in."),
+        cause=Phrase("The steps lead uphill: their length outgrew the valley they are in.")
+        if climbed
+        else Phrase("One step, or a few, threw the weights to where nothing is left of what they "
+                    "had learned."),
         confidence=0.8,
         wrong_if=Phrase("the loss is meant to grow, by a penalty or by harder samples"),
         treatments=(
@@ -67,7 +82,7 @@ def divergence(record: Record) -> Iterator[Finding]:
                 why=Phrase("Go on from the last good state with a lower rate or with clipping."),
             ),
         ),
-    )
+    )  # fmt: skip
 
 
 def _climbed(found: Course) -> tuple[Evidence, ...]:
@@ -93,6 +108,34 @@ def _climbed(found: Course) -> tuple[Evidence, ...]:
             value=found.latest,
             baseline=start,
             threshold=BEYOND * start,
+            witness="harm",
+            step=found.steps,
+        ),
+    )
+
+
+def _forgotten(found: Course) -> tuple[Evidence, ...]:
+    """All that was learned is lost: at guessing for the last quarter, and at rest there."""
+    last = max(3, len(found.windows) // 4)
+    if found.guess is None or len(found.windows) < 8 or found.least > FORGOT * found.guess:
+        return ()
+    late, before = found.windows[-last:], found.windows[:-last]
+    if late.min() < (1 - NEAR) * found.guess or before.min() > FORGOT * found.guess:
+        return ()
+    least = int(found.windows.argmin())
+    return (
+        Evidence(
+            signal=Phrase("least window of the loss, against guessing"),
+            value=found.least,
+            baseline=found.guess,
+            threshold=FORGOT * found.guess,
+            step=int(found.ends[least]),
+        ),
+        Evidence(
+            signal=Phrase("loss of the last steps, against the least it had reached"),
+            value=float(np.median(late)),
+            baseline=found.least,
+            threshold=(1 - NEAR) * found.guess,
             witness="harm",
             step=found.steps,
         ),

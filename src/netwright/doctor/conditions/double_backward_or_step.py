@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._course import course, halted, risen
 from netwright.doctor.conditions._harm import any_of, backward_steps, nonfinite, stuck
 from netwright.records.facts.loop import Loop
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -31,7 +32,8 @@ def double_backward_or_step(record: Record) -> Iterator[Finding]:
     second step goes on along a gradient that was true before the first.
 
     Evidence: steps with the very gradients of the step before, untouched since; backwards on the
-    very loss of the one before.
+    very loss of the one before. It is a warning where the run is at guessing, stands still far from
+    done, or has lost what it had reached; else a note.
 
     Would be wrong if: it is meant, as a way of taking larger steps.
 
@@ -53,7 +55,9 @@ def double_backward_or_step(record: Record) -> Iterator[Finding]:
     if max(of_steps, of_backwards) < _SHARE:
         return
     second = of_steps >= of_backwards
-    harm = any_of(nonfinite(record), backward_steps(record), stuck(record))
+    found = course(record)
+    lost = risen(found) or halted(found) if found is not None else None
+    harm = any_of(nonfinite(record), backward_steps(record), stuck(record), lost)
     yield Finding(
         name="double-backward-or-step",
         severity="warn" if harm else "note",

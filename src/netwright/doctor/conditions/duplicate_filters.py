@@ -8,6 +8,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._flow import bad
 from netwright.doctor.conditions._graph import listed
+from netwright.doctor.conditions._roots import PROVED, THROWN
 from netwright.records.facts.filters import Filters
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -23,7 +24,7 @@ _MANY = 0.5
     when="after epochs",
     group="structure",
     severity="warn",
-    yields_to=("symmetric-initialisation", "dead-relu"),
+    yields_to=(*PROVED, *THROWN, "dead-relu"),
 )
 def duplicate_filters(record: Record) -> Iterator[Finding]:
     """Many filters of a layer point in the same direction.

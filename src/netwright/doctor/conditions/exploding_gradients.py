@@ -9,6 +9,7 @@ import numpy as np
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._flow import bad, columns
+from netwright.doctor.conditions._roots import PROVED
 from netwright.records.facts.layers import Layers
 from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -19,6 +20,8 @@ _RISE = 1e3
 _LINE = 0.8
 # A norm so many times the median of those looked at, at one look in eight.
 _LEAP, _OFTEN, _LOOKS = 10.0, 0.12, 12
+# Leaps from an ordinary look to a high one.
+_AGAIN = 2
 
 
 @CONDITIONS.register(
@@ -27,11 +30,8 @@ _LEAP, _OFTEN, _LOOKS = 10.0, 0.12, 12
     when="in the first steps",
     group="start",
     severity="stop",
-    yields_to=(
-        "learning-rate-too-high", "unscaled-input", "unscaled-target", "weights-too-large",
-        "gradients-never-cleared",
-    ),
-)  # fmt: skip
+    yields_to=(*PROVED, "learning-rate-too-high"),
+)
 def exploding_gradients(record: Record) -> Iterator[Finding]:
     """The gradient grows geometrically on its way to the input, or leaps again and again.
 
@@ -39,9 +39,9 @@ def exploding_gradients(record: Record) -> Iterator[Finding]:
     leaves the last ones standing.
 
     Evidence: the gradient by the outputs of the layers, the first against the last, with one slope
-    in between; or norms of the whole gradient of ten times their median at many looks; and with
-    either of them steps that raise the loss of their own batch, a loss at guessing, a batch that
-    cannot be fitted, or values that are not finite.
+    in between; or norms of the whole gradient that leap to ten times their median again and again;
+    and with either of them steps that raise the loss of their own batch, a loss at guessing, a
+    batch that cannot be fitted, or values that are not finite.
 
     Would be wrong if: the loss falls steadily all the same: then nothing is said.
 
@@ -118,7 +118,9 @@ def _leaps(steps: Steps | None) -> list[Evidence]:
     rho = steps.rho[known]
     worse = high & (rho < 0)
     share = float(np.mean(high))
-    if share < _OFTEN or not worse.any():
+    # A gradient that begins large and settles is no leap, and one leap is one odd batch.
+    leaps = int(np.count_nonzero(high[1:] & ~high[:-1]))
+    if share < _OFTEN or not worse.any() or leaps < _AGAIN:
         return []
     return [
         Evidence(

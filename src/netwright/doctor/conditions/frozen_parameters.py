@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._graph import listed
+from netwright.doctor.conditions._still import Stillness, stillness
+from netwright.doctor.conditions._trials import end_of
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.inspection import InspectionRecord, ParameterFact
@@ -21,7 +23,7 @@ _MOSTLY_TRAINED = 0.5
     reads=(InspectionRecord, Record),
     when="before the first step",
     group="wiring",
-    severity="note",
+    severity="warn",
 )
 def frozen_parameters(record: InspectionRecord | Record) -> Iterator[Finding]:
     """Parameters are frozen where nothing says transfer learning.
@@ -29,7 +31,12 @@ def frozen_parameters(record: InspectionRecord | Record) -> Iterator[Finding]:
     Why it hurts: what does not ask for a gradient keeps its first, random values, while the rest
     is trained round it.
 
-    Evidence: the frozen parameters by module, among a majority that is trained; something before
+    Evidence: half of the weights and more are frozen, they bear the mark of an initialiser (biases
+    of zero, a uniform spread that ends at its bound), and one batch, which is fitted on a copy with
+    all weights trained, is not fitted with these still: a warning, unless the run does well all the
+    same. Weights that were trained once have no such mark.
+
+    Else a note: the frozen parameters by module, among a majority that is trained; something before
     them is trained as well. Where weights were loaded rather than drawn nothing is said. All of
     these are taken for intent and left alone: a network frozen whole; a frozen front (a backbone
     under a new head); more frozen than trained (adapters); frozen norms; one fixed tensor in a
@@ -38,11 +45,15 @@ def frozen_parameters(record: InspectionRecord | Record) -> Iterator[Finding]:
     Would be wrong if: the layer was frozen on purpose.
 
     Not to be confused with: a layer whose rate is 0, which the optimizer knows and the network
-    does not.
+    does not; wide random features under a trained head, which can do well.
 
     Treatment: requires_grad_(True), if it was not meant: ask.
     """
     if isinstance(record, Record):
+        still = stillness(record, "frozen")
+        if still is not None:
+            yield _never_trained(still)
+            return
         setup, inspection = record.get(Setup), record.get(InspectionRecord)
         if inspection is None or (setup is not None and setup.pretrained):
             return
@@ -92,6 +103,39 @@ def frozen_parameters(record: InspectionRecord | Record) -> Iterator[Finding]:
                 name="unfreeze",
                 grade="ask",
                 why=Phrase("Call requires_grad_(True) on them before the optimizer is made."),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _never_trained(still: Stillness) -> Finding:
+    fact = still.fact
+    return Finding(
+        name="frozen-parameters",
+        severity="warn",
+        layers=fact.layers,
+        what=Phrase("{layers}: frozen as they were drawn, {share:.0%} of the weights",
+                    layers=listed(list(fact.layers)), share=fact.share),
+        evidence=(*still.cause, still.harm),
+        confidence=0.9,
+        cause=Phrase("requires_grad is False on weights that were never trained or loaded."),
+        counterfactual=Phrase(
+            "With all weights trained the same batch goes from {start} to {end} in {steps} steps, "
+            "else to {held}.",
+            start=f"{fact.moved.start:.3g}",
+            end=f"{fact.moved.end:.3g}",
+            steps=fact.moved.steps,
+            held=f"{end_of(fact.held):.3g}",
+        ),
+        wrong_if=Phrase("random features are meant, and wide enough"),
+        not_to_be_confused_with=Phrase("a trained network that is left as it is under a new head"),
+        treatments=(
+            Treatment(
+                name="unfreeze",
+                grade="ask",
+                why=Phrase("Call requires_grad_(True) on them before the optimizer is made, or "
+                           "load the weights they were meant to have."),
+                code="model.requires_grad_(True)",
             ),
         ),
     )  # fmt: skip

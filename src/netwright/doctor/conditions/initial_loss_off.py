@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._harm import backward_steps, nonfinite, stuck, unfit
-from netwright.records.facts.objective import Objective, TermFact
+from netwright.doctor.conditions._terms import guessing
+from netwright.records.facts.objective import Objective
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
@@ -53,9 +54,9 @@ def initial_loss_off(record: Record) -> Iterator[Finding]:
     if objective is None or len(objective.parts) != 1 or len(objective.losses) < 3:
         return
     (term,) = objective.parts
-    guess = _guessing(term)
+    guess = guessing(term) if term.constant is not None else 0.0
     bound = LARGER.get(term.kind)
-    if guess is None or bound is None or (term.factor or 0.0) <= 0:
+    if guess <= 0 or bound is None or (term.factor or 0.0) <= 0:
         return
     least = min(objective.losses)
     if not math.isfinite(least) or least <= bound * guess:
@@ -96,13 +97,3 @@ def initial_loss_off(record: Record) -> Iterator[Finding]:
             ),
         ),
     )  # fmt: skip
-
-
-def _guessing(term: TermFact) -> float | None:
-    if term.constant is None:
-        return None
-    if term.kind in ("cross_entropy", "nll_loss") and term.classes:
-        return max(term.constant, math.log(max(term.classes, 2)))
-    if term.kind.startswith("binary"):
-        return max(term.constant, math.log(2))
-    return term.constant if term.constant > 0 else None

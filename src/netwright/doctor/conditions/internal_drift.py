@@ -8,6 +8,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._flow import bad, columns
 from netwright.doctor.conditions._graph import listed
+from netwright.doctor.conditions._roots import PROVED, THROWN
 from netwright.records.facts.layers import Layers
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -24,8 +25,7 @@ _LOOKS = 6
     group="rate",
     severity="warn",
     yields_to=(
-        "learning-rate-too-high", "exploding-gradients", "unscaled-target", "unscaled-input",
-        "gradients-never-cleared", "nonfinite", "divergence",
+        *PROVED, *THROWN, "exploding-gradients", "initial-loss-off", "duplicate-filters",
     ),
 )  # fmt: skip
 def internal_drift(record: Record) -> Iterator[Finding]:

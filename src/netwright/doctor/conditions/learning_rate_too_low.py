@@ -20,7 +20,7 @@ from netwright.records.record import Record
     when="before the first step",
     group="rate",
     severity="warn",
-    yields_to=(*DEEPER, "clipping-every-step", "scheduler-misuse", "frozen-parameters"),
+    yields_to=(*DEEPER, "clipping-every-step", "scheduler-misuse"),
 )
 def learning_rate_too_low(record: Record) -> Iterator[Finding]:
     """The learning rate is too low: each step does what it promises, and next to nothing.
@@ -28,11 +28,12 @@ def learning_rate_too_low(record: Record) -> Iterator[Finding]:
     Why it hurts: the run stands still, and no number looks wrong.
 
     Evidence: of the cause, the update is under 2e-5 of the weights in the median while actual and
-    promised fall agree, or Adam's eps is ten times the entries of the gradient, so that the
-    division by their size does nothing. Of the harm: the loss fell by under 2 % in a hundred steps
-    or stays at that of guessing, and one batch falls five times as far at ten times the rate.
-    Before the first step the trials alone speak; in a run of fewer than 40 steps that is a note,
-    for a loop may warm up by hand.
+    promised fall agree (under 2e-4 after 120 steps, where a trial falls at ten times the rate), or
+    Adam's eps is ten times the entries of the gradient, so that the division by their size does
+    nothing. Of the harm: the loss fell by under 2 % in a hundred steps or stays at that of
+    guessing, and one batch falls five times as far at ten times the rate. Before the first step the
+    trials alone speak; in a run of fewer than 40 steps that is a note, for a loop may warm up by
+    hand.
 
     Would be wrong if: the rate is still on its way up, or the run is done.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._rate import groups
 from netwright.doctor.conditions._terms import terms_of
 from netwright.records.facts.fit import Fit
 from netwright.records.facts.objective import TermFact
@@ -38,8 +39,8 @@ def loss_sign(record: Record) -> Iterator[Finding]:
     any value a loss can have, while predictions get worse than guessing.
 
     Evidence: the factor between the one loss of the loop and what the backward pass is given is
-    negative; the loss proper is above its start and above guessing after some steps, or after the
-    trial on one batch.
+    negative, or the optimizer is told to maximise; the loss proper is above its start and above
+    guessing after some steps, or after the trial on one batch.
 
     Would be wrong if: the loss proper falls after all.
 
@@ -55,16 +56,29 @@ def loss_sign(record: Record) -> Iterator[Finding]:
     if len(terms) != 1 or (setup is not None and setup.special):
         return
     (term,) = terms
-    if term.factor is None or term.factor >= 0 or term.value <= 0 or term.target_distinct == 1:
+    upward = bool(groups(record)) and all(each.maximize for each in groups(record))
+    if term.factor is None or term.value <= 0 or term.target_distinct == 1:
+        return
+    if (term.factor > 0) is not upward:
         return
     harm = _worse(record, term)
     yield Finding(
         name="loss-sign",
         severity="stop" if harm else "note",
         step=harm.step if harm else None,
-        what=Phrase("The negative of {loss} is minimised", loss=term.kind),
+        what=(
+            Phrase("The optimizer is told to maximise {loss}", loss=term.kind)
+            if upward
+            else Phrase("The negative of {loss} is minimised", loss=term.kind)
+        ),
         evidence=(
             Evidence(
+                signal=Phrase("groups of the optimizer that go uphill (maximize=True)"),
+                value=len(groups(record)),
+                baseline=0,
+            )
+            if upward
+            else Evidence(
                 signal=Phrase("factor between {loss} and what the backward pass gets",
                               loss=term.kind),
                 value=term.factor,
@@ -73,7 +87,11 @@ def loss_sign(record: Record) -> Iterator[Finding]:
             *([harm] if harm else []),
         ),
         formula="descent on -L is ascent on L",
-        cause=Phrase("The sign of the loss is the wrong way round."),
+        cause=(
+            Phrase("maximize=True turns every step of this optimizer round.")
+            if upward
+            else Phrase("The sign of the loss is the wrong way round.")
+        ),
         wrong_if=Phrase("the loss proper falls while training goes on"),
         not_to_be_confused_with=Phrase("a game in which this loss is meant to grow"),
         treatments=(
@@ -81,7 +99,7 @@ def loss_sign(record: Record) -> Iterator[Finding]:
                 name="flip-sign",
                 grade="ask",
                 why=Phrase("Minimise the loss itself."),
-                code="loss = -loss",
+                code="maximize=False" if upward else "loss = -loss",
             ),
         ),
     )  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._course import course, steps_of
+from netwright.doctor.conditions._course import Array, course, steps_of
 from netwright.doctor.conditions._rate import DEEPER, too_high
 from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -30,6 +30,9 @@ LASTING = 3
 
 RECOVERY = 50
 
+FEW = 10
+"""Rows after the time to recover, twice, below which nobody knows whether it came back."""
+
 
 @dataclass(frozen=True)
 class Spike:
@@ -39,7 +42,10 @@ class Spike:
     level: float
     score: float
     after: float | None
-    """The median loss after the time to recover, None where the run ended before."""
+    """The median loss of the later half of what follows the time to recover, None where the run
+    ended before."""
+    falling: bool = False
+    """Whether the loss was still coming down there."""
 
 
 @CONDITIONS.register(
@@ -58,11 +64,13 @@ def loss_spike(record: Record) -> Iterator[Finding]:
 
     Evidence: of the cause, the robust deviation of the logarithm of the loss from the 30 steps
     before, over at least three steps, beyond 8 at 1.5 times its level, or 4 at ten times. Of the
-    harm: 50 steps later the loss is still 1.5 times what it was. A spike that healed is a note.
+    harm: from 50 steps later on the loss has come to rest at 1.5 times what it was. A spike that
+    healed, or heals, is a note.
 
     Would be wrong if: the data changed at that step.
 
-    Not to be confused with: the scatter of small batches, a restart of a cyclic rate.
+    Not to be confused with: the scatter of small batches, a restart of a cyclic rate; harder
+    samples that come in (a curriculum), whose loss leaps and then falls as the first loss did.
 
     Treatment: go back to before the spike and leave that batch out, clip by the global norm; ask.
 
@@ -76,7 +84,9 @@ def loss_spike(record: Record) -> Iterator[Finding]:
     spikes = spikes_of(steps)
     if not spikes:
         return
-    lasting = [s for s in spikes if s.after is not None and s.after > 1.5 * s.level]
+    lasting = [
+        s for s in spikes if s.after is not None and s.after > 1.5 * s.level and not s.falling
+    ]
     # What was lost must be worth a word: a loss of 1e-5 that becomes 2e-5 is none.
     lasting = [s for s in lasting if s.after is not None and s.after > 0.05 * found.reference]
     worst = max(lasting or spikes, key=lambda s: s.height / s.level)
@@ -115,6 +125,8 @@ def loss_spike(record: Record) -> Iterator[Finding]:
         what=(
             Phrase("The loss leapt at step {step} and has not come back", step=worst.step)
             if lasting
+            else Phrase("The loss leapt at step {step}", step=worst.step)
+            if worst.after is None or worst.after > 1.5 * worst.level
             else Phrase("The loss leapt at step {step} and came back", step=worst.step)
         ),
         evidence=tuple(evidence),
@@ -147,7 +159,8 @@ def spikes_of(steps: Steps) -> list[Spike]:
         height = now - level
         if (score > DEVIATIONS and height > np.log(1.5)) or (score > SOME and height > np.log(10)):
             end = row + RECOVERY
-            rest = loss[end : end + HISTORY]
+            rest = loss[end:]
+            half = len(rest) // 2
             found.append(
                 Spike(
                     row=row,
@@ -155,9 +168,15 @@ def spikes_of(steps: Steps) -> list[Spike]:
                     height=float(loss[row:end].max()),
                     level=float(np.exp(level)),
                     score=score,
-                    after=float(np.median(loss[end:])) if len(rest) >= 10 else None,
+                    after=float(np.median(rest[half:])) if half >= FEW else None,
+                    falling=half >= FEW and _falls(rest[:half], rest[half:]),
                 )
             )
             row += RECOVERY
         row += 1
     return found
+
+
+def _falls(earlier: Array, later: Array) -> bool:
+    """Whether the loss comes down by a tenth from one half to the next."""
+    return bool(np.median(later) < 0.9 * np.median(earlier))

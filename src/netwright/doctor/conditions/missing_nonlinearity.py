@@ -43,6 +43,7 @@ _AFFINE = WEIGHTED | BATCH_NORMS | AVERAGES | {
     when="before the first step",
     group="structure",
     severity="warn",
+    yields_to=("symmetric-initialisation", "constant-input", "dead-at-start"),
 )
 def missing_nonlinearity(record: InspectionRecord | Record) -> Iterator[Finding]:
     """Two linear maps follow each other with no activation between them.

@@ -8,10 +8,11 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._course import course, steps_of
-from netwright.doctor.conditions._harm import LONG, LOOKS
+from netwright.doctor.conditions._course import Course, course, steps_of
+from netwright.doctor.conditions._harm import LONG, LOOKS, any_of, stuck
 from netwright.doctor.conditions._rate import too_high, too_low, true_rho
 from netwright.records.facts.noise import GradientNoise
+from netwright.records.facts.objective import Objective
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -25,7 +26,7 @@ SMALL = 16
     reads=Record,
     when="in the first steps",
     group="rate",
-    severity="note",
+    severity="warn",
     yields_to=("learning-rate-too-high", "label-noise", "labels-inconsistent"),
 )
 def noisy_gradients(record: Record) -> Iterator[Finding]:
@@ -35,12 +36,13 @@ def noisy_gradients(record: Record) -> Iterator[Finding]:
 
     Evidence: actual over promised fall above a half in the median, so that no step is too long for
     its own batch; a loss that fell by under 2 % over the later half and is not done; a batch of at
-    most 16, with its noise scale where one batch could be divided. A note: targets that cannot be
-    learned look the same.
+    most 16, with its noise scale where one batch could be divided. A warning where the loss stays
+    at guessing, or is no lower than at the beginning after 300 steps; else a note.
 
     Would be wrong if: batches four times as large do no better.
 
-    Not to be confused with: a rate that is too high, where steps fail on their own batch.
+    Not to be confused with: a rate that is too high, where steps fail on their own batch; targets
+    that cannot be learned, which look the same at any batch.
 
     Treatment: larger batches, accumulation, a lower rate; ask.
 
@@ -62,10 +64,10 @@ def noisy_gradients(record: Record) -> Iterator[Finding]:
     fall = (early - float(late.mean())) / max(early, 1e-30)
     if fall > 0.02:
         return
-    noise = record.get(GradientNoise)
+    noise, harm = record.get(GradientNoise), any_of(stuck(record), _lost(record, found))
     yield Finding(
         name="noisy-gradients",
-        severity="note",
+        severity="warn" if harm else "note",
         what=Phrase("Steps help their own batch of {count}, and the loss of the run does not fall",
                     count=batch),
         evidence=(
@@ -86,6 +88,7 @@ def noisy_gradients(record: Record) -> Iterator[Finding]:
                 if noise is not None and noise.scale < float("inf")
                 else []
             ),
+            *harm,
         ),
         formula="noise scale = tr(Sigma) / |G|^2",
         cause=Phrase("The gradient of so small a batch is mostly chance."),
@@ -99,3 +102,19 @@ def noisy_gradients(record: Record) -> Iterator[Finding]:
             ),
         ),
     )  # fmt: skip
+
+
+def _lost(record: Record, found: Course) -> Evidence | None:
+    """The harm that the loss is no lower than at the beginning: a batch of one has no constant to
+    be held against. Only where the loss is one of torch's own, which are meant to fall."""
+    objective = record.get(Objective)
+    if objective is None or objective.kind == "unknown" or found.latest < found.begin:
+        return None
+    return Evidence(
+        signal=Phrase("loss of the last steps, against the first"),
+        value=found.latest,
+        baseline=found.begin,
+        threshold=found.begin,
+        witness="harm",
+        step=found.steps,
+    )

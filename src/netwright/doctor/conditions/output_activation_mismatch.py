@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._harm import stuck, unfit
-from netwright.doctor.conditions._terms import floored, last_operation, terms_of
+from netwright.doctor.conditions._terms import floored, is_point, last_operation, terms_of
 from netwright.records.facts.objective import TermFact
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -28,6 +28,7 @@ NARROW = 1e-3
         "softmax-before-cross-entropy",
         "sigmoid-before-bce-with-logits",
         "wrong-dimension",
+        "loss-ignores-parameters",
     ),
 )
 def output_activation_mismatch(record: Record) -> Iterator[Finding]:
@@ -54,7 +55,7 @@ def output_activation_mismatch(record: Record) -> Iterator[Finding]:
     for term in terms_of(record):
         if not term.driven or (term.low is None and term.high is None):
             continue
-        if _belongs_elsewhere(term):
+        if _belongs_elsewhere(term) or is_point(term):
             continue
         if _constant(term):
             yield _finding(term, "stop", (_no_gradient(term),), 1.0)

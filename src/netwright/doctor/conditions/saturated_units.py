@@ -8,6 +8,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._flow import Column, bad, columns, layer_of
 from netwright.doctor.conditions._graph import listed
+from netwright.doctor.conditions._roots import PROVED, THROWN
 from netwright.records.facts.layers import Layers
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -23,10 +24,8 @@ _RISEN = 0.1
     when="in the first steps",
     group="start",
     severity="warn",
-    yields_to=(
-        "saturated-at-start", "unscaled-input", "weights-too-large", "learning-rate-too-high",
-    ),
-)  # fmt: skip
+    yields_to=(*PROVED, *THROWN, "initial-loss-off"),
+)
 def saturated_units(record: Record) -> Iterator[Finding]:
     """Hidden units with tanh or sigmoid stand at the ends of their range, more and more of them.
 

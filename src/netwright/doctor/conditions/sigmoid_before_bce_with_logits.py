@@ -17,6 +17,7 @@ from netwright.records.record import Record
     when="before the first step",
     group="output",
     severity="stop",
+    yields_to=("loss-ignores-parameters",),
 )
 def sigmoid_before_bce_with_logits(record: Record) -> Iterator[Finding]:
     """BCE with logits is given probabilities, and takes a sigmoid of them once more.

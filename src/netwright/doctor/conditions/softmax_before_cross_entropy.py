@@ -18,7 +18,7 @@ from netwright.records.record import Record
     when="before the first step",
     group="output",
     severity="stop",
-    yields_to=("wrong-dimension",),
+    yields_to=("wrong-dimension", "loss-ignores-parameters"),
 )
 def softmax_before_cross_entropy(record: Record) -> Iterator[Finding]:
     """Cross-entropy is given probabilities, and takes a softmax of them once more.

@@ -8,6 +8,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._graph import listed
 from netwright.doctor.conditions._harm import any_of, stuck
+from netwright.doctor.conditions._still import Stillness, stillness
 from netwright.records.facts.layers import Layers
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.setup import GroupFact, Setup
@@ -35,7 +36,9 @@ def stale_optimizer(record: Record) -> Iterator[Finding]:
 
     Evidence: by identity: tensors an optimizer holds that are not in the model and get no
     gradient; parameters of the model with a gradient that no optimizer holds and that nobody moved
-    while it was watched; groups whose rates are 0 beside others, or 10,000 times apart.
+    while it was watched; groups whose rates are 0 beside others, or 10,000 times apart. Where most
+    weights stand still so, as an initialiser draws them, one batch tells the harm: it is fitted on
+    a copy with all weights trained, and not with these still.
 
     Would be wrong if: the rest is left out on purpose, or somebody else trains it later.
 
@@ -48,10 +51,17 @@ def stale_optimizer(record: Record) -> Iterator[Finding]:
     """
     loop = record.get(Loop)
     if loop is not None and loop.looked >= _LOOKS:
-        yield from _strangers(record, loop)
+        found = list(_strangers(record, loop))
+        yield from found
+        if found:
+            return
+    left = stillness(record, "left")
+    if left is not None:
+        yield _left(left)
+        return
     setup = record.get(Setup)
     if setup is not None:
-        yield from _apart(setup)
+        yield from _apart(setup, stillness(record, "rate"))
 
 
 def _strangers(record: Record, loop: Loop) -> Iterator[Finding]:
@@ -127,7 +137,30 @@ def _odd(record: Record, missing: tuple[str, ...]) -> bool:
     return bool(trained and without) and max(without) > min(trained)
 
 
-def _apart(setup: Setup) -> Iterator[Finding]:
+def _left(still: Stillness) -> Finding:
+    layers = still.fact.layers
+    return Finding(
+        name="stale-optimizer",
+        severity="warn",
+        layers=layers,
+        what=Phrase("No optimizer holds the parameters of {layers}", layers=listed(list(layers))),
+        evidence=(*still.cause, still.harm),
+        cause=Phrase("The optimizer was given a part of the parameters."),
+        confidence=0.85,
+        wrong_if=Phrase("these are left as they are on purpose"),
+        not_to_be_confused_with=Phrase("a head trained on a network that is left as it is"),
+        treatments=(
+            Treatment(
+                name="rebuild-optimizer",
+                grade="ask",
+                why=Phrase("Give the optimizer all parameters of the model."),
+                code="optimizer = type(optimizer)(model.parameters(), **optimizer.defaults)",
+            ),
+        ),
+    )
+
+
+def _apart(setup: Setup, still: Stillness | None) -> Iterator[Finding]:
     groups = [group for each in setup.optimizers for group in each.groups if group.params]
     rates = [each.lr for each in groups]
     if len(groups) < 2 or max(rates) <= 0 or min(rates) * _APART >= max(rates):
@@ -135,7 +168,7 @@ def _apart(setup: Setup) -> Iterator[Finding]:
     slow = min(groups, key=lambda each: each.lr)
     yield Finding(
         name="stale-optimizer",
-        severity="note",
+        severity="warn" if still else "note",
         layers=_layers(slow),
         what=Phrase("One group of parameters has the rate {low:.3g}, another {high:.3g}",
                     low=min(rates), high=max(rates)),
@@ -146,6 +179,7 @@ def _apart(setup: Setup) -> Iterator[Finding]:
                 baseline=max(rates),
                 threshold=max(rates) / _APART,
             ),
+            *((*still.cause, still.harm) if still else ()),
         ),
         cause=Phrase("The groups were given rates that are more than 10,000 times apart."),
         wrong_if=Phrase("the group is kept still on purpose"),

@@ -6,8 +6,12 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._course import course, halted
 from netwright.doctor.conditions._graph import listed
+from netwright.doctor.conditions._harm import LONG, any_of, stuck, unfit
+from netwright.records.facts.affinity import Affinity
 from netwright.records.facts.loop import Loop
+from netwright.records.facts.reach import Reach
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.inspection import InspectionRecord
 from netwright.records.record import Record
@@ -15,13 +19,21 @@ from netwright.records.record import Record
 # Steps looked at without a gradient: an expert or a branch by chance would have had its turn.
 _LOOKS = 3
 
+AFFINE, AFFINE_AFTER = 1e-5, 100
+"""Bend of an affine map (rounding), and the steps after which one must have come under half of
+guessing, where a network of many layers was meant."""
+
+MOST = 0.5
+"""Share of the tensors that the optimizers hold: less is a branch, a head, an embedding."""
+
 
 @CONDITIONS.register(
     "unused-parameters",
     reads=(InspectionRecord, Record),
     when="before the first step",
     group="wiring",
-    severity="note",
+    severity="warn",
+    yields_to=("detached-graph", "loss-ignores-parameters", "stale-optimizer"),
 )
 def unused_parameters(record: InspectionRecord | Record) -> Iterator[Finding]:
     """The network holds parameters that its forward pass does not read.
@@ -32,7 +44,9 @@ def unused_parameters(record: InspectionRecord | Record) -> Iterator[Finding]:
 
     Evidence: the parameters that ask for a gradient and that no operation of the pass read, by
     the path of their module. In a loop: those that had no gradient at any of at least three steps
-    looked at, while others had one.
+    looked at, while others had one. It is a note, unless most of the network is so and the run
+    stands far from done: at guessing, where its later half brought nothing, or, where what is left
+    is one linear map, above half of guessing.
 
     Would be wrong if: they run in another mode or on another branch: heads that only training
     uses, experts that this input did not choose.
@@ -83,9 +97,13 @@ def _in_loop(record: Record) -> Iterator[Finding]:
     if loop is None or loop.looked < _LOOKS or not loop.never_graded or not loop.changed_steps:
         return
     owners = list(dict.fromkeys(each.rpartition(".")[0] for each in loop.never_graded))
+    reach = record.get(Reach)
+    # What ran and gets no gradient is cut off: `detached-graph` tells.
+    idle = set(loop.never_graded).difference(reach.missing if reach is not None else ())
+    harm = _stands(record) if len(idle) >= MOST * max(1, loop.held) else ()
     yield Finding(
         name="unused-parameters",
-        severity="note",
+        severity="warn" if harm else "note",
         layers=tuple(owners),
         what=Phrase(
             "The parameters of {layers} never get a gradient",
@@ -97,6 +115,7 @@ def _in_loop(record: Record) -> Iterator[Finding]:
                 value=len(loop.never_graded),
                 baseline=0,
             ),
+            *harm,
         ),
         cause=Phrase("The loss does not depend on them, or its graph is cut before them."),
         wrong_if=Phrase("they are used in another mode, or for another input"),
@@ -108,3 +127,27 @@ def _in_loop(record: Record) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _stands(record: Record) -> tuple[Evidence, ...]:
+    """The harm that what is left of the network learns nothing, or no more."""
+    found, still = course(record), None
+    if found is not None and found.broken is None and found.latest > 0.5 * found.ignorance:
+        if found.steps >= LONG:
+            still = halted(found)
+        if still is None and found.steps >= AFFINE_AFTER and _affine(record):
+            still = Evidence(
+                signal=Phrase("loss of the last steps, against guessing, of what is one linear "
+                              "map without them"),
+                value=found.latest,
+                baseline=found.ignorance,
+                threshold=0.5 * found.ignorance,
+                witness="harm",
+                step=found.steps,
+            )
+    return any_of(stuck(record), still, unfit(record))  # fmt: skip
+
+
+def _affine(record: Record) -> bool:
+    tried = record.get(Affinity)
+    return tried is not None and tried.span > 0 and tried.share <= AFFINE

@@ -10,6 +10,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._flow import columns
 from netwright.doctor.conditions._harm import any_of, stuck, unfit
+from netwright.doctor.conditions._roots import PROVED
 from netwright.records.facts.layers import Layers
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -30,11 +31,8 @@ _STILL = 1e-3
     when="in the first steps",
     group="start",
     severity="stop",
-    yields_to=(
-        "weights-too-small", "saturated-at-start", "saturated-units", "unscaled-input",
-        "dead-relu", "dead-at-start",
-    ),
-)  # fmt: skip
+    yields_to=(*PROVED, "saturated-units", "dead-relu", "divergence"),
+)
 def vanishing_gradients(record: Record) -> Iterator[Finding]:
     """The gradient fades geometrically on its way to the input.
 

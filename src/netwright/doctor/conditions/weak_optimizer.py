@@ -17,6 +17,7 @@ from netwright.doctor.conditions._rate import (
     too_low,
     too_much_regularised,
 )
+from netwright.doctor.conditions._terms import floored, terms_of
 from netwright.records.facts.curvature import Curvature
 from netwright.records.facts.fit import Fit
 from netwright.records.facts.setup import Setup
@@ -61,6 +62,8 @@ def weak_optimizer(record: Record) -> Iterator[Finding]:
         return
     if bad_start(record) or too_high(record) or too_low(record) or clipped_away(record):
         return
+    if any(floored(each) for each in terms_of(record)) or any(g.maximize for g in groups(record)):
+        return  # the loss cannot fall, or is not meant to
     if too_much_regularised(record) or (found and found.steps >= EARLY and found.learned):
         return
     one, ten = fit.at(1.0), fit.at(10.0)

@@ -52,7 +52,7 @@ def fit(patient: Patient) -> Iterator[Fit]:
         twin = Twin(patient, sample)
     except NoTwinError:
         return
-    constant = _constant(sample)
+    constant = constant_of(sample)
     with twin:
         if not twin.parameters or not twin.agrees():
             return
@@ -96,7 +96,7 @@ def _fit(twin: Twin, original: Optimizer, sample: Sample, constant: float | None
     return Fit(trials=tuple(trials), batch=sample.size, constant=constant, variants=variants)
 
 
-def _constant(sample: Sample) -> float | None:
+def constant_of(sample: Sample) -> float | None:
     """The loss of the best constant on this batch, for a loss of torch's own."""
     call, target, output = sample.loss_call, sample.target, sample.output
     if call is None or target is None or output is None:

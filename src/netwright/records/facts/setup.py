@@ -29,6 +29,8 @@ class GroupFact:
     beta1: float | None = None
     beta2: float | None = None
     eps: float | None = None
+    maximize: bool = False
+    """The optimizer climbs."""
     names: tuple[str, ...] = ()
     """Paths of its parameters in the model, "" for one that the model does not have."""
 
