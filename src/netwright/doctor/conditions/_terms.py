@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netwright.core.languages import Phrase
+from netwright.doctor.conditions._harm import entropy_of_labels
 from netwright.records.facts.objective import Objective, TermFact
 from netwright.records.findings import Evidence
 from netwright.records.record import Record
@@ -28,18 +29,24 @@ def last_operation(term: TermFact) -> str:
     return next((word for word in term.before if word not in VIEWS), "")
 
 
-def floored(term: TermFact, share: float = HIGH) -> Evidence | None:
-    """H5 of one term: it cannot fall below a floor that is high against guessing."""
-    if term.floor is None or term.constant is None:
+def floored(
+    term: TermFact, share: float = HIGH, *, record: Record | None = None
+) -> Evidence | None:
+    """H5 of one term: it cannot fall below a floor that is high against guessing; over all labels
+    where a first batch of one class says that guessing costs nothing."""
+    constant = term.constant
+    if not constant and record is not None:
+        constant = entropy_of_labels(record)
+    if term.floor is None or constant is None:
         return None
     least = term.least or 0.0
-    span = term.constant - least
+    span = constant - least
     if span <= 0 or term.floor - least < share * span:
         return None
     return Evidence(
         signal=Phrase("the least that the loss can reach, against guessing"),
         value=term.floor,
-        baseline=term.constant,
+        baseline=constant,
         threshold=least + share * span,
         witness="harm",
     )

@@ -26,7 +26,11 @@ ERRORS = 2.0
     when="after epochs",
     group="generalisation",
     severity="warn",
-    yields_to=("labels-inconsistent", "inconsistent-preprocessing", "wrong-mode", "label-noise"),
+    yields_to=(
+        "labels-inconsistent", "inconsistent-preprocessing", "wrong-mode", "label-noise",
+        "duplicate-samples", "stuck-data-feed", "distribution-shift", "class-imbalance",
+        "unshuffled-data", "batchnorm-bad-momentum",
+    ),
 )
 def overfitting(record: Record) -> Iterator[Finding]:
     """The network gets better on what it has seen and worse on what it has not.
