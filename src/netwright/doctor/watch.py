@@ -30,6 +30,7 @@ from netwright.doctor.watching.rounds import FIRST, Rounds
 from netwright.doctor.watching.taps import BACKWARD
 from netwright.doctor.watching.watcher import Watcher
 from netwright.records.facts.cost import Cost
+from netwright.records.facts.loop import Loop
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Finding
 from netwright.records.record import Record
@@ -79,6 +80,8 @@ class Doctor:
         self._company = company or Company()
         self._owns_company = company is None
         self._crash: list[object] = []
+        self.ended = False
+        """Whether the loop came to its own end: it did not crash, and nobody cut it short."""
         self._ends: list[Callable[[], None]] = []
         self.watcher = Watcher(
             model,
@@ -122,6 +125,7 @@ class Doctor:
         self._ends.clear()
         self._company.feeding.settle()
         self.watcher.detach()
+        self.ended = self._owns_company and error is None
 
     def add(self, optimizer: Optimizer) -> None:
         """Another optimizer of the same model."""
@@ -199,8 +203,10 @@ class Doctor:
 
     @property
     def stirred(self) -> bool:
-        """Whether the loop has done anything worth a record: a backward pass, or a crash."""
-        return bool(self._crash) or self.watcher.order.backwards > 0
+        """Whether the loop has done anything worth a record: a backward pass, a crash, or a pass
+        over a loader without a batch."""
+        empty = self._company.feeding.empty() is not None
+        return bool(self._crash) or self.watcher.order.backwards > 0 or empty
 
     def _sampled(self, sample: Sample) -> None:
         """One of the first batches came by, before the step on it."""
@@ -222,6 +228,8 @@ class Doctor:
         timed = [
             dataclasses.replace(each, checkup=self._checkup_seconds)
             if isinstance(each, Cost)
+            else dataclasses.replace(each, ended=self.ended)
+            if isinstance(each, Loop)
             else each
             for each in facts
         ]
