@@ -33,9 +33,16 @@ LUCK = 2.0
     group="generalisation",
     severity="warn",
     yields_to=(
-        "labels-inconsistent", "inconsistent-preprocessing", "wrong-mode", "label-noise",
-        "duplicate-samples", "stuck-data-feed", "distribution-shift", "class-imbalance",
-        "unshuffled-data", "batchnorm-bad-momentum",
+        "labels-inconsistent",
+        "inconsistent-preprocessing",
+        "wrong-mode",
+        "label-noise",
+        "duplicate-samples",
+        "stuck-data-feed",
+        "distribution-shift",
+        "class-imbalance",
+        "unshuffled-data",
+        "batchnorm-bad-momentum",
     ),
 )
 def overfitting(record: Record) -> Iterator[Finding]:

@@ -27,9 +27,18 @@ BY_HEART = 0.02
     group="structure",
     severity="warn",
     yields_to=(
-        "overfitting", "split-leakage", "labels-inconsistent", "label-noise", "memorised-noise",
-        "duplicate-samples", "stuck-data-feed", "inconsistent-preprocessing", "distribution-shift",
-        "class-imbalance", "batchnorm-bad-momentum", "wrong-mode",
+        "overfitting",
+        "split-leakage",
+        "labels-inconsistent",
+        "label-noise",
+        "memorised-noise",
+        "duplicate-samples",
+        "stuck-data-feed",
+        "inconsistent-preprocessing",
+        "distribution-shift",
+        "class-imbalance",
+        "batchnorm-bad-momentum",
+        "wrong-mode",
     ),
 )
 def too_much_capacity(record: Record) -> Iterator[Finding]:
