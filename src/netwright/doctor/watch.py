@@ -25,12 +25,14 @@ from netwright.doctor.quiet import as_written
 from netwright.doctor.setup_facts import setup_of
 from netwright.doctor.stopping import FindingError
 from netwright.doctor.watching.company import Company
+from netwright.doctor.watching.reliance import Relying
 from netwright.doctor.watching.roots import guarded
 from netwright.doctor.watching.rounds import FIRST, Rounds
 from netwright.doctor.watching.taps import BACKWARD
 from netwright.doctor.watching.watcher import Watcher
 from netwright.records.facts.cost import Cost
 from netwright.records.facts.loop import Loop
+from netwright.records.facts.neighbourhood import Neighbourhood
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Finding
 from netwright.records.record import Record
@@ -77,6 +79,7 @@ class Doctor:
         self._after_step = after_step
         self._told: set[tuple[str, tuple[str, ...]]] = set()
         self._rounds = Rounds()
+        self._relying = Relying()
         self._company = company or Company()
         self._owns_company = company is None
         self._crash: list[object] = []
@@ -233,7 +236,10 @@ class Doctor:
             else each
             for each in facts
         ]
-        return Record(self._company.facts(self.patient, self.watcher, timed))
+        labels = next((each for each in self._checked if isinstance(each, Neighbourhood)), None)
+        relies = self._relying.fact(self.patient, self.watcher, labels)
+        known = self._company.facts(self.patient, self.watcher, timed)
+        return Record(known if relies is None else [*known, relies])
 
     def diagnosis(self) -> Diagnosis:
         return diagnosed(self.record())

@@ -21,6 +21,9 @@ from netwright.records.facts.neighbourhood import Neighbourhood
 FED = 24
 """Samples of a batch from which on its neighbours are counted."""
 
+SOLE = 0.9
+"""Share of the labels that a feature names alone, from which on the others are asked without it."""
+
 ALIKE = 0.5
 """Share of a batch that is in the data set bit for bit: then nothing was done to it."""
 
@@ -64,6 +67,8 @@ def neighbourhood(patient: Patient) -> Iterator[Neighbourhood]:
         **_noise(given, around, split.kept[given_places(split)]),
         **alone(rows, given),
     }
+    if facts.get("alone_score", 0.0) >= SOLE:
+        facts["rest_score"] = _without(rows, given, split, facts["alone"])
     val = split_of(patient, "val")
     other = None if val is None else _labelled(val)
     if other is not None and other[0].shape[1] == rows.shape[1]:
@@ -156,6 +161,14 @@ def _across(rows: Matrix, labels: Indices, queries: Matrix, truth: Indices) -> d
             (int(distinct[row]), int(distinct[order[row]])) for row in present if order[row] != row
         ),
     }
+
+
+def _without(rows: Matrix, given: Indices, split: Split, feature: int) -> float:
+    """What neighbours tell without one feature."""
+    others = np.delete(rows, feature, axis=1)
+    others = others / scale_of(others, split)
+    placed = principal(others).of(others)
+    return _named(given, nearest(placed, placed, NEIGHBOURS, itself=True).index, given)
 
 
 def _as_fed(patient: Patient, split: Split, rows: Matrix, given: Indices) -> dict[str, Any]:

@@ -46,6 +46,9 @@ class Neighbourhood:
     """How many features are about as good, itself among them."""
     alone_rest: float | None = None
     """The best score of the others."""
+    rest_score: float | None = None
+    """Share of samples that their neighbours name rightly without that feature, each left out in
+    turn; where it explains nearly all labels."""
     majority: float | None = None
     """The share of the largest class."""
     features: int = 0
