@@ -28,7 +28,7 @@ LOOKS = 5
 """H2: looks below which a share of steps says little."""
 
 
-ENOUGH = 20
+ENOUGH = 5
 """Labels read for each class that there is, from which on their shares are known."""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._validation import guessing
 from netwright.records.facts.epochs import EpochFact, Epochs
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -61,7 +62,8 @@ def overfitting(record: Record) -> Iterator[Finding]:
 
     Not to be confused with: a gap alone; training loss below validation loss is usual and does no
     harm while the latter falls. A score that still rises while the loss does: then the network is
-    too sure of itself, and not worse at deciding (a note).
+    too sure of itself, and not worse at deciding (a note). A validation loss that was never below
+    guessing: nothing was learned that could be lost (a note; a network before it groks).
 
     Treatment: stop at the least validation loss; weight decay, dropout, augmentation, more data;
     ask.
@@ -95,9 +97,11 @@ def overfitting(record: Record) -> Iterator[Finding]:
     scores = [each.val_score for each in seen]
     still_better = _improves(scores, least)
     setup = record.get(Setup)
+    guess = guessing(record)
+    never = guess is not None and float(losses[least]) >= guess
     yield Finding(
         name="overfitting",
-        severity="note" if still_better else "warn",
+        severity="note" if still_better or never else "warn",
         step=seen[least].step,
         what=Phrase(
             "The validation loss has risen since epoch {epoch}, from {least:.3g} to {latest:.3g}",
