@@ -133,8 +133,10 @@ def _again(record: Record, passing: Passing, samples: int) -> Iterator[Finding]:
     share = passing.distinct * batch / samples
     if share >= SEEN:
         return
-    # One batch alone may be the experiment: can the network fit it? Then nothing is validated.
-    harm = any_of(score_gap(record), far_behind(record))
+    # One batch alone may be the experiment: can the network fit it? Nobody validates that again
+    # and again.
+    gap = score_gap(record) if passing.distinct > 1 else None
+    harm = any_of(gap, far_behind(record))
     yield _finding(
         "warn" if harm else "note",
         Phrase(
