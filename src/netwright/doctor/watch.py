@@ -26,11 +26,14 @@ from netwright.doctor.quiet import as_written
 from netwright.doctor.setup_facts import setup_of
 from netwright.doctor.stopping import FindingError
 from netwright.doctor.watching.company import Company
+from netwright.doctor.watching.reliance import Relying
 from netwright.doctor.watching.roots import guarded
 from netwright.doctor.watching.rounds import FIRST, Rounds
 from netwright.doctor.watching.taps import BACKWARD
 from netwright.doctor.watching.watcher import Watcher
 from netwright.records.facts.cost import Cost
+from netwright.records.facts.loop import Loop
+from netwright.records.facts.neighbourhood import Neighbourhood
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Finding
 from netwright.records.record import Record
@@ -77,9 +80,12 @@ class Doctor:
         self._after_step = after_step
         self._told: set[tuple[str, tuple[str, ...]]] = set()
         self._rounds = Rounds()
+        self._relying = Relying()
         self._company = company or Company()
         self._owns_company = company is None
         self._crash: list[object] = []
+        self.ended = False
+        """Whether the loop came to its own end: it did not crash, and nobody cut it short."""
         self._ends: list[Callable[[], None]] = []
         self._first: list[RemovableHandle] = []
         self.watcher = Watcher(
@@ -124,6 +130,7 @@ class Doctor:
         self._ends.clear()
         self._company.feeding.settle()
         self.watcher.detach()
+        self.ended = self._owns_company and error is None
 
     def add(self, optimizer: Optimizer) -> None:
         """Another optimizer of the same model."""
@@ -204,8 +211,10 @@ class Doctor:
 
     @property
     def stirred(self) -> bool:
-        """Whether the loop has done anything worth a record: a backward pass, or a crash."""
-        return bool(self._crash) or self.watcher.order.backwards > 0
+        """Whether the loop has done anything worth a record: a backward pass, a crash, or a pass
+        over a loader without a batch."""
+        empty = self._company.feeding.empty() is not None
+        return bool(self._crash) or self.watcher.order.backwards > 0 or empty
 
     def _sampled(self, sample: Sample) -> None:
         """One of the first batches came by, before the step on it."""
@@ -227,10 +236,15 @@ class Doctor:
         timed = [
             dataclasses.replace(each, checkup=self._checkup_seconds)
             if isinstance(each, Cost)
+            else dataclasses.replace(each, ended=self.ended)
+            if isinstance(each, Loop)
             else each
             for each in facts
         ]
-        return Record(self._company.facts(self.patient, self.watcher, timed))
+        labels = next((each for each in self._checked if isinstance(each, Neighbourhood)), None)
+        relies = self._relying.fact(self.patient, self.watcher, labels)
+        known = self._company.facts(self.patient, self.watcher, timed)
+        return Record(known if relies is None else [*known, relies])
 
     def diagnosis(self) -> Diagnosis:
         return diagnosed(self.record())

@@ -332,6 +332,9 @@ class Visit:
         if ending.error is not None:
             program.crashed(ending.error)
         program.__exit__()
+        for case in program.cases:
+            if case.doctor is not None:
+                case.doctor.ended = ending.why == "done"
         for case in program.cases:  # one that never took a step is told of now
             if case.number not in self._written and case.doctor is not None and case.doctor.stirred:
                 self._patient(case)

@@ -10,6 +10,7 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.records.facts.fit import Fit, FitTrial
+from netwright.records.facts.labels import Labels
 from netwright.records.facts.nonfinite import NonFinite
 from netwright.records.facts.objective import Objective
 from netwright.records.facts.setup import Setup
@@ -25,6 +26,26 @@ LONG = 300
 
 LOOKS = 5
 """H2: looks below which a share of steps says little."""
+
+
+ENOUGH = 5
+"""Labels read for each class that there is, from which on their shares are known."""
+
+
+def entropy_of_labels(record: Record) -> float | None:
+    """What guessing costs in nats by the shares of all labels that were read: the best constant of
+    one batch knows that batch alone, and costs nothing where data are fed sorted. None where the
+    loss is no cross-entropy of classes, or too few were read."""
+    labels, objective = record.get(Labels), record.get(Objective)
+    if labels is None or objective is None or labels.source != "train" or not labels.complete:
+        return None
+    plain = objective.kind in ("cross_entropy", "nll_loss") and not objective.weighted
+    if not plain or objective.smoothing or labels.places or objective.terms > 1:
+        return None
+    if labels.known < ENOUGH * len(labels.values):
+        return None
+    shares = np.asarray(labels.counts, dtype=float) / labels.known
+    return float(-(shares * np.log(np.maximum(shares, 1e-12))).sum())
 
 
 def any_of(*evidence: Evidence | None) -> tuple[Evidence, ...]:

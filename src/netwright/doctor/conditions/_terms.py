@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from netwright.core.languages import Phrase
+from netwright.doctor.conditions._harm import entropy_of_labels
 from netwright.records.facts.objective import Objective, TermFact
 from netwright.records.findings import Evidence
 from netwright.records.record import Record
@@ -30,12 +31,16 @@ def last_operation(term: TermFact) -> str:
     return next((word for word in term.before if word not in VIEWS), "")
 
 
-def floored(term: TermFact, share: float = HIGH) -> Evidence | None:
-    """H5 of one term: it cannot fall below a floor that is high against guessing."""
+def floored(
+    term: TermFact, share: float = HIGH, *, record: Record | None = None
+) -> Evidence | None:
+    """H5 of one term: it cannot fall below a floor that is high against guessing; over all labels
+    where a first batch of one class says that guessing costs nothing."""
     if term.floor is None or term.constant is None:
         return None
+    known = entropy_of_labels(record) if record is not None else None
+    guess = known if known is not None else guessing(term)
     least = term.least or 0.0
-    guess = guessing(term)
     span = guess - least
     if span <= 0 or term.floor - least < share * span:
         return None

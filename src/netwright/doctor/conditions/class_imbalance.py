@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._validation import far_behind
 from netwright.records.facts.answers import Answers
 from netwright.records.facts.labels import Labels
 from netwright.records.facts.objective import Objective
+from netwright.records.facts.splits import Splits
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
@@ -47,7 +49,8 @@ def class_imbalance(record: Record) -> Iterator[Finding]:
     Evidence: the smallest share of the labels against an even one (surely below it, by two
     standard deviations of its count), the majority baseline, the chance that a batch holds none.
     It is a note; a warning once rare classes are never answered, 100 steps on, though they came by
-    at least 20 times among the last looks.
+    at least 20 times among the last looks, or where validation holds more of them than training
+    does and its loss is far above that of training.
 
     Would be wrong if: the labels that were read are not a fair part of the set.
 
@@ -64,12 +67,13 @@ def class_imbalance(record: Record) -> Iterator[Finding]:
     if not 2 <= classes <= MOST or known < 20 * classes:
         return
     least = min(counts)
-    sure = (least + 2 * math.sqrt(least + 1) + 2) / known
-    if sure >= RARE / classes:
+    # Of a part of the set the count is a sample of it; of the whole it is what it is.
+    sure = least if _all_read(record) else least + 2 * math.sqrt(least + 1) + 2
+    if sure / known >= RARE / classes:
         return
     share, most = least / known, max(counts) / known
     rare = [k for k, count in enumerate(counts) if count / known < RARE / classes]
-    harm = _never_answered(record, rare)
+    harm = _never_answered(record, rare) or _wanted(record)
     if places and harm is None:
         return  # a background is no fault
     none = (1 - share) ** batch if batch else 0.0
@@ -146,6 +150,19 @@ def _counts(record: Record) -> tuple[list[int], int, bool]:
         if 0 <= value < len(counts):
             counts[value] = count
     return counts, labels.batch, labels.places
+
+
+def _all_read(record: Record) -> bool:
+    labels = record.get(Labels)
+    return labels is not None and labels.source == "train" and labels.complete
+
+
+def _wanted(record: Record) -> Evidence | None:
+    """Validation asks for the classes that training hardly has, and the network fails there."""
+    splits = record.get(Splits)
+    if splits is None or splits.label_distance is None or splits.label_bound is None:
+        return None
+    return far_behind(record) if splits.label_distance > splits.label_bound else None
 
 
 def _never_answered(record: Record, rare: list[int]) -> Evidence | None:

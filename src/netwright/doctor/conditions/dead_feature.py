@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import listed_numbers
+from netwright.doctor.conditions._harm import any_of
+from netwright.doctor.conditions._validation import little_learned
 from netwright.records.facts.inputs import Inputs
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -16,6 +18,10 @@ FEWEST = 200
 
 SPARSE = 0.8
 """One-hot columns and counts of words: most are their zero nearly always."""
+
+MANY = 0.25
+"""Share of the features of a table that are dead, from which on what they should have told may be
+what the network lacks."""
 
 AWAKE = 0.05
 """Share of validation samples that must have a value never seen, before it does harm."""
@@ -36,7 +42,8 @@ def dead_feature(record: Record) -> Iterator[Finding]:
     as long as it stays still; where it moves in validation, an untrained weight decides.
 
     Evidence: variance 0 over the samples read. A warning needs validation samples in which the
-    feature has another value.
+    feature has another value; or a quarter of all features dead, as after a join that failed, and a
+    loss that has come to rest above half of what guessing costs.
 
     Would be wrong if: the rest of the data, which was not read, has other values.
 
@@ -73,6 +80,8 @@ def dead_feature(record: Record) -> Iterator[Finding]:
         else ()
     )
     shown = inputs.awake_first if harm else inputs.dead_first
+    if not harm and inputs.dead >= MANY * inputs.numbers and inputs.sparse <= SPARSE:
+        harm = any_of(little_learned(record))
     yield _finding(
         "warn" if harm else "note",
         Phrase(

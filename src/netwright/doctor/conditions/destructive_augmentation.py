@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
@@ -17,6 +18,12 @@ LEFT = 0.4
 by a few pixels leave most of it."""
 
 RELATED = 10.0
+
+LOW = 0.7
+"""Of what neighbours on plain samples reach: a validation score under it has not seen through."""
+
+SETTLED = 4
+"""Evaluations before which a low score is that of the beginning."""
 
 
 @CONDITIONS.register(
@@ -35,8 +42,10 @@ def destructive_augmentation(record: Record) -> Iterator[Finding]:
     than that of a simple model.
 
     Evidence: nearest neighbours with the same label among the samples as they are fed, against the
-    same samples without augmentation. The harm: the score in validation is below that of the
-    neighbours, or the loss is stuck.
+    same samples without augmentation; where the loop itself augments its batches, a batch as the
+    model got it, named by the samples as they are in the data set. The harm: after four
+    evaluations the best score in validation is still far below that of the neighbours, or the loss
+    is stuck.
 
     Would be wrong if: the network sees through the augmentation, where neighbours cannot.
 
@@ -49,13 +58,14 @@ def destructive_augmentation(record: Record) -> Iterator[Finding]:
     does not suit another).
     """
     labels = record.get(Neighbourhood)
-    if labels is None or labels.agreement is None or labels.plain_agreement is None:
+    found = _in_data(labels) or _in_loop(labels) if labels is not None else None
+    if labels is None or found is None:
         return
+    as_fed, plain = found
     chance = labels.chance or 0.0
-    before, after = labels.plain_agreement - chance, labels.agreement - chance
-    if (labels.plain_z or 0) < RELATED or after >= LEFT * before:
+    if as_fed - chance >= LEFT * (plain - chance):
         return
-    harm = any_of(_validation(record, labels), stuck(record))
+    harm = any_of(_validation(record, plain), stuck(record))
     yield Finding(
         name="destructive-augmentation",
         severity="warn" if harm else "note",
@@ -65,9 +75,9 @@ def destructive_augmentation(record: Record) -> Iterator[Finding]:
                 signal=Phrase(
                     "neighbours with the same label as fed, against without augmentation"
                 ),
-                value=labels.agreement,
-                baseline=labels.plain_agreement,
-                threshold=chance + LEFT * before,
+                value=as_fed,
+                baseline=plain,
+                threshold=chance + LEFT * (plain - chance),
                 unit="share",
             ),
             *harm,
@@ -89,20 +99,37 @@ def destructive_augmentation(record: Record) -> Iterator[Finding]:
     )
 
 
-def _validation(record: Record, labels: Neighbourhood) -> Evidence | None:
-    """After two epochs the network is still worse than neighbours on plain samples."""
+def _in_data(labels: Neighbourhood) -> tuple[float, float] | None:
+    """Agreement as fed and without augmentation, where the data set can give both."""
+    if labels.agreement is None or labels.plain_agreement is None:
+        return None
+    return (labels.agreement, labels.plain_agreement) if (labels.plain_z or 0) >= RELATED else None
+
+
+def _in_loop(labels: Neighbourhood) -> tuple[float, float] | None:
+    """Scores of the first batch as the model got it, and of the samples as they are."""
+    if labels.fed_score is None or labels.read_score is None or (labels.z or 0) < RELATED:
+        return None
+    # Of so few samples the score is off by chance; the better end of it counts.
+    error = 2 * math.sqrt(max(labels.fed_score * (1 - labels.fed_score), 0.01) / labels.fed_samples)
+    return labels.fed_score + error, labels.read_score
+
+
+def _validation(record: Record, plain: float) -> Evidence | None:
+    """The network is still far worse than neighbours on plain samples."""
     epochs = record.get(Epochs)
     scores = [
         e.val_score
         for e in (epochs.epochs if epochs is not None else ())
         if e.val_score is not None
     ]
-    if len(scores) < 2 or labels.plain_agreement is None or max(scores) >= labels.plain_agreement:
+    if len(scores) < SETTLED or max(scores) >= LOW * plain:
         return None
     return Evidence(
         signal=Phrase("best score in validation, against neighbours on samples as they are"),
         value=max(scores),
-        baseline=labels.plain_agreement,
+        baseline=plain,
+        threshold=LOW * plain,
         unit="share",
         witness="harm",
     )

@@ -8,6 +8,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import all_moved, feeds_of, listed_numbers, splits_of
 from netwright.doctor.conditions._harm import any_of
+from netwright.doctor.conditions._validation import worse_than_guessing
 from netwright.records.facts.splits import Splits
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -33,6 +34,7 @@ UNSEEN = 0.01
         "labels-inconsistent",
         "nonfinite-input",
         "constant-input",
+        "class-imbalance",
     ),
 )
 def distribution_shift(record: Record) -> Iterator[Finding]:
@@ -70,7 +72,8 @@ def distribution_shift(record: Record) -> Iterator[Finding]:
     causes = any_of(moved, _labels(splits), _unseen(splits))
     if not causes:
         return
-    harm = any_of(_drop(splits), _impossible(splits))
+    failed = worse_than_guessing(record) if moved else None
+    harm = any_of(_drop(splits), _impossible(splits), failed)
     yield Finding(
         name="distribution-shift",
         severity="warn" if harm else "note",

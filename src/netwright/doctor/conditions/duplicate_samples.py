@@ -6,11 +6,17 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._data import score_gap
+from netwright.doctor.conditions._harm import any_of
+from netwright.doctor.conditions._validation import far_behind
 from netwright.records.facts.inputs import Inputs
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
 SHARE = 0.05
+MOST = 0.5
+"""Share of copies from which on the set is not what it seems: less than half of it is samples."""
+
 FEWEST = 100
 """Samples read below which a few copies are no share."""
 
@@ -23,7 +29,7 @@ NUMBERS = 16
     reads=Record,
     when="before the first step",
     group="data",
-    severity="note",
+    severity="warn",
     yields_to=("constant-input", "stuck-data-feed"),
 )
 def duplicate_samples(record: Record) -> Iterator[Finding]:
@@ -33,7 +39,8 @@ def duplicate_samples(record: Record) -> Iterator[Finding]:
     their labels differ, no network can be right on both. A random split puts copies on both sides.
 
     Evidence: the share of samples that equal an earlier one of the same pass, and of those how
-    many have another label.
+    many have another label. A warning where most samples are copies and validation falls far
+    behind training, as it does with few samples.
 
     Would be wrong if: a sampler draws with replacement to balance the classes.
 
@@ -56,9 +63,10 @@ def duplicate_samples(record: Record) -> Iterator[Finding]:
     share = inputs.repeats / inputs.samples
     if share <= SHARE:
         return
+    harm = any_of(score_gap(record), far_behind(record)) if share > MOST else ()
     yield Finding(
         name="duplicate-samples",
-        severity="note",
+        severity="warn" if harm else "note",
         what=Phrase(
             "{repeats} of {samples} training samples equal an earlier one",
             repeats=inputs.repeats,
@@ -75,6 +83,7 @@ def duplicate_samples(record: Record) -> Iterator[Finding]:
             Evidence(
                 signal=Phrase("of those, with another label"), value=inputs.conflicts, baseline=0
             ),
+            *harm,
         ),
         formula="1 - distinct / samples",
         confidence=0.9,

@@ -10,6 +10,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import far, score_gap, splits_of
 from netwright.doctor.conditions._harm import any_of
+from netwright.doctor.conditions._validation import worse_than_guessing
 from netwright.records.facts.splits import Splits
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -66,7 +67,8 @@ def inconsistent_preprocessing(record: Record) -> Iterator[Finding]:
     plain = bool(splits.channel_order) or far(splits) or _inverted(splits) is not None
     if not signs or not (plain or splits.auc > AUC):
         return
-    harm = any_of(_alignment(splits), _on_network(splits), score_gap(record))
+    gap = worse_than_guessing(record) or score_gap(record)
+    harm = any_of(_alignment(splits), _on_network(splits), gap)
     grave = _alignment(splits) is not None
     yield Finding(
         name="inconsistent-preprocessing",

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._harm import any_of, stuck
 from netwright.doctor.conditions._terms import HIGH, terms_of
+from netwright.doctor.conditions._validation import little_learned
 from netwright.records.facts.objective import TermFact
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -66,11 +68,14 @@ def loss_mismatch(record: Record) -> Iterator[Finding]:
             found = case(term)
             if found is None:
                 continue
+            slow = ()
+            if case is _class_numbers:  # counts and grades that are learned are none
+                slow = any_of(stuck(record) or little_learned(record))
             yield Finding(
                 name="loss-mismatch",
-                severity="stop" if found.harm else "note",
+                severity="stop" if found.harm else "warn" if slow else "note",
                 what=found.what,
-                evidence=(*found.evidence, *([found.harm] if found.harm else [])),
+                evidence=(*found.evidence, *([found.harm] if found.harm else []), *slow),
                 confidence=found.confidence,
                 cause=found.cause,
                 wrong_if=found.wrong_if,

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._validation import guessing
 from netwright.records.facts.epochs import EpochFact, Epochs
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
 
 RISE = 0.10
 """Above its least value by this part: less is the noise of an epoch."""
 
 ERRORS = 2.0
 """And by this many standard errors of the validation loss."""
+
+LUCK = 2.0
+"""And by so many times its scatter from epoch to epoch: the least of many is low by luck."""
 
 
 @CONDITIONS.register(
@@ -26,7 +33,18 @@ ERRORS = 2.0
     when="after epochs",
     group="generalisation",
     severity="warn",
-    yields_to=("labels-inconsistent", "inconsistent-preprocessing", "wrong-mode", "label-noise"),
+    yields_to=(
+        "labels-inconsistent",
+        "inconsistent-preprocessing",
+        "wrong-mode",
+        "label-noise",
+        "duplicate-samples",
+        "stuck-data-feed",
+        "distribution-shift",
+        "class-imbalance",
+        "unshuffled-data",
+        "batchnorm-bad-momentum",
+    ),
 )
 def overfitting(record: Record) -> Iterator[Finding]:
     """The network gets better on what it has seen and worse on what it has not.
@@ -35,14 +53,17 @@ def overfitting(record: Record) -> Iterator[Finding]:
     worse calibrated, mostly worse; the time is spent for nothing.
 
     Evidence: the mean validation loss of the last two epochs above its least value by more than
-    10 % and by more than two standard errors, while the training loss fell in the same epochs.
+    10 %, by more than two standard errors and by more than twice its scatter from epoch to epoch,
+    while the training loss fell in the same epochs. Where the training loss is the higher one, as
+    under strong augmentation, the rise must last for a quarter of the run.
 
     Would be wrong if: the validation set is so small that two standard errors are a handful of
     samples, or training and validation losses are not of one kind (label smoothing, mixup).
 
     Not to be confused with: a gap alone; training loss below validation loss is usual and does no
     harm while the latter falls. A score that still rises while the loss does: then the network is
-    too sure of itself, and not worse at deciding (a note).
+    too sure of itself, and not worse at deciding (a note). A validation loss that was never below
+    guessing: nothing was learned that could be lost (a note; a network before it groks).
 
     Treatment: stop at the least validation loss; weight decay, dropout, augmentation, more data;
     ask.
@@ -61,17 +82,26 @@ def overfitting(record: Record) -> Iterator[Finding]:
     latest = float(losses[-2:].mean())
     rise = latest - float(losses[least])
     error = _error(seen[least], seen[-1])
-    if rise <= max(RISE * abs(float(losses[least])), ERRORS * error):
+    scatter = _scatter(losses)
+    bound = max(RISE * abs(float(losses[least])), ERRORS * error, LUCK * scatter)
+    if rise <= bound:
         return
     before, after = seen[least].train_loss, seen[-1].train_loss
     if before is None or after is None or after >= before:
         return
+    # Training that is harder than what it is judged by (augmentation, dropout, wrong labels) has a
+    # higher loss as long as little is known by heart: then a dip and a rise are not enough.
+    later = len(seen) - 1 - least
+    if latest < after and (later < max(3, len(seen) / 4) or rise <= 1.5 * LUCK * scatter):
+        return
     scores = [each.val_score for each in seen]
     still_better = _improves(scores, least)
     setup = record.get(Setup)
+    guess = guessing(record)
+    never = guess is not None and float(losses[least]) >= guess
     yield Finding(
         name="overfitting",
-        severity="note" if still_better else "warn",
+        severity="note" if still_better or never else "warn",
         step=seen[least].step,
         what=Phrase(
             "The validation loss has risen since epoch {epoch}, from {least:.3g} to {latest:.3g}",
@@ -90,7 +120,7 @@ def overfitting(record: Record) -> Iterator[Finding]:
                 signal=Phrase("validation loss, mean of the last two epochs"),
                 value=latest,
                 baseline=float(losses[least]),
-                threshold=float(losses[least]) + max(RISE * abs(losses[least]), ERRORS * error),
+                threshold=float(losses[least]) + bound,
                 witness="harm",
                 step=seen[-1].step,
             ),
@@ -106,7 +136,7 @@ def overfitting(record: Record) -> Iterator[Finding]:
                 else []
             ),
         ),
-        formula="val(end) > val(least) + max(10 %, 2 standard errors), train falling",
+        formula="val(end) > val(least) + max(10 %, 2 standard errors, 2 scatter), train falling",
         confidence=0.9 if not still_better else 0.6,
         cause=Phrase("What is learned since then holds for the training data alone."),
         wrong_if=Phrase("the validation loss falls below its least value again later on"),
@@ -126,6 +156,15 @@ def overfitting(record: Record) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _scatter(losses: Array) -> float:
+    """How far one epoch's loss is off by chance: half the spread of the steps from epoch to epoch
+    over the later half, by their median deviation."""
+    steps = np.diff(losses[len(losses) // 2 - 1 :])
+    if len(steps) < 3:
+        return 0.0
+    return 1.4826 * float(np.median(np.abs(steps - np.median(steps)))) / 2**0.5
 
 
 def _error(*epochs: EpochFact) -> float:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._harm import any_of
 from netwright.records.facts.neighbourhood import Neighbourhood
-from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.facts.reliance import Reliance
+from netwright.records.findings import Evidence, Finding, Treatment, percent
 from netwright.records.record import Record
 
 SCORE = 0.95
@@ -18,13 +20,24 @@ object many."""
 FEATURES = 8
 MAJORITY = 0.8
 
+RELIES = 0.9
+"""Share of the answers that hang on the feature alone, among few features: one of ten may well
+decide much."""
+
+TIMES = 20.0
+"""Among many, how many times its even share of the answers, but a third of them at the least: one
+pixel is not to decide more than what is on the image."""
+
+TOLD = 0.1
+"""What the rest of the features must tell of the labels, above always answering the commonest."""
+
 
 @CONDITIONS.register(
     "shortcut",
     reads=Record,
     when="before the first step",
     group="data",
-    severity="note",
+    severity="warn",
     yields_to=("constant-input", "labels-inconsistent"),
 )
 def shortcut(record: Record) -> Iterator[Finding]:
@@ -35,7 +48,10 @@ def shortcut(record: Record) -> Iterator[Finding]:
     there in use.
 
     Evidence: a table of 32 steps of that feature alone, filled from one half of the samples and
-    read with the other, against the best other feature.
+    read with the other, against the best other feature. The harm is read from the trained network:
+    samples that are given all values but this one of a sample of another class keep their answers,
+    and follow it once this one alone is exchanged; though the others tell much of the label too,
+    none of it was learned.
 
     Would be wrong if: the feature is what the classes are defined by.
 
@@ -54,9 +70,10 @@ def shortcut(record: Record) -> Iterator[Finding]:
         return
     if (labels.majority or 0) > MAJORITY or labels.samples < 200:
         return
+    harm = any_of(_relies(record.get(Reliance), labels))
     yield Finding(
         name="shortcut",
-        severity="note",
+        severity="warn" if harm else "note",
         what=Phrase(
             "Feature {feature} alone explains {score} % of the labels",
             feature=labels.alone,
@@ -73,6 +90,7 @@ def shortcut(record: Record) -> Iterator[Finding]:
                 threshold=SCORE,
                 unit="share",
             ),
+            *harm,
         ),
         formula="accuracy of a one-feature table, held out",
         confidence=0.7,
@@ -86,4 +104,26 @@ def shortcut(record: Record) -> Iterator[Finding]:
                 why=Phrase("Ask whether it is known at the time of use; train once without it."),
             ),
         ),
+    )
+
+
+def _relies(found: Reliance | None, labels: Neighbourhood) -> Evidence | None:
+    """The network goes by this feature, and by nothing of what the others tell."""
+    bound = min(RELIES, max(1 / 3, TIMES / labels.features))
+    if found is None or found.feature != labels.alone or min(found.kept, found.followed) < bound:
+        return None
+    if labels.rest_score is None or labels.rest_score < (labels.majority or 0.0) + TOLD:
+        return None
+    return Evidence(
+        signal=Phrase(
+            "answers that stay when all other features are those of another class, though these "
+            "tell {told} of the labels",
+            told=percent(labels.rest_score),
+        ),
+        value=found.kept,
+        baseline=0.0,
+        threshold=bound,
+        unit="share",
+        witness="harm",
+        step=found.step,
     )

@@ -44,7 +44,7 @@ def softmax_before_cross_entropy(record: Record) -> Iterator[Finding]:
     for term in terms_of(record):
         if not _twice(term):
             continue
-        harm = floored(term)
+        harm = floored(term, record=record)
         classes = term.classes or 2
         measured = (
             Evidence(

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import score_gap
+from netwright.doctor.conditions._harm import any_of
+from netwright.doctor.conditions._validation import far_behind
 from netwright.records.facts.feed import Feed
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.passing import Passing
@@ -34,7 +36,8 @@ def stuck_data_feed(record: Record) -> Iterator[Finding]:
 
     Evidence: a pass over the loader that gives nothing; the samples that drop_last leaves out;
     distinct batches by their fingerprints, against the batches that as many steps should have
-    seen. The harm of the last is a score that is not there in validation.
+    seen. The harm of the last is a score that is not there in validation, or a loss there far
+    above that of training.
 
     Would be wrong if: the subset is meant (fitting one batch as a test, a limit on the batches).
 
@@ -130,9 +133,10 @@ def _again(record: Record, passing: Passing, samples: int) -> Iterator[Finding]:
     share = passing.distinct * batch / samples
     if share >= SEEN:
         return
-    gap = score_gap(record)
-    # One batch alone may be the experiment: can the network fit it?
-    harm = (gap,) if gap is not None and passing.distinct > 1 else ()
+    # One batch alone may be the experiment: can the network fit it? Nobody validates that again
+    # and again.
+    gap = score_gap(record) if passing.distinct > 1 else None
+    harm = any_of(gap, far_behind(record))
     yield _finding(
         "warn" if harm else "note",
         Phrase(

@@ -6,13 +6,18 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._harm import any_of
+from netwright.doctor.conditions._validation import far_behind, guessing
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
-MANY = 100
+MANY = 50
 """Parameters for each training sample."""
+
+BY_HEART = 0.02
+"""Training loss, of what guessing costs, from which on nothing is left to learn in training."""
 
 
 @CONDITIONS.register(
@@ -20,17 +25,31 @@ MANY = 100
     reads=Record,
     when="after epochs",
     group="structure",
-    severity="note",
-    yields_to=("overfitting", "split-leakage", "labels-inconsistent"),
+    severity="warn",
+    yields_to=(
+        "overfitting",
+        "split-leakage",
+        "labels-inconsistent",
+        "label-noise",
+        "memorised-noise",
+        "duplicate-samples",
+        "stuck-data-feed",
+        "inconsistent-preprocessing",
+        "distribution-shift",
+        "class-imbalance",
+        "batchnorm-bad-momentum",
+        "wrong-mode",
+    ),
 )
 def too_much_capacity(record: Record) -> Iterator[Finding]:
-    """The network has a hundred weights for each sample, and fits them far better than others.
+    """The network has fifty weights for each sample or more, and has learned them by heart.
 
-    Why it hurts: mostly it does not: large networks generalise well. With few samples a smaller
-    one may do as well at a part of the cost.
+    Why it hurts: mostly it does not: large networks generalise well. With few samples what they
+    have in common is not found before each is known by itself; then nothing is left to learn from.
 
-    Evidence: parameters for each training sample, and the loss on other data against that in
-    training, after an epoch at least. A note only: the gap is the business of `overfitting`.
+    Evidence: parameters for each training sample; a training loss of nearly nothing (under 2 % of
+    guessing) while validation stays behind by a quarter of what guessing costs and more, over the
+    last third of the run. With less of a gap it is a note.
 
     Would be wrong if: a smaller network does worse on the same validation data.
 
@@ -45,16 +64,19 @@ def too_much_capacity(record: Record) -> Iterator[Finding]:
     if not setup.train_samples or last.train_loss is None or last.val_loss is None:
         return
     share = setup.trainable / setup.train_samples
+    guess, gap = guessing(record), far_behind(record)
+    heart = guess is not None and last.train_loss <= BY_HEART * guess
+    harm = any_of(gap) if heart else ()
     least = min(each.val_loss for each in epochs.epochs if each.val_loss is not None)
     if (
         share < MANY
         or last.train_loss <= 0
-        or last.val_loss < max(2 * last.train_loss, 1.1 * least)
+        or (not harm and last.val_loss < max(2 * last.train_loss, 1.1 * least))
     ):
         return
     yield Finding(
         name="too-much-capacity",
-        severity="note",
+        severity="warn" if harm else "note",
         what=Phrase("The network has {count} weights for each sample, and learns them by heart",
                     count=f"{share:.0f}"),
         evidence=(
@@ -69,6 +91,7 @@ def too_much_capacity(record: Record) -> Iterator[Finding]:
                 baseline=last.train_loss,
                 step=last.step,
             ),
+            *harm,
         ),
         cause=Phrase("There are more weights than the samples can determine."),
         confidence=0.5,

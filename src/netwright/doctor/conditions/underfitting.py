@@ -37,6 +37,8 @@ GAP = 0.1
         "learning-rate-too-low", "learning-rate-too-high", "labels-inconsistent", "label-noise",
         "vanishing-gradients", "dead-relu", "softmax-before-cross-entropy", "over-regularised",
         "missing-nonlinearity", "unscaled-input", "bottleneck", "scheduler-misuse",
+        "destructive-augmentation", "dead-feature", "loss-mismatch", "unshuffled-data",
+        "unscaled-target",
     ),
 )  # fmt: skip
 def underfitting(record: Record) -> Iterator[Finding]:

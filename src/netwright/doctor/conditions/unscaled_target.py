@@ -6,13 +6,26 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._harm import backward_steps, nonfinite, stuck, unfit
+from netwright.doctor.conditions._course import course
+from netwright.doctor.conditions._harm import LONG, any_of, backward_steps, nonfinite, stuck, unfit
 from netwright.doctor.conditions._terms import terms_of
+from netwright.doctor.conditions._validation import late_start
+from netwright.records.facts.objective import TermFact
+from netwright.records.facts.target_trial import TargetTrial
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
 LARGER = 10.0
 """Times the spread of the output at the start; proposed, not measured."""
+
+APART = 100.0
+"""Times the spread of another target of the same loss: of its gradient it has a ten-thousandth."""
+
+LEFT = 0.5
+"""What the steps of the trial must have left unexplained, of what the targets' means leave."""
+
+BETTER = 0.7
+"""Of that, what they may leave at the most once the targets are standardised."""
 
 
 @CONDITIONS.register(
@@ -24,15 +37,18 @@ LARGER = 10.0
     yields_to=("silent-broadcast", "output-activation-mismatch"),
 )
 def unscaled_target(record: Record) -> Iterator[Finding]:
-    """The targets of a squared loss lie far from the outputs, in other units.
+    """The targets of a squared loss lie far from the outputs, or from one another, in their units.
 
     Why it hurts: the gradient of a squared loss goes with the distance. Targets in the hundreds
     give first steps that are hundreds of times too long for the rate, or, with a rate that bears
-    them, a network that spends its time on learning one constant.
+    them, a network that spends its time on learning one constant. Of several targets
+    the widest has all of the gradient, and the others are not learned.
 
-    Evidence: spread or mean size of the target over the spread of the output at the start; as
-    harm, steps that raise the loss of their own batch, values that are not finite, a batch that
-    cannot be fitted, or a loss that stays at the best constant.
+    Evidence: spread or mean size of the target over the spread of the output at the start, or the
+    spread of one target over that of another. As harm a trial: the same steps on the first batch
+    with the targets as they are and standardised, by what they leave unexplained; or a good part of
+    the run spent above the loss of the best constant, steps that raise the loss of their own batch,
+    values that are not finite, a batch that cannot be fitted.
 
     Would be wrong if: the same loop learns as badly with the targets divided by their spread.
 
@@ -42,19 +58,17 @@ def unscaled_target(record: Record) -> Iterator[Finding]:
 
     Source: LeCun, Bottou, Orr & Müller 1998, Efficient BackProp, section 4.3; Bishop 1995, 8.2.
     """
-    harm = tuple(
-        each
-        for each in (nonfinite(record), unfit(record), backward_steps(record), stuck(record))
-        if each is not None
-    )
+    tried = record.get(TargetTrial)
     for term in terms_of(record):
         if term.kind != "mse_loss" or term.target_std is None or term.target_mean is None:
             continue
         if term.broadcast or term.input_std <= 1e-6:
             continue
         spread, size = term.target_std, abs(term.target_mean)
-        if max(spread, size) <= LARGER * term.input_std or max(spread, size) <= LARGER / 2:
+        causes = any_of(_far_off(term, spread, size), _uneven(tried))
+        if not causes:
             continue
+        harm = _harm(record, tried)
         yield Finding(
             name="unscaled-target",
             severity="warn" if harm else "note",
@@ -64,16 +78,8 @@ def unscaled_target(record: Record) -> Iterator[Finding]:
                 spread=spread,
                 output=term.input_std,
             ),
-            evidence=(
-                Evidence(
-                    signal=Phrase("size of the target, over the spread of the output at the start"),
-                    value=max(spread, size) / term.input_std,
-                    threshold=LARGER,
-                    unit="times",
-                ),
-                *harm[:2],
-            ),
-            formula="max(std y, |mean y|) > 10 std output",
+            evidence=(*causes, *harm[:2]),
+            formula="max(std y, |mean y|) > 10 std output; max std y_j > 100 min std y_j",
             confidence=0.8 if harm else 0.5,
             cause=Phrase("The squared loss pulls as hard as the targets are far away."),
             wrong_if=Phrase("the loop learns as badly with targets divided by their spread"),
@@ -88,3 +94,59 @@ def unscaled_target(record: Record) -> Iterator[Finding]:
             ),
         )
         return
+
+
+def _far_off(term: TermFact, spread: float, size: float) -> Evidence | None:
+    if max(spread, size) <= LARGER * term.input_std or max(spread, size) <= LARGER / 2:
+        return None
+    return Evidence(
+        signal=Phrase("size of the target, over the spread of the output at the start"),
+        value=max(spread, size) / term.input_std,
+        threshold=LARGER,
+        unit="times",
+    )
+
+
+def _uneven(tried: TargetTrial | None) -> Evidence | None:
+    if tried is None or tried.targets < 2 or tried.std_ratio <= APART:
+        return None
+    return Evidence(
+        signal=Phrase("spread of the widest of {targets} targets, over that of the narrowest",
+                      targets=tried.targets),
+        value=tried.std_ratio,
+        baseline=1.0,
+        threshold=APART,
+        unit="times",
+    )  # fmt: skip
+
+
+def _harm(record: Record, tried: TargetTrial | None) -> tuple[Evidence, ...]:
+    """What the scale costs. A run that has learned most of what there is needs no other targets,
+    unless one of them hides the rest in the loss."""
+    found = course(record)
+    if found is not None and found.steps >= LONG and found.done and _uneven(tried) is None:
+        return ()
+    return any_of(
+        _trial(tried),
+        late_start(record),
+        nonfinite(record),
+        unfit(record),
+        backward_steps(record),
+        stuck(record),
+    )
+
+
+def _trial(tried: TargetTrial | None) -> Evidence | None:
+    if tried is None or tried.raw < LEFT or tried.scaled > BETTER * min(tried.raw, 1.0):
+        return None
+    return Evidence(
+        signal=Phrase(
+            "left unexplained of one batch after {steps} steps, against standardised targets",
+            steps=tried.steps,
+        ),
+        value=tried.raw,
+        baseline=tried.scaled,
+        threshold=LEFT,
+        unit="share",
+        witness="harm",
+    )

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import feeds_of
+from netwright.doctor.conditions._harm import any_of
+from netwright.doctor.conditions._validation import little_learned, unlearned
 from netwright.records.facts.feed import Feed
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -35,8 +37,9 @@ def unshuffled_data(record: Record) -> Iterator[Finding]:
     anything is learned of the inputs.
 
     Evidence: the entropy of the labels within batches, against the same labels dealt out anew. The
-    harm: a guess from the labels of the batch before, no
-    input looked at, has a loss far below guessing.
+    harm: a guess from the labels of the batch before, no input looked at, has a loss far below
+    guessing; or, where runs of equal labels are longer than a batch, a network that after all its
+    steps does no better than guessing from the shares of all labels.
 
     Would be wrong if: the order is meant (one task after another, a state that is carried on).
 
@@ -49,18 +52,18 @@ def unshuffled_data(record: Record) -> Iterator[Finding]:
     2012, Stochastic gradient descent tricks, section 4.1.
     """
     for feed in feeds_of(record):
-        found = _sorted(feed)
+        found = _sorted(feed, record)
         if found is not None:
             yield found
             return
 
 
-def _sorted(feed: Feed) -> Finding | None:
+def _sorted(feed: Feed, record: Record) -> Finding | None:
     within, expected = feed.within_entropy, feed.expected_entropy
-    carried, guessed = feed.carried_loss, feed.expected_loss
-    if within is None or not expected or carried is None or not guessed:
+    if within is None or not expected or within >= SHARE * expected:
         return None
-    if within >= SHARE * expected or carried >= GUESSED * guessed:
+    harm = any_of(_carried(feed), *_forgotten(feed, record))
+    if not harm:
         return None
     return Finding(
         name="unshuffled-data",
@@ -73,15 +76,7 @@ def _sorted(feed: Feed) -> Finding | None:
                 baseline=expected,
                 threshold=SHARE * expected,
             ),
-            Evidence(
-                signal=Phrase(
-                    "loss of guessing from the batch before, against labels well mixed, in nats"
-                ),
-                value=carried,
-                baseline=guessed,
-                threshold=GUESSED * guessed,
-                witness="harm",
-            ),
+            *harm,
         ),
         formula="mean over batches of -sum p ln p, p the class shares of a batch",
         confidence=0.95,
@@ -97,6 +92,27 @@ def _sorted(feed: Feed) -> Finding | None:
             ),
         ),
     )
+
+
+def _carried(feed: Feed) -> Evidence | None:
+    carried, guessed = feed.carried_loss, feed.expected_loss
+    if carried is None or not guessed or carried >= GUESSED * guessed:
+        return None
+    return Evidence(
+        signal=Phrase("loss of guessing from the batch before, against labels well mixed, in nats"),
+        value=carried,
+        baseline=guessed,
+        threshold=GUESSED * guessed,
+        witness="harm",
+    )
+
+
+def _forgotten(feed: Feed, record: Record) -> tuple[Evidence | None, ...]:
+    """With a class or two in a batch, and the next batch of others, the carried guess fails as the
+    network does. A sampler of few classes never deals a run that is longer than its batch."""
+    if not feed.batch or feed.longest_run <= feed.batch:
+        return ()
+    return (little_learned(record, 0.9, 40), unlearned(record))
 
 
 def _what(feed: Feed) -> Phrase:

@@ -44,11 +44,11 @@ def scale_trial(patient: Patient) -> ScaleTrial | None:
                 return None
             original = patient.optimizers[0]
             with twin.returning():
-                raw = _fit(twin, twin.optimizer(original, 1.0), batch, batch, STEPS, SECONDS)
+                raw = steps_on(twin, twin.optimizer(original, 1.0), batch, batch, STEPS, SECONDS)
             if len(raw) < FEWEST:
                 return None
             instead = standardised(batch)
-            scaled = _fit(
+            scaled = steps_on(
                 twin, twin.optimizer(original, 1.0), batch, instead, len(raw), 4 * SECONDS
             )
     except NoTwinError:
@@ -80,7 +80,7 @@ def standardised(batch: Tensor) -> Tensor:
     return ((values - mean) / torch.where(spread > 0, spread, 1.0)).to(batch.dtype)
 
 
-def _fit(
+def steps_on(
     twin: Twin, optimizer: Optimizer, batch: Tensor, instead: Tensor, steps: int, seconds: float
 ) -> list[float]:
     """The loss before each of `steps` steps, infinity where it is not finite."""

@@ -18,6 +18,15 @@ from netwright.doctor.patient import Patient, Source
 from netwright.doctor.probes import PROBES
 from netwright.records.facts.neighbourhood import Neighbourhood
 
+FED = 24
+"""Samples of a batch from which on its neighbours are counted."""
+
+SOLE = 0.9
+"""Share of the labels that a feature names alone, from which on the others are asked without it."""
+
+ALIKE = 0.5
+"""Share of a batch that is in the data set bit for bit: then nothing was done to it."""
+
 FEWEST = 60
 """Samples below which neighbours say little."""
 
@@ -58,11 +67,14 @@ def neighbourhood(patient: Patient) -> Iterator[Neighbourhood]:
         **_noise(given, around, split.kept[given_places(split)]),
         **alone(rows, given),
     }
+    if facts.get("alone_score", 0.0) >= SOLE:
+        facts["rest_score"] = _without(rows, given, split, facts["alone"])
     val = split_of(patient, "val")
     other = None if val is None else _labelled(val)
     if other is not None and other[0].shape[1] == rows.shape[1]:
         facts |= _across(placed, given, space.of(other[0] / scale), other[1])
     facts |= _plain(patient.train)
+    facts |= _as_fed(patient, split, rows, given)
     yield Neighbourhood(**facts)
 
 
@@ -149,6 +161,58 @@ def _across(rows: Matrix, labels: Indices, queries: Matrix, truth: Indices) -> d
             (int(distinct[row]), int(distinct[order[row]])) for row in present if order[row] != row
         ),
     }
+
+
+def _without(rows: Matrix, given: Indices, split: Split, feature: int) -> float:
+    """What neighbours tell without one feature."""
+    others = np.delete(rows, feature, axis=1)
+    others = others / scale_of(others, split)
+    placed = principal(others).of(others)
+    return _named(given, nearest(placed, placed, NEIGHBOURS, itself=True).index, given)
+
+
+def _as_fed(patient: Patient, split: Split, rows: Matrix, given: Indices) -> dict[str, Any]:
+    """The first batch as the model got it, named by the samples as they were read, itself among
+    them: what an augmentation between the two leaves of what the labels are told by."""
+    sample = patient.sample
+    if sample is None or patient.train is None or not sample.inputs:
+        return {}
+    batch = Split("fed")
+    batch.add(sample.inputs[0], sample.target)
+    if batch.shape != split.shape or batch.kind != split.kind or batch.seen < FED:
+        return {}
+    if len(set(batch.fingerprints) & set(split.fingerprints)) > ALIKE * batch.seen:
+        return {}
+    fed, labels = batch.features, batch.labels
+    if labels is None or fed.shape[1:] != rows.shape[1:] or not np.isfinite(fed).all():
+        return {}
+    labels = labels[batch.kept]
+    fed = fed[labels >= 0]
+    # Another scale alone is no augmentation: by channel of images, by feature of tables.
+    before, after = _standardised(rows, split), _standardised(fed, split)
+    space = principal(before)
+    placed = space.of(before)
+    around = nearest(space.of(after), placed, NEIGHBOURS).index
+    inside = nearest(placed, placed, NEIGHBOURS, itself=True).index
+    return {
+        "fed_samples": len(fed),
+        "fed_score": _named(given, around, labels[labels >= 0]),
+        "read_score": _named(given, inside, given),
+    }
+
+
+def _standardised(rows: Matrix, split: Split) -> Matrix:
+    mean, spread = rows.mean(0), rows.std(0)
+    if split.kind != "features":
+        mean, spread = np.full_like(mean, rows.mean()), np.full_like(spread, rows.std())
+    return (rows - mean) / np.where(spread > 0, spread, 1.0)
+
+
+def _named(labels: Indices, around: Indices, truth: Indices) -> float:
+    """The share whose own label is the one that most of their neighbours have."""
+    distinct, codes = np.unique(np.concatenate((labels, truth)), return_inverse=True)
+    ballots = votes(codes[: len(labels)], around, len(distinct)).argmax(1)
+    return float((ballots == codes[len(labels) :]).mean())
 
 
 def _plain(source: Source | None) -> dict[str, Any]:

@@ -67,7 +67,8 @@ class Company:
             elif isinstance(each, Setup):
                 each = setup_seen(each, patient, self.feeding.steps_per_epoch(watcher))
             filled.append(each)
-        return filled
+        empty = None if watcher.steps else self.feeding.empty()
+        return filled if empty is None else [*filled, empty]
 
 
 def setup_seen(setup: Setup, patient: Patient, steps_per_epoch: int | None) -> Setup:

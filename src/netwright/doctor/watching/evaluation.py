@@ -22,7 +22,10 @@ from netwright.records.facts.epochs import EpochFact, Epochs
 MOST = 512
 """Epochs that are remembered; of more, every other one of the older half is left out."""
 
-SAME_PLACE = {"to", "cpu", "cuda", "detach", "squeeze", "view", "reshape", "flatten", "long"}
+SAME_PLACE = {
+    "to", "cpu", "cuda", "detach", "squeeze", "view", "reshape", "flatten", "long", "int", "float",
+    "double", "type", "getitem", "__getitem__",
+}  # fmt: skip
 """Calls that hand on predictions or labels as they are."""
 
 
@@ -33,6 +36,14 @@ class _Block:
     losses: list[tuple[float, int]] = field(default_factory=list)
     right: int = 0
     judged: int = 0
+    across: bool = False
+    """Whether predictions were taken along the batch."""
+    plain: bool = True
+    """Whether all its losses are cross-entropies that bound the share of wrong answers."""
+    known: int = 0
+    """Labels that such losses counted."""
+    proved: float = 0.0
+    """Right answers that they prove at the least."""
 
 
 class Evaluation(TorchFunctionMode):
@@ -42,8 +53,10 @@ class Evaluation(TorchFunctionMode):
         super().__init__()
         self._listening = False
         self._block: _Block | None = None
-        self._pending: list[tuple[Tensor, int]] = []
+        self._pending: list[tuple[Tensor, int, Tensor | None]] = []
         self._predictions: dict[int, Tensor] = {}
+        self._across: set[int] = set()
+        """Predictions that were taken along the batch, by id."""
         self._epochs: list[EpochFact] = []
         self._train: list[float] = []
         self._right: list[tuple[int, int]] = []
@@ -96,6 +109,7 @@ class Evaluation(TorchFunctionMode):
         self._listening = False
         take_off(self)
         self._predictions.clear()
+        self._across.clear()
 
     def facts(self) -> Epochs:
         return Epochs(epochs=tuple(self._epochs))
@@ -116,14 +130,19 @@ class Evaluation(TorchFunctionMode):
             if isinstance(result, Tensor) and result.numel() == 1 and isinstance(args[0], Tensor):
                 rows = len(args[0]) if args[0].ndim else 1
                 total = name_of_reduction(args, kwargs) == "sum"
-                self._pending.append((result.detach() / (rows if total else 1), rows))
+                known = _counted(name, args, kwargs)
+                self._pending.append((result.detach() / (rows if total else 1), rows, known))
         elif name in ("argmax", "max", "topk", "round", "gt", "__gt__"):
             part = result[1] if isinstance(result, tuple) and len(result) == 2 else result
             if isinstance(part, Tensor) and not part.is_floating_point():
                 self._predictions[id(part)] = part
+                if name in ("argmax", "max") and _along_batch(args, kwargs):
+                    self._across.add(id(part))
         elif name in SAME_PLACE:
             if isinstance(result, Tensor) and args and id(args[0]) in self._predictions:
                 self._predictions[id(result)] = result
+                if id(args[0]) in self._across:
+                    self._across.add(id(result))
         elif (
             name in ("eq", "__eq__")
             and isinstance(result, Tensor)
@@ -132,16 +151,43 @@ class Evaluation(TorchFunctionMode):
         ):
             block.right += int(result.sum())
             block.judged += result.numel()
+            block.across |= any(id(each) in self._across for each in args)
         if len(self._pending) >= 256:
             self._read(block)
 
     def _read(self, block: _Block) -> None:
         if self._pending:
-            values = torch.stack([each.float().cpu() for each, _ in self._pending]).tolist()
-            block.losses += [
-                (value, rows) for value, (_, rows) in zip(values, self._pending, strict=True)
-            ]
+            values = torch.stack([each.float().cpu() for each, *_ in self._pending]).tolist()
+            for value, (_, rows, known) in zip(values, self._pending, strict=True):
+                block.losses.append((value, rows))
+                if known is None or not math.isfinite(value):
+                    block.plain = False
+                else:
+                    count = int(known)
+                    block.known += count
+                    block.proved += max(0.0, 1 - value / math.log(2)) * count
             self._pending.clear()
+
+
+def _counted(name: str, args: Any, kwargs: dict[str, Any]) -> Tensor | None:
+    """How many labels a mean cross-entropy of classes counts; None where its value does not bound
+    the share of wrong answers: weights, smoothing, soft labels, another loss."""
+    known = dict(zip(("input", "target", "weight"), args, strict=False)) | kwargs
+    target = known.get("target")
+    if name not in ("cross_entropy", "nll_loss") or not isinstance(target, Tensor):
+        return None
+    if known.get("weight") is not None or known.get("label_smoothing") or len(args) > 3:
+        return None
+    if known.get("reduction", "mean") != "mean" or target.is_floating_point():
+        return None
+    return (target != known.get("ignore_index", -100)).sum()
+
+
+def _along_batch(args: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether the largest of (N, C) is looked for along N."""
+    axis = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis"))
+    given = args[0] if args else None
+    return isinstance(given, Tensor) and given.ndim == 2 and axis in (0, -2)
 
 
 def name_of_reduction(args: Any, kwargs: dict[str, Any]) -> str:
@@ -169,4 +215,8 @@ def _fact(
         val_loss_error=error,
         val_score=block.right / block.judged if block.judged else None,
         val_samples=max(samples, block.judged),
+        val_least_score=block.proved / block.known
+        if block.plain and block.known and block.known == block.judged
+        else None,
+        val_across=block.across,
     )

@@ -18,6 +18,7 @@ from netwright.doctor.watching.roots import guarded
 from netwright.doctor.watching.sources import Pair, pair_of, readable, reader, source_of
 from netwright.doctor.watching.taps import BACKWARD, DELIVERED, ITERATED
 from netwright.doctor.watching.watcher import Watcher
+from netwright.records.facts.feed import Feed
 
 KEPT = 8
 """Batches of a loader that are kept, of data that must not be read a second time."""
@@ -185,6 +186,20 @@ class Feeding:
             return train, None
         return train, source_of(judging, "val", judge.kept if judge is not None else ())
 
+    def empty(self) -> Feed | None:
+        """The loader that was gone through and has no batch to give, of a loop that never took the
+        gradient of anything."""
+        if self.training or any(each.order.backwards for each in self._watchers):
+            return None
+        for fed in self._known.values():
+            loader = fed.loader()
+            if loader is None or fed.length != 0 or not fed.passes or fed.delivered:
+                continue
+            samples = _samples(loader)
+            dropped = samples if loader.drop_last and samples is not None else 0
+            return Feed(complete=True, samples=samples, dropped=dropped, batch=loader.batch_size)
+        return None
+
     def steps_per_epoch(self, watcher: Watcher) -> int | None:
         fed = self.training.get(id(watcher))
         return fed.length if fed is not None else None
@@ -208,6 +223,13 @@ def _shapes(loader: DataLoader[Any]) -> list[Any] | None:
     """The shapes of one sample's columns, of data that may be read."""
     read = reader(loader.dataset) if readable(loader) and len(loader.dataset) else None  # type: ignore[arg-type]
     return [each.shape[1:] for each in read(torch.tensor([0]))] if read is not None else None
+
+
+def _samples(loader: DataLoader[Any]) -> int | None:
+    try:
+        return len(loader.dataset)  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 def _batches(loader: DataLoader[Any]) -> int | None:

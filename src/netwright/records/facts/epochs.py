@@ -21,6 +21,11 @@ class EpochFact:
     """The standard error of `val_loss`, over its batches."""
     val_score: float | None = None
     val_samples: int = 0
+    val_least_score: float | None = None
+    """The score that the loss itself proves at the least, where it is a plain cross-entropy of the
+    samples that were scored: a wrong answer costs ln 2 or more."""
+    val_across: bool = False
+    """Whether predictions were taken along the axis of the samples."""
 
 
 @fact("epochs")

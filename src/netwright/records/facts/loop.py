@@ -13,6 +13,8 @@ class Loop:
     """Counts since the watch began; `looked` is how many of the steps were looked at closely."""
 
     steps: int = 0
+    ended: bool = False
+    """Whether the loop has come to its own end: no crash, and nobody cut it short."""
     backwards: int = 0
     looked: int = 0
     stale_starts: int = 0

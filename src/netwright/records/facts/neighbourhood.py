@@ -46,9 +46,18 @@ class Neighbourhood:
     """How many features are about as good, itself among them."""
     alone_rest: float | None = None
     """The best score of the others."""
+    rest_score: float | None = None
+    """Share of samples that their neighbours name rightly without that feature, each left out in
+    turn; where it explains nearly all labels."""
     majority: float | None = None
     """The share of the largest class."""
     features: int = 0
+    fed_samples: int = 0
+    """Samples of the first batch as the model got them, which are not those of the data set."""
+    fed_score: float | None = None
+    """Share of those whose label most of their neighbours among the samples as read have."""
+    read_score: float | None = None
+    """The same of the samples as read, each left out in turn."""
     plain_agreement: float | None = None
     """Agreement of the same samples without random augmentation, where they can be had."""
     plain_z: float | None = None

@@ -1,0 +1,111 @@
+"""A feature that explains the labels alone: does the network go by it, and by nothing else?
+
+Asked of the network as it is after some steps, on the first batches of the loop: every sample is
+given the values of a sample of another class, in all places but one, and in that place only.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from netwright.doctor.data.shrinking import channels_first
+from netwright.doctor.patient import Patient
+from netwright.doctor.quiet import quiet, strange_hooks
+from netwright.doctor.twin import _bare
+from netwright.doctor.watching.watcher import Watcher
+from netwright.records.facts.neighbourhood import Neighbourhood
+from netwright.records.facts.reliance import Reliance
+
+ALONE = 0.95
+"""Share of the labels that the feature names by itself, from which on it is asked."""
+
+FIRST = 50
+"""Steps before which a network goes by nothing yet."""
+
+PAIRS = 24
+"""Pairs at the least."""
+
+
+class Relying:
+    """Asks when the steps have doubled since the last time, and once the watch is over."""
+
+    def __init__(self) -> None:
+        self._fact: Reliance | None = None
+        self._asked = 0
+        self._over = False
+
+    def fact(
+        self, patient: Patient, watcher: Watcher, labels: Neighbourhood | None
+    ) -> Reliance | None:
+        if labels is None or labels.alone is None or (labels.alone_score or 0.0) < ALONE:
+            return None
+        steps, last = watcher.steps, watcher.over and not self._over
+        if watcher.fault or steps < FIRST or not (last or steps >= 2 * self._asked):
+            return self._fact
+        self._asked, self._over = steps, watcher.over
+        ours, watcher.ours = watcher.ours, True
+        try:
+            self._fact = relies(patient, labels.alone, labels.features, steps)
+        except Exception:
+            # Somebody's network, moved or changed since its first batch: it is not asked again.
+            self._over, self._asked = True, 1 << 60
+        finally:
+            watcher.ours = ours
+        return self._fact
+
+
+def relies(patient: Patient, feature: int, features: int, step: int) -> Reliance | None:
+    """The answers of pairs of different classes, one place or all others exchanged."""
+    sample = patient.sample
+    if sample is None or strange_hooks(patient.model) or sample.target is None:
+        return None
+    call = sample.objective.modules[0]
+    if len(call.args) != 1 or not isinstance(call.args[0], Tensor) or call.kwargs:
+        return None
+    given, labels = call.args[0].detach(), sample.target
+    if not given.is_floating_point() or given[0].numel() != features or len(labels) != len(given):
+        return None
+    if given.ndim > 2 and channels_first(given).shape != given.shape:  # another order of places
+        return None
+    labels = labels.reshape(len(given), -1).argmax(1) if labels[0].numel() > 1 else labels.flatten()
+    partners = _partners(labels)
+    own = (labels[partners] != labels).nonzero()[:, 0]
+    if len(own) < PAIRS:
+        return None
+    one = given[own].reshape(len(own), -1)
+    other = given[partners[own]].reshape(len(own), -1)
+    rest, alone = other.clone(), one.clone()
+    rest[:, feature], alone[:, feature] = one[:, feature], other[:, feature]
+    with quiet(patient.model), sample.surroundings.again(), torch.no_grad():
+        patient.model.eval()
+        asked = torch.cat([one, other, rest, alone]).reshape(-1, *given.shape[1:])
+        output = _bare(call.run)(asked)
+    if not isinstance(output, Tensor) or output.ndim != 2:
+        return None
+    answers = output.argmax(1) if output.shape[1] > 1 else output[:, 0] > 0
+    before, partner, kept, moved = answers.chunk(4)
+    told = before != partner
+    if int(told.sum()) < PAIRS:
+        return None
+    return Reliance(
+        feature=feature,
+        step=step,
+        pairs=int(told.sum()),
+        kept=float((kept == before)[told].float().mean()),
+        followed=float((moved == partner)[told].float().mean()),
+    )
+
+
+def _partners(labels: Tensor) -> Tensor:
+    """For each sample one of another class, where there is one: the classes in order, and the list
+    moved by half its length.
+
+    >>> labels = torch.tensor([0, 1, 0, 1])
+    >>> labels[_partners(labels)].tolist()
+    [1, 0, 1, 0]
+    """
+    order = labels.argsort(stable=True)
+    partners = torch.empty_like(order)
+    partners[order] = order.roll(len(order) // 2)
+    return partners
