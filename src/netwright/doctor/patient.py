@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from netwright.doctor.deadline import Deadline
 from netwright.doctor.quiet import RandomState, Surroundings
 from netwright.doctor.tape import Call, Cut, Objective, Tape, objective
 from netwright.records.facts.setup import Setup
@@ -77,6 +78,10 @@ class Patient:
     train: Source | None = None
     val: Source | None = None
     schedulers: tuple[Any, ...] = ()
+    deadline: Deadline = field(default_factory=Deadline)
+    """What probes keep to; it never comes unless a check-up sets one."""
+    workings: dict[str, Any] = field(default_factory=dict)
+    """What one probe computed and another one needs too; a check-up empties it at its end."""
 
     @property
     def sample(self) -> Sample | None:

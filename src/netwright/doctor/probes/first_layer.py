@@ -6,19 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from netwright.doctor.data.scale_trial import scale_trial
 from netwright.doctor.data.shrinking import WIDEST, Matrix
 from netwright.doctor.patient import Patient, first_tensor
 from netwright.doctor.probes import PROBES
 from netwright.doctor.probes.inputs import counts_of
-from netwright.doctor.quiet import quiet, strange_hooks
-from netwright.doctor.twin import _bare
+from netwright.doctor.tape import Call
+from netwright.doctor.unfolding import unfolded
 from netwright.doctor.watching.ear import ACTIVATIONS, CONTRACTIONS
-from netwright.doctor.watching.watcher import _is_compiled
 from netwright.records.facts.first_layer import FirstLayer
 
 NORMALISERS = {"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "normalize"}
@@ -32,16 +29,15 @@ SUSPECT_STD_RATIO = 1e3
 
 @PROBES.register("first-layer", order=6, needs=("sample",), cost="1F, 60S where it is off")
 def first_layer(patient: Patient) -> Iterator[FirstLayer]:
-    """One forward pass, listened to until the first layer and the activation after it."""
+    """The way to the loss, read until the first layer and the activation after it."""
     sample = patient.sample
     assert sample is not None
-    if strange_hooks(patient.model) or _is_compiled(patient.model) or not sample.inputs:
+    way = unfolded(patient, sample)
+    if way is None or not sample.inputs:
         return
     listener = _Front(patient.paths)
-    call = sample.objective.modules[0]
-    surroundings = sample.surroundings.again()
-    with quiet(patient.model, begin=sample.random), surroundings, torch.no_grad(), listener:
-        _bare(call.run)(*call.args, **call.kwargs)
+    for call in way.calls:
+        listener.hear(call)
     found = listener.fact()
     if found is None:
         return
@@ -53,31 +49,27 @@ def first_layer(patient: Patient) -> Iterator[FirstLayer]:
     yield found
 
 
-class _Front(TorchFunctionMode):
-    """Hears the first operation with weights of a layer, the norms round it, and stops."""
+class _Front:
+    """Hears the first operation with weights of a layer, and the norms round it."""
 
     def __init__(self, paths: dict[int, str]) -> None:
-        super().__init__()
         self._paths = paths
         self._given: tuple[Any, ...] | None = None
         self._over = False
         self._before = self._after = ""
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if not self._over:
-            name = getattr(func, "__name__", "").removesuffix("_")
-            if name in NORMALISERS and self._given is None:
-                self._before = name
-            elif name in NORMALISERS:
-                self._after = name
-            elif name in ACTIVATIONS and self._given is not None:
-                self._over = True
-            elif name in CONTRACTIONS:
-                self._hear(name, args, kwargs or {}, result)
-        return result
+    def hear(self, call: Call) -> None:
+        if self._over or call.of_module:
+            return
+        name = call.name.removesuffix("_")
+        if name in NORMALISERS and self._given is None:
+            self._before = name
+        elif name in NORMALISERS:
+            self._after = name
+        elif name in ACTIVATIONS and self._given is not None:
+            self._over = True
+        elif name in CONTRACTIONS:
+            self._hear(name, call.args, call.kwargs, call.result)
 
     def _hear(self, name: str, args: Any, kwargs: dict[str, Any], result: Any) -> None:
         if self._given is not None:
