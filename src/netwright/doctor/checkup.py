@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netwright.doctor.data.reading import forget
 from netwright.doctor.deadline import Deadline
 from netwright.doctor.patient import Patient
 from netwright.doctor.probes import PROBES
@@ -13,16 +14,15 @@ SECONDS = 10.0
 """What a check-up may take unless more is asked for."""
 
 
-def examine(
-    patient: Patient, *, seconds: float = SECONDS, deadline: Deadline | None = None
-) -> Iterator[object]:
+def examine(patient: Patient, *, seconds: float = SECONDS) -> Iterator[object]:
     """The facts that the probes find, the cheap and telling ones first.
 
     A probe for which something of the patient is missing is not asked. One that fails, or for
     which no time is left, is named in a last fact, `LeftOut`, and the others go on; so is what a
-    probe did less of to be done in time. `deadline` is one that began before, with the samples.
+    probe did less of to be done in time. A deadline that the patient came with stands.
     """
-    patient.deadline = deadline = deadline or Deadline(seconds)
+    deadline = patient.deadline if patient.deadline.set else Deadline(seconds)
+    patient.deadline = deadline
     failed: list[tuple[str, str]] = []
     late: list[str] = []
     try:
@@ -40,6 +40,7 @@ def examine(
     finally:
         patient.deadline = Deadline()
         patient.workings.clear()  # passes with their graphs
+        forget(patient)
     if failed or late or deadline.shed:
         yield LeftOut(
             failed=tuple(failed),

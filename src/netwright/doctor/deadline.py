@@ -41,6 +41,11 @@ class Deadline:
         self.shed: list[Shed] = []
 
     @property
+    def set(self) -> bool:
+        """Whether it ever comes."""
+        return self._end < math.inf
+
+    @property
     def left(self) -> float:
         """Seconds, 0 when it is over."""
         return max(0.0, self._end - time.perf_counter())

@@ -27,7 +27,7 @@ WORTH = 0.75
 
 
 def light(patient: Patient, sample: Sample | None = None) -> Sample:
-    """The `sample`, by default the first batch, or as many evenly spaced samples of it as make a step quick enough.
+    """The `sample` (the first batch), or as many evenly spaced rows as make a step quick enough.
 
     The whole batch where that is quick, where it is small, and where the loss knows its size by
     other ways than by its inputs and its target.

@@ -24,7 +24,7 @@ from netwright.doctor.patient import Patient, Sample
 from netwright.doctor.quiet import as_written
 from netwright.doctor.setup_facts import setup_of
 from netwright.doctor.stopping import FindingError
-from netwright.doctor.watching.company import Company
+from netwright.doctor.watching.company import Company, shown_by
 from netwright.doctor.watching.roots import guarded
 from netwright.doctor.watching.rounds import FIRST, Rounds
 from netwright.doctor.watching.taps import BACKWARD
@@ -203,17 +203,23 @@ class Doctor:
         return bool(self._crash) or self.watcher.order.backwards > 0
 
     def _sampled(self, sample: Sample) -> None:
-        """One of the first batches came by, before the step on it."""
-        self.patient.samples.append(sample)
-        if len(self.patient.samples) > 1:
+        """One of the first batches came by, before the step on it. It is kept no longer than the
+        check-up needs it."""
+        if self.patient.samples:
+            sample.let_go()
             return
+        self.patient.samples.append(sample)
         began = time.perf_counter()
-        self._company.introduce(self.patient, self.watcher)
-        if self._checkup:
-            from netwright.doctor.checkup import examine
+        try:
+            self._company.introduce(self.patient, self.watcher)
+            if self._checkup:
+                from netwright.doctor.checkup import examine
 
-            with as_written():
-                self._checked = list(examine(self.patient))
+                with as_written():
+                    self._checked = list(examine(self.patient))
+            self.patient.setup = shown_by(self.patient.setup, sample)
+        finally:
+            sample.let_go()
         self._checkup_seconds = time.perf_counter() - began
 
     def record(self) -> Record:

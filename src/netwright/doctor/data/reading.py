@@ -60,6 +60,11 @@ def read(source: Source, name: str, seconds: float) -> Split:
     return split
 
 
+def forget(patient: Patient) -> None:
+    """What was read of its data is needed no more."""
+    _read.pop(patient, None)
+
+
 def first_batch(source: Source) -> Tensor | None:
     """The inputs of the first batch; no random state of the run is changed."""
     state = RandomState()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from netwright.doctor.patient import Patient, Source
+from netwright.doctor.patient import Patient, Sample, Source
 from netwright.doctor.watching.feeding import Feeding
 from netwright.doctor.watching.regulators import Regulators
 from netwright.doctor.watching.watcher import Watcher
@@ -78,17 +78,22 @@ def setup_seen(setup: Setup, patient: Patient, steps_per_epoch: int | None) -> S
         "val_samples": patient.val.samples if patient.val is not None else None,
         "steps_per_epoch": steps_per_epoch,
     }
-    sample = patient.sample
-    if sample is not None:
-        found["batch"] = sample.size or None
-        if setup.task == "unknown":
-            found["task"] = task_of(sample)
+    setup = shown_by(setup, patient.sample) if patient.sample is not None else setup
     new = {
         name: value
         for name, value in found.items()
         if value is not None and getattr(setup, name) in (None, "unknown")
     }
     return dataclasses.replace(setup, **new)
+
+
+def shown_by(setup: Setup, sample: Sample) -> Setup:
+    """The set-up with the size of a batch and the task that its loss is for."""
+    return dataclasses.replace(
+        setup,
+        batch=setup.batch if setup.batch is not None else sample.size or None,
+        task=task_of(sample) if setup.task == "unknown" else setup.task,
+    )
 
 
 def task_of(sample: Any) -> Task:

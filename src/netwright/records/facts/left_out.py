@@ -3,8 +3,10 @@ looked at."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from netwright.core.languages import Phrase
 from netwright.records.facts import fact
@@ -19,7 +21,6 @@ WORK = {
     "power steps": Phrase("steps of the search for the top curvature"),
     "gradients": Phrase("gradients of parts of the batch"),
     "passes": Phrase("passes through the network"),
-    "data": Phrase("seconds of reading the data"),
 }
 """What a probe may do less of, in words."""
 
@@ -44,6 +45,9 @@ class LeftOut:
     late: tuple[str, ...] = ()
     shed: tuple[Shed, ...] = ()
     seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
 
     def lines(self) -> Iterator[Phrase]:
         """Each thing that was left out, in one sentence."""
