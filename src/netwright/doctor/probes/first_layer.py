@@ -76,8 +76,11 @@ class _Front:
             self._over = True
             return
         values = [each for each in (*args, *kwargs.values()) if isinstance(each, Tensor)]
-        weights = [each for each in values if isinstance(each, nn.Parameter)]
-        inputs = [each for each in values if not isinstance(each, nn.Parameter)]
+        weights: list[Tensor] = [each for each in values if isinstance(each, nn.Parameter)]
+        if weights and weights[0].ndim < 2 and len(values) > 1 and values[1].ndim > 1:
+            # A weight that is computed (weight norm, spectral norm) is no parameter, its bias is.
+            weights.insert(0, values[1])
+        inputs = [each for each in values if all(each is not one for one in weights)]
         output = first_tensor(result)
         if not weights or not inputs or output is None or not inputs[0].is_floating_point():
             # An embedding, a lookup, a product of two inputs: nothing is to be said of scale.
@@ -91,7 +94,8 @@ class _Front:
         name, values, weights, output = self._given
         if name == "embedding" or not (name.startswith("conv") or name == "linear"):
             return None
-        path = self._paths.get(id(weights[0]), "").rpartition(".")[0]
+        names = (self._paths.get(id(each), "").rpartition(".")[0] for each in weights)
+        path = next(filter(None, names), "")
         bare = values.float()
         if not bool(bare.isfinite().all()):
             return None
@@ -110,7 +114,7 @@ class _Front:
         )
 
 
-def _design(name: str, weights: list[nn.Parameter]) -> float:
+def _design(name: str, weights: list[Tensor]) -> float:
     """Root mean square of the output, without the bias, on inputs of mean 0 and variance 1 that do
     not hang together: that of each unit is |w|."""
     weight = weights[0].detach().float()
@@ -119,7 +123,7 @@ def _design(name: str, weights: list[nn.Parameter]) -> float:
     return float(weight.movedim(dim, 0).flatten(1).square().sum(1).mean().sqrt())
 
 
-def _without_bias(name: str, weights: list[nn.Parameter], output: Tensor) -> float:
+def _without_bias(name: str, weights: list[Tensor], output: Tensor) -> float:
     values = output.float()
     axis = 1 if name.startswith("conv") and values.ndim > 2 else values.ndim - 1
     if len(weights) > 1 and weights[1].ndim == 1 and len(weights[1]) == values.shape[axis]:
