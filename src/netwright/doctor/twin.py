@@ -35,6 +35,7 @@ WRAPPERS = {"DistributedDataParallel": "module", "DataParallel": "module",
             "OptimizedModule": "_orig_mod"}  # fmt: skip
 """Modules that only pass on to another one; the copy goes without them."""
 
+
 class NoTwinError(Exception):
     """The network cannot be copied, or its copy does not compute what it computes."""
 

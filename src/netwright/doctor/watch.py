@@ -121,6 +121,7 @@ class Doctor:
             end()
         self._ends.clear()
         self._company.feeding.settle()
+        self._company.specials.leave(self.watcher)
         self.watcher.detach()
 
     def add(self, optimizer: Optimizer) -> None:
@@ -147,6 +148,7 @@ class Doctor:
     def _stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if self.watcher.ours or self.watcher.fault:
             return
+        self._company.specials.stepped(self.watcher, optimizer)
         steps, pace = self.watcher.steps, self.watcher.pace
         allowed = ROUNDS * pace.budget * pace.seconds
         if self._rounds.due(steps) and (steps <= FIRST[-1] or self._round_seconds < allowed):

@@ -11,6 +11,7 @@ import numpy as np
 from netwright.doctor.patient import Patient, Sample, Source
 from netwright.doctor.watching.feeding import Feeding
 from netwright.doctor.watching.regulators import Regulators
+from netwright.doctor.watching.special import Specials
 from netwright.doctor.watching.watcher import Watcher
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.setup import Setup, Task
@@ -23,6 +24,7 @@ class Company:
     def __init__(self) -> None:
         self.feeding = Feeding()
         self.regulators = Regulators()
+        self.specials = Specials()
         self._train: dict[int, Source | None] = {}
         self._val: dict[int, Source | None] = {}
 
@@ -37,6 +39,7 @@ class Company:
     def attend(self, watcher: Watcher) -> None:
         self.feeding.attend(watcher)
         self.regulators.attend(watcher)
+        self.specials.attend(watcher)
 
     def leave(self, watcher: Watcher) -> None:
         self.feeding.leave(watcher)
@@ -46,6 +49,7 @@ class Company:
         """Tell the patient of its data and schedulers, as far as they are known by now."""
         self.regulators.look_for_schedulers(watcher)
         self._refresh(patient, watcher, guess=True)
+        self.specials.introduce(watcher, patient.sample)
 
     def _refresh(self, patient: Patient, watcher: Watcher, *, guess: bool) -> None:
         train, val = self.feeding.sources(watcher, guess=guess)
@@ -66,6 +70,8 @@ class Company:
                 each = dataclasses.replace(each, **changes, wait_share=_wait_share(steps))
             elif isinstance(each, Setup):
                 each = setup_seen(each, patient, self.feeding.steps_per_epoch(watcher))
+                special = each.special or self.specials.of(watcher)
+                each = dataclasses.replace(each, special=special)
             filled.append(each)
         return filled
 
