@@ -15,9 +15,10 @@ from torch.optim import Optimizer
 
 from netwright.core.errors import DataError, SettingError
 from netwright.doctor.checkup import SECONDS, examine
+from netwright.doctor.deadline import Deadline
 from netwright.doctor.diagnosis import Diagnosis, diagnosed
-from netwright.doctor.patient import Patient, Source, noted
-from netwright.doctor.quiet import RandomState, quiet
+from netwright.doctor.patient import Patient, Sample, Source, noted
+from netwright.doctor.quiet import RandomState, hushed
 from netwright.doctor.setup_facts import setup_of
 from netwright.doctor.watching.company import setup_seen
 from netwright.doctor.watching.sources import Pair, given_source
@@ -28,6 +29,9 @@ BATCH = 64
 
 BATCHES = 3
 """Batches whose loss is looked at."""
+
+SMALL = 0.02
+"""The share of the time that a batch may take, or no other one is looked at."""
 
 
 def checkup(
@@ -51,7 +55,7 @@ def checkup(
     Raises `SettingError` for data of another kind, `DataError` where there is no batch; what the
     model or the loss raise on the first batch is raised here too.
     """
-    state = RandomState()
+    state, deadline = RandomState(), Deadline(seconds)
     try:
         train = _source(data, "train", model)
         val = _source(val_data, "val", model) if val_data is not None else None
@@ -63,6 +67,7 @@ def checkup(
             optimizers=() if optimizer is None else (optimizer,),
             schedulers=() if scheduler is None else (scheduler,),
             epochs=epochs,
+            deadline=deadline,
         )
         return checked(patient, seconds=seconds)
     finally:
@@ -78,15 +83,20 @@ def patient_of(
     optimizers: tuple[Optimizer, ...] = (),
     schedulers: tuple[Any, ...] = (),
     epochs: int | None = None,
+    deadline: Deadline | None = None,
 ) -> Patient:
-    """The patient of a plan, with the samples of its first batches."""
-    pairs = list(islice(train.batches(), BATCHES))
-    if not pairs:
-        raise DataError("The training data hold no batch with a tensor in it.")
-    samples = []
-    with quiet(model):
-        for inputs, target in pairs:
+    """The patient of a plan, with the samples of its first batches, one where they cost much.
+    `deadline` is that of the check-up which is to come."""
+    deadline = deadline or Deadline()
+    samples: list[Sample] = []
+    with hushed(model):
+        for inputs, target in islice(train.batches(), BATCHES):
+            began = deadline.left
             samples.append(noted(model, loss_fn, (inputs,), target))
+            if began - deadline.left > SMALL * began:
+                break
+    if not samples:
+        raise DataError("The training data hold no batch with a tensor in it.")
     steps = _steps_per_epoch(train)
     patient = Patient(
         model=model,
@@ -100,13 +110,15 @@ def patient_of(
         train=train,
         val=val,
         schedulers=schedulers,
+        deadline=deadline,
     )
     patient.setup = setup_seen(patient.setup, patient, steps)
     return patient
 
 
 def checked(patient: Patient, *, seconds: float = SECONDS) -> Diagnosis:
-    """What the probes and conditions say of a patient."""
+    """What the probes and conditions say of a patient, by the deadline that it came with if there
+    is one."""
     return diagnosed(Record([patient.setup, *examine(patient, seconds=seconds)]))
 
 

@@ -9,6 +9,7 @@ from netwright.core.errors import UnknownNameError
 from netwright.core.languages import Phrase, say
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.diagnosing import diagnose
+from netwright.records.facts.left_out import LeftOut
 from netwright.records.findings import SEVERITIES, Finding, symptoms
 from netwright.records.record import Record
 
@@ -44,6 +45,11 @@ class Diagnosis:
         return tuple((each, symptoms(each, self.findings)) for each in roots or self.findings)
 
     @property
+    def left_out(self) -> LeftOut | None:
+        """What the check-up did not look at, and why; None where it looked at all it knows."""
+        return self.record.get(LeftOut)
+
+    @property
     def verdict(self) -> Phrase:
         """One sentence."""
         above = [each for each in self.findings if each.severity != "note"]
@@ -64,6 +70,7 @@ class Diagnosis:
             "format": 1,
             "verdict": str(self.verdict),
             "findings": [each.to_json() for each in self.findings],
+            "left_out": self.left_out.to_json() if self.left_out is not None else None,
         }
 
     def __str__(self) -> str:
@@ -73,7 +80,10 @@ class Diagnosis:
             first, *rest = each.paragraphs()
             lines.append(f"{say(each.severity).upper():5} {each.name}: {first}")
             lines += [f"      {line}" for line in rest]
-        return "\n".join(lines or [self.verdict.localized()])
+        lines = lines or [self.verdict.localized()]
+        if self.left_out is not None:
+            lines += [f"{say('left out')} {each.localized()}" for each in self.left_out.lines()]
+        return "\n".join(lines)
 
 
 def diagnosed(record: Record) -> Diagnosis:

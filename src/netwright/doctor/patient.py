@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from netwright.doctor.deadline import Deadline
 from netwright.doctor.quiet import RandomState, Surroundings
 from netwright.doctor.tape import Call, Cut, Objective, Tape, objective
 from netwright.records.facts.setup import Setup
@@ -40,10 +41,24 @@ class Sample:
     step: int = 0
     cuts: tuple[Cut, ...] = ()
     """Calls between the model and the loss behind which there is no gradient."""
+    kept_size: int | None = None
+    """The size of a batch that was let go."""
+
+    def let_go(self) -> None:
+        """Keep no tensor: a batch with all that was made of it may take as much memory as the
+        network. The name of the loss, its value and the size of the batch stay."""
+        self.kept_size = self.size
+        call = self.loss_call
+        self.loss_call = None if call is None else Call(call.run, (), {}, None)
+        self.objective = Objective((), self.objective.loss.detach())
+        self.inputs, self.cuts = (), ()
+        self.output = self.target = None
 
     @property
     def size(self) -> int:
         """The number of samples of the batch."""
+        if self.kept_size is not None:
+            return self.kept_size
         first = next((each for each in self.inputs if each.ndim), None)
         return 0 if first is None else len(first)
 
@@ -77,6 +92,10 @@ class Patient:
     train: Source | None = None
     val: Source | None = None
     schedulers: tuple[Any, ...] = ()
+    deadline: Deadline = field(default_factory=Deadline)
+    """What probes keep to; it never comes unless a check-up sets one."""
+    workings: dict[str, Any] = field(default_factory=dict)
+    """What one probe computed and another one needs too; a check-up empties it at its end."""
 
     @property
     def sample(self) -> Sample | None:

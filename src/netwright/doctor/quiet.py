@@ -11,7 +11,7 @@ import io
 import random
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,6 +146,49 @@ def as_written() -> Iterator[None]:
         return
     with torch.compiler.set_stance("force_eager"):
         yield
+
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+LIBRARIES = ("torch.", "netwright.", "accelerate.", "deepspeed.", "fairscale.", "peft.")
+"""Whose hooks belong to what a module computes (weight norm, spectral norm, weights that are
+gathered when they are needed), or know themselves that a pass is ours."""
+
+
+@contextlib.contextmanager
+def hushed(*models: nn.Module, begin: RandomState | None = None) -> Iterator[None]:
+    """`quiet`, and hooks that somebody laid on the modules, or on all modules, are not woken by
+    the passes: a list of activations that he keeps must not grow by ours."""
+    modules = {id(each): each for model in models for each in model.modules()}
+    with quiet(*models, begin=begin), silenced(modules.values()):
+        yield
+
+
+@contextlib.contextmanager
+def silenced(modules: Iterable[nn.Module], own: tuple[str, ...] = LIBRARIES) -> Iterator[None]:
+    """Meanwhile the modules have only those hooks that the libraries `own` put there."""
+    everyones = vars(torch.nn.modules.module)
+    places = [(vars(module), name) for module in modules for name in HOOKS]
+    places += [(everyones, f"_global{name}") for name in HOOKS if f"_global{name}" in everyones]
+    kept = []
+    for holder, name in places:
+        hooks = holder.get(name)
+        if hooks and not all(_belongs(hook, own) for hook in hooks.values()):
+            kept.append((holder, name, hooks))
+    try:
+        for holder, name, hooks in kept:
+            holder[name] = OrderedDict(
+                (key, hook) for key, hook in hooks.items() if _belongs(hook, own)
+            )
+        yield
+    finally:
+        for holder, name, hooks in kept:
+            holder[name] = hooks
+
+
+def _belongs(hook: Any, own: tuple[str, ...]) -> bool:
+    place = getattr(hook, "__module__", None) or type(hook).__module__
+    return f"{place}.".startswith(own)
 
 
 def strange_hooks(model: nn.Module) -> bool:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netwright.doctor.patient import Patient, Sample, tensors_in
-from netwright.doctor.quiet import RandomState
+from netwright.doctor.quiet import HOOKS, RandomState, silenced
 
 LARGEST = 300_000_000
 """Parameters above which no copy is made."""
@@ -34,8 +34,6 @@ convolutions, norms and dropout on one thread: equal to the last bit, with other
 WRAPPERS = {"DistributedDataParallel": "module", "DataParallel": "module",
             "OptimizedModule": "_orig_mod"}  # fmt: skip
 """Modules that only pass on to another one; the copy goes without them."""
-
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class NoTwinError(Exception):
@@ -78,9 +76,12 @@ class Twin:
 
     def __enter__(self) -> Twin:
         self._state = RandomState()
+        self._hush = silenced(())  # hooks on all modules; the copies have none of their own
+        self._hush.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._hush.__exit__(None, None, None)
         self._state.restore()
 
     def begin(self) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.doctor.patient import Patient, Sample, tensors_in
-from netwright.doctor.quiet import quiet
+from netwright.doctor.quiet import hushed, strange_hooks
 from netwright.doctor.tape import Call, Cut, Objective, Tape
 
 STILL = {
@@ -145,9 +145,30 @@ SAME = {
 }  # fmt: skip
 
 
+AGREE = 1e-3
+"""How far the loss may be from the loop's where hooks of somebody's own are not woken, relative."""
+
+
 def unfolded(patient: Patient, sample: Sample) -> Unfolded | None:
-    """The way of the sample's loss, computed once more (1F); None where that cannot be done: a
-    compiled model must not be listened into."""
+    """The way of the sample's loss, computed once more (1F), for all the probes of a check-up; None
+    where that cannot be done: a compiled model must not be listened into, and hooks that take a
+    part in what is computed are not woken."""
+    known = patient.workings.get("unfolded")
+    if known is None or known[0] is not sample:
+        known = patient.workings["unfolded"] = (sample, _unfolded(patient, sample))
+    found: Unfolded | None = known[1]
+    return found
+
+
+def faithful(patient: Patient) -> bool:
+    """Whether the model computes without the hooks of its user what it computes with them."""
+    sample = patient.sample
+    if not strange_hooks(patient.model):
+        return True
+    return sample is not None and unfolded(patient, sample) is not None
+
+
+def _unfolded(patient: Patient, sample: Sample) -> Unfolded | None:
     if patient.setup.compiled or any(
         type(each).__name__ == "OptimizedModule" or each._compiled_call_impl is not None
         for each in patient.model.modules()
@@ -155,10 +176,11 @@ def unfolded(patient: Patient, sample: Sample) -> Unfolded | None:
         return None
     tape = Tape()
     with (
-        quiet(patient.model, begin=sample.random),
+        hushed(patient.model, *_others(patient, sample), begin=sample.random),
         sample.surroundings.again(),
         torch.enable_grad(),
         warnings.catch_warnings(),
+        patient.deadline.timed(),
     ):
         warnings.simplefilter("ignore")  # the loop has heard them already
         tape.on()
@@ -168,6 +190,16 @@ def unfolded(patient: Patient, sample: Sample) -> Unfolded | None:
             return None
         finally:
             tape.off()
-    if tape.full:
+    if tape.full or (strange_hooks(patient.model) and not _agree(loss, sample.objective.loss)):
         return None
     return Unfolded(tuple(tape.calls), loss, tuple(tape.cuts))
+
+
+def _others(patient: Patient, sample: Sample) -> list[nn.Module]:
+    """The other modules on the way."""
+    return [each.run for each in sample.objective.modules if each.run is not patient.model]
+
+
+def _agree(again: Tensor, loss: Tensor) -> bool:
+    one, other = float(again.detach()), float(loss.detach())
+    return abs(one - other) <= AGREE * max(abs(other), 1e-6)

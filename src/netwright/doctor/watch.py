@@ -25,7 +25,7 @@ from netwright.doctor.patient import Patient, Sample
 from netwright.doctor.quiet import as_written
 from netwright.doctor.setup_facts import setup_of
 from netwright.doctor.stopping import FindingError
-from netwright.doctor.watching.company import Company
+from netwright.doctor.watching.company import Company, shown_by
 from netwright.doctor.watching.reliance import Relying
 from netwright.doctor.watching.roots import guarded
 from netwright.doctor.watching.rounds import FIRST, Rounds
@@ -129,6 +129,7 @@ class Doctor:
             end()
         self._ends.clear()
         self._company.feeding.settle()
+        self._company.specials.leave(self.watcher)
         self.watcher.detach()
         self.ended = self._owns_company and error is None
 
@@ -156,6 +157,7 @@ class Doctor:
     def _stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if self.watcher.ours or self.watcher.fault:
             return
+        self._company.specials.stepped(self.watcher, optimizer)
         steps, pace = self.watcher.steps, self.watcher.pace
         while self._first:
             self._first.pop().remove()
@@ -217,17 +219,23 @@ class Doctor:
         return bool(self._crash) or self.watcher.order.backwards > 0 or empty
 
     def _sampled(self, sample: Sample) -> None:
-        """One of the first batches came by, before the step on it."""
-        self.patient.samples.append(sample)
-        if len(self.patient.samples) > 1:
+        """One of the first batches came by, before the step on it. It is kept no longer than the
+        check-up needs it."""
+        if self.patient.samples:
+            sample.let_go()
             return
+        self.patient.samples.append(sample)
         began = time.perf_counter()
-        self._company.introduce(self.patient, self.watcher)
-        if self._checkup:
-            from netwright.doctor.checkup import examine
+        try:
+            self._company.introduce(self.patient, self.watcher)
+            if self._checkup:
+                from netwright.doctor.checkup import examine
 
-            with as_written():
-                self._checked = list(examine(self.patient))
+                with as_written():
+                    self._checked = list(examine(self.patient))
+            self.patient.setup = shown_by(self.patient.setup, sample)
+        finally:
+            sample.let_go()
         self._checkup_seconds = time.perf_counter() - began
 
     def record(self) -> Record:

@@ -10,6 +10,7 @@ from torch import Tensor
 from netwright.core import events as e
 from netwright.data.feed import Feed
 from netwright.doctor.checking import checked, patient_of
+from netwright.doctor.deadline import Deadline
 from netwright.doctor.diagnosis import Diagnosis
 from netwright.doctor.patient import Source
 from netwright.doctor.quiet import RandomState
@@ -39,6 +40,7 @@ def check_recipe(
             source_of_feed(task.train, "train", training=True),
             val=source_of_feed(val, "val", training=False) if val is not None else None,
             optimizers=(task.optimizer,),
+            deadline=Deadline(seconds),
         )
         patient.setup = known_setup(prepared)
         return checked(patient, seconds=seconds)

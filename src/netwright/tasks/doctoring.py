@@ -31,6 +31,7 @@ from netwright.train.run_places import refuse_taken, refuse_unfit
 if TYPE_CHECKING:  # at run time they bring torch, which the script must import by itself
     from netwright.doctor.diagnosis import Diagnosis
     from netwright.doctor.watching.program import Case, Program
+    from netwright.records.facts.left_out import LeftOut
 
 Tell = Callable[[str, Phrase], None]
 """Shows a line: a word such as NOTE, and what is to be said."""
@@ -78,6 +79,8 @@ class Doctored:
     steps: int = 0
     run: Path | None = None
     costs: Sequence[Mapping[str, Any]] = ()
+    left_out: Sequence[tuple[int, LeftOut]] = ()
+    """What the check-ups did not look at, by the number of the patient."""
     fault: str = ""
     alone: bool = False
     """Whether nobody watched it, for it is one of several ranks of one training."""
@@ -96,6 +99,7 @@ class Doctored:
             "steps": self.steps,
             "patients": self.patients,
             "cost": list(self.costs),
+            "left_out": [{**each.to_json(), "patient": number} for number, each in self.left_out],
             "fault": self.fault or None,
         }
 
@@ -319,6 +323,7 @@ class Visit:
             steps=max((_steps(each.record) for each in self._found.values()), default=0),
             run=self._folder.path if self._folder is not None else None,
             costs=[_cost(each.record) for each in self._found.values()],
+            left_out=_left_out(self._found),
             fault=self.fault,
         )
 
@@ -398,6 +403,7 @@ def doctor_run(spec: str) -> Doctored:
         steps=max(_steps(each.record) for each in found.values()),
         run=folder,
         costs=[_cost(each.record) for each in found.values()],
+        left_out=_left_out(found),
     )
 
 
@@ -422,6 +428,10 @@ def _in_order(found: Mapping[int, Diagnosis]) -> list[tuple[int, Finding]]:
     """All findings, the worst first; of equals those of the first patient."""
     pairs = [(number, each) for number, one in found.items() for each in one.findings]
     return sorted(pairs, key=lambda pair: (SEVERITIES.index(pair[1].severity), pair[0]))
+
+
+def _left_out(found: Mapping[int, Diagnosis]) -> list[tuple[int, LeftOut]]:
+    return [(n, each.left_out) for n, each in found.items() if each.left_out is not None]
 
 
 def _steps(record: Any) -> int:

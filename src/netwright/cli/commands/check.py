@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from netwright.cli.commands import COMMANDS
-from netwright.cli.findings import finding_lines
+from netwright.cli.findings import finding_lines, left_out_lines
 from netwright.cli.progress import Progress
 from netwright.cli.screen import Call
 from netwright.cli.things import check_things
@@ -79,9 +79,13 @@ def check(
         "findings": [each.to_json() for each in found.findings],
         "run": None,
         "cost": [],
+        "left_out": found.left_out.to_json() if found.left_out is not None else None,
         "exit": status,
     }
-    call.result(document, lines or [say("OK       Nothing was found.")])
+    lines = lines or [say("OK       Nothing was found.")]
+    if found.left_out is not None:
+        lines += left_out_lines(found.left_out)
+    call.result(document, lines)
     return status
 
 

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 
 from netwright.cli.aside import spoken_aside
 from netwright.cli.commands import COMMANDS
-from netwright.cli.findings import finding_lines
+from netwright.cli.findings import finding_lines, left_out_lines
 from netwright.cli.screen import Call, print_document
 from netwright.cli.words import is_script
 from netwright.core.errors import SettingError
@@ -196,6 +196,9 @@ def _lines(
             budget=percent(cost["budget"]),
             checkup=cost["checkup"],
         )
+    for number, each in done.left_out:
+        where = say("patient {number}", number=number) if done.patients > 1 else ""
+        yield from left_out_lines(each, where)
     if done.run is not None:
         yield say("run      {path}", path=terminal(shown(done.run)))
     if status is not None and status != done.ending.status:

@@ -110,7 +110,9 @@ def backward_steps(record: Record, share: float = 0.4) -> Evidence | None:
 def unfit(record: Record) -> Evidence | None:
     """H3: one batch cannot be fitted on a copy, at none of the rates that were tried."""
     fit = record.get(Fit)
-    if fit is None or not fit.trials or any(fitted(each, fit) for each in fit.trials):
+    if fit is None or not fit.trials or not fit.complete:
+        return None
+    if any(fitted(each, fit) for each in fit.trials):
         return None
     best = fit.best
     start = fit.trials[0].start

@@ -351,11 +351,11 @@ def _trial_too_high(record: Record) -> Evidence | None:
 
 def _bent(record: Record) -> Evidence | None:
     bend = record.get(Curvature)
-    if bend is None or bend.preconditioned or bend.product <= bend.limit:
+    if bend is None or bend.preconditioned or bend.rate * bend.least <= bend.limit:
         return None
     return Evidence(
         signal=Phrase("rate x top curvature of the first batch"),
-        value=bend.product,
+        value=bend.rate * bend.least,
         baseline=1.0,
         threshold=bend.limit,
     )

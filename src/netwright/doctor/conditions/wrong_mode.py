@@ -115,7 +115,7 @@ def _judged(record: Record, loop: Loop) -> Iterator[Finding]:
     blocks = loop.evaluation_blocks_in_training
     if not blocks or blocks < loop.evaluation_blocks or blocks * _RARE > loop.steps:
         return
-    if setup is not None and setup.special in ("adversarial", "reinforcement"):
+    if setup is not None and setup.special in ("adversarial", "reinforcement", "bootstrapped"):
         return
     if norms is not None and any(each.momentum is None for each in norms.norms):
         return  # its statistics are being gathered

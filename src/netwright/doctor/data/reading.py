@@ -28,7 +28,8 @@ def split_of(patient: Patient, name: str) -> Split | None:
     kept = _read.setdefault(patient, {})
     known, found = kept.get(name, (None, None))
     if found is None or known is not source:
-        found = None if source is None else read(source, name, SECONDS[name])
+        seconds = min(SECONDS[name], patient.deadline.left)
+        found = None if source is None else read(source, name, seconds)
         kept[name] = (source, found)
     if found is None and name == "train" and patient.samples:
         return came_by(patient)
@@ -57,6 +58,11 @@ def read(source: Source, name: str, seconds: float) -> Split:
     finally:
         state.restore()
     return split
+
+
+def forget(patient: Patient) -> None:
+    """What was read of its data is needed no more."""
+    _read.pop(patient, None)
 
 
 def first_batch(source: Source) -> Tensor | None:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from netwright.doctor.deadline import STEP
+from netwright.doctor.part import light
 from netwright.doctor.patient import Patient
 from netwright.doctor.twin import NoTwinError, Twin
 from netwright.records.facts.first_layer import ScaleTrial
@@ -31,8 +33,12 @@ def scale_trial(patient: Patient) -> ScaleTrial | None:
     None where the batch cannot be replaced or the network copied, or where time allows too few
     steps.
     """
-    sample = patient.sample
-    if sample is None or len(patient.optimizers) != 1:
+    if patient.sample is None or len(patient.optimizers) != 1:
+        return None
+    sample, whole = light(patient), patient.sample.size
+    step = patient.deadline.passes(STEP * sample.size / max(1, whole))
+    if not patient.deadline.affords(2 * FEWEST * step) or FEWEST * step > 2 * SECONDS:
+        patient.deadline.leave_out("steps", 0, STEPS)
         return None
     batch = next((each for each in sample.inputs if each.is_floating_point()), None)
     if batch is None or batch.ndim < 2 or len(batch) < 2:

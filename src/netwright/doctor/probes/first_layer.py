@@ -6,19 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from netwright.doctor.data.scale_trial import scale_trial
 from netwright.doctor.data.shrinking import WIDEST, Matrix
 from netwright.doctor.patient import Patient, first_tensor
 from netwright.doctor.probes import PROBES
 from netwright.doctor.probes.inputs import counts_of
-from netwright.doctor.quiet import quiet, strange_hooks
-from netwright.doctor.twin import _bare
+from netwright.doctor.tape import Call
+from netwright.doctor.unfolding import unfolded
 from netwright.doctor.watching.ear import ACTIVATIONS, CONTRACTIONS
-from netwright.doctor.watching.watcher import _is_compiled
 from netwright.records.facts.first_layer import FirstLayer
 
 NORMALISERS = {"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "normalize"}
@@ -32,16 +29,15 @@ SUSPECT_STD_RATIO = 1e3
 
 @PROBES.register("first-layer", order=6, needs=("sample",), cost="1F, 60S where it is off")
 def first_layer(patient: Patient) -> Iterator[FirstLayer]:
-    """One forward pass, listened to until the first layer and the activation after it."""
+    """The way to the loss, read until the first layer and the activation after it."""
     sample = patient.sample
     assert sample is not None
-    if strange_hooks(patient.model) or _is_compiled(patient.model) or not sample.inputs:
+    way = unfolded(patient, sample)
+    if way is None or not sample.inputs:
         return
     listener = _Front(patient.paths)
-    call = sample.objective.modules[0]
-    surroundings = sample.surroundings.again()
-    with quiet(patient.model, begin=sample.random), surroundings, torch.no_grad(), listener:
-        _bare(call.run)(*call.args, **call.kwargs)
+    for call in way.calls:
+        listener.hear(call)
     found = listener.fact()
     if found is None:
         return
@@ -53,39 +49,38 @@ def first_layer(patient: Patient) -> Iterator[FirstLayer]:
     yield found
 
 
-class _Front(TorchFunctionMode):
-    """Hears the first operation with weights of a layer, the norms round it, and stops."""
+class _Front:
+    """Hears the first operation with weights of a layer, and the norms round it."""
 
     def __init__(self, paths: dict[int, str]) -> None:
-        super().__init__()
         self._paths = paths
         self._given: tuple[Any, ...] | None = None
         self._over = False
         self._before = self._after = ""
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if not self._over:
-            name = getattr(func, "__name__", "").removesuffix("_")
-            if name in NORMALISERS and self._given is None:
-                self._before = name
-            elif name in NORMALISERS:
-                self._after = name
-            elif name in ACTIVATIONS and self._given is not None:
-                self._over = True
-            elif name in CONTRACTIONS:
-                self._hear(name, args, kwargs or {}, result)
-        return result
+    def hear(self, call: Call) -> None:
+        if self._over or call.of_module:
+            return
+        name = call.name.removesuffix("_")
+        if name in NORMALISERS and self._given is None:
+            self._before = name
+        elif name in NORMALISERS:
+            self._after = name
+        elif name in ACTIVATIONS and self._given is not None:
+            self._over = True
+        elif name in CONTRACTIONS:
+            self._hear(name, call.args, call.kwargs, call.result)
 
     def _hear(self, name: str, args: Any, kwargs: dict[str, Any], result: Any) -> None:
         if self._given is not None:
             self._over = True
             return
         values = [each for each in (*args, *kwargs.values()) if isinstance(each, Tensor)]
-        weights = [each for each in values if isinstance(each, nn.Parameter)]
-        inputs = [each for each in values if not isinstance(each, nn.Parameter)]
+        weights: list[Tensor] = [each for each in values if isinstance(each, nn.Parameter)]
+        if weights and weights[0].ndim < 2 and len(values) > 1 and values[1].ndim > 1:
+            # A weight that is computed (weight norm, spectral norm) is no parameter, its bias is.
+            weights.insert(0, values[1])
+        inputs = [each for each in values if all(each is not one for one in weights)]
         output = first_tensor(result)
         if not weights or not inputs or output is None or not inputs[0].is_floating_point():
             # An embedding, a lookup, a product of two inputs: nothing is to be said of scale.
@@ -99,7 +94,8 @@ class _Front(TorchFunctionMode):
         name, values, weights, output = self._given
         if name == "embedding" or not (name.startswith("conv") or name == "linear"):
             return None
-        path = self._paths.get(id(weights[0]), "").rpartition(".")[0]
+        names = (self._paths.get(id(each), "").rpartition(".")[0] for each in weights)
+        path = next(filter(None, names), "")
         bare = values.float()
         if not bool(bare.isfinite().all()):
             return None
@@ -118,7 +114,7 @@ class _Front(TorchFunctionMode):
         )
 
 
-def _design(name: str, weights: list[nn.Parameter]) -> float:
+def _design(name: str, weights: list[Tensor]) -> float:
     """Root mean square of the output, without the bias, on inputs of mean 0 and variance 1 that do
     not hang together: that of each unit is |w|."""
     weight = weights[0].detach().float()
@@ -127,7 +123,7 @@ def _design(name: str, weights: list[nn.Parameter]) -> float:
     return float(weight.movedim(dim, 0).flatten(1).square().sum(1).mean().sqrt())
 
 
-def _without_bias(name: str, weights: list[nn.Parameter], output: Tensor) -> float:
+def _without_bias(name: str, weights: list[Tensor], output: Tensor) -> float:
     values = output.float()
     axis = 1 if name.startswith("conv") and values.ndim > 2 else values.ndim - 1
     if len(weights) > 1 and weights[1].ndim == 1 and len(weights[1]) == values.shape[axis]:

@@ -6,12 +6,15 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
+from typing import overload
 
 import torch
 from torch import nn
 from torch.optim import Adam, Optimizer
 
 from netwright.doctor.bounds import OVER_CLASSES, best_constant
+from netwright.doctor.deadline import STEP, Deadline
+from netwright.doctor.part import light
 from netwright.doctor.patient import Patient, Sample
 from netwright.doctor.probes import PROBES
 from netwright.doctor.twin import NoTwinError, Twin
@@ -22,14 +25,26 @@ FACTORS = (1.0, 0.1, 10.0)
 
 STEPS = 60
 
-FEWEST = 12
-"""Steps below which a trial says nothing."""
+FULL = 30
+"""Steps that a trial is to have before it may say that the batch cannot be fitted."""
 
 SECONDS = 4.0
 """What all trials together may take."""
 
+PART = 0.6
+"""And what part of the time that is left."""
+
 ENOUGH = 0.1
 """A trial whose loss is this share of what it began with has fitted its batch."""
+
+SOME = 6
+"""Steps that there must be time for, or no trial begins."""
+
+WARM = 0.3
+"""Seconds of a first step from which on a second one would tell little more of what it takes."""
+
+CLEARLY = 0.4
+"""The same where every step costs much: it is fitted by any measure of `conditions._harm`."""
 
 HOPELESS = 1e4
 """A loss that many times the first does not come back within the trial."""
@@ -41,12 +56,18 @@ def fit(patient: Patient) -> Iterator[Fit]:
 
     The copy begins where the loop stands: same weights, same random numbers, same mode. Its first
     loss must be the loop's, else nothing is said. Where no rate fits the batch, two more trials
-    tell why: by Adam at 1e-3, and without dropout and weight decay.
+    tell why: by Adam at 1e-3, and without dropout and weight decay. Where a step costs much the
+    batch is a part of it, one rate is tried after the other, and what gets no end says nothing.
     """
-    sample = patient.sample
-    assert sample is not None
+    assert patient.sample is not None
     optimizers = [each for each in patient.optimizers if _trains(each, patient.model)]
-    if len(optimizers) != 1 or not sample.objective.loss.requires_grad:
+    if len(optimizers) != 1 or not patient.sample.objective.loss.requires_grad:
+        return
+    sample = light(patient)
+    each = patient.deadline.passes(STEP * sample.size / max(1, patient.sample.size))
+    until = time.perf_counter() + min(SECONDS, PART * patient.deadline.left)
+    if each and time.perf_counter() + SOME * each > until:
+        patient.deadline.leave_out("rates", 0, len(FACTORS))
         return
     try:
         twin = Twin(patient, sample)
@@ -57,43 +78,78 @@ def fit(patient: Patient) -> Iterator[Fit]:
         if not twin.parameters or not twin.agrees():
             return
         try:
-            found = _fit(twin, optimizers[0], sample, constant)
+            found = _fit(twin, optimizers[0], sample, constant, until, patient.deadline)
         except NoTwinError:
             return
     if found is not None:
         yield found
 
 
-def _fit(twin: Twin, original: Optimizer, sample: Sample, constant: float | None) -> Fit | None:
+def _fit(
+    twin: Twin,
+    original: Optimizer,
+    sample: Sample,
+    constant: float | None,
+    until: float,
+    deadline: Deadline,
+) -> Fit | None:
     began = time.perf_counter()
-    trials: list[FitTrial] = []
-    steps = STEPS
     with twin.returning():
         optimizer = twin.optimizer(original, 1.0)
         if not any(group["lr"] for group in optimizer.param_groups):
             return None
         trial(twin, optimizer, steps=1)
-    # The first step of a process warms up caches; the second one tells what a step takes.
-    with twin.returning():
-        before = time.perf_counter()
-        trial(twin, twin.optimizer(original, 1.0), steps=2)
-        each = (time.perf_counter() - before) / 2
-    affordable = int(SECONDS / max(each, 1e-6) / (len(FACTORS) + 1))
+    each = time.perf_counter() - began
+    if each < WARM:
+        # The first step of a process warms up caches; the second one tells what a step takes.
+        with twin.returning():
+            before = time.perf_counter()
+            trial(twin, twin.optimizer(original, 1.0), steps=2)
+            each = (time.perf_counter() - before) / 2
+    affordable = int((until - began) / max(each, 1e-6) / (len(FACTORS) + 1))
     steps = min(STEPS, affordable)
-    if steps < FEWEST:
-        return None
+    hurried = steps < FULL
+    trials: list[FitTrial] = []
     for factor in FACTORS:
         with twin.returning():
-            trials.append(trial(twin, twin.optimizer(original, factor), steps, factor=factor))
+            optimizer = twin.optimizer(original, factor)
+            if not hurried:
+                trials.append(trial(twin, optimizer, steps, factor=factor))
+                continue
+            made = trial(twin, optimizer, FULL, factor=factor, until=until, enough=CLEARLY)
+            if made is None:
+                break
+            trials.append(made)
+        if done(made):  # what other rates do tells something where this one fails
+            break
+    complete = len(trials) == len(FACTORS)
+    if not complete:
+        deadline.leave_out("rates", len(trials), len(FACTORS))
     variants: dict[str, FitTrial] = {}
-    if not any(done(each) for each in trials) and time.perf_counter() - began < 1.5 * SECONDS:
-        for name, made in _others(twin, original).items():
+    if complete and not any(done(each) for each in trials):
+        others = _others(twin, original)
+        for name, make in others.items():
+            if time.perf_counter() - began >= 1.5 * (until - began):
+                deadline.leave_out("variants", len(variants), len(others))
+                break
             with twin.returning():
-                optimizer = made()
+                optimizer = make()
                 if name == "free":
                     rest(twin.model)
-                variants[name] = trial(twin, optimizer, steps)
-    return Fit(trials=tuple(trials), batch=sample.size, constant=constant, variants=variants)
+                steps = FULL if hurried else steps
+                end = began + 1.5 * (until - began) if hurried else math.inf
+                made = trial(twin, optimizer, steps, until=end)
+                if made is not None:
+                    variants[name] = made
+    if not trials:
+        return None
+    return Fit(
+        trials=tuple(trials),
+        batch=sample.size,
+        constant=constant,
+        variants=variants,
+        complete=complete,
+    )
 
 
 def constant_of(sample: Sample) -> float | None:
@@ -137,13 +193,45 @@ def done(trial: FitTrial) -> bool:
     return trial.end <= 0.5 * trial.start
 
 
-def trial(twin: Twin, optimizer: Optimizer, steps: int, *, factor: float = 1.0) -> FitTrial:
-    """`steps` steps of `optimizer` on the twin's batch, or fewer when its end is clear."""
+class _LateError(Exception):
+    """The next evaluation would not be over in time."""
+
+
+@overload
+def trial(
+    twin: Twin, optimizer: Optimizer, steps: int, *, factor: float = 1.0, enough: float = ENOUGH
+) -> FitTrial: ...
+@overload
+def trial(
+    twin: Twin,
+    optimizer: Optimizer,
+    steps: int,
+    *,
+    factor: float = 1.0,
+    until: float,
+    enough: float = ENOUGH,
+) -> FitTrial | None: ...
+def trial(
+    twin: Twin,
+    optimizer: Optimizer,
+    steps: int,
+    *,
+    factor: float = 1.0,
+    until: float = math.inf,
+    enough: float = ENOUGH,
+) -> FitTrial | None:
+    """`steps` steps of `optimizer` on the twin's batch, or fewer when its end is clear; None where
+    `until` (of `time.perf_counter`) came before that: then it says nothing."""
     held = [each for group in optimizer.param_groups for each in group["params"]]
     losses: list[float] = []
     inner: list[float] = []
+    longest = 0.0
 
     def closure() -> torch.Tensor:
+        nonlocal longest
+        began = time.perf_counter()
+        if began + longest > until:
+            raise _LateError
         loss = twin.loss()
         grads = torch.autograd.grad(loss, held, allow_unused=True)
         if all(each is None for each in grads):
@@ -151,19 +239,25 @@ def trial(twin: Twin, optimizer: Optimizer, steps: int, *, factor: float = 1.0) 
         for each, gradient in zip(held, grads, strict=True):
             each.grad = gradient
         inner.append(float(loss.detach()))
+        longest = max(longest, time.perf_counter() - began)
         return loss.detach()
 
     twin.begin()
     lost = False
-    for _ in range(steps):
-        inner.clear()
-        optimizer.step(closure)  # type: ignore[arg-type]
-        losses.append(inner[0])
-        lost = not math.isfinite(inner[0]) or abs(inner[0]) > HOPELESS * max(abs(losses[0]), 1e-12)
-        if lost:
-            break
-        if len(losses) > 3 and max(losses[-2:]) <= ENOUGH * losses[0]:
-            break
+    try:
+        for _ in range(steps):
+            inner.clear()
+            optimizer.step(closure)  # type: ignore[arg-type]
+            losses.append(inner[0])
+            lost = not math.isfinite(inner[0]) or abs(inner[0]) > HOPELESS * max(
+                abs(losses[0]), 1e-12
+            )
+            if lost:
+                break
+            if len(losses) > 3 and max(losses[-2:]) <= enough * losses[0]:
+                break
+    except _LateError:
+        return None
     with torch.no_grad():
         losses.append(float(twin.loss().detach()))
     last = losses[-5:]

@@ -14,8 +14,9 @@ from netwright.doctor.data.shrinking import Matrix, channels_first
 from netwright.doctor.data.split import Split
 from netwright.doctor.patient import Patient
 from netwright.doctor.probes import PROBES
-from netwright.doctor.quiet import quiet, strange_hooks
+from netwright.doctor.quiet import hushed
 from netwright.doctor.twin import _bare
+from netwright.doctor.unfolding import faithful
 from netwright.records.facts.inputs import Inputs
 
 FIRST = 12
@@ -144,7 +145,7 @@ def _bad(patient: Patient, split: Split, val: Split | None) -> dict[str, Any]:
 def _bad_output(patient: Patient, split: Split) -> bool | None:
     """What the network makes of a sample with such a value, put in place of one of its batch."""
     sample, example = patient.sample, split.bad_example
-    if sample is None or example is None or not sample.inputs or strange_hooks(patient.model):
+    if sample is None or example is None or not sample.inputs or not faithful(patient):
         return None
     batch = sample.inputs[0]
     if batch.shape[1:] != example.shape or not batch.is_floating_point():
@@ -155,7 +156,10 @@ def _bad_output(patient: Patient, split: Split) -> bool | None:
     args = tuple(spoiled if each is batch else each for each in call.args)
     if all(each is not spoiled for each in args):
         return None
-    with quiet(patient.model, begin=sample.random), sample.surroundings.again(), torch.no_grad():
+    if not patient.deadline.affords(patient.deadline.passes(1)):
+        patient.deadline.leave_out("passes")
+        return None
+    with hushed(patient.model, begin=sample.random), sample.surroundings.again(), torch.no_grad():
         output = _bare(call.run)(*args, **call.kwargs)
     if not isinstance(output, torch.Tensor) or not output.is_floating_point():
         return None

@@ -70,6 +70,7 @@ def _of_training(patient: Patient, like: Tensor) -> tuple[list[Tensor], bool]:
     if patient.train is None:
         return [], False
     began, found, count = time.perf_counter(), [], 0
+    seconds = min(SECONDS, patient.deadline.left)
     for _, target in patient.train.batches():
         if target is None or not target.ndim:
             return [], False
@@ -77,6 +78,6 @@ def _of_training(patient: Patient, like: Tensor) -> tuple[list[Tensor], bool]:
             return [], False
         found.append(target.detach().cpu())
         count += target.numel()
-        if count >= MOST or time.perf_counter() - began > SECONDS:
+        if count >= MOST or time.perf_counter() - began > seconds:
             return found, count == (patient.train.samples or -1)
     return found, True

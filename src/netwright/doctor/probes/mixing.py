@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netwright.doctor.part import light
 from netwright.doctor.patient import Patient, Sample, first_tensor
 from netwright.doctor.probes import PROBES
-from netwright.doctor.quiet import quiet
+from netwright.doctor.quiet import hushed
 from netwright.doctor.reading import Term, bound, terms
 from netwright.doctor.tape import Call, Objective
-from netwright.doctor.unfolding import Unfolded, unfolded, word_of
+from netwright.doctor.unfolding import Unfolded, faithful, unfolded, word_of
 from netwright.records.facts.mixing import Mixing
 
 ACROSS = ("softmax", "log_softmax", "softmin")
@@ -121,8 +122,15 @@ def _scrambled(call: Call, term: Term) -> dict[str, Any]:
 
 def _neighbours(patient: Patient, sample: Sample, batch: int) -> dict[str, Any]:
     """How much the output of a sample changes with the others."""
-    modules = sample.objective.modules
-    if not modules or patient.setup.compiled or not _plain(patient, sample, batch):
+    if patient.setup.compiled or not faithful(patient) or not _plain(patient, sample, batch):
+        return {}
+    deadline, whole = patient.deadline, sample.size
+    sample = light(patient)
+    batch, modules = len(sample.inputs[0]), sample.objective.modules
+    if not modules:
+        return {}
+    if not deadline.affords(deadline.passes(2 * 3 * batch / max(1, whole))):
+        deadline.leave_out("neighbours", 0, 2)
         return {}
     calls = sample.objective.calls
     last = max(place for place, call in enumerate(calls) if call.of_module)
@@ -134,7 +142,7 @@ def _neighbours(patient: Patient, sample: Sample, batch: int) -> dict[str, Any]:
 
     def run(swaps: dict[int, Tensor]) -> Tensor:
         with (
-            quiet(*roots, begin=sample.random),
+            hushed(*roots, begin=sample.random),
             sample.surroundings.again(),
             torch.no_grad(),
             warnings.catch_warnings(),

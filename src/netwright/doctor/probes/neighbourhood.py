@@ -34,11 +34,14 @@ NEIGHBOURS = 5
 SURROUNDINGS = 20
 """Neighbours of a sample that tell what class its surroundings are of."""
 
+PLAIN = 0.4
+"""Seconds of reading the data without augmentation."""
+
 SUSPECTS = 50
 """Suspects that are listed."""
 
 
-@PROBES.register("neighbourhood", order=21, needs=("train",), cost="0F")
+@PROBES.register("neighbourhood", order=15, needs=("train",), cost="0F")
 def neighbourhood(patient: Patient) -> Iterator[Neighbourhood]:
     """Nearest neighbours on principal components of the samples that were read."""
     split = split_of(patient, "train")
@@ -73,7 +76,7 @@ def neighbourhood(patient: Patient) -> Iterator[Neighbourhood]:
     other = None if val is None else _labelled(val)
     if other is not None and other[0].shape[1] == rows.shape[1]:
         facts |= _across(placed, given, space.of(other[0] / scale), other[1])
-    facts |= _plain(patient.train)
+    facts |= _plain(patient.train, min(PLAIN, patient.deadline.left))
     facts |= _as_fed(patient, split, rows, given)
     yield Neighbourhood(**facts)
 
@@ -215,11 +218,11 @@ def _named(labels: Indices, around: Indices, truth: Indices) -> float:
     return float((ballots == codes[len(labels) :]).mean())
 
 
-def _plain(source: Source | None) -> dict[str, Any]:
+def _plain(source: Source | None, seconds: float) -> dict[str, Any]:
     """The same agreement without random augmentation, where the source knows how to do without."""
     if source is None or source.plain is None:
         return {}
-    split = read(Source(name="plain", batches=source.plain), "plain", 0.4)
+    split = read(Source(name="plain", batches=source.plain), "plain", seconds)
     known = _labelled(split)
     if known is None or len(np.unique(known[1])) < 2:
         return {}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from netwright.doctor.deadline import STEP
 from netwright.doctor.patient import Patient
 from netwright.doctor.probes import PROBES
 from netwright.doctor.twin import NoTwinError, Twin
@@ -27,6 +28,9 @@ def noise(patient: Patient) -> Iterator[GradientNoise]:
     if size < 2 * PARTS or target is None or target.ndim == 0 or len(target) != sample.size:
         return
     if any(each.ndim == 0 or len(each) != sample.size for each in sample.inputs):
+        return
+    if not patient.deadline.affords(patient.deadline.passes(1 + STEP)):
+        patient.deadline.leave_out("gradients", 0, PARTS)
         return
     try:
         twin = Twin(patient, sample)

@@ -19,15 +19,19 @@ from netwright.doctor.bounds import (
     least,
 )
 from netwright.doctor.graph import operations_between
+from netwright.doctor.part import light
 from netwright.doctor.patient import Patient, Sample, tensors_in
 from netwright.doctor.probes import PROBES
-from netwright.doctor.quiet import quiet
+from netwright.doctor.quiet import hushed, quiet
 from netwright.doctor.reading import Term, terms
-from netwright.doctor.unfolding import VIEWS, Unfolded, unfolded, word_of
+from netwright.doctor.unfolding import VIEWS, Unfolded, faithful, unfolded, word_of
 from netwright.records.facts.objective import Objective, TermFact
 
 DRIVES = (30.0, 3000.0)
 """How far what the last weights give is driven: a range that is the same at both has a bound."""
+
+PART = 0.2
+"""The share of the time left that one more pass for the loss of another batch may take."""
 
 LARGEST = 20_000_000
 """Values above which an output is not driven."""
@@ -127,12 +131,20 @@ def _elsewhere(patient: Patient, sample: Sample, main: TermFact) -> list[float]:
     factor = main.factor
     if sample.target is None or not sample.inputs or not factor or patient.setup.compiled:
         return []
+    if not faithful(patient):
+        return []
     found: list[float] = []
+    deadline, kept = patient.deadline, light(patient, sample).size
     for inputs, target in _other_batches(patient, sample):
+        if kept < len(target) and kept < sample.size:
+            inputs, target = tuple(each[:kept] for each in inputs), target[:kept]
+        if not deadline.affords(deadline.passes(len(target) / max(1, sample.size)) / PART):
+            deadline.leave_out("batches", len(found) + 1, 3)
+            return found
         swaps = {id(old): new for old, new in zip(sample.inputs, inputs, strict=True)}
         swaps[id(sample.target)] = target
         with (
-            quiet(patient.model, begin=sample.random),
+            hushed(patient.model, begin=sample.random),
             sample.surroundings.again(),
             torch.no_grad(),
             warnings.catch_warnings(),

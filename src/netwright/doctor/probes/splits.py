@@ -26,10 +26,12 @@ from netwright.doctor.data.reading import first_batch, split_of
 from netwright.doctor.data.separation import linear_score
 from netwright.doctor.data.shrinking import Matrix
 from netwright.doctor.data.split import Indices, Split
+from netwright.doctor.part import light
 from netwright.doctor.patient import Patient
 from netwright.doctor.probes import PROBES
-from netwright.doctor.quiet import quiet, strange_hooks
+from netwright.doctor.quiet import hushed
 from netwright.doctor.twin import _bare
+from netwright.doctor.unfolding import faithful
 from netwright.records.facts.splits import Splits
 
 VOTERS = 5
@@ -40,7 +42,7 @@ TELLING = 0.75
 """An area under the curve from which on it is tried what would bring the splits together."""
 
 
-@PROBES.register("splits", order=20, needs=("train", "val"), cost="0F")
+@PROBES.register("splits", order=14, needs=("train", "val"), cost="0F")
 def splits(patient: Patient) -> Iterator[Splits]:
     """Both splits as they are fed, read within a bound of time."""
     train, val = split_of(patient, "train"), split_of(patient, "val")
@@ -74,18 +76,24 @@ def compared(train: Split, val: Split, *, source: str = "data") -> Splits:
 def _output_ratio(patient: Patient) -> float | None:
     """How much louder the network is on validation than on training, from the start."""
     sample, train, val = patient.sample, patient.train, patient.val
-    if sample is None or train is None or val is None or strange_hooks(patient.model):
+    if sample is None or train is None or val is None or not faithful(patient):
         return None
     call = sample.objective.modules[0]
     if len(call.args) != 1 or not isinstance(call.args[0], Tensor):
         return None
     given, sizes = call.args[0], []
+    deadline, kept = patient.deadline, max(1, light(patient).size)
+    kept = kept if kept < sample.size else 1_000_000
     for source in (train, val):
         inputs = first_batch(source)
         if inputs is None or inputs.shape[1:] != given.shape[1:]:
             return None
+        inputs = inputs[: kept * (len(inputs) // kept or 1) : len(inputs) // kept or 1]
+        if not deadline.affords(deadline.passes(2 * len(inputs) / max(1, sample.size))):
+            deadline.leave_out("passes", len(sizes), 2)
+            return None
         surroundings = sample.surroundings.again()
-        with quiet(patient.model), surroundings, torch.no_grad():
+        with hushed(patient.model), surroundings, torch.no_grad():
             patient.model.eval()
             output = _bare(call.run)(inputs.to(given), **call.kwargs)
         if not isinstance(output, Tensor) or not output.is_floating_point():

@@ -8,12 +8,20 @@ from typing import Any
 from torch import Tensor, nn
 
 from netwright.core.errors import NetwrightError
+from netwright.doctor.deadline import STEP
+from netwright.doctor.part import light
 from netwright.doctor.patient import Patient, Sample
 from netwright.doctor.probes import PROBES
 from netwright.doctor.twin import NoTwinError, Twin
 from netwright.inspection.initial_state import initial_state
 from netwright.records.facts.start import WeightScale, WeightScales
 from netwright.records.initial_state import InitialState
+
+COST = 1.5 * STEP
+"""Of this probe in forward passes: reading the layers costs half of a step once more."""
+
+PART = 0.3
+"""The share of the time left that it may take on the whole batch."""
 
 
 @PROBES.register("start", order=10, needs=("sample",), cost="1F+1B")
@@ -25,6 +33,14 @@ def start(patient: Patient) -> Iterator[object]:
     """
     sample = patient.sample
     assert sample is not None
+    deadline, whole = patient.deadline, sample.size
+    if deadline.passes(COST) > PART * deadline.left:
+        sample = light(patient)
+    if not deadline.affords(deadline.passes(COST * sample.size / max(1, whole))):
+        deadline.leave_out("passes")
+        return
+    if sample.size < whole:
+        deadline.leave_out("samples", sample.size, whole)
     try:
         twin = Twin(patient, sample)
     except NoTwinError:

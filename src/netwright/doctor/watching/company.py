@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from netwright.doctor.patient import Patient, Source
+from netwright.doctor.patient import Patient, Sample, Source
 from netwright.doctor.watching.feeding import Feeding
 from netwright.doctor.watching.regulators import Regulators
+from netwright.doctor.watching.special import Specials
 from netwright.doctor.watching.watcher import Watcher
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.setup import Setup, Task
@@ -23,6 +24,7 @@ class Company:
     def __init__(self) -> None:
         self.feeding = Feeding()
         self.regulators = Regulators()
+        self.specials = Specials()
         self._train: dict[int, Source | None] = {}
         self._val: dict[int, Source | None] = {}
 
@@ -37,6 +39,7 @@ class Company:
     def attend(self, watcher: Watcher) -> None:
         self.feeding.attend(watcher)
         self.regulators.attend(watcher)
+        self.specials.attend(watcher)
 
     def leave(self, watcher: Watcher) -> None:
         self.feeding.leave(watcher)
@@ -46,6 +49,7 @@ class Company:
         """Tell the patient of its data and schedulers, as far as they are known by now."""
         self.regulators.look_for_schedulers(watcher)
         self._refresh(patient, watcher, guess=True)
+        self.specials.introduce(watcher, patient.sample)
 
     def _refresh(self, patient: Patient, watcher: Watcher, *, guess: bool) -> None:
         train, val = self.feeding.sources(watcher, guess=guess)
@@ -66,6 +70,8 @@ class Company:
                 each = dataclasses.replace(each, **changes, wait_share=_wait_share(steps))
             elif isinstance(each, Setup):
                 each = setup_seen(each, patient, self.feeding.steps_per_epoch(watcher))
+                special = each.special or self.specials.of(watcher)
+                each = dataclasses.replace(each, special=special)
             filled.append(each)
         empty = None if watcher.steps else self.feeding.empty()
         return filled if empty is None else [*filled, empty]
@@ -79,17 +85,22 @@ def setup_seen(setup: Setup, patient: Patient, steps_per_epoch: int | None) -> S
         "val_samples": patient.val.samples if patient.val is not None else None,
         "steps_per_epoch": steps_per_epoch,
     }
-    sample = patient.sample
-    if sample is not None:
-        found["batch"] = sample.size or None
-        if setup.task == "unknown":
-            found["task"] = task_of(sample)
+    setup = shown_by(setup, patient.sample) if patient.sample is not None else setup
     new = {
         name: value
         for name, value in found.items()
         if value is not None and getattr(setup, name) in (None, "unknown")
     }
     return dataclasses.replace(setup, **new)
+
+
+def shown_by(setup: Setup, sample: Sample) -> Setup:
+    """The set-up with the size of a batch and the task that its loss is for."""
+    return dataclasses.replace(
+        setup,
+        batch=setup.batch if setup.batch is not None else sample.size or None,
+        task=task_of(sample) if setup.task == "unknown" else setup.task,
+    )
 
 
 def task_of(sample: Any) -> Task:

@@ -29,6 +29,15 @@ class Curvature:
     """A batch norm follows some weights: larger weights then lower the curvature by themselves,
     and a product above the limit at the start is often harmless."""
 
+    share: float = 1.0
+    """Of the batch, that was looked at."""
+
+    @property
+    def least(self) -> float:
+        """The top curvature of the whole batch is at least this: it is a mean over the samples, and
+        those that were not looked at bend up or not at all."""
+        return self.share * self.top
+
     @property
     def product(self) -> float:
         return self.rate * self.top

@@ -38,6 +38,10 @@ class Fit:
     """What else was tried where no rate fitted the batch: "adam" (Adam at 1e-3 instead), "free"
     (the rate that is set, without dropout and weight decay)."""
 
+    complete: bool = True
+    """Whether every rate got its steps. Of those that did not, for want of time, nothing is said,
+    and nothing of what the batch cannot."""
+
     def at(self, factor: float) -> FitTrial | None:
         return next((each for each in self.trials if each.factor == factor), None)
 

@@ -11,8 +11,10 @@ Task = Literal["classification", "binary", "multilabel", "regression", "segmenta
 
 Loop = Literal["plain", "lightning", "fabric", "accelerate", "huggingface", "netwright"]
 
-Special = Literal["", "adversarial", "reinforcement", "several-losses"]
-"""A loop in which no single loss is made smaller: rules on its fall do not apply."""
+Special = Literal["", "adversarial", "reinforcement", "bootstrapped", "several-losses"]
+"""A loop in which no single loss is made smaller: rules on its fall do not apply. In a game one
+loss runs through a player who is not stepped on it; targets that are bootstrapped come from a copy
+of the network, which follows it; rewards weigh log-probabilities up and down."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netwright.core.escaping import html_text
 from netwright.core.languages import current, say
+from netwright.records.facts.left_out import LeftOut
 from netwright.report.found import Found
 from netwright.report.material import Material
 from netwright.report.pictures import Allowance
@@ -21,13 +22,26 @@ def findings(material: Material, allowance: Allowance) -> Part | None:
         return Part(
             title=say("Findings"),
             lead=say("The doctor watched this training and found nothing."),
-            body="",
+            body=_left_out(material),
         )
     counts = {each: sum(one.severity == each for one in found) for each in ("stop", "warn", "note")}
     lead = say("{stop} stop, {warn} warn, {note} note", **counts)
     several = len(material.patients) > 1
     body = "".join(_item(each, several=several) for each in found[: allowance.rows])
-    return Part(title=say("Findings"), lead=lead, body=f'<ul class="found">{body}</ul>')
+    return Part(
+        title=say("Findings"), lead=lead, body=f'<ul class="found">{body}</ul>{_left_out(material)}'
+    )
+
+
+def _left_out(material: Material) -> str:
+    """What the check-ups did not look at, behind a line that opens it."""
+    told = []
+    for number, record in enumerate(material.patients, 1):
+        found = record.get(LeftOut)
+        place = say("patient {number}", number=number) if len(material.patients) > 1 else ""
+        for each in found.lines() if found is not None else ():
+            told.append(f"<p>{html_text(' · '.join(filter(None, (place, each.localized()))))}</p>")
+    return fold(say("What the check-up left out"), "".join(told)) if told else ""
 
 
 def _item(found: Found, *, several: bool) -> str:
