@@ -47,7 +47,7 @@ from netwright.tasks.batch_size import (
 )
 from netwright.tasks.classification import Classification, Update
 from netwright.tasks.computing import find_device
-from netwright.tasks.extras import refuse_absent_extra
+from netwright.core.extras import refuse_absent_extra
 from netwright.tasks.recipe import Choice, Recipe
 from netwright.tasks.settings import Resolved
 from netwright.tasks.speed_choice import with_speed
