@@ -80,8 +80,11 @@ def test_half_precision_is_no_fault_and_hides_none(framework, trained):
 
 
 def test_a_bad_value_in_a_batch_is_found_where_it_comes_in(framework, trained):
-    found = trained(framework, broken=True)
+    found, plain = trained(framework, broken=True), trained("plain", broken=True)
     place = found.record.get(NonFinite)
-    assert place.step == 3  # sample 77 is in the third batch of 32
-    assert ("stop", "nonfinite-input") in found.findings or ("stop", "nonfinite") in found.findings
-    assert found.findings == trained("plain", broken=True).findings
+    assert place.step == plain.record.get(NonFinite).step == 3  # sample 77, of batches of 32
+    assert ("stop", "nonfinite") in plain.findings
+    if framework == "hf":  # its data are of a class of the user's, and never read a second time
+        assert found.findings[0] == ("stop", "nonfinite")
+    else:
+        assert found.findings == plain.findings
