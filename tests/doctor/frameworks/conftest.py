@@ -67,6 +67,11 @@ def trained():
 
 
 @pytest.fixture(scope="session")
+def framework_loops():
+    return loops
+
+
+@pytest.fixture(scope="session")
 def script():
     """The same loops as a script: its arguments are a framework and perhaps `--fault NAME`."""
     return PLACE
