@@ -25,6 +25,7 @@ class Trained:
         if framework in loops.NEEDS:
             pytest.importorskip(loops.NEEDS[framework])
         loop = loops.Loop(*args, **options)
+        loop.framework = framework
         self.doctor = None
 
         def watch(model, optimizer):

@@ -52,17 +52,33 @@ def optimizer_of(model, fault=""):
 
 
 class Loop:
-    """`run(watch)` trains `net` and gives it back; `watch(model, optimizer)` is entered round it.
-    With `callbacks` the framework's own are handed over."""
+    """What one training is made of; `net` holds its weights, `score` its losses in validation."""
 
-    def __init__(self, fault="", *, accumulate=1, bf16=False, callbacks=(), broken=False, **kinds):
+    framework = "plain"
+
+    def __init__(
+        self, fault="", *, accumulate=1, bf16=False, scaled=False, callbacks=(), broken=False,
+        **kinds,
+    ):  # fmt: skip
         self.fault, self.accumulate, self.bf16 = fault, accumulate, bf16
+        self.scaler = torch.amp.GradScaler("cpu") if scaled else None
         self.callbacks = list(callbacks)
         self.train, self.val = data(fault)
         if broken:
             self.train.tensors[0][77, 3] = float("nan")
         self.net = net(fault, **kinds)
         self.score = []
+
+    @property
+    def precision(self):
+        """For Lightning and Fabric: what casts and scales, for they scale on a GPU alone."""
+        if self.scaler is None:
+            return {"precision": "bf16-mixed" if self.bf16 else "32-true"}
+        from lightning.fabric.plugins.precision import MixedPrecision as OfFabric
+        from lightning.pytorch.plugins.precision import MixedPrecision
+
+        kind = OfFabric if self.framework == "fabric" else MixedPrecision
+        return {"plugins": [kind("16-mixed", "cpu", scaler=self.scaler)]}
 
     def loaders(self):
         return DataLoader(self.train, batch_size=BATCH), DataLoader(self.val, batch_size=64)
@@ -76,8 +92,15 @@ def plain(loop, watch):
         for _ in range(EPOCHS):
             model.train()
             for place, (x, y) in enumerate(train, 1):
-                with torch.autocast("cpu", torch.bfloat16, enabled=loop.bf16):
+                half = torch.bfloat16 if loop.bf16 else torch.float16
+                with torch.autocast("cpu", half, enabled=loop.bf16 or loop.scaler is not None):
                     loss = F.cross_entropy(model(x), y) / loop.accumulate
+                if loop.scaler is not None:
+                    loop.scaler.scale(loss).backward()
+                    loop.scaler.step(optimizer)
+                    loop.scaler.update()
+                    optimizer.zero_grad()
+                    continue
                 loss.backward()
                 if place % loop.accumulate == 0:
                     optimizer.step()
@@ -118,7 +141,7 @@ def lightning(loop, watch):
     trainer = lightning.Trainer(
         max_epochs=EPOCHS,
         accumulate_grad_batches=loop.accumulate,
-        precision="bf16-mixed" if loop.bf16 else "32-true",
+        **loop.precision,
         callbacks=loop.callbacks,
         accelerator="cpu",
         logger=False,
@@ -134,7 +157,7 @@ def lightning(loop, watch):
 def fabric(loop, watch):
     import lightning
 
-    made = lightning.Fabric(accelerator="cpu", precision="bf16-mixed" if loop.bf16 else "32-true")
+    made = lightning.Fabric(accelerator="cpu", **loop.precision)
     model, optimizer = made.setup(loop.net, optimizer_of(loop.net, loop.fault))
     train, val = made.setup_dataloaders(*loop.loaders())
     torch.manual_seed(7)

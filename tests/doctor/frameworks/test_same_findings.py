@@ -88,3 +88,14 @@ def test_a_bad_value_in_a_batch_is_found_where_it_comes_in(framework, trained):
         assert found.findings[0] == ("stop", "nonfinite")
     else:
         assert found.findings == plain.findings
+
+
+@pytest.mark.parametrize("framework", ["lightning", "fabric"])
+def test_a_scaler_of_the_loss_changes_no_number_and_no_finding(framework, trained):
+    plain, found = trained("plain", scaled=True), trained(framework, scaled=True)
+    assert plain.record.get(Steps).loss.max() < 2  # not 65,536 times as much
+    assert np.allclose(found.record.get(Steps).loss, plain.record.get(Steps).loss, rtol=1e-3)
+    assert found.findings == plain.findings == []
+    sick = trained(framework, "softmax", scaled=True)
+    assert sick.findings == trained("plain", "softmax", scaled=True).findings
+    assert sick.findings[0] == ("stop", "softmax-before-cross-entropy")
