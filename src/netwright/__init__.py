@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from netwright.core.errors import NetwrightError
     from netwright.doctor.checking import checkup
     from netwright.doctor.diagnosis import Diagnosis
+    from netwright.doctor.frameworks.hf import HFDoctor
+    from netwright.doctor.frameworks.lightning import LightningDoctor
     from netwright.doctor.stopping import FindingError
     from netwright.doctor.watch import Doctor, watch
     from netwright.report.network_comparison import Comparison
@@ -39,8 +41,10 @@ __all__ = [
     "Doctor",
     "Evaluation",
     "FindingError",
+    "HFDoctor",
     "Inspection",
     "Layer",
+    "LightningDoctor",
     "Network",
     "NetwrightError",
     "Prediction",
@@ -63,8 +67,10 @@ _PLACES = {
     "Doctor": "netwright.doctor.watch",
     "Evaluation": "netwright.tasks.using",
     "FindingError": "netwright.doctor.stopping",
+    "HFDoctor": "netwright.doctor.frameworks.hf",
     "Inspection": "netwright.tasks.inspection",
     "Layer": "netwright.tasks.inspected",
+    "LightningDoctor": "netwright.doctor.frameworks.lightning",
     "Network": "netwright.tasks.loading",
     "NetwrightError": "netwright.core.errors",
     "Prediction": "netwright.tasks.using",

@@ -144,14 +144,19 @@ OVER_CLASSES = ("cross_entropy", "nll_loss", "multi_margin_loss")
 """Those whose input is (N, C, ...), one score for each class."""
 
 
+def losses_of(objective: Objective) -> tuple[Call, ...]:
+    """The calls of torch's losses on the way to a loss; where the loop made none, those that were
+    heard inside its modules."""
+    return tuple(each for each in objective.calls if each.name in LOSSES) or objective.inside
+
+
 def sample_of(
     objective: Objective, *, random: RandomState, surroundings: Surroundings, step: int = 0
 ) -> Sample:
     """The sample that an objective was noted on: its inputs, its output, its target."""
     modules = objective.modules
     inputs = tuple(tensors_in((modules[0].args, modules[0].kwargs)))
-    # A loss that is a module of its own (nn.CrossEntropyLoss is a root of its own) is unpacked.
-    calls = [each for each in objective.calls if each.name in LOSSES]
+    calls = losses_of(objective)
     loss_call = calls[0] if calls else None
     output, target = first_tensor(modules[-1].result), None
     if loss_call is not None:
@@ -159,11 +164,13 @@ def sample_of(
         pair = [each for each in given if isinstance(each, Tensor)]
         output = pair[0] if pair else output
         target = pair[1] if len(pair) > 1 else None
+        if target is not None and loss_call in objective.inside:
+            target = _handed(objective, target)
     loss = float(objective.loss.detach())
     scale = 1.0
     if len(calls) == 1 and isinstance(loss_call.result, Tensor) and loss_call.result.ndim == 0:  # type: ignore[union-attr]
         bare = float(loss_call.result.detach())  # type: ignore[union-attr]
-        if bare and len(objective.calls) - objective.calls.index(loss_call) <= 3:
+        if bare and _after(objective, loss_call) <= 2:
             scale = loss / bare
     return Sample(
         objective=objective,
@@ -177,6 +184,28 @@ def sample_of(
         scale=scale,
         step=step,
     )
+
+
+def _handed(objective: Objective, target: Tensor) -> Tensor | None:
+    """The tensor that the loop itself handed over, of which a loss inside a module saw a view."""
+    for call in objective.calls:
+        for each in tensors_in((call.args, call.kwargs), 3):
+            alike = each.dtype == target.dtype and each.numel() == target.numel()
+            if each is target or (alike and each.data_ptr() == target.data_ptr()):
+                return each
+    return None
+
+
+def _after(objective: Objective, loss_call: Call | None) -> int:
+    """The calls that follow on that of the loss itself."""
+    for place, each in enumerate(objective.calls):
+        own = loss_call in objective.inside and any(
+            one is loss_call.result  # type: ignore[union-attr]
+            for one in tensors_in(each.result, 3)
+        )
+        if each is loss_call or own:
+            return len(objective.calls) - place - 1
+    return len(objective.calls)
 
 
 def noted(

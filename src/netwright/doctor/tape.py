@@ -9,7 +9,7 @@ gives the loss that the loop would have got.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,10 +123,13 @@ class Objective:
     """The way from a model's inputs to one loss, for the batch it was noted on.
 
     `calls` are those that the loss depends on, in their order; `loss` is the value it had.
+    `inside` are the losses of torch that were heard within a module, of a step looked at: in some
+    loops the model is given the labels and computes its own loss.
     """
 
     calls: tuple[Call, ...]
     loss: Tensor
+    inside: tuple[Call, ...] = ()
 
     def again(self, swaps: Mapping[int, Any] | None = None) -> Tensor:
         """The loss computed anew, with the weights that the modules have now.
@@ -166,7 +169,7 @@ class Objective:
         return tuple(call for call in self.calls if not call.of_module)
 
 
-def objective(tape: Tape, loss: Tensor) -> Objective | None:
+def objective(tape: Tape, loss: Tensor, inside: Sequence[Call] = ()) -> Objective | None:
     """The calls that led to `loss`; None where the tape does not reach it."""
     if tape.full:
         return None
@@ -184,7 +187,7 @@ def objective(tape: Tape, loss: Tensor) -> Objective | None:
     chosen.reverse()
     if not any(call.of_module for call in chosen):
         return None
-    return Objective(tuple(chosen), loss)
+    return Objective(tuple(chosen), loss, tuple(inside))
 
 
 def _parts(value: Any) -> list[Any]:

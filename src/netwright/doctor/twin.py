@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 
 from netwright.doctor.patient import Patient, Sample, tensors_in
 from netwright.doctor.quiet import HOOKS, RandomState, silenced
+from netwright.doctor.tape import Call
 
 LARGEST = 300_000_000
 """Parameters above which no copy is made."""
@@ -73,6 +74,28 @@ class Twin:
         }
         self._originals = {id(each) for each in bare.parameters()}
         self._dtype = next(iter(self.parameters.values())).dtype if self.parameters else None
+
+    def network(self) -> tuple[str, tuple[Call, ...]]:
+        """The path in the model of the network that the loop calls, and these calls.
+
+        The path is "" for the model itself. A loop that never calls that, as in a LightningModule
+        whose `training_step` calls `self.net`, calls its parts: then it is the only one of them
+        with weights, and there is none where it calls several.
+        """
+        modules = self.sample.objective.modules
+        calls = [each for each in modules if self.swaps.get(id(each.run)) is self.model]
+        if calls:
+            return "", tuple(calls)
+        paths = {id(each): path for path, each in self.model.named_modules()}
+        made = [(self.swaps.get(id(each.run)), each) for each in modules]
+        parts = [
+            (own, each)
+            for own, each in made
+            if id(own) in paths and any(True for _ in own.parameters())
+        ]
+        if len({id(own) for own, _ in parts}) != 1:
+            return "", ()
+        return paths[id(parts[0][0])], tuple(each for _, each in parts)
 
     def __enter__(self) -> Twin:
         self._state = RandomState()

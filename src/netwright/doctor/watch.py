@@ -31,6 +31,7 @@ from netwright.doctor.watching.roots import guarded
 from netwright.doctor.watching.rounds import FIRST, Rounds
 from netwright.doctor.watching.taps import BACKWARD
 from netwright.doctor.watching.watcher import Watcher
+from netwright.doctor.watching.wrapped import bare_model, bare_optimizer
 from netwright.records.facts.cost import Cost
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.neighbourhood import Neighbourhood
@@ -278,9 +279,13 @@ def watch(
     Nothing of the loop changes: its numbers are bit for bit those without the watch. `budget` is
     the share of the training's own time that watching may take; `every` looks closely at each
     such step instead. `loss_fn` is not needed; it is accepted for loops that compute their loss
-    where it cannot be seen. A finding of severity `stop` is logged as a warning when it first
+    where it cannot be seen. Models and optimizers that accelerate or Fabric have wrapped may be given
+    wrapped or bare. A finding of severity `stop` is logged as a warning when it first
     stands; with `on_stop="raise"` it ends the loop between two steps, by a `FindingError` that
     carries it.
     """
-    optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
-    return Doctor(model, optimizers, budget=budget, every=every, checkup=checkup, on_stop=on_stop)
+    given = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
+    optimizers = [bare_optimizer(each) for each in given]
+    return Doctor(
+        bare_model(model), optimizers, budget=budget, every=every, checkup=checkup, on_stop=on_stop
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
@@ -148,16 +149,22 @@ def spikes_of(steps: Steps) -> list[Spike]:
     finite = np.isfinite(steps.loss) & (steps.loss > 0)
     loss, at = steps.loss[finite], steps.step[finite]
     logs = np.log(np.maximum(loss, 1e-12))
+    if len(logs) < HISTORY + LASTING:
+        return []
+    # Of every row at once: what came before it, and the least of the few that follow.
+    before = sliding_window_view(logs, HISTORY)[: len(logs) - HISTORY - LASTING + 1]
+    levels = np.median(before, axis=1)
+    spreads = np.maximum(1.4826 * np.median(np.abs(before - levels[:, None]), axis=1), 0.05)
+    heights = sliding_window_view(logs, LASTING)[HISTORY:].min(axis=1) - levels
+    scores = heights / spreads
+    high = (scores > DEVIATIONS) & (heights > np.log(1.5))
+    high |= (scores > SOME) & (heights > np.log(10))
     found: list[Spike] = []
-    row = HISTORY
-    while row + LASTING <= len(logs):
-        before = logs[row - HISTORY : row]
-        level = float(np.median(before))
-        spread = max(1.4826 * float(np.median(np.abs(before - level))), 0.05)
-        now = float(logs[row : row + LASTING].min())
-        score = (now - level) / spread
-        height = now - level
-        if (score > DEVIATIONS and height > np.log(1.5)) or (score > SOME and height > np.log(10)):
+    row = 0
+    for each in (np.flatnonzero(high) + HISTORY).tolist():
+        if each >= row:
+            row, score = each, float(scores[each - HISTORY])
+            level = float(levels[each - HISTORY])
             end = row + RECOVERY
             rest = loss[end:]
             half = len(rest) // 2
@@ -172,8 +179,7 @@ def spikes_of(steps: Steps) -> list[Spike]:
                     falling=half >= FEW and _falls(rest[:half], rest[half:]),
                 )
             )
-            row += RECOVERY
-        row += 1
+            row += RECOVERY + 1
     return found
 
 

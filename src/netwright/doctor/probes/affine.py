@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
-from netwright.doctor.patient import Patient, first_tensor
+from netwright.doctor.patient import Patient, tensors_in
 from netwright.doctor.probes import PROBES
+from netwright.doctor.tape import Call
 from netwright.doctor.twin import NoTwinError, Twin
 from netwright.records.facts.affinity import Affinity
 
@@ -24,20 +27,19 @@ def affine(patient: Patient) -> Iterator[Affinity]:
     """
     sample = patient.sample
     assert sample is not None
-    calls = [c for c in sample.objective.modules if c.run is patient.model]
-    if len(calls) != 1 or calls[0].kwargs or len(calls[0].args) != 1:
-        return
-    given = calls[0].args[0]
-    if not isinstance(given, Tensor) or not given.is_floating_point() or given.ndim < 2:
-        return
     deadline = patient.deadline
-    if not deadline.affords(deadline.passes(2 * min(PAIRS, len(given)) / max(1, sample.size))):
+    if not deadline.affords(deadline.passes(2 * min(PAIRS, sample.size) / max(1, sample.size))):
         deadline.leave_out("passes", 0, 2)
         return
     try:
         twin = Twin(patient, sample)
     except NoTwinError:
         return
+    _, calls = twin.network()
+    given = _given(calls[0]) if len(calls) == 1 else None
+    if given is None:
+        return
+    network = twin.swaps[id(calls[0].run)]
     with twin, torch.no_grad(), sample.surroundings.again():
         twin.model.eval()
         a = given.detach()[:PAIRS]
@@ -50,16 +52,39 @@ def affine(patient: Patient) -> Iterator[Affinity]:
             for name, module in twin.model.named_modules()
             if any(p.ndim > 1 for p in module.parameters(recurse=False))
         ]
-        ends = first_tensor(twin.model(a.clone()))
-        middle = first_tensor(twin.model((a + b) / 2))
+        ends = _answer(network, calls[0], given, a.clone())
+        middle = _answer(network, calls[0], given, (a + b) / 2)
         for hook in hooks:
             hook.remove()
-    if ends is None or middle is None or ends.shape != middle.shape or len(ends) != len(a):
+    if ends is None or middle is None or ends.shape != middle.shape:
         return
     ends, middle = ends.double(), middle.double()
     other = ends.roll(1, 0)
     gap, span = _size(ends + other - 2 * middle), _size(ends - other)
     yield Affinity(gap=gap, span=span, pairs=len(a), layers=tuple(ran))
+
+
+def _given(call: Call) -> Tensor | None:
+    """The input that is mixed: the only tensor of the call that holds fractions. What else it was
+    given by name, labels that it computes its own loss with, is cut as the input is."""
+    tensors = [each for each in tensors_in((call.args, call.kwargs)) if each.is_floating_point()]
+    if len(call.args) > 1 or len(tensors) != 1 or tensors[0].ndim < 2:
+        return None
+    return tensors[0]
+
+
+def _answer(network: nn.Module, call: Call, given: Tensor, rows: Tensor) -> Tensor | None:
+    """What the network puts out for `rows` in place of the input, one answer for each."""
+
+    def cut(value: Any) -> Any:
+        if value is given:
+            return rows
+        whole = isinstance(value, Tensor) and value.ndim and len(value) == len(given)
+        return value[: len(rows)] if whole else value
+
+    args, kwargs = tree_map(cut, (call.args, call.kwargs))
+    found = tensors_in(network(*args, **kwargs))
+    return next((each for each in found if each.ndim and len(each) == len(rows)), None)
 
 
 def _size(values: Tensor) -> float:

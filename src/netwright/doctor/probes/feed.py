@@ -21,6 +21,8 @@ def feed(patient: Patient) -> Iterator[Feed]:
     source, split = patient.train, split_of(patient, "train")
     if source is None or split is None:
         return
+    if not split.batches and patient.samples:
+        return  # batches do come, of a kind that cannot be read here
     yield Feed(
         batches=len(split.batches),
         batch=source.batch or max(split.batches, default=None),

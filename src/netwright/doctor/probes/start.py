@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +14,7 @@ from netwright.doctor.deadline import STEP
 from netwright.doctor.part import light
 from netwright.doctor.patient import Patient, Sample
 from netwright.doctor.probes import PROBES
+from netwright.doctor.tape import Call
 from netwright.doctor.twin import NoTwinError, Twin
 from netwright.inspection.initial_state import initial_state
 from netwright.records.facts.start import WeightScale, WeightScales
@@ -45,33 +48,69 @@ def start(patient: Patient) -> Iterator[object]:
         twin = Twin(patient, sample)
     except NoTwinError:
         return
-    calls = [
-        call for call in sample.objective.modules if twin.swaps.get(id(call.run)) is twin.model
-    ]
-    if not calls or calls[0].kwargs:
+    path, calls = twin.network()
+    batch = _batch(calls[0]) if calls else None
+    if batch is None:
         return
-    args = tuple(calls[0].args)
+    network = twin.swaps[id(calls[0].run)]
     with twin:
         twin.begin()
         try:
             found = initial_state(
-                twin.model, args, loss=_loss(twin, sample) if len(calls) == 1 else None
+                network, batch, loss=_loss(network, twin, sample) if len(calls) == 1 else None
             )
         except NetwrightError:
             return
+    found = _in_the_model(found, path)
     yield found
     yield _scales(twin, patient, found, sample)
 
 
-def _loss(twin: Twin, sample: Sample) -> Callable[[Any], Tensor]:
+def _batch(call: Call) -> Any:
+    """The arguments of a call as a tuple, or by name; None where they cannot be told so."""
+    if not call.kwargs:
+        return tuple(call.args)
+    try:
+        bound = inspect.signature(call.run.forward).bind(*call.args, **call.kwargs)
+    except (TypeError, ValueError):
+        return None
+    rest = [each.name for each in bound.signature.parameters.values() if each.kind in _RESTS]
+    given = dict(bound.arguments)
+    return None if any(given.get(each) for each in rest) else given
+
+
+_RESTS = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _in_the_model(found: InitialState, path: str) -> InitialState:
+    """`found` of the network at `path`, with its layers named as in the whole model."""
+    if not path:
+        return found
+    return dataclasses.replace(
+        found,
+        stages=tuple(
+            dataclasses.replace(each, layer=_joined(path, each.layer)) for each in found.stages
+        ),
+        judgements=tuple(
+            dataclasses.replace(each, layers=tuple(_joined(path, one) for one in each.layers))
+            for each in found.judgements
+        ),
+    )
+
+
+def _joined(path: str, layer: str) -> str:
+    return f"{path}.{layer}" if layer else path
+
+
+def _loss(network: nn.Module, twin: Twin, sample: Sample) -> Callable[[Any], Tensor]:
     """The loop's loss of an output of the network, put in its place on the tape."""
 
     def of(output: Any) -> Tensor:
-        given = {key: value for key, value in twin.swaps.items() if value is not twin.model}
+        given = {key: value for key, value in twin.swaps.items() if value is not network}
         stand_in = {
             id(call.run): (lambda *_, **__: output)
             for call in sample.objective.modules
-            if twin.swaps.get(id(call.run)) is twin.model
+            if twin.swaps.get(id(call.run)) is network
         }
         return sample.objective.again({**given, **stand_in})
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from netwright.doctor.modes import put_on, take_off
-from netwright.doctor.patient import first_tensor
+from netwright.doctor.patient import LOSSES, first_tensor
+from netwright.doctor.tape import Call
 
 SAMPLE = 4096
 """Values of one output that are looked at."""
@@ -60,6 +61,8 @@ class Ear(TorchFunctionMode):
     def __init__(self, paths: dict[int, str]) -> None:
         super().__init__()
         self.norms: list[NormOutput] = []
+        self.losses: list[Call] = []
+        """Losses that a module computes, of the forward passes since they were last taken away."""
         self._paths = paths
         self._counts: dict[str, int] = {}
         self._last = ""
@@ -88,6 +91,8 @@ class Ear(TorchFunctionMode):
             self._keep(f"{self._last}:{bare}", bare, result, units=True)
         elif bare == "batch_norm":
             self._norm(args, kwargs or {})
+        elif bare in LOSSES and isinstance(result, Tensor) and result.requires_grad:
+            self.losses.append(Call(func, tuple(args), dict(kwargs or {}), result))
         return result
 
     def _norm(self, args: Any, kwargs: dict[str, Any]) -> None:

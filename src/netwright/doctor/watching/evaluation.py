@@ -8,15 +8,16 @@ forwards, between two trainings, closes an epoch.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from netwright.doctor.modes import put_on, take_off
-from netwright.doctor.patient import LOSSES
+from netwright.doctor.patient import LOSSES, first_tensor
 from netwright.records.facts.epochs import EpochFact, Epochs
 
 MOST = 512
@@ -83,9 +84,15 @@ class Evaluation(TorchFunctionMode):
         if self._block is None and step:
             self._block = _Block()
 
-    def ended(self) -> None:
-        """It has ended: what the loop does with the output is heard."""
+    def ended(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        """It has ended: a loss that it gives is noted, what the loop does with it is heard."""
         if self._block is not None:
+            loss = _loss_in(module, output)
+            first = first_tensor((args, kwargs))
+            if loss is not None and first is not None:
+                rows = len(first) if first.ndim else 1
+                total = getattr(module, "reduction", "") == "sum"
+                self._pending.append((loss.detach() / (rows if total else 1), rows, None))
             self._listening = True
             put_on(self)
 
@@ -188,6 +195,18 @@ def _along_batch(args: Any, kwargs: dict[str, Any]) -> bool:
     axis = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis"))
     given = args[0] if args else None
     return isinstance(given, Tensor) and given.ndim == 2 and axis in (0, -2)
+
+
+def _loss_in(module: nn.Module, output: Any) -> Tensor | None:
+    """The loss that a module has computed itself: torch's own modules of losses do, and models
+    that are given the labels too."""
+    if isinstance(module, nn.modules.loss._Loss):
+        found = output
+    elif isinstance(output, Mapping):
+        found = output.get("loss")
+    else:
+        found = None
+    return found if isinstance(found, Tensor) and found.numel() == 1 else None
 
 
 def name_of_reduction(args: Any, kwargs: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from netwright.doctor.tape import Call
 from netwright.doctor.watching.ear import SQUASHERS, Ear, Output
 from netwright.records.facts.norms import NormFact
 
@@ -63,6 +64,13 @@ class Look:
     def forward_ended(self) -> None:
         if self._ear is not None:
             self._ear.off()
+
+    def losses_inside(self) -> tuple[Call, ...]:
+        """The losses that modules computed since this was last asked."""
+        if self._ear is None:
+            return ()
+        found, self._ear.losses = tuple(self._ear.losses), []
+        return found
 
     def backward_begins(self) -> None:
         began = time.perf_counter()

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from netwright.doctor.watching.living import living
 
-WRAPPERS = ("DistributedDataParallel", "DataParallel")
+WRAPPERS = ("DistributedDataParallel", "DataParallel", "_FabricModule")
 """Modules around a model that only pass on: what stands in them is the model."""
 
 

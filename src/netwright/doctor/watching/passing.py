@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from netwright.doctor.data.feeding import mixing
 from netwright.doctor.data.labels import class_labels, one_each
 from netwright.doctor.data.split import Split
-from netwright.doctor.patient import LOSSES, first_tensor
+from netwright.doctor.patient import first_tensor, losses_of
 from netwright.doctor.tape import Objective
 from netwright.records.facts.feed import Feed
 from netwright.records.facts.passing import Passing
@@ -74,7 +74,7 @@ class PassingBy:
 
     def look(self, objective: Objective, step: int) -> None:
         """The loss of a batch that was looked at, before the step on it."""
-        calls = [each for each in objective.calls if each.name in LOSSES]
+        calls = losses_of(objective)
         if len(calls) != 1 or len(calls[0].args) < 2:
             return
         output, target = calls[0].args[:2]

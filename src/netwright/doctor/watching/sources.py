@@ -40,9 +40,9 @@ Reader = Callable[[Tensor], tuple[Tensor, ...]]
 def source_of(loader: DataLoader[Any], name: str, passed: Sequence[Pair] = ()) -> Source:
     """What is known of the data of a loader; `passed` are batches of it that came
     by, and may grow."""
-    samples, batch = _length(loader.dataset), loader.batch_size
+    samples, (batch, drop_last) = _length(loader.dataset), _batching(loader)
     shuffled = _shuffled(loader)
-    dropped = samples % batch if loader.drop_last and samples and batch else 0
+    dropped = samples % batch if drop_last and samples and batch else 0
     if readable(loader) and samples and batch:
         return of_dataset(loader.dataset, name, batch, shuffled=shuffled, dropped=dropped)
     return Source(
@@ -84,7 +84,9 @@ def of_dataset(
 
 def readable(loader: DataLoader[Any]) -> bool:
     """Whether a loader's samples are rows of tensors that nobody's code stands before."""
-    return loader.collate_fn is default_collate and _of_tensors(loader.dataset)
+    if loader.collate_fn is not default_collate or _batching(loader)[0] is None:
+        return False
+    return _of_tensors(loader.dataset)
 
 
 def _of_tensors(dataset: Any) -> bool:
@@ -194,10 +196,27 @@ def _length(dataset: Any) -> int | None:
     return len(dataset)
 
 
+def _batching(loader: DataLoader[Any]) -> tuple[int | None, bool]:
+    """Samples in a batch, None where that is not fixed, and whether a rest is left out. A loader
+    that was given a batch sampler, as accelerate gives one, leaves both to that."""
+    if loader.batch_size is not None:
+        return loader.batch_size, loader.drop_last
+    size = getattr(loader.batch_sampler, "batch_size", None)
+    drop_last = bool(getattr(loader.batch_sampler, "drop_last", False))
+    return (size, drop_last) if isinstance(size, int) and size > 0 else (None, False)
+
+
 def _shuffled(loader: DataLoader[Any]) -> bool | None:
     if isinstance(loader.dataset, IterableDataset):
         return None
-    if isinstance(loader.sampler, SHUFFLED):
+    sampler: Any = loader.sampler
+    if loader.batch_size is None:  # then that one stands idle
+        sampler = loader.batch_sampler
+        for _ in range(4):  # accelerate puts one batch sampler around another
+            inner = getattr(sampler, "batch_sampler", None) or getattr(sampler, "sampler", None)
+            if inner is None:
+                break
+            sampler = inner
+    if isinstance(sampler, SHUFFLED):
         return True
-    ordered = type(loader.sampler) is SequentialSampler and loader.batch_size is not None
-    return False if ordered else None
+    return False if type(sampler) is SequentialSampler else None

@@ -7,7 +7,7 @@ from collections import deque
 import torch
 from torch import Tensor
 
-from netwright.doctor.patient import LOSSES, first_tensor
+from netwright.doctor.patient import first_tensor, losses_of
 from netwright.doctor.tape import Call, Objective
 from netwright.records.facts.answers import Answers
 
@@ -40,7 +40,7 @@ class Tally:
 
     def note(self, step: int, objective: Objective) -> None:
         """The loss of one step, before its backward pass."""
-        call = next((each for each in objective.calls if each.name in LOSSES), None)
+        call = next(iter(losses_of(objective)), None)
         output = first_tensor(call.args or tuple(call.kwargs.values())) if call else None
         modules = objective.modules
         if call is None or output is None or not modules or not output.is_floating_point():

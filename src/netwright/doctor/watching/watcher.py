@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from netwright.doctor.patient import OVER_CLASSES, Sample, sample_of, tensors_in
+from netwright.doctor.patient import OVER_CLASSES, Sample, losses_of, sample_of, tensors_in
 from netwright.doctor.quiet import RandomState, Surroundings, strange_hooks
 from netwright.doctor.tape import Objective, Tape, objective
 from netwright.doctor.watching.discreet import Hook
@@ -305,7 +305,7 @@ class Watcher:
                 self._tape.note(module, args, kwargs, output)
                 self._tape.on()
             if not torch.is_grad_enabled() and output is not None:
-                self.evaluation.ended()
+                self.evaluation.ended(module, args, kwargs, output)
         except Exception as error:
             self._failed(error)
         self.pace.hooks += time.perf_counter() - began
@@ -359,12 +359,13 @@ class Watcher:
         assert self._surroundings is not None
         if len(self._objectives) > 4:
             return
-        found = objective(self._tape, loss)
+        inside = self._look.losses_inside() if self._look is not None else ()
+        found = objective(self._tape, loss, inside)
         if found is None:
             self._note_severed(loss)
             return
         self._objectives.append((found, self._begin, self._surroundings))
-        judged = next((each for each in found.calls if each.name in OVER_CLASSES), None)
+        judged = next((each for each in losses_of(found) if each.name in OVER_CLASSES), None)
         if judged is not None and len(judged.args) > 1:
             self.evaluation.scored(*judged.args[:2])
             self.order.scored(self._tape.calls, *judged.args[:2])

@@ -1,4 +1,4 @@
-"""Packages that only some settings need: asked for before anything is made, named when absent."""
+"""Packages that only some parts need: asked for before anything is made, named when absent."""
 
 from __future__ import annotations
 
