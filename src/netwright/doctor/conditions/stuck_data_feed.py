@@ -121,6 +121,11 @@ def _dropped(feed: Feed) -> Finding:
     )
 
 
+UNSEEN = 1.25
+"""Different things over those that were seen, when as many draws again as were seen brought none
+that is new: x with 1 / x = 1 - exp(-2 / x)."""
+
+
 def _again(record: Record, passing: Passing, samples: int) -> Iterator[Finding]:
     """Steps enough for the whole set, and few different batches."""
     loop = record.get(Loop)
@@ -130,7 +135,13 @@ def _again(record: Record, passing: Passing, samples: int) -> Iterator[Finding]:
     fed = passing.batches * batch
     if fed < 2 * samples or not passing.distinct or passing.distinct >= passing.remembered:
         return
-    share = passing.distinct * batch / samples
+    different: float = passing.distinct
+    if passing.told is not None and passing.told < passing.batches:
+        # Of a sample each has come twice and more: then hardly a fifth has not come at all.
+        if passing.told < 2 * passing.distinct:
+            return
+        different *= UNSEEN
+    share = different * batch / samples
     if share >= SEEN:
         return
     # One batch alone may be the experiment: can the network fit it? Nobody validates that again

@@ -101,7 +101,7 @@ class Pace:
         elif self.looked < FIRST_LOOKS:
             self.interval = 1
         else:
-            self.interval = self._affordable(step)
+            self.interval = min(self._affordable(step), _promised(step) - step)
         self._next = step + self.interval
 
     def _affordable(self, step: int) -> int:
@@ -115,3 +115,16 @@ class Pace:
         earned = max(self.budget * training - self.hooks, PART * self.budget * training)
         debt = self.looks + per_look - CREDIT - earned
         return max(CLOSEST, math.ceil(debt / income))
+
+
+def _promised(step: int) -> int:
+    """The next step after `step` that is looked at whatever the clock says: 10, 20, 40, 80, ...; so
+    what is found early on does not hang on how fast a machine is.
+
+    >>> [_promised(step) for step in (3, 10, 33, 40)]
+    [10, 20, 40, 80]
+    """
+    each = CLOSEST
+    while each <= step:
+        each *= 2
+    return each

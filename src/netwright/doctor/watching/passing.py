@@ -40,7 +40,8 @@ class PassingBy:
         self._val = Split("val", rows=INPUTS)
         self._keys: set[int] = set()
         self._last: int | None = None
-        self._batches = self._at_once = self._batch = 0
+        self._batches = self._told = self._at_once = self._batch = 0
+        self._feed: tuple[int, Feed | None] = (0, None)
         self._labels: list[Any] = []
         self._losses: deque[Any] = deque()
         self._rows = 0
@@ -51,6 +52,7 @@ class PassingBy:
         self._batches += 1
         if key is None:
             return
+        self._told += 1
         self._at_once += key == self._last
         self._last = key
         if len(self._keys) < KEYS:
@@ -100,17 +102,24 @@ class PassingBy:
     def facts(self) -> Passing:
         columns = np.concatenate(self._losses, axis=1) if self._losses else np.zeros((6, 0))
         names = ("step", "row", "loss", "label", "likeliest", "confidence")
-        feed = mixing(self._labels)
         return Passing(
             **dict(zip(names, columns, strict=True)),
             batches=self._batches,
+            told=self._told,
             distinct=len(self._keys),
             remembered=KEYS,
             batch=self._batch or None,
             at_once=self._at_once,
-            feed=Feed(batches=len(self._labels), **feed) if feed else None,  # type: ignore[arg-type]
+            feed=self._mixed(),
             splits=self._splits(),
         )
+
+    def _mixed(self) -> Feed | None:
+        if self._feed[0] != len(self._labels):
+            found = mixing(self._labels)
+            feed = Feed(batches=len(self._labels), **found) if found else None  # type: ignore[arg-type]
+            self._feed = (len(self._labels), feed)
+        return self._feed[1]
 
     def _splits(self) -> Splits | None:
         state = (self._train.seen, self._val.seen)

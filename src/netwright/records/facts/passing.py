@@ -32,8 +32,10 @@ class Passing:
     likeliest: Array = field(default_factory=_empty)
     confidence: Array = field(default_factory=_empty)
     batches: int = 0
+    told: int | None = None
+    """Batches whose fingerprints were taken: all, or a sample of them."""
     distinct: int = 0
-    """Different batches, by their fingerprints."""
+    """Different ones among these."""
     remembered: int = 4096
     """Fingerprints that are kept: more different batches than that are not told apart."""
     batch: int | None = None
