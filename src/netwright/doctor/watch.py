@@ -41,6 +41,9 @@ from netwright.records.record import Record
 
 logger = logging.getLogger("netwright.doctor")
 
+EARLY = 400
+"""Steps after which no player of a game and no copy that teaches is looked for any more."""
+
 ROUNDS = 0.3
 """The part of the budget that asking the conditions may take, after the first steps."""
 
@@ -102,14 +105,7 @@ class Doctor:
     def __enter__(self) -> Doctor:
         watcher = self.watcher
         watcher.attach()
-        self._ends.append(
-            BACKWARD.listen(
-                guarded(
-                    lambda tensors, *_, **__: watcher.backward_begins(tensors), watcher._failed
-                ),
-                guarded(lambda *_, **__: watcher.backward_ended(), watcher._failed),
-            )
-        )
+        self._ends.append(BACKWARD.listen(watcher.backward_begins, watcher.backward_ended))
         if self._owns_company:
             self._company.attach()
             self._ends.append(self._company.detach)
@@ -158,16 +154,21 @@ class Doctor:
     def _stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if self.watcher.ours or self.watcher.fault:
             return
+        steps = self.watcher.steps
+        if steps <= EARLY or steps >= self._rounds.next:
+            self._now_and_then(optimizer)
+        if self._after_step is not None:
+            self._after_step(steps)
+
+    def _now_and_then(self, optimizer: Optimizer) -> None:
         self._company.specials.stepped(self.watcher, optimizer)
-        steps, pace = self.watcher.steps, self.watcher.pace
         while self._first:
             self._first.pop().remove()
+        steps, pace = self.watcher.steps, self.watcher.pace
         if self._rounds.due(steps) and (
             steps <= FIRST[-1] or self._round_seconds < ROUNDS * pace.budget * pace.seconds
         ):
             self._round()
-        if self._after_step is not None:
-            self._after_step(self.watcher.steps)
 
     def _round(self) -> None:
         """Ask the conditions, and tell what they found."""

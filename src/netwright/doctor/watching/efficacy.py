@@ -23,6 +23,9 @@ MOST = 4
 
 KEPT = 64
 
+SPARSE = 500
+"""Steps between two computations in the other mode at the most."""
+
 Noted = tuple[Objective, RandomState, Surroundings]
 
 
@@ -40,6 +43,11 @@ class Efficacy:
             return None
         self._after = math.fsum(self._again(each) for each in noted)
         return math.fsum(float(each) for each in losses) - self._after
+
+    def turns(self, step: int) -> bool:
+        """Whether it is time to compute a batch in the other mode: at first ever more rarely."""
+        last = self._modes[-1][0] if self._modes else 0
+        return step >= min(2 * last, last + SPARSE) and step > 1
 
     def other_mode(self, noted: Noted, step: int, *, scale: float) -> None:
         """The loss of the batch of `fallen` in the other mode, beside that which it had there."""

@@ -40,7 +40,7 @@ class PassingBy:
         self._val = Split("val", rows=INPUTS)
         self._keys: set[int] = set()
         self._last: int | None = None
-        self._batches = self._told = self._at_once = self._batch = 0
+        self.batches = self._told = self._at_once = self._batch = 0
         self._feed: tuple[int, Feed | None] = (0, None)
         self._labels: list[Any] = []
         self._losses: deque[Any] = deque()
@@ -49,7 +49,7 @@ class PassingBy:
 
     def batch(self, key: int | None) -> None:
         """A batch is trained on; `key` is its fingerprint."""
-        self._batches += 1
+        self.batches += 1
         if key is None:
             return
         self._told += 1
@@ -104,7 +104,7 @@ class PassingBy:
         names = ("step", "row", "loss", "label", "likeliest", "confidence")
         return Passing(
             **dict(zip(names, columns, strict=True)),
-            batches=self._batches,
+            batches=self.batches,
             told=self._told,
             distinct=len(self._keys),
             remembered=KEYS,

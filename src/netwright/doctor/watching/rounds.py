@@ -21,17 +21,18 @@ class Rounds:
     """
 
     def __init__(self, *, pause: float = PAUSE) -> None:
-        self._next = FIRST[0]
+        self.next = FIRST[0]
+        """The step before which there is none."""
         self._pause = pause
         self._last = time.monotonic()
 
     def due(self, step: int) -> bool:
         """Whether the conditions are to be asked after step `step`; true once for each round."""
-        if step < self._next:
+        if step < self.next:
             return False
         now = time.monotonic()
         if step > FIRST[-1] and now - self._last < self._pause:
             return False
         self._last = now
-        self._next = next((each for each in FIRST if each > step), int(FACTOR * step))
+        self.next = next((each for each in FIRST if each > step), int(FACTOR * step))
         return True

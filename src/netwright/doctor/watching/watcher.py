@@ -25,7 +25,7 @@ from netwright.doctor.watching.efficacy import Efficacy
 from netwright.doctor.watching.evaluation import Evaluation
 from netwright.doctor.watching.filters import filters_of
 from netwright.doctor.watching.finite import Finite, Taped, talks
-from netwright.doctor.watching.growth import Memory
+from netwright.doctor.watching.growth import EVERY, Memory
 from netwright.doctor.watching.hidden import Hidden
 from netwright.doctor.watching.layer_table import LayerTable
 from netwright.doctor.watching.ledger import Ledger
@@ -234,12 +234,11 @@ class Watcher:
         if self.ours or self.fault:
             return
         began = time.perf_counter()
-        if self._asleep and torch.is_grad_enabled():
-            self._asleep_forward(args, kwargs)
-            self.pace.hooks += time.perf_counter() - began
-            return
         try:
-            self._forward_begins(args, kwargs)
+            if self._asleep and torch.is_grad_enabled():
+                self._asleep_forward(args, kwargs)
+            else:
+                self._forward_begins(args, kwargs)
         except Exception as error:
             self._failed(error)
         self.pace.hooks += time.perf_counter() - began
@@ -256,7 +255,7 @@ class Watcher:
             self.passing.batch(self.order.latest)
         else:
             self.order.latest = None
-            self.passing.batch(None)
+            self.passing.batches += 1
 
     def _forward_begins(self, args: Any, kwargs: Any) -> None:
         self._drop_tape_from_stack()
@@ -310,10 +309,16 @@ class Watcher:
             self._failed(error)
         self.pace.hooks += time.perf_counter() - began
 
-    def backward_begins(self, tensors: Any) -> None:
+    def backward_begins(self, tensors: Any, *rest: Any, **named: Any) -> None:
         """The loop takes the gradient of `tensors`, what it calls its loss."""
         if self.ours or self.fault:
             return
+        try:
+            self._backward_begins(tensors)
+        except Exception as error:
+            self._failed(error)
+
+    def _backward_begins(self, tensors: Any) -> None:
         loss = tensors if isinstance(tensors, Tensor) else next(iter(tensors_in(tensors)), None)
         if not self.order.began:
             if loss is not None and not loss.requires_grad:
@@ -325,7 +330,8 @@ class Watcher:
                 self._losses.append(loss)
                 if loss.is_cpu:  # elsewhere reading it would wait
                     self._values.append(loss.item())
-                self.memory.loss(self.steps + 1, loss)
+                if not (self.steps + 1) % EVERY:
+                    self.memory.loss(self.steps + 1, loss)
             self.order.backward_begins(loss, looking=False)
             self.pace.hooks += time.perf_counter() - began
             return
@@ -408,11 +414,17 @@ class Watcher:
         sample.cuts = tuple(self._tape.cuts)
         self._hand_over(sample)
 
-    def backward_ended(self) -> None:
+    def backward_ended(self, *rest: Any, **named: Any) -> None:
         if self.ours or self.fault or not self.order.began:
             return
         if self._asleep and not self._in_step and self.scale == 1.0:
             return
+        try:
+            self._backward_ended()
+        except Exception as error:
+            self._failed(error)
+
+    def _backward_ended(self) -> None:
         began = time.perf_counter()
         self.order.backward_ended()
         if self._look is not None:
@@ -477,7 +489,8 @@ class Watcher:
                  self.epoch)  # fmt: skip
         self._last = began
         self.wait = 0.0
-        self.memory.stepped(self.steps)
+        if not self.steps % EVERY:
+            self.memory.stepped(self.steps)
         if self._asleep:
             self._ledger.note(noted)
             self.order.slept()
@@ -551,7 +564,8 @@ class Watcher:
         self.ours = True
         try:
             fallen = self._efficacy.fallen(self._objectives, self._losses)
-            if fallen is not None and len(self._objectives) == 1 and self.pace.looked % 4 == 1:
+            alone = fallen is not None and len(self._objectives) == 1
+            if alone and self._efficacy.turns(self.steps):
                 self._efficacy.other_mode(self._objectives[0], self.steps, scale=self.scale)
         except Exception:
             # The model, or the memory, does not bear a second forward pass: do without it.
