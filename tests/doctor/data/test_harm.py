@@ -201,7 +201,8 @@ def test_scores_of_a_part_of_the_samples_are_not_compared_with_the_loss_of_all()
 @pytest.mark.parametrize("harmful", [True, False])
 def test_augmentation_in_the_loop_is_held_against_the_data_and_the_validation(harmful):
     def hidden(x):
-        return x * (torch.rand_like(x) > 0.98) if harmful else x.roll(1, 3)
+        by = torch.randint(0, 12, (len(x),)).tolist() if harmful else [0] * len(x)
+        return torch.stack([each.roll((n, 1), (1, 2)) for each, n in zip(x, by, strict=True)])
 
     found = trained(*images(640), images(160, seed=1), augment=hidden, batch=32)
     assert ("destructive-augmentation" in warned(found)) is harmful
