@@ -109,9 +109,7 @@ def test_augmentation_that_hides_the_label_is_found_against_the_plain_samples():
     hidden = torch.stack([each.roll(n, 1) for each, n in zip(x, by, strict=True)])
     record = looked_at(hidden, y, val, plain=batches(x, y, 32))
     low = Epochs(
-        epochs=tuple(
-            EpochFact(epoch=n, step=n, val_score=0.3, train_score=0.3) for n in range(1, 5)
-        )
+        epochs=tuple(EpochFact(epoch=n, step=n, val_score=0.3) for n in range(1, 5)),
     )
     assert found_in(record)["destructive-augmentation"].severity == "note"
     assert "destructive-augmentation" in alarms(record.with_facts(low))

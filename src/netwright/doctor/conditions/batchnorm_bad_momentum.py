@@ -18,6 +18,8 @@ _LOW, _HIGH = 0.005, 0.5
 _STEPS = 100
 # Standard deviations, or times, that are off.
 _OFF, _RATIO = 1.0, 4.0
+# Standard deviations that a running mean is off by the chance of what few batches it holds.
+_CHANCE = 0.25
 # The same batch in evaluation mode against training mode.
 _GAP = 1.3
 
@@ -39,7 +41,8 @@ def batchnorm_bad_momentum(record: Record) -> Iterator[Finding]:
 
     Evidence: the momentum, against 0.005 to 0.5; and after a hundred steps the running mean more
     than a standard deviation off that of the batch, a running variance four times off, or a loss
-    of the same batch in evaluation mode 1.3 times that in training mode.
+    of the same batch in evaluation mode 1.3 times that in training mode; or a momentum so high that
+    the running mean holds too few values: its error is sqrt(momentum / (2 - momentum) / values).
 
     Would be wrong if: training goes on long enough for the statistics to arrive.
 
@@ -60,7 +63,7 @@ def batchnorm_bad_momentum(record: Record) -> Iterator[Finding]:
     ]
     if not odd:
         return
-    worst = max(odd, key=lambda each: each.off)
+    worst = max(odd, key=lambda each: max(each.off / _OFF, each.ratio / _RATIO))
     harm = _harm(norms, modes, worst)
     momentum = worst.momentum if worst.momentum is not None else 0.0
     yield Finding(
@@ -128,6 +131,20 @@ def _harm(norms: Norms, modes: Modes | None, worst: NormFact) -> list[Evidence]:
                 unit="times",
                 witness="harm",
                 step=modes.step[-1],
+            )
+        )
+    momentum = worst.momentum or 0.0
+    held = worst.values * (2 - momentum) / momentum if momentum > _HIGH else 0.0
+    if not found and held and held**-0.5 > _CHANCE:
+        found.append(
+            Evidence(
+                signal=Phrase("error of the running mean by chance, in standard deviations"),
+                value=held**-0.5,
+                baseline=0.0,
+                threshold=_CHANCE,
+                witness="harm",
+                layer=worst.name,
+                step=norms.step,
             )
         )
     return found

@@ -65,7 +65,7 @@ def dead_feature(record: Record) -> Iterator[Finding]:
     table = inputs.kind == "features" and inputs.numbers <= 256
     if not table or not inputs.dead or (inputs.sparse > SPARSE and not inputs.awake):
         return
-    harm = (
+    harm: tuple[Evidence, ...] = (
         (
             Evidence(
                 signal=Phrase("validation samples with a value that training never had"),

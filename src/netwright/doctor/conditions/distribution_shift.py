@@ -35,6 +35,7 @@ UNSEEN = 0.01
         "nonfinite-input",
         "constant-input",
         "class-imbalance",
+        "duplicate-samples",
     ),
 )
 def distribution_shift(record: Record) -> Iterator[Finding]:

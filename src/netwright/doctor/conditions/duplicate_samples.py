@@ -23,6 +23,10 @@ FEWEST = 100
 NUMBERS = 16
 """Numbers of a sample below which equal ones come about by themselves in tables of few values."""
 
+FEW = 0.05
+"""Share of a typical feature that is its most frequent value: above that a table is of few values,
+below it no two rows are equal by chance."""
+
 
 @CONDITIONS.register(
     "duplicate-samples",
@@ -55,7 +59,7 @@ def duplicate_samples(record: Record) -> Iterator[Finding]:
         return
     if inputs.kind not in ("image", "features", "series"):
         return
-    if inputs.kind == "features" and (inputs.numbers < NUMBERS or inputs.sparse > 0.8):
+    if inputs.kind == "features" and (inputs.sparse > (FEW if inputs.numbers < NUMBERS else 0.8)):
         return
     # More was drawn than there is: then some had to come twice.
     if inputs.total is not None and inputs.samples > inputs.total:

@@ -68,7 +68,7 @@ def loss_mismatch(record: Record) -> Iterator[Finding]:
             found = case(term)
             if found is None:
                 continue
-            slow = ()
+            slow: tuple[Evidence, ...] = ()
             if case is _class_numbers:  # counts and grades that are learned are none
                 slow = any_of(stuck(record) or little_learned(record))
             yield Finding(

@@ -13,7 +13,7 @@ from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
-MANY = 50
+MANY = 20
 """Parameters for each training sample."""
 
 BY_HEART = 0.02
@@ -42,7 +42,7 @@ BY_HEART = 0.02
     ),
 )
 def too_much_capacity(record: Record) -> Iterator[Finding]:
-    """The network has fifty weights for each sample or more, and has learned them by heart.
+    """The network has twenty weights for each sample or more, and has learned them by heart.
 
     Why it hurts: mostly it does not: large networks generalise well. With few samples what they
     have in common is not found before each is known by itself; then nothing is left to learn from.

@@ -16,6 +16,9 @@ from netwright.records.record import Record
 SHARE = 0.5
 """Of the entropy that batches of the same labels have once they are dealt out anew."""
 
+LITTLE = 0.75
+"""Of what guessing costs: what validation may still cost after several epochs at the most."""
+
 GUESSED = 0.7
 """Of the loss of guessing: what a guess from the batch before may reach at the most. A sampler that
 puts few classes into each batch draws them anew for the next: there such a guess is worth less."""
@@ -39,7 +42,7 @@ def unshuffled_data(record: Record) -> Iterator[Finding]:
     Evidence: the entropy of the labels within batches, against the same labels dealt out anew. The
     harm: a guess from the labels of the batch before, no input looked at, has a loss far below
     guessing; or, where runs of equal labels are longer than a batch, a network that after all its
-    steps does no better than guessing from the shares of all labels.
+    steps does little better than guessing from the shares of all labels.
 
     Would be wrong if: the order is meant (one task after another, a state that is carried on).
 
@@ -112,7 +115,7 @@ def _forgotten(feed: Feed, record: Record) -> tuple[Evidence | None, ...]:
     network does. A sampler of few classes never deals a run that is longer than its batch."""
     if not feed.batch or feed.longest_run <= feed.batch:
         return ()
-    return (little_learned(record, 0.9, 40), unlearned(record))
+    return (little_learned(record, 0.9, 40), unlearned(record, LITTLE))
 
 
 def _what(feed: Feed) -> Phrase:
