@@ -137,8 +137,10 @@ def _stands(record: Record) -> tuple[Evidence, ...]:
             still = halted(found)
         if still is None and found.steps >= AFFINE_AFTER and _affine(record):
             still = Evidence(
-                signal=Phrase("loss of the last steps, against guessing, of what is one linear "
-                              "map without them"),
+                signal=Phrase(
+                    "loss of the last steps, against guessing, of what is one linear "
+                    "map without them"
+                ),
                 value=found.latest,
                 baseline=found.ignorance,
                 threshold=0.5 * found.ignorance,
