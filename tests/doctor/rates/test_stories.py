@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from netwright.doctor.watch import watch
 from netwright.records.facts.fit import Fit, FitTrial
-from netwright.records.facts.objective import Objective
+from netwright.records.facts.neighbourhood import Neighbourhood
+from netwright.records.facts.objective import Objective, TermFact
 from netwright.records.facts.setup import Setup
 from netwright.records.facts.steps import Steps
 from netwright.records.record import Record
@@ -48,6 +49,13 @@ def test_a_task_that_changes_and_is_learned_in_its_turn_does_not_diverge(small):
     falls = np.geomspace(2.3, 0.2, 150)
     said = small.judged(Record([losses(np.concatenate([falls, falls])), CLASSES]))
     assert small.alarms(said) == []
+
+
+def test_a_value_whose_targets_grow_has_forgotten_nothing(small):
+    values = replace(CLASSES, kind="mse_loss", classes=None, constant=2.2)
+    rises = np.concatenate([np.geomspace(2.3, 0.2, 150), np.full(110, 2.31)])
+    said = small.judged(Record([losses(rises), values]))
+    assert "divergence" not in small.alarms(said)
 
 
 def test_harder_samples_that_come_in_are_no_spike(small):
@@ -152,6 +160,26 @@ def test_a_softmax_too_many_is_proved_on_a_batch_of_one_class(small):
             optimizer.step()
         said = small.judged(doctor.record())
     assert said.named("softmax-before-cross-entropy").severity == "stop"
+
+
+def test_squares_of_class_numbers_are_an_alarm_where_neighbours_do_far_better(small):
+    term = TermFact(
+        kind="mse_loss", input_shape=(64,), target_shape=(64,), target_distinct=10,
+        target_whole=True, target_min=0.0, target_max=9.0, in_use=64, constant=8.0, factor=1.0,
+    )  # fmt: skip
+    squares = Objective(kind="mse_loss", target_shape=(64,), losses=(20.0,), constant=8.0,
+                        parts=(term,))  # fmt: skip
+    near = Neighbourhood(
+        classes=10, samples=500, neighbours=5, agreement=0.97, chance=0.1, z=100.0, val_score=0.98
+    )
+
+    def said(last, score=0.98):
+        run = losses(np.geomspace(20.0, last, 200))
+        return small.judged(Record([run, squares, replace(near, val_score=score)]))
+
+    assert said(4.0).named("loss-mismatch").severity == "warn"
+    assert said(0.5).named("loss-mismatch").severity == "note"
+    assert said(4.0, score=0.6).named("loss-mismatch").severity == "note"
 
 
 def test_layers_filled_with_one_number_come_before_what_they_bring_about(small):
