@@ -43,8 +43,8 @@ def divergence(record: Record) -> Iterator[Finding]:
 
     Evidence: of the cause, the share of windows of the loss that lie above the one before, since
     its least value; of the harm, the loss now against the first one. Or a loss over classes had
-    come to half of that of guessing and less, and is now back at guessing, for a quarter of the run.
-    Silent where the rate is shown to be the cause: then that is the story.
+    come to half of that of guessing and less, and is now back at guessing, for a quarter of the
+    run. Silent where the rate is shown to be the cause: then that is the story.
 
     Would be wrong if: the loss is meant to grow (a penalty that is raised, harder samples).
 
