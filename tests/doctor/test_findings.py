@@ -51,6 +51,21 @@ def test_the_worst_comes_first_and_then_the_order_of_treatment():
     assert [each.name for each in ranked(found)] == ["d", "f", "e", "c", "b", "a"]
 
 
+def pointing(name, **more):
+    look = Treatment(name="see-causes", grade="advice", why=Phrase("taps"))
+    return dataclasses.replace(finding(name, **more), treatments=(look,))
+
+
+def test_what_only_points_to_causes_comes_after_what_names_one():
+    first = pointing("points", group="data")
+    assert [e.name for e in ranked([first, finding("names")])] == ["names", "points"]
+
+
+def test_what_points_comes_first_where_it_explains_the_other():
+    named = finding("names", group="data", yields_to=("points",))
+    assert [e.name for e in ranked([named, pointing("points")])] == ["points", "names"]
+
+
 def test_a_symptom_comes_after_the_cause_it_yields_to():
     symptom = finding("symptom", group="data", yields_to=("root",))
     root = finding("root", group="structure")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from netwright.core.languages import Phrase
+from netwright.records.facts.loop import Loop
 from netwright.records.facts.objective import Objective
 from netwright.records.facts.setup import Setup
 from netwright.records.facts.steps import Steps
@@ -18,6 +19,9 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 EARLY = 40
 """Steps before which the run itself says little: the check-up speaks then."""
+
+GAME = 5
+"""Steps from which on the order of forwards, backwards and steps is known."""
 
 DONE = 0.1
 """Share of the loss of guessing under which a run has learned most of what there is."""
@@ -92,7 +96,7 @@ def course(record: Record) -> Course | None:
     """None where no step was seen, where the loss is negative, or where no single loss is made
     smaller (adversarial loops, rewards)."""
     steps, setup = steps_of(record), record.get(Setup)
-    if steps is None or not len(steps.loss) or (setup is not None and setup.special):
+    if steps is None or not len(steps.loss) or special(record):
         return None
     loss = steps.loss
     finite = np.isfinite(loss)
@@ -121,6 +125,18 @@ def course(record: Record) -> Course | None:
         steps=steps.total,
         broken=broken,
     )
+
+
+def special(record: Record) -> bool:
+    """Whether no single loss is made smaller: as somebody said, or as the loop shows, in which
+    several backwards pass between two steps and each takes several forwards. A judge in a game is
+    asked so, about what is real, what is not, and once more for the other player."""
+    setup, loop = record.get(Setup), record.get(Loop)
+    if setup is not None and setup.special:
+        return True
+    if loop is None or loop.steps < GAME:
+        return False
+    return loop.backwards > 1.2 * loop.steps and loop.training_forwards > 1.2 * loop.backwards
 
 
 def _guess(record: Record, begin: float) -> float | None:

@@ -62,10 +62,12 @@ STILL = 2e-5
 """Update over weights, median: at the rates 1e-6 to 1e-4 of plain SGD that do not train, 1e-8 to
 7e-6 was measured; at those that do, 3e-5 and more, but for runs that were done."""
 
-SLOW = 2e-4
-"""Update over weights at which a run that still guesses is slow, if all else agrees: a trial falls
-at ten times the rate as it does not at the rate that is set. Healthy runs of the bench that were
-past an epoch had 5e-4 and more, or had learned."""
+SLOW = 2e-3
+"""Update over weights up to which a run that still guesses may be slow, where a trial tells: in
+some 60 steps one batch hardly falls at the rate that is set, and does at ten times of it."""
+
+FEW = 3
+"""Looks that do for steps that are too short: each of them says the same."""
 
 GONE = 0.01
 """Share of its peak below which a rate is as good as 0."""
@@ -184,7 +186,7 @@ def too_low(record: Record) -> Case | None:
     if gone is not None and gone[1] > 0.2:  # the last steps of a cosine are no reason
         return None
     rho, ratio = true_rho(steps), steps.update_ratio[np.isfinite(steps.update_ratio)]
-    if len(rho) < LOOKS or not len(ratio):
+    if len(rho) < FEW or not len(ratio):
         return None
     size, efficacy = float(np.median(ratio[len(ratio) // 2 :])), float(np.median(rho))
     eps = eps_too_large(record)
@@ -193,10 +195,11 @@ def too_low(record: Record) -> Case | None:
     if not lowest <= efficacy <= highest or size == 0.0:
         return None
     more = _more_at_ten(record, most=0.02 if size <= STILL else 0.05)
-    slow = size > SLOW or more is None or found.steps < 3 * EARLY
-    if size > STILL and eps is None and slow:
-        return None
     stands = any_of(hardly_falls(found), stuck(record))
+    shown = stuck(record) or size <= SLOW / 10
+    slow = size <= SLOW and shown and more is not None and found.steps >= 3 * EARLY
+    if size > STILL and eps is None and not slow:
+        return None
     # Where nobody knows what guessing costs, the loss may be low already: a trial must tell.
     if not stands or (found.guess is None and more is None):
         return None
@@ -441,13 +444,16 @@ def _leap(steps: Steps, found: Course) -> Evidence | None:
 
 
 def _more_at_ten(record: Record, most: float = 0.02) -> Evidence | None:
-    """At ten times the rate the same batch falls five times as far; at the rate by `most`."""
+    """At ten times the rate the same batch falls five times as far, at the rate by `most`; or it
+    comes past guessing at ten times the rate alone."""
     fit = record.get(Fit)
     one, ten = (fit.at(1.0), fit.at(10.0)) if fit is not None else (None, None)
     if one is None or ten is None or one.end != one.end or ten.end != ten.end:
         return None
     falls = [(each.start - each.end) / max(abs(each.start), 1e-30) for each in (one, ten)]
-    if falls[0] > most or falls[1] < 5 * max(falls[0], 1e-9):
+    guess = fit.constant if fit is not None else None
+    past = bool(guess and one.end > 0.98 * guess and ten.end < 0.9 * guess and falls[0] < 0.1)
+    if not past and (falls[0] > most or falls[1] < 5 * max(falls[0], 1e-9)):
         return None
     return Evidence(
         signal=Phrase("relative fall of one batch in {steps} steps, against ten times the rate",

@@ -12,7 +12,7 @@ PROVED = (
     "loss-mismatch", "loss-sign", "wrong-dimension", "silent-broadcast", "batch-mixing",
     "loss-ignores-parameters", "labels-out-of-range", "labels-shifted", "label-dtype",
     "labels-inconsistent", "gradients-never-cleared", "optimizer-never-steps", "stale-optimizer",
-    "frozen-parameters", "unregistered-parameters", "detached-graph",
+    "frozen-parameters", "unregistered-parameters", "detached-graph", "double-backward-or-step",
     "symmetric-initialisation", "weights-too-large", "weights-too-small", "saturated-at-start",
     "dead-at-start",
 )  # fmt: skip

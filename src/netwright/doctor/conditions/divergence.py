@@ -11,11 +11,16 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import EARLY, Course, course
 from netwright.doctor.conditions._harm import NEAR
 from netwright.doctor.conditions._rate import DEEPER, bad_start, too_high, too_much_regularised
+from netwright.records.facts.objective import Objective
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
 BEYOND = 1.5
 """How far above its beginning a loss has left it."""
+
+CLASSES = ("cross_entropy", "nll_loss")
+"""Losses for which guessing is the same all along: the targets of a value network grow with it, and
+a discriminator is meant to come back to guessing."""
 
 FORGOT = 0.5
 """Share of the loss of guessing that a run must have come under before it can forget."""
@@ -37,9 +42,9 @@ def divergence(record: Record) -> Iterator[Finding]:
     Why it hurts: what was learned is lost, and nothing brings it back.
 
     Evidence: of the cause, the share of windows of the loss that lie above the one before, since
-    its least value; of the harm, the loss now against the first one. Or the loss had come to half
-    of that of guessing and less, and is now back at guessing, for a quarter of the run. Silent
-    where the rate is shown to be the cause: then that is the story.
+    its least value; of the harm, the loss now against the first one. Or a loss over classes had
+    come to half of that of guessing and less, and is now back at guessing, for a quarter of the
+    run. Silent where the rate is shown to be the cause: then that is the story.
 
     Would be wrong if: the loss is meant to grow (a penalty that is raised, harder samples).
 
@@ -58,7 +63,9 @@ def divergence(record: Record) -> Iterator[Finding]:
         return
     evidence = _climbed(found)
     climbed = bool(evidence)
-    evidence = evidence or _forgotten(found)
+    objective = record.get(Objective)
+    if not evidence and objective is not None and objective.kind in CLASSES:
+        evidence = _forgotten(found)
     if not evidence:
         return
     yield Finding(

@@ -28,7 +28,7 @@ def learning_rate_too_low(record: Record) -> Iterator[Finding]:
     Why it hurts: the run stands still, and no number looks wrong.
 
     Evidence: of the cause, the update is under 2e-5 of the weights in the median while actual and
-    promised fall agree (under 2e-4 after 120 steps, where a trial falls at ten times the rate), or
+    promised fall agree (under 2e-3 after 120 steps, where a trial falls at ten times the rate), or
     Adam's eps is ten times the entries of the gradient, so that the division by their size does
     nothing. Of the harm: the loss fell by under 2 % in a hundred steps or stays at that of
     guessing, and one batch falls five times as far at ten times the rate. Before the first step the
