@@ -17,6 +17,7 @@ from netwright.augment import Augmentation
 from netwright.core import events as e
 from netwright.core.config import build
 from netwright.core.errors import DataError, SettingError
+from netwright.core.extras import refuse_absent_extra
 from netwright.core.keyed import key
 from netwright.core.registry import Entry, Registry
 from netwright.data.dataset import Dataset, Images, class_counts
@@ -47,7 +48,6 @@ from netwright.tasks.batch_size import (
 )
 from netwright.tasks.classification import Classification, Update
 from netwright.tasks.computing import find_device
-from netwright.core.extras import refuse_absent_extra
 from netwright.tasks.recipe import Choice, Recipe
 from netwright.tasks.settings import Resolved
 from netwright.tasks.speed_choice import with_speed

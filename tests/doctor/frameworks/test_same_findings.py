@@ -1,4 +1,5 @@
-"""A framework's loop is watched like a plain one: the same bits, the same steps, the same faults."""
+"""A framework's loop is watched like a plain one: the same bits, the same steps, the same
+faults."""
 
 from __future__ import annotations
 

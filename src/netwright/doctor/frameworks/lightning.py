@@ -12,7 +12,7 @@ refuse_absent_extra("lightning", "lightning.pytorch", "nw.LightningDoctor")
 from lightning.pytorch import Callback  # noqa: E402
 
 
-class LightningDoctor(Told, Callback):
+class LightningDoctor(Told, Callback):  # type: ignore[misc]  # Lightning is not read by mypy
     """Watches what a `lightning.Trainer` trains, as `nw.watch` does with a loop.
 
     It is needed where the optimizers are made by the trainer, in `configure_optimizers`, so that
