@@ -15,6 +15,7 @@ from torch.utils.data import (
     DataLoader,
     RandomSampler,
     SequentialSampler,
+    Subset,
     TensorDataset,
 )
 
@@ -119,6 +120,23 @@ def test_layers_with_nothing_between_them_are_seen_in_a_model_with_a_loss_of_its
     model.net[1] = nn.Identity()
     found = train(model, LOOPS["the model's own loss"][1], epochs=1).findings
     assert "missing-nonlinearity" in [each.name for each in found]
+
+
+@pytest.mark.parametrize("part", [False, True])
+def test_a_loader_that_scores_the_training_data_is_not_taken_for_validation(part):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    data = pairs()
+    scored = DataLoader(Subset(data, range(64)) if part else data, batch_size=64)
+    with nw.watch(model, optimizer) as doctor:
+        for x, y in DataLoader(data, batch_size=16, shuffle=True):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    assert len(scored)
+    assert doctor.patient.val is None
+    assert doctor.findings == ()
 
 
 class ByTheirSum(BatchSampler):

@@ -31,7 +31,7 @@ def bare_optimizer(optimizer: Any) -> Any:
     (True, True)
     """
     for _ in range(DEEPEST):
-        if "_optimizer_step_pre_hooks" in vars(optimizer):
+        if not isinstance(optimizer, Optimizer) or "_optimizer_step_pre_hooks" in vars(optimizer):
             break
         inner = getattr(optimizer, "optimizer", None)
         if not isinstance(inner, Optimizer):
