@@ -40,6 +40,16 @@ def bare_optimizer(optimizer: Any) -> Any:
     return optimizer
 
 
+def redirected(module: nn.Module) -> bool:
+    """Whether this one call of `module` runs another of its methods: where Lightning's and Fabric's
+    strategies need a call of the module, they put `training_step` in the place of `forward`. What
+    that calls is called by the loop."""
+    forward = vars(module).get("forward")
+    if getattr(forward, "__name__", "") != "wrapped_forward":
+        return False
+    return str(getattr(forward, "__module__", "")).startswith(("lightning", "pytorch_lightning"))
+
+
 def bare_model(model: nn.Module) -> nn.Module:
     """The module that Fabric's own passes on to; any other module as it is.
 
