@@ -50,7 +50,9 @@ class LightningDoctor(Told, Callback):  # type: ignore[misc]  # Lightning is not
         on_stop: OnStop = "warn",
     ) -> None:
         super().__init__()
-        self._visits = Visits(budget=budget, every=every, checkup=checkup, on_stop=on_stop)
+        self._visits = Visits(
+            "lightning", budget=budget, every=every, checkup=checkup, on_stop=on_stop
+        )
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """The optimizers have been made: the watch begins."""
