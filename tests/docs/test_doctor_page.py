@@ -57,9 +57,24 @@ def test_its_commands_run(capfd):
     assert len(lines) == 5
 
 
-def test_its_python_runs():
-    for block in blocks("python"):
-        exec(compile(block, "doctor.md", "exec"), {})
+EXTRAS = ("accelerate", "lightning", "transformers")
+
+
+@pytest.mark.parametrize("number", range(len(blocks("python"))))
+def test_its_python_runs(number, capsys):
+    block = blocks("python")[number]
+    for each in EXTRAS:
+        if re.search(rf"^from {each} ", block, flags=re.MULTILINE):
+            pytest.importorskip(each)
+    exec(compile(block, "doctor.md", "exec"), {"__name__": "doctor_page"})
+    promised = re.findall(r"print\(.*\)  # (.*)", block)
+    assert set(promised) <= set(capsys.readouterr().out.splitlines())
+
+
+def test_each_framework_has_its_example():
+    whole = "".join(blocks("python"))
+    for each in ("accelerator.prepare(", "fabric.setup(", "nw.LightningDoctor", "nw.HFDoctor"):
+        assert each in whole
 
 
 def test_its_table_names_every_option_of_the_command():

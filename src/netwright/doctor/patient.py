@@ -170,7 +170,7 @@ def sample_of(
     scale = 1.0
     if len(calls) == 1 and isinstance(loss_call.result, Tensor) and loss_call.result.ndim == 0:  # type: ignore[union-attr]
         bare = float(loss_call.result.detach())  # type: ignore[union-attr]
-        if bare and _after(objective, loss_call) <= 2:
+        if bare and _after(objective, calls[0]) <= 2:
             scale = loss / bare
     return Sample(
         objective=objective,
@@ -196,14 +196,11 @@ def _handed(objective: Objective, target: Tensor) -> Tensor | None:
     return None
 
 
-def _after(objective: Objective, loss_call: Call | None) -> int:
+def _after(objective: Objective, loss_call: Call) -> int:
     """The calls that follow on that of the loss itself."""
     for place, each in enumerate(objective.calls):
-        own = loss_call in objective.inside and any(
-            one is loss_call.result  # type: ignore[union-attr]
-            for one in tensors_in(each.result, 3)
-        )
-        if each is loss_call or own:
+        made = tensors_in(each.result, 3) if loss_call in objective.inside else ()
+        if each is loss_call or any(one is loss_call.result for one in made):
             return len(objective.calls) - place - 1
     return len(objective.calls)
 

@@ -91,7 +91,7 @@ class Twin:
         parts = [
             (own, each)
             for own, each in made
-            if id(own) in paths and any(True for _ in own.parameters())
+            if own is not None and id(own) in paths and any(True for _ in own.parameters())
         ]
         if len({id(own) for own, _ in parts}) != 1:
             return "", ()

@@ -280,10 +280,9 @@ def watch(
     Nothing of the loop changes: its numbers are bit for bit those without the watch. `budget` is
     the share of the training's own time that watching may take; `every` looks closely at each
     such step instead. `loss_fn` is not needed; it is accepted for loops that compute their loss
-    where it cannot be seen. Models and optimizers that accelerate or Fabric have wrapped may be given
-    wrapped or bare. A finding of severity `stop` is logged as a warning when it first
-    stands; with `on_stop="raise"` it ends the loop between two steps, by a `FindingError` that
-    carries it.
+    where it cannot be seen. Models and optimizers that accelerate or Fabric have wrapped may be
+    given wrapped or bare. A finding of severity `stop` is logged as a warning when it first stands;
+    with `on_stop="raise"` it ends the loop between two steps, by a `FindingError` that carries it.
     """
     given = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
     optimizers = [bare_optimizer(each) for each in given]

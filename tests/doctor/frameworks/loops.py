@@ -47,6 +47,11 @@ def net(fault="", *, dropout=0.0, norm=False):
     return nn.Sequential(*layers)
 
 
+def plan_of(optimizer):
+    """The rate falls to nothing in a straight line."""
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / 48)
+
+
 def optimizer_of(model, fault=""):
     return torch.optim.SGD(model.parameters(), lr=100.0 if fault == "rate" else 0.1)
 
@@ -57,9 +62,10 @@ class Loop:
     framework = "plain"
 
     def __init__(
-        self, fault="", *, accumulate=1, bf16=False, scaled=False, callbacks=(), broken=False,
-        **kinds,
+        self, fault="", *, accumulate=1, bf16=False, scaled=False, schedule=False, callbacks=(),
+        broken=False, **kinds,
     ):  # fmt: skip
+        self.schedule = schedule
         self.fault, self.accumulate, self.bf16 = fault, accumulate, bf16
         self.scaler = torch.amp.GradScaler("cpu") if scaled else None
         self.callbacks = list(callbacks)
@@ -135,7 +141,10 @@ def lightning(loop, watch):
             loop.score.append(self.trainer.callback_metrics["val_loss"].item())
 
         def configure_optimizers(self):
-            return self.optimizer
+            if not loop.schedule:
+                return self.optimizer
+            plan = {"scheduler": plan_of(self.optimizer), "interval": "step"}
+            return {"optimizer": self.optimizer, "lr_scheduler": plan}
 
     module = Module()
     trainer = lightning.Trainer(
@@ -159,6 +168,7 @@ def fabric(loop, watch):
 
     made = lightning.Fabric(accelerator="cpu", **loop.precision)
     model, optimizer = made.setup(loop.net, optimizer_of(loop.net, loop.fault))
+    plan = plan_of(optimizer) if loop.schedule else None
     train, val = made.setup_dataloaders(*loop.loaders())
     torch.manual_seed(7)
     with watch(model, optimizer):
@@ -171,6 +181,8 @@ def fabric(loop, watch):
                 if whole:
                     optimizer.step()
                     optimizer.zero_grad()
+                if plan is not None:
+                    plan.step()
             model.eval()
             with torch.no_grad():
                 losses = [F.cross_entropy(model(x), y).item() for x, y in val]
@@ -190,6 +202,7 @@ def accelerate(loop, watch):
     )
     bare = optimizer_of(loop.net, loop.fault)
     model, optimizer, train, val = made.prepare(loop.net, bare, *loop.loaders())
+    plan = plan_of(optimizer) if loop.schedule else None
     torch.manual_seed(7)
     with watch(model, optimizer):
         for _ in range(EPOCHS):
@@ -199,6 +212,8 @@ def accelerate(loop, watch):
                     made.backward(F.cross_entropy(model(x), y))
                     optimizer.step()
                     optimizer.zero_grad()
+                    if plan is not None:
+                        plan.step()
             model.eval()
             with torch.no_grad():
                 losses = [F.cross_entropy(model(x), y).item() for x, y in val]
@@ -249,7 +264,7 @@ def hf(loop, watch):
             bf16=loop.bf16,
             use_cpu=True,
             seed=7,
-            lr_scheduler_type="constant",
+            lr_scheduler_type="linear" if loop.schedule else "constant",
             max_grad_norm=0.0,
             eval_strategy="epoch",
             save_strategy="no",

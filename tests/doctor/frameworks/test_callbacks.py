@@ -13,6 +13,7 @@ import torch
 
 import netwright as nw
 from netwright.core.errors import SettingError
+from netwright.records.facts.setup import Setup
 from netwright.records.facts.steps import Steps
 
 
@@ -46,6 +47,8 @@ def test_the_training_computes_the_same_bits_and_is_silent(visited):
     assert all(torch.equal(alone[each], visited.state[each]) for each in alone)
     assert doctor.findings == ()
     assert not doctor.diagnosis()
+    whose = {"lightning": "lightning", "hf": "huggingface"}[visited.framework]
+    assert doctor.record().get(Setup).loop == whose
 
 
 def test_a_fault_is_named_with_its_layers_and_logged_once(visited, caplog):

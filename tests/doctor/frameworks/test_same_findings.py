@@ -1,4 +1,5 @@
-"""A framework's loop is watched like a plain one: the same bits, the same steps, the same faults."""
+"""A framework's loop is watched like a plain one: the same bits, the same steps, the same
+faults."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import torch
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.nonfinite import NonFinite
+from netwright.records.facts.schedule import Schedule
 from netwright.records.facts.steps import Steps
 
 KINDS = {"dropout": 0.1, "norm": True}
@@ -88,6 +90,15 @@ def test_a_bad_value_in_a_batch_is_found_where_it_comes_in(framework, trained):
         assert found.findings[0] == ("stop", "nonfinite")
     else:
         assert found.findings == plain.findings
+
+
+def test_the_plan_of_the_rates_is_known(framework, trained):
+    found = trained(framework, schedule=True).record
+    assert found.get(Loop).scheduler_steps == 48
+    assert not found.get(Loop).scheduler_before_optimizer
+    rates = found.get(Steps).lr
+    assert (rates[0], rates[-1]) == (pytest.approx(0.1), pytest.approx(0.1 / 48, rel=0.1))
+    assert found.get(Schedule).rates[:48] == pytest.approx(rates)
 
 
 @pytest.mark.parametrize("framework", ["lightning", "fabric"])

@@ -3,6 +3,7 @@ ends with it."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -11,9 +12,11 @@ from torch import nn
 
 from netwright.core.errors import SettingError
 from netwright.doctor.diagnosis import Diagnosis
+from netwright.doctor.setup_facts import setup_of
 from netwright.doctor.stopping import FindingError
 from netwright.doctor.watch import Doctor
 from netwright.doctor.watching.wrapped import bare_model, bare_optimizer
+from netwright.records.facts.setup import Loop
 from netwright.records.findings import Finding
 from netwright.records.record import Record
 
@@ -25,11 +28,14 @@ OnStop = Literal["warn", "raise"]
 class Visits:
     """One watch for each training; what the last one found can be asked at any time."""
 
-    def __init__(self, *, budget: float, every: int | None, checkup: bool, on_stop: OnStop) -> None:
+    def __init__(
+        self, loop: Loop, *, budget: float, every: int | None, checkup: bool, on_stop: OnStop
+    ) -> None:
+        """`loop` is whose training it is; the options are those of `nw.watch`."""
         if on_stop not in ("warn", "raise"):
             raise SettingError('on_stop is "warn" or "raise", not {value}.', value=repr(on_stop))
         self._options: dict[str, Any] = {"budget": budget, "every": every, "checkup": checkup}
-        self._on_stop = on_stop
+        self._loop, self._on_stop = loop, on_stop
         self._doctor: Doctor | None = None
         self._watching = False
         self._told: set[tuple[str, tuple[str, ...]]] = set()
@@ -39,8 +45,9 @@ class Visits:
         """Watch from here on. A training that was broken off before is over."""
         self.end()
         self._told.clear()
-        held = [bare_optimizer(each) for each in optimizers]
-        self._doctor = Doctor(bare_model(model), held, on_round=self._heard, **self._options)
+        network, held = bare_model(model), [bare_optimizer(each) for each in optimizers]
+        known = dataclasses.replace(setup_of(network, held), loop=self._loop)
+        self._doctor = Doctor(network, held, known=known, on_round=self._heard, **self._options)
         self._doctor.__enter__()
         self._watching = True
 

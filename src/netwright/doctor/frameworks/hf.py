@@ -38,7 +38,9 @@ class HFDoctor(Told, TrainerCallback):  # type: ignore[misc]  # transformers is 
         on_stop: OnStop = "warn",
     ) -> None:
         super().__init__()
-        self._visits = Visits(budget=budget, every=every, checkup=checkup, on_stop=on_stop)
+        self._visits = Visits(
+            "huggingface", budget=budget, every=every, checkup=checkup, on_stop=on_stop
+        )
 
     def on_train_begin(
         self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None,

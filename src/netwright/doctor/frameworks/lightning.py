@@ -12,7 +12,7 @@ refuse_absent_extra("lightning", "lightning.pytorch", "nw.LightningDoctor")
 from lightning.pytorch import Callback  # noqa: E402
 
 
-class LightningDoctor(Told, Callback):
+class LightningDoctor(Told, Callback):  # type: ignore[misc]  # Lightning is not read by mypy
     """Watches what a `lightning.Trainer` trains, as `nw.watch` does with a loop.
 
     It is needed where the optimizers are made by the trainer, in `configure_optimizers`, so that
@@ -50,7 +50,9 @@ class LightningDoctor(Told, Callback):
         on_stop: OnStop = "warn",
     ) -> None:
         super().__init__()
-        self._visits = Visits(budget=budget, every=every, checkup=checkup, on_stop=on_stop)
+        self._visits = Visits(
+            "lightning", budget=budget, every=every, checkup=checkup, on_stop=on_stop
+        )
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """The optimizers have been made: the watch begins."""

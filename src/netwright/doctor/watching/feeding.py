@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from netwright.doctor.patient import Source
 from netwright.doctor.watching.living import living
@@ -181,7 +181,7 @@ class Feeding:
         judge = next((each for each in self._known.values() if each.judges), None)
         judging = judge.loader() if judge is not None else None
         if judging is None and guess:
-            judging = _likely_judge(loader)
+            judging = _likely_judge(loader, [each for each in self._known.values() if each.graded])
         if judging is None or judging is loader:
             return train, None
         return train, source_of(judging, "val", judge.kept if judge is not None else ())
@@ -205,18 +205,30 @@ class Feeding:
         return fed.length if fed is not None else None
 
 
-def _likely_judge(training: DataLoader[Any]) -> DataLoader[Any] | None:
+def _likely_judge(training: DataLoader[Any], graded: Sequence[Fed]) -> DataLoader[Any] | None:
     """Before any validation was seen: the only other loader alive that gives samples of the same
-    shape in a fixed order, of data that may be read."""
+    shape in a fixed order, of data that may be read. One that gives the training data once more,
+    to score them, or as what a framework has put its own loader around, is none; nor is one that
+    another training used (`graded`)."""
+    spent = [each.loader() for each in graded]
     own = _shapes(training)
     found = [
         each
         for each in living(DataLoader)
         if each is not training
+        and all(each is not one for one in spent)
+        and not _within(each.dataset, training.dataset)
         and source_of(each, "val").shuffled is False
         and _shapes(each) == own is not None
     ]
     return found[0] if len(found) == 1 else None
+
+
+def _within(data: Any, whole: Any) -> bool:
+    """Whether `data` are `whole`, or a part of them."""
+    while data is not whole and type(data) is Subset:
+        data = data.dataset
+    return data is whole
 
 
 def _shapes(loader: DataLoader[Any]) -> list[Any] | None:

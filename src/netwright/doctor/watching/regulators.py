@@ -15,6 +15,7 @@ from netwright.doctor.watching.owners import parameters_of
 from netwright.doctor.watching.roots import guarded
 from netwright.doctor.watching.taps import CLIP_NORM, SCALE_UPDATED, SCALED
 from netwright.doctor.watching.watcher import Watcher
+from netwright.doctor.watching.wrapped import bare_optimizer
 
 
 @dataclass
@@ -93,7 +94,7 @@ class Regulators:
         counts = self._counts[id(watcher)]
         if watcher.steps == 0 and any(
             # Turned once: a run that is taken up again has turned it more often.
-            _turned(each) == 1 and id(each.optimizer) in counts.fresh
+            _turned(each) == 1 and id(bare_optimizer(each.optimizer)) in counts.fresh
             for each in counts.schedulers.values()
         ):
             counts.early_schedule = True
@@ -163,7 +164,7 @@ class Regulators:
 
 
 def _of(scheduler: LRScheduler, optimizers: Sequence[Optimizer]) -> bool:
-    own = vars(scheduler).get("optimizer")
+    own = bare_optimizer(vars(scheduler).get("optimizer"))
     return any(each is own for each in optimizers)
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from netwright.doctor.watching import discreet
 from netwright.doctor.watching.discreet import Hook
+from netwright.doctor.watching.wrapped import redirected
 
 
 class Listener(Protocol):
@@ -38,6 +39,8 @@ class Roots:
         self._model = model
         self._attached = False
         self._within = 0
+        self._passed: list[int] = []
+        """Modules called at this moment whose forward is another method of theirs."""
         self._calls = 0
         self._doors: dict[int, nn.Module] = {}
         self._hooks: dict[int, tuple[Any, Any]] = {}
@@ -119,6 +122,9 @@ class Roots:
     def _begins(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         if torch.compiler.is_compiling() or self._listener.ours or _in_a_backward():
             return
+        if not self._within and redirected(module):
+            self._passed.append(id(module))
+            return
         self._within += 1
         if self._within == 1:
             self._doors[id(module)] = module
@@ -127,6 +133,9 @@ class Roots:
     def _ended(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         # Calls of ours are not counted: what they do to the hooks is undone with all they do.
         if torch.compiler.is_compiling() or self._listener.ours or _in_a_backward():
+            return
+        if not self._within and self._passed and self._passed[-1] == id(module):
+            self._passed.pop()
             return
         self._within -= 1
         if self._within > 0:

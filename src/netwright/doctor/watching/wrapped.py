@@ -31,13 +31,23 @@ def bare_optimizer(optimizer: Any) -> Any:
     (True, True)
     """
     for _ in range(DEEPEST):
-        if "_optimizer_step_pre_hooks" in vars(optimizer):
+        if not isinstance(optimizer, Optimizer) or "_optimizer_step_pre_hooks" in vars(optimizer):
             break
         inner = getattr(optimizer, "optimizer", None)
         if not isinstance(inner, Optimizer):
             break
         optimizer = inner
     return optimizer
+
+
+def redirected(module: nn.Module) -> bool:
+    """Whether this one call of `module` runs another of its methods: where Lightning's and Fabric's
+    strategies need a call of the module, they put `training_step` in the place of `forward`. What
+    that calls is called by the loop."""
+    forward = vars(module).get("forward")
+    if getattr(forward, "__name__", "") != "wrapped_forward":
+        return False
+    return str(getattr(forward, "__module__", "")).startswith(("lightning", "pytorch_lightning"))
 
 
 def bare_model(model: nn.Module) -> nn.Module:
