@@ -92,6 +92,8 @@ class Patient:
     train: Source | None = None
     val: Source | None = None
     schedulers: tuple[Any, ...] = ()
+    foreign: frozenset[int] = frozenset()
+    """What the optimizers of other patients hold, by `id`."""
     deadline: Deadline = field(default_factory=Deadline)
     """What probes keep to; it never comes unless a check-up sets one."""
     workings: dict[str, Any] = field(default_factory=dict)

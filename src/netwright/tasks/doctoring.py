@@ -152,6 +152,8 @@ class Visit:
         self._folder: RunFolder | None = None
         self._written: dict[int, _Written] = {}
         self._found: dict[int, Diagnosis] = {}
+        self._shared: dict[tuple[int, str], int] = {}
+        """Of which of several patients with one loss a finding was told."""
         self.fault = ""
 
     # What happens while the script runs
@@ -259,6 +261,9 @@ class Visit:
             key = (finding.name, finding.layers)
             if finding.severity != "note" and key not in written.told:
                 written.told.add(key)
+                shared = _of_loss(diagnosis, finding)
+                if shared and self._shared.setdefault(shared, case.number) != case.number:
+                    continue
                 self._show(finding, self._label(case) if self._several else "")
         if time.monotonic() - written.saved > SAVE_EVERY:
             self._write(case, diagnosis)
@@ -424,7 +429,23 @@ def in_words(case: Case) -> Phrase:
 def _in_order(found: Mapping[int, Diagnosis]) -> list[tuple[int, Finding]]:
     """All findings, the worst first; of equals those of the first patient."""
     pairs = [(number, each) for number, one in found.items() for each in one.findings]
-    return sorted(pairs, key=lambda pair: (SEVERITIES.index(pair[1].severity), pair[0]))
+    told: dict[tuple[int, str], int] = {}
+    kept = []
+    for number, each in sorted(pairs, key=lambda p: (SEVERITIES.index(p[1].severity), p[0])):
+        key = _of_loss(found[number], each)
+        if key is None or told.setdefault(key, number) == number:
+            kept.append((number, each))
+    return kept
+
+
+def _of_loss(diagnosis: Diagnosis, finding: Finding) -> tuple[int, str] | None:
+    """What a finding is called that patients of one loss have in common: it is told once."""
+    from netwright.records.facts.setup import Setup
+
+    setup = diagnosis.record.get(Setup)
+    if setup is None or not setup.loss_group or finding.layers:
+        return None
+    return setup.loss_group, finding.name
 
 
 def _left_out(found: Mapping[int, Diagnosis]) -> list[tuple[int, LeftOut]]:
