@@ -8,6 +8,7 @@ on our side ends the watch with one line; the script goes on.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ from netwright.core.errors import NetwrightError, SettingError
 from netwright.core.languages import Phrase
 from netwright.records.findings import SEVERITIES, Finding
 from netwright.records.severity import FailOn, reaches
+from netwright.tasks.extras import refuse_absent_extra
 from netwright.tasks.launching import Ending, Enough, Target, find, launch, when_imported
 from netwright.tasks.provenance import git_state, now, versions
 from netwright.train.run_folder import RunFolder
@@ -55,6 +57,7 @@ class Wish:
     steps: int | None = None
     minutes: float | None = None
     run_dir: Path | None = None
+    tensorboard: bool = False
     command: str = ""
 
     def __post_init__(self) -> None:
@@ -350,6 +353,9 @@ class Visit:
             self._found[case.number] = diagnosed(case.record())
         for case in cases:
             self._write(case, self._found[case.number])
+        if self.wish.tensorboard and self._folder is not None:
+            with self._guard():
+                _write_boards(self._folder.path, self._found)
         if self._folder is not None:
             self._write_ending(self._folder, ending)
         return cases
@@ -374,8 +380,23 @@ class Visit:
         folder.close()
 
 
-def doctor_run(spec: str) -> Doctored:
-    """The findings of a record that was saved, without training anything.
+def _write_boards(run: Path, found: Mapping[int, Diagnosis]) -> None:
+    from netwright.tasks.doctor_board import write_board  # needs an extra
+
+    for number, each in found.items():
+        write_board(run, each, patient=number)
+
+
+def refuse_absent_board() -> None:
+    """`SettingError` where TensorBoard is not installed. It is looked for and not imported: that
+    is the script's affair, and so is torch."""
+    if importlib.util.find_spec("tensorboard") is None:
+        refuse_absent_extra("track", "tensorboard", "--tensorboard")
+
+
+def doctor_run(spec: str, *, tensorboard: bool = False) -> Doctored:
+    """The findings of a record that was saved, without training anything; with `tensorboard` the
+    curves of it are written into the run as well.
 
     Raises `SettingError` or `DataError` where there is no record that can be read.
     """
@@ -398,6 +419,8 @@ def doctor_run(spec: str) -> Doctored:
         number: diagnosed(Record.load(place if place.is_dir() else place.parent))
         for number, place in enumerate(places, 1)
     }
+    if tensorboard:
+        _write_boards(folder, found)
     return Doctored(
         ending=Ending(status=0, why="done"),
         findings=tuple(_in_order(found)),
