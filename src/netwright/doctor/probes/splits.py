@@ -81,7 +81,8 @@ def _output_ratio(patient: Patient) -> float | None:
     call = sample.objective.modules[0]
     if len(call.args) != 1 or not isinstance(call.args[0], Tensor):
         return None
-    given, sizes = call.args[0], []
+    given = call.args[0]
+    sizes: list[float] = []
     deadline, kept = patient.deadline, max(1, light(patient).size)
     kept = kept if kept < sample.size else 1_000_000
     for source in (train, val):
