@@ -26,7 +26,7 @@ from netwright.records.facts.left_out import LeftOut, Shed
 from netwright.records.facts.objective import Objective
 from netwright.records.record import Record
 
-ROOM = 1.0
+ROOM = 3.0
 """Seconds for a busy machine; without a deadline these check-ups take six seconds and more."""
 
 list(PROBES)  # the first look at the folder imports it

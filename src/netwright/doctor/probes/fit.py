@@ -32,6 +32,9 @@ FULL = 30
 SECONDS = 4.0
 """What all trials together may take."""
 
+LONGER = 6.0
+"""The same where every step costs much."""
+
 PART = 0.6
 """And what part of the time that is left."""
 
@@ -112,6 +115,8 @@ def _fit(
     affordable = int((until - began) / max(each, 1e-6) / (len(FACTORS) + 1))
     steps = min(STEPS, affordable)
     hurried = steps < FULL
+    if hurried:
+        until = max(until, time.perf_counter() + min(LONGER, PART * deadline.left))
     trials: list[FitTrial] = []
     for factor in FACTORS:
         with twin.returning():

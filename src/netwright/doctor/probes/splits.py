@@ -42,7 +42,7 @@ TELLING = 0.75
 """An area under the curve from which on it is tried what would bring the splits together."""
 
 
-@PROBES.register("splits", order=14, needs=("train", "val"), cost="0F")
+@PROBES.register("splits", order=20, needs=("train", "val"), cost="0F")
 def splits(patient: Patient) -> Iterator[Splits]:
     """Both splits as they are fed, read within a bound of time."""
     train, val = split_of(patient, "train"), split_of(patient, "val")
