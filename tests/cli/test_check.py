@@ -44,3 +44,10 @@ def test_a_recipe_file_may_stand_for_the_data(netwright, sick, tmp_path):
 def test_what_cannot_be_trained_cannot_be_checked(netwright):
     assert netwright("check").status == 2
     assert "No model called" in netwright("check", "digits", "resnet8").err
+
+
+def test_what_no_time_was_left_for_is_said(netwright):
+    answer = netwright("check", "digits", "resnet20", "data.size=12", "--seconds", "0.5", "--json")
+    left = json.loads(answer.out)["left_out"]
+    assert left["seconds"] == 0.5
+    assert left["late"] or left["shed"]

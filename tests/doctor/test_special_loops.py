@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import netwright as nw
+from netwright.cli.leaf_pages import leaf_page
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.diagnosis import diagnosed
 from netwright.doctor.watching.program import Program
@@ -344,3 +345,10 @@ def test_a_condition_without_a_rule_is_listed_and_nobody_asks_it(name):
     assert entry.facts["when"] == "once its kind of task is trained here"
     assert entry.facts["reads"] == ()
     assert "no rule stands behind" in sys.modules[entry.target.__module__].__doc__
+
+
+def test_the_page_of_such_a_condition_does_not_say_how_to_look_for_it():
+    entry = CONDITIONS.get("mode-collapse")
+    page = "\n".join(leaf_page("conditions", entry))
+    assert "once its kind of task is trained here" in page
+    assert "Look for it" not in page

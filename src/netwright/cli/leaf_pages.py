@@ -50,6 +50,8 @@ def leaf_page(family: str, entry: Entry[Any]) -> list[str]:
     settings = settings_of(entry.options) if entry.options is not None else []
     if settings:
         lines += ["", say("Settings"), *_indented(_settings(family, settings))]
+    if entry.facts.get("reads") == ():
+        return lines  # a condition that is known and has no rule: nothing looks for it yet
     last = say("Look for it") if family == "conditions" else say("Choose it")
     return [*lines, "", last, f"  {chosen_with(family, entry)}"]
 
@@ -80,7 +82,11 @@ def leaf_document(family: str, entry: Entry[Any]) -> dict[str, Any]:
 def plain_facts(entry: Entry[Any]) -> dict[str, Any]:
     """What a leaf publishes about itself, without functions and classes."""
     plain = (bool, int, float, str, list, tuple)
-    return {name: value for name, value in entry.facts.items() if isinstance(value, plain)}
+    return {
+        name: value
+        for name, value in entry.facts.items()
+        if isinstance(value, plain) and value != ()
+    }
 
 
 def chosen_with(family: str, entry: Entry[Any]) -> str:

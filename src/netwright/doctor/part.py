@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 import warnings
 from typing import Any
 
@@ -18,6 +19,9 @@ from netwright.doctor.tape import Call, Objective, _in_place, _parts
 SLOW = 1 / 30
 """Seconds of one training step from which on trials get a part of the batch: at less, three trials
 of thirty steps go into the time that they have."""
+
+DOUBTFUL = 0.3
+"""Seconds of a pass below which a busy machine may be what made it slow: it is timed once more."""
 
 FEWEST = 32
 """Samples below which a part does not stand for its batch: norms and curvature are of too few."""
@@ -43,13 +47,34 @@ def light(patient: Patient, sample: Sample | None = None) -> Sample:
 
 def _light(patient: Patient, sample: Sample) -> Sample:
     step = patient.deadline.passes(STEP)
+    if SLOW < step < STEP * DOUBTFUL:
+        _time_again(patient, sample)
+        step = patient.deadline.passes(STEP)
     if step <= SLOW:
         return sample
     size = sample.size
     count = max(FEWEST, int(size * SLOW / step))
-    if count > WORTH * size:
+    if count > WORTH * size or not patient.deadline.affords(patient.deadline.passes(1)):
         return sample
-    return part_of(patient, sample, count) or sample
+    began = time.perf_counter()
+    made = part_of(patient, sample, count)
+    took = time.perf_counter() - began
+    # What a pass takes may have little to do with how many samples there are in it.
+    return sample if made is None or took > WORTH * patient.deadline.passes(1) else made
+
+
+def _time_again(patient: Patient, sample: Sample) -> None:
+    """One more pass, for the first one may have been slow by chance."""
+    with (
+        hushed(patient.model, *(call.run for call in sample.objective.modules),
+               begin=sample.random),
+        sample.surroundings.again(),
+        torch.no_grad(),
+        warnings.catch_warnings(),
+        patient.deadline.timed(),
+    ):  # fmt: skip
+        warnings.simplefilter("ignore")
+        sample.objective.again()
 
 
 def part_of(patient: Patient, sample: Sample, count: int) -> Sample | None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from netwright.core.errors import SettingError
 from netwright.doctor.deadline import Deadline
 from netwright.doctor.quiet import RandomState, Surroundings
 from netwright.doctor.tape import Call, Cut, Objective, Tape, objective
@@ -92,6 +93,8 @@ class Patient:
     train: Source | None = None
     val: Source | None = None
     schedulers: tuple[Any, ...] = ()
+    foreign: frozenset[int] = frozenset()
+    """What the optimizers of other patients hold, by `id`."""
     deadline: Deadline = field(default_factory=Deadline)
     """What probes keep to; it never comes unless a check-up sets one."""
     workings: dict[str, Any] = field(default_factory=dict)
@@ -225,6 +228,13 @@ def noted(
             loss = loss_fn(output, target)
         finally:
             tape.off()
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+        raise SettingError(
+            "The loss must give one number, a tensor without axes, not {kind}.",
+            hint="Average or sum it; of several losses in a dictionary give their sum.",
+            kind=shape,
+        )
     found = objective(tape, loss)
     if found is None:
         # The loss does not depend on the output by any call that was seen: keep the two calls.

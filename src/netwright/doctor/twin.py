@@ -162,6 +162,13 @@ class Twin:
                 module.training = training
 
 
+def real(gradient: Tensor) -> Tensor:
+    """The numbers of a gradient, whatever it is stored as: dense, complex ones by their parts."""
+    dense = gradient.detach()
+    dense = dense.to_dense() if dense.layout is not torch.strided else dense
+    return torch.view_as_real(dense.resolve_conj()) if dense.is_complex() else dense
+
+
 def rate_meant(group: Mapping[str, Any], optimizer: Optimizer) -> float:
     """The rate a group is to train at, where a schedule begins with less or with nothing.
 

@@ -96,13 +96,11 @@ def _measured(
                 model=name or type(model).__name__,
             )
         begun = loss_begun(output, target, loss, name or type(model).__name__)
-        gradients = dict(
-            zip(
-                weights,
-                torch.autograd.grad(begun, list(weights.values()), allow_unused=True),
-                strict=True,
-            )
-        )
+        found = torch.autograd.grad(begun, list(weights.values()), allow_unused=True)
+        gradients = {
+            name: each.to_dense() if each is not None and each.is_sparse else each
+            for name, each in zip(weights, found, strict=True)
+        }
         stages = stages_of(signals, weights, gradients)
         excused = learn_from_zero(weights, gradients)
     return judged(

@@ -8,6 +8,7 @@ on our side ends the watch with one line; the script goes on.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ from netwright.core.errors import NetwrightError, SettingError
 from netwright.core.languages import Phrase
 from netwright.records.findings import SEVERITIES, Finding
 from netwright.records.severity import FailOn, reaches
+from netwright.tasks.extras import refuse_absent_extra
 from netwright.tasks.launching import Ending, Enough, Target, find, launch, when_imported
 from netwright.tasks.provenance import git_state, now, versions
 from netwright.train.run_folder import RunFolder
@@ -55,6 +57,7 @@ class Wish:
     steps: int | None = None
     minutes: float | None = None
     run_dir: Path | None = None
+    tensorboard: bool = False
     command: str = ""
 
     def __post_init__(self) -> None:
@@ -152,6 +155,8 @@ class Visit:
         self._folder: RunFolder | None = None
         self._written: dict[int, _Written] = {}
         self._found: dict[int, Diagnosis] = {}
+        self._shared: dict[tuple[int, str], int] = {}
+        """Of which of several patients with one loss a finding was told."""
         self.fault = ""
 
     # What happens while the script runs
@@ -259,6 +264,9 @@ class Visit:
             key = (finding.name, finding.layers)
             if finding.severity != "note" and key not in written.told:
                 written.told.add(key)
+                shared = _of_loss(diagnosis, finding)
+                if shared and self._shared.setdefault(shared, case.number) != case.number:
+                    continue
                 self._show(finding, self._label(case) if self._several else "")
         if time.monotonic() - written.saved > SAVE_EVERY:
             self._write(case, diagnosis)
@@ -348,6 +356,9 @@ class Visit:
             self._found[case.number] = diagnosed(case.record())
         for case in cases:
             self._write(case, self._found[case.number])
+        if self.wish.tensorboard and self._folder is not None:
+            with self._guard():
+                _write_boards(self._folder.path, self._found)
         if self._folder is not None:
             self._write_ending(self._folder, ending)
         return cases
@@ -372,8 +383,23 @@ class Visit:
         folder.close()
 
 
-def doctor_run(spec: str) -> Doctored:
-    """The findings of a record that was saved, without training anything.
+def _write_boards(run: Path, found: Mapping[int, Diagnosis]) -> None:
+    from netwright.tasks.doctor_board import write_board  # needs an extra
+
+    for number, each in found.items():
+        write_board(run, each, patient=number)
+
+
+def refuse_absent_board() -> None:
+    """`SettingError` where TensorBoard is not installed. It is looked for and not imported: that
+    is the script's affair, and so is torch."""
+    if importlib.util.find_spec("tensorboard") is None:
+        refuse_absent_extra("track", "tensorboard", "--tensorboard")
+
+
+def doctor_run(spec: str, *, tensorboard: bool = False) -> Doctored:
+    """The findings of a record that was saved, without training anything; with `tensorboard` the
+    curves of it are written into the run as well.
 
     Raises `SettingError` or `DataError` where there is no record that can be read.
     """
@@ -396,6 +422,8 @@ def doctor_run(spec: str) -> Doctored:
         number: diagnosed(Record.load(place if place.is_dir() else place.parent))
         for number, place in enumerate(places, 1)
     }
+    if tensorboard:
+        _write_boards(folder, found)
     return Doctored(
         ending=Ending(status=0, why="done"),
         findings=tuple(_in_order(found)),
@@ -427,7 +455,23 @@ def in_words(case: Case) -> Phrase:
 def _in_order(found: Mapping[int, Diagnosis]) -> list[tuple[int, Finding]]:
     """All findings, the worst first; of equals those of the first patient."""
     pairs = [(number, each) for number, one in found.items() for each in one.findings]
-    return sorted(pairs, key=lambda pair: (SEVERITIES.index(pair[1].severity), pair[0]))
+    told: dict[tuple[int, str], int] = {}
+    kept = []
+    for number, each in sorted(pairs, key=lambda p: (SEVERITIES.index(p[1].severity), p[0])):
+        key = _of_loss(found[number], each)
+        if key is None or told.setdefault(key, number) == number:
+            kept.append((number, each))
+    return kept
+
+
+def _of_loss(diagnosis: Diagnosis, finding: Finding) -> tuple[int, str] | None:
+    """What a finding is called that patients of one loss have in common: it is told once."""
+    from netwright.records.facts.setup import Setup
+
+    setup = diagnosis.record.get(Setup)
+    if setup is None or not setup.loss_group or finding.layers:
+        return None
+    return setup.loss_group, finding.name
 
 
 def _left_out(found: Mapping[int, Diagnosis]) -> list[tuple[int, LeftOut]]:

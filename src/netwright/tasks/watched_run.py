@@ -63,7 +63,17 @@ class RunWatch:
         except NetwrightError as error:
             self._faulty(str(error).partition("\n")[0])
             return
+        if self._prepared.recipe.run.tensorboard:
+            self._write_board(found)
         self._events.emit(_summary(found))
+
+    def _write_board(self, found: Diagnosis) -> None:
+        from netwright.tasks.doctor_board import write_board  # needs an extra
+
+        try:
+            write_board(self._folder.path, found)
+        except NetwrightError as error:
+            self._folder.log(f"TensorBoard gets nothing of the doctor: {error}")
 
     def _heard(self, diagnosis: Diagnosis) -> None:
         self.diagnosis = diagnosis

@@ -68,6 +68,10 @@ def doctor(
     run_dir: Annotated[
         str | None, Parameter(metavar="DIR", help="the run folder itself; default: new in runs/")
     ] = None,
+    tensorboard: Annotated[
+        bool,
+        Parameter(help="also write what TensorBoard shows, to RUN/tensorboard (extra [track])"),
+    ] = False,
     call: Annotated[Call, Parameter(parse=False)],
 ) -> int:
     """Watch a training script, and name what is wrong with it."""
@@ -76,11 +80,14 @@ def doctor(
             "netwright doctor needs a script, -m MODULE, or a run.",
             hint="Try: netwright doctor train.py",
         )
-    from netwright.tasks.doctoring import Wish, doctor_run, doctor_script
+    from netwright.tasks.doctoring import Wish, doctor_run, doctor_script, refuse_absent_board
     from netwright.tasks.launching import Target
 
+    if tensorboard:
+        refuse_absent_board()
+
     if script is not None and not is_script(script):
-        again = doctor_run(script)
+        again = doctor_run(script, tensorboard=tensorboard)
         call.result(again.to_json(call.line), _lines(again))
         return again.exit_code(fail_on)
     wish = Wish(
@@ -89,6 +96,7 @@ def doctor(
         steps=steps,
         minutes=minutes,
         run_dir=Path(run_dir) if run_dir is not None else None,
+        tensorboard=tensorboard,
         command=call.line,
     )
     target = Target(name=script or module or "", args=call.behind, module=module is not None)

@@ -70,6 +70,8 @@ def _measured(
 ) -> Curvature | None:
     weights = list(twin.parameters.values())
     gradient, _ = _gradient(twin, weights, create_graph=False)
+    if any(each.layout is not torch.strided or each.is_complex() for each in gradient):
+        return None  # sparse gradients have no second derivative in torch
     norm = _norm(gradient)
     if not math.isfinite(norm) or norm == 0.0:
         return None

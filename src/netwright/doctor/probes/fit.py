@@ -17,6 +17,7 @@ from netwright.doctor.deadline import STEP, Deadline
 from netwright.doctor.part import light
 from netwright.doctor.patient import Patient, Sample
 from netwright.doctor.probes import PROBES
+from netwright.doctor.probes.reach import reached_from
 from netwright.doctor.twin import NoTwinError, Twin
 from netwright.records.facts.fit import Fit, FitTrial
 
@@ -30,6 +31,9 @@ FULL = 30
 
 SECONDS = 4.0
 """What all trials together may take."""
+
+LONGER = 6.0
+"""The same where every step costs much."""
 
 PART = 0.6
 """And what part of the time that is left."""
@@ -63,6 +67,8 @@ def fit(patient: Patient) -> Iterator[Fit]:
     optimizers = [each for each in patient.optimizers if _trains(each, patient.model)]
     if len(optimizers) != 1 or not patient.sample.objective.loss.requires_grad:
         return
+    if not patient.foreign.isdisjoint(reached_from(patient.sample.objective.loss)[0]):
+        return  # a part of what is trained: alone it need not fit
     sample = light(patient)
     each = patient.deadline.passes(STEP * sample.size / max(1, patient.sample.size))
     until = time.perf_counter() + min(SECONDS, PART * patient.deadline.left)
@@ -109,6 +115,8 @@ def _fit(
     affordable = int((until - began) / max(each, 1e-6) / (len(FACTORS) + 1))
     steps = min(STEPS, affordable)
     hurried = steps < FULL
+    if hurried:
+        until = max(until, time.perf_counter() + min(LONGER, PART * deadline.left))
     trials: list[FitTrial] = []
     for factor in FACTORS:
         with twin.returning():

@@ -41,7 +41,7 @@ SUSPECTS = 50
 """Suspects that are listed."""
 
 
-@PROBES.register("neighbourhood", order=15, needs=("train",), cost="0F")
+@PROBES.register("neighbourhood", order=21, needs=("train",), cost="0F")
 def neighbourhood(patient: Patient) -> Iterator[Neighbourhood]:
     """Nearest neighbours on principal components of the samples that were read."""
     split = split_of(patient, "train")

@@ -12,7 +12,7 @@ from torch import Tensor
 from netwright.doctor.deadline import STEP
 from netwright.doctor.patient import Patient
 from netwright.doctor.probes import PROBES
-from netwright.doctor.twin import NoTwinError, Twin
+from netwright.doctor.twin import NoTwinError, Twin, real
 from netwright.records.facts.noise import GradientNoise
 
 PARTS = 4
@@ -74,4 +74,4 @@ def noise(patient: Patient) -> Iterator[GradientNoise]:
 
 
 def _flat(tensors: list[Tensor]) -> Tensor:
-    return torch.cat([each.detach().float().reshape(-1) for each in tensors])
+    return torch.cat([real(each).float().reshape(-1) for each in tensors])

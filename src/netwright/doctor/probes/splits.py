@@ -42,7 +42,7 @@ TELLING = 0.75
 """An area under the curve from which on it is tried what would bring the splits together."""
 
 
-@PROBES.register("splits", order=14, needs=("train", "val"), cost="0F")
+@PROBES.register("splits", order=20, needs=("train", "val"), cost="0F")
 def splits(patient: Patient) -> Iterator[Splits]:
     """Both splits as they are fed, read within a bound of time."""
     train, val = split_of(patient, "train"), split_of(patient, "val")
@@ -81,7 +81,8 @@ def _output_ratio(patient: Patient) -> float | None:
     call = sample.objective.modules[0]
     if len(call.args) != 1 or not isinstance(call.args[0], Tensor):
         return None
-    given, sizes = call.args[0], []
+    given = call.args[0]
+    sizes: list[float] = []
     deadline, kept = patient.deadline, max(1, light(patient).size)
     kept = kept if kept < sample.size else 1_000_000
     for source in (train, val):

@@ -36,6 +36,8 @@ def start(patient: Patient) -> Iterator[object]:
     """
     sample = patient.sample
     assert sample is not None
+    if any(each.is_complex() for each in patient.model.parameters()):
+        return  # its scales are told for numbers of one part
     deadline, whole = patient.deadline, sample.size
     if deadline.passes(COST) > PART * deadline.left:
         sample = light(patient)

@@ -11,7 +11,7 @@ import numpy as np
 from netwright.doctor.patient import Patient, Sample, Source
 from netwright.doctor.watching.feeding import Feeding
 from netwright.doctor.watching.regulators import Regulators
-from netwright.doctor.watching.special import Specials
+from netwright.doctor.watching.special import GAMES, Specials
 from netwright.doctor.watching.watcher import Watcher
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.setup import Setup, Task
@@ -50,6 +50,10 @@ class Company:
         self.regulators.look_for_schedulers(watcher)
         self._refresh(patient, watcher, guess=True)
         self.specials.introduce(watcher, patient.sample)
+        own = {id(e) for o in patient.optimizers for g in o.param_groups for e in g["params"]}
+        patient.foreign = frozenset(
+            GAMES.held() - own - {id(e) for e in watcher.model.parameters()}
+        )
 
     def _refresh(self, patient: Patient, watcher: Watcher, *, guess: bool) -> None:
         train, val = self.feeding.sources(watcher, guess=guess)
@@ -71,7 +75,8 @@ class Company:
             elif isinstance(each, Setup):
                 each = setup_seen(each, patient, self.feeding.steps_per_epoch(watcher))
                 special = each.special or self.specials.of(watcher)
-                each = dataclasses.replace(each, special=special)
+                group = self.specials.group(watcher)
+                each = dataclasses.replace(each, special=special, loss_group=group)
             filled.append(each)
         empty = None if watcher.steps else self.feeding.empty()
         return filled if empty is None else [*filled, empty]

@@ -85,8 +85,13 @@ class Look:
     def step_begins(self) -> None:
         """Nothing: in many loops the backward pass runs inside the step."""
 
-    def finish(self, backwards: int, *, scale: float) -> dict[str, float | None]:
-        """The row of this step, after the optimizer has moved the weights."""
+    def finish(
+        self, backwards: int, *, scale: float, stepped: Optimizer | None = None
+    ) -> dict[str, float | None]:
+        """The row of this step, after the optimizer has moved the weights. Of what another one
+        holds than `stepped` it is not known yet whether it moves."""
+        groups = stepped.param_groups if stepped is not None else []
+        self._mine = {id(each) for group in groups for each in group["params"]}
         with torch.no_grad():
             pairs = [
                 (each, before)
@@ -132,13 +137,18 @@ class Look:
         )
         numbers = torch.cat((dots[None], norms)).tolist()
         self.promised = math.fsum(numbers[0])
-        gradient, move, weight = (math.hypot(*row) for row in numbers[1:])
+        gradient = math.hypot(*numbers[1])
+        mine = [not self._mine or id(each) in self._mine for each in held]
+        numbers[2] = [m if own else math.nan for m, own in zip(numbers[2], mine, strict=True)]
+        move, weight = (
+            math.hypot(*(n for n, own in zip(row, mine, strict=True) if own)) for row in numbers[2:]
+        )
         still = [
             self._paths.get(id(each), "")
             for each, g, m in zip(held, numbers[1], numbers[2], strict=True)
             if g > 0 and m == 0
         ]
-        self.unchanged, self.moved = tuple(still), len(held) - len(still)
+        self.unchanged, self.moved = tuple(still), sum(mine) - len(still)
         self._of_layers(held, *numbers[1:])
         return {
             "grad_norm": gradient,

@@ -64,6 +64,9 @@ class Games:
         self._own: Counter[tuple[int, int]] = Counter()
         """(who is stepped, whom the loss does not reach)."""
         self._players: set[int] = set()
+        self._groups: dict[int, int] = {}
+        """A number for all optimizers that are stepped on one loss."""
+        self._given = 0
         self._looked = 0
         self._end: Callable[[], None] | None = None
 
@@ -80,6 +83,7 @@ class Games:
         self._settle()  # the other player may be asked about later
         del self._optimizers[key]
         self._players.discard(key)
+        self._groups.pop(key, None)
         for counts in (self._through, self._own):
             for pair in [each for each in counts if key in each]:
                 del counts[pair]
@@ -111,8 +115,17 @@ class Games:
         }
 
     def stepped(self, optimizer: Optimizer) -> None:
-        if self._reached is not None:
-            self._stepped.add(id(optimizer))
+        if self._reached is None or id(optimizer) not in self._reached:
+            return
+        self._stepped.add(id(optimizer))
+        if len(self._stepped) > 1:
+            known = [self._groups[key] for key in self._stepped if key in self._groups]
+            self._given += not known
+            self._groups.update(dict.fromkeys(self._stepped, min(known, default=self._given)))
+
+    def group(self, optimizers: Iterable[Optimizer]) -> int:
+        """The number of their group, 0 where they share no loss with others."""
+        return max((self._groups.get(id(each), 0) for each in optimizers), default=0)
 
     def _conclude(self) -> None:
         """The newest loss has been stepped on by all who ever will."""
@@ -120,7 +133,7 @@ class Games:
         everyone, self._stepped = self._stepped, set()
         if reached is None:
             return
-        for stepped in everyone & reached:
+        for stepped in everyone:
             for other in self._optimizers.keys() - everyone:
                 (self._through if other in reached else self._own)[stepped, other] += 1
 
@@ -256,6 +269,7 @@ class Specials:
     def __init__(self) -> None:
         self._copies: WeakKeyDictionary[Watcher, Copies] = WeakKeyDictionary()
         self._said: WeakKeyDictionary[Watcher, Special] = WeakKeyDictionary()
+        self._groups: WeakKeyDictionary[Watcher, int] = WeakKeyDictionary()
 
     def attend(self, watcher: Watcher) -> None:
         for each in watcher.optimizers:
@@ -281,9 +295,17 @@ class Specials:
         copies = self._copies.get(watcher)
         return said or ("bootstrapped" if copies is not None and copies.teach else "")
 
+    def group(self, watcher: Watcher) -> int:
+        """A number that patients have in common who are parts of one training: 0 for one alone."""
+        found = GAMES.group(watcher.optimizers)
+        if found:
+            self._groups[watcher] = found
+        return self._groups.get(watcher, 0)
+
     def leave(self, watcher: Watcher) -> None:
         """The watch is over: what is known stays known."""
         self.of(watcher)
+        self.group(watcher)
         for each in watcher.optimizers:
             GAMES.remove(each)
         copies = self._copies.get(watcher)

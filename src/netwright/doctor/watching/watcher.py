@@ -546,7 +546,7 @@ class Watcher:
         self.order.step_left_out()
 
     def _finish_look(self, look: Look, optimizer: Optimizer) -> dict[str, float | None]:
-        found = look.finish(self.order.backwards_in_step, scale=self.scale)
+        found = look.finish(self.order.backwards_in_step, scale=self.scale, stepped=optimizer)
         found.update(self._fallen(look))
         for noted, *_ in self._objectives[:1]:
             self.passing.look(noted, self.steps)

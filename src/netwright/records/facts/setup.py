@@ -59,6 +59,9 @@ class Setup:
     optimizers: tuple[OptimizerFact, ...] = ()
     task: Task = "unknown"
     special: Special = ""
+    loss_group: int = 0
+    """A number that the patients of a program have in common whose optimizers are stepped on one
+    loss (an encoder and a decoder); 0 for one alone."""
     loop: Loop = "plain"
     batch: int | None = None
     train_samples: int | None = None
