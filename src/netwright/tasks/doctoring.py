@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from netwright.core.atomic import write_bytes
 from netwright.core.errors import NetwrightError, SettingError
+from netwright.core.extras import refuse_absent_extra
 from netwright.core.languages import Phrase
 from netwright.records.findings import SEVERITIES, Finding
 from netwright.records.severity import FailOn, reaches
-from netwright.tasks.extras import refuse_absent_extra
 from netwright.tasks.launching import Ending, Enough, Target, find, launch, when_imported
 from netwright.tasks.provenance import git_state, now, versions
 from netwright.train.run_folder import RunFolder

@@ -59,8 +59,9 @@ def test_every_step_and_every_epoch_is_seen(framework, trained):
 
 def test_accumulated_gradients_are_one_step(framework, trained):
     plain, found = trained("plain", accumulate=4), trained(framework, accumulate=4)
+    # Twelve steps teach it next to nothing, and that is said of each of them.
+    assert found.findings == plain.findings == [("warn", "slow-convergence")]
     for each in (plain, found):
-        assert each.findings == []
         loop = each.record.get(Loop)
         assert (loop.steps, loop.backwards, loop.stale_starts) == (12, 48, 0)
     assert np.allclose(found.record.get(Steps).loss, plain.record.get(Steps).loss, rtol=1e-6)

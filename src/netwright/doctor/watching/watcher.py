@@ -329,7 +329,7 @@ class Watcher:
             if loss is not None and loss.numel() == 1 and len(self._losses) < MOST_BACKWARDS:
                 self._losses.append(loss)
                 if loss.is_cpu:  # elsewhere reading it would wait
-                    self._values.append(loss.item())
+                    self._values.append(loss.detach().item())
                 if not (self.steps + 1) % EVERY:
                     self.memory.loss(self.steps + 1, loss)
             self.order.backward_begins(loss, looking=False)
