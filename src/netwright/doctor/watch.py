@@ -236,9 +236,14 @@ class Doctor:
                 with as_written():
                     self._checked = list(examine(self.patient))
             self.patient.setup = shown_by(self.patient.setup, sample)
+            self._relying.keep(sample, self._neighbourhood)
         finally:
             sample.let_go()
         self._checkup_seconds = time.perf_counter() - began
+
+    @property
+    def _neighbourhood(self) -> Neighbourhood | None:
+        return next((each for each in self._checked if isinstance(each, Neighbourhood)), None)
 
     def record(self) -> Record:
         """The facts so far."""
@@ -251,8 +256,7 @@ class Doctor:
             else each
             for each in facts
         ]
-        labels = next((each for each in self._checked if isinstance(each, Neighbourhood)), None)
-        relies = self._relying.fact(self.patient, self.watcher, labels)
+        relies = self._relying.fact(self.patient, self.watcher, self._neighbourhood)
         known = self._company.facts(self.patient, self.watcher, timed)
         return Record(known if relies is None else [*known, relies])
 

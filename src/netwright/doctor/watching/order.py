@@ -30,7 +30,7 @@ LIKE = {"detach", "softmax", "log_softmax", "cpu", "float", "clone", "to"}
 
 COUNTS = (
     "steps", "backwards", "looked", "double_backwards", "unchanged_steps", "changed_steps",
-    "training_forwards_in_eval", "evaluation_forwards_in_training", "training_forwards",
+    "training_forwards_in_eval", "evaluation_forwards_in_training",
     "evaluation_forwards", "repeated_batches", "distinct_batches", "evaluation_blocks",
     "evaluation_blocks_in_training", "evaluation_forwards_in_blocks",
 )  # fmt: skip
@@ -52,6 +52,9 @@ class Order:
         self._model = model
         self._books = [Book(each) for each in optimizers]
         self._resting = False
+        self._calls: dict[int, int] = {}
+        """Forwards with gradients of each module that the loop calls: an encoder and a decoder are
+        not two passes."""
         self._counts = dict.fromkeys(COUNTS, 0)
         self._idle = self._most_idle = 0
         self._loss: weakref.ref[Tensor] | None = None
@@ -84,7 +87,7 @@ class Order:
     @property
     def forwards(self) -> int:
         """Calls of the model from outside, with and without gradients."""
-        return self._counts["training_forwards"] + self._counts["evaluation_forwards"]
+        return sum(self._calls.values()) + self._counts["evaluation_forwards"]
 
     @property
     def backwards(self) -> int:
@@ -101,10 +104,10 @@ class Order:
         self.backwards_in_step = 0
         self.began = False
 
-    def forward(self, training: bool, graded: bool) -> None:
-        """A forward pass of the model begins."""
+    def forward(self, door: nn.Module, training: bool, graded: bool) -> None:
+        """A forward pass of the model, or of the part of it that is called, begins."""
         if graded:
-            self._counts["training_forwards"] += 1
+            self._calls[id(door)] = self._calls.get(id(door), 0) + 1
             self._in_eval = not training
             if self._block[0]:
                 self._close_block()
@@ -257,6 +260,7 @@ class Order:
         sums = {name: sum(getattr(each, name) for each in self._books) for name in BOOKED}
         excess = [each.excess for each in self._books if each.excess is not None]
         counts: dict[str, Any] = {**self._counts, **sums}
+        counts["training_forwards"] = max(self._calls.values(), default=0)
         return Loop(
             **{name: count for name, count in counts.items() if name in _FIELDS},
             stale_excess=max(excess, default=None),

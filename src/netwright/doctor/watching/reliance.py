@@ -6,12 +6,14 @@ given the values of a sample of another class, in all places but one, and in tha
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from netwright.doctor.data.shrinking import channels_first
-from netwright.doctor.patient import Patient
-from netwright.doctor.quiet import quiet, strange_hooks
+from netwright.doctor.patient import Patient, Sample
+from netwright.doctor.quiet import Surroundings, quiet, strange_hooks
 from netwright.doctor.twin import _bare
 from netwright.doctor.watching.watcher import Watcher
 from netwright.records.facts.neighbourhood import Neighbourhood
@@ -27,18 +29,35 @@ PAIRS = 24
 """Pairs at the least."""
 
 
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A batch, and how it is put to the network."""
+
+    run: nn.Module
+    given: Tensor
+    labels: Tensor
+    surroundings: Surroundings
+
+
 class Relying:
     """Asks when the steps have doubled since the last time, and once the watch is over."""
 
     def __init__(self) -> None:
+        self._batch: Batch | None = None
         self._fact: Reliance | None = None
         self._asked = 0
         self._over = False
 
+    def keep(self, sample: Sample, labels: Neighbourhood | None) -> None:
+        """The first batch is about to be let go; it is kept where there is something to ask."""
+        if labels is not None and labels.alone is not None and (labels.alone_score or 0.0) >= ALONE:
+            self._batch = _batch_of(sample, labels.features)
+
     def fact(
         self, patient: Patient, watcher: Watcher, labels: Neighbourhood | None
     ) -> Reliance | None:
-        if labels is None or labels.alone is None or (labels.alone_score or 0.0) < ALONE:
+        batch = self._batch
+        if batch is None or labels is None or labels.alone is None:
             return None
         steps, last = watcher.steps, watcher.over and not self._over
         if watcher.fault or steps < FIRST or not (last or steps >= 2 * self._asked):
@@ -46,7 +65,7 @@ class Relying:
         self._asked, self._over = steps, watcher.over
         ours, watcher.ours = watcher.ours, True
         try:
-            self._fact = relies(patient, labels.alone, labels.features, steps)
+            self._fact = relies(patient.model, batch, labels.alone, steps)
         except Exception:
             # Somebody's network, moved or changed since its first batch: it is not asked again.
             self._over, self._asked = True, 1 << 60
@@ -55,20 +74,28 @@ class Relying:
         return self._fact
 
 
-def relies(patient: Patient, feature: int, features: int, step: int) -> Reliance | None:
-    """The answers of pairs of different classes, one place or all others exchanged."""
-    sample = patient.sample
-    if sample is None or strange_hooks(patient.model) or sample.target is None:
+def _batch_of(sample: Sample, features: int) -> Batch | None:
+    """The batch of a sample, where the network is called on it once, with these places."""
+    calls = sample.objective.modules
+    call = calls[0] if calls else None
+    if call is None or len(call.args) != 1 or call.kwargs or sample.target is None:
         return None
-    call = sample.objective.modules[0]
-    if len(call.args) != 1 or not isinstance(call.args[0], Tensor) or call.kwargs:
+    given, labels = call.args[0], sample.target
+    if not isinstance(given, Tensor) or not given.is_floating_point():
         return None
-    given, labels = call.args[0].detach(), sample.target
-    if not given.is_floating_point() or given[0].numel() != features or len(labels) != len(given):
+    if given[0].numel() != features or len(labels) != len(given):
         return None
     if given.ndim > 2 and channels_first(given).shape != given.shape:  # another order of places
         return None
     labels = labels.reshape(len(given), -1).argmax(1) if labels[0].numel() > 1 else labels.flatten()
+    return Batch(call.run, given.detach(), labels, sample.surroundings)
+
+
+def relies(model: nn.Module, batch: Batch, feature: int, step: int) -> Reliance | None:
+    """The answers of pairs of different classes, one place or all others exchanged."""
+    if strange_hooks(model):
+        return None
+    given, labels = batch.given, batch.labels
     partners = _partners(labels)
     own = (labels[partners] != labels).nonzero()[:, 0]
     if len(own) < PAIRS:
@@ -77,10 +104,10 @@ def relies(patient: Patient, feature: int, features: int, step: int) -> Reliance
     other = given[partners[own]].reshape(len(own), -1)
     rest, alone = other.clone(), one.clone()
     rest[:, feature], alone[:, feature] = one[:, feature], other[:, feature]
-    with quiet(patient.model), sample.surroundings.again(), torch.no_grad():
-        patient.model.eval()
+    with quiet(model), batch.surroundings.again(), torch.no_grad():
+        model.eval()
         asked = torch.cat([one, other, rest, alone]).reshape(-1, *given.shape[1:])
-        output = _bare(call.run)(asked)
+        output = _bare(batch.run)(asked)
     if not isinstance(output, Tensor) or output.ndim != 2:
         return None
     answers = output.argmax(1) if output.shape[1] > 1 else output[:, 0] > 0

@@ -236,15 +236,15 @@ class Watcher:
         began = time.perf_counter()
         try:
             if self._asleep and torch.is_grad_enabled():
-                self._asleep_forward(args, kwargs)
+                self._asleep_forward(module, args, kwargs)
             else:
-                self._forward_begins(args, kwargs)
+                self._forward_begins(module, args, kwargs)
         except Exception as error:
             self._failed(error)
         self.pace.hooks += time.perf_counter() - began
 
-    def _asleep_forward(self, args: Any, kwargs: Any) -> None:
-        self.order.forward(self.model.training, True)
+    def _asleep_forward(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        self.order.forward(module, self.model.training, True)
         if self.order.began:
             return
         self.order.began = True
@@ -257,10 +257,10 @@ class Watcher:
             self.order.latest = None
             self.passing.batches += 1
 
-    def _forward_begins(self, args: Any, kwargs: Any) -> None:
+    def _forward_begins(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self._drop_tape_from_stack()
         graded = torch.is_grad_enabled()
-        self.order.forward(self.model.training, graded)
+        self.order.forward(module, self.model.training, graded)
         if not graded:
             if not self._compiled:
                 self._ledger.settle()

@@ -56,6 +56,7 @@ class Loop:
     mode_sensitive: tuple[str, ...] = ()
     """Kinds of modules that act otherwise in the two modes."""
     training_forwards: int = 0
+    """Forwards with gradients, of the part that is called most often."""
     evaluation_forwards: int = 0
     never_graded: tuple[str, ...] = ()
     """Trainable parameters that had no gradient at any step looked at."""
