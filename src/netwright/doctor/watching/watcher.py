@@ -451,6 +451,10 @@ class Watcher:
 
     def _check(self) -> None:
         """Whether all is finite, before the weights are moved by it."""
+        if self._asleep:
+            if self._values and self.finite.fine(self._values[-1]):
+                return
+            self._losses = [each.detach() for each in self._losses]
         self.ours = True
         try:
             self.finite.due(self.steps + 1, self._losses, self._taped, replay=not self._strange)
@@ -463,8 +467,7 @@ class Watcher:
         began = time.perf_counter()
         self._in_step = True
         if self._asleep:
-            if self._losses and not (self._values and self.finite.fine(self._values[-1])):
-                self._losses = [each.detach() for each in self._losses]
+            if self._losses:
                 self._check()
             self.pace.hooks += time.perf_counter() - began
             return
@@ -482,7 +485,7 @@ class Watcher:
         began = time.perf_counter()
         self._in_step = False
         self.steps += 1
-        losses = self._values or [float(each) for each in self._losses]
+        losses = self._values or [float(each.detach()) for each in self._losses]
         loss = math.fsum(losses) / len(losses) / self.scale if losses else None
         rates = [float(each["lr"]) for each in optimizer.param_groups]
         noted = (self.steps, loss, max(rates, default=None), began - self._last, self.wait,
