@@ -432,9 +432,8 @@ class Watcher:
         if self._in_step:
             self._check()
         elif self.scale != 1.0 and self._losses:
-            self.finite.scaled(
-                self.steps + 1, self._losses[-1], self._taped, replay=not self._strange
-            )
+            last = self._losses[-1].detach()
+            self.finite.scaled(self.steps + 1, last, self._taped, replay=not self._strange)
         self.pace.hooks += time.perf_counter() - began
 
     def _of_door(self) -> list[Taped]:
