@@ -14,7 +14,7 @@ PROVED = (
     "labels-inconsistent", "gradients-never-cleared", "optimizer-never-steps", "stale-optimizer",
     "frozen-parameters", "unregistered-parameters", "detached-graph", "double-backward-or-step",
     "symmetric-initialisation", "weights-too-large", "weights-too-small", "saturated-at-start",
-    "dead-at-start",
+    "dead-at-start", "wrong-mode",
 )  # fmt: skip
 """Faults of data, loss, wiring and start."""
 

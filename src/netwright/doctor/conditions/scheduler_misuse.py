@@ -17,6 +17,12 @@ from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
+FOOT = 0.2
+"""Of the peak: a rate that stayed below has not seen the schedule's own."""
+
+BENT = 0.8
+"""Step efficacy over which steps meet hardly any curvature."""
+
 EARLIEST = 0.2
 """Share of the plan before which no schedule ends on purpose."""
 
@@ -37,7 +43,9 @@ def scheduler_misuse(record: Record) -> Iterator[Finding]:
     Evidence: as seen, the rate is under 1 % of its peak since before a fifth of the plan, or, with
     no plan known, for most of the steps so far; the harm is that the loss has hardly fallen since,
     far from being done. As simulated, where the loop steps the schedule after every batch: the
-    steps at the peak that the whole plan comes to.
+    steps at the peak that the whole plan comes to. Or the other way round: a schedule that would
+    have passed its peak, had it been stepped with every batch, was stepped a few times and ended at
+    its foot; the harm is that the loss is far from done while steps met hardly any curvature.
 
     Would be wrong if: the training was meant to go on at that rate.
 
@@ -49,6 +57,8 @@ def scheduler_misuse(record: Record) -> Iterator[Finding]:
     Source: the documentation of torch.optim.lr_scheduler, on chaining and on when to step.
     """
     steps, found = steps_of(record), course(record)
+    if steps is not None and found is not None:
+        yield from _at_the_foot(record, steps, found)
     case = _seen(record, steps, found) if steps is not None and found is not None else None
     case = case or _simulated(record)
     if case is None:
@@ -76,6 +86,57 @@ def scheduler_misuse(record: Record) -> Iterator[Finding]:
                 grade="ask",
                 why=Phrase("Step the schedule once an epoch, or give it the number of all steps."),
                 code="scheduler.step()  # after the loop over the batches, once an epoch",
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _at_the_foot(record: Record, steps: Steps, found: Course) -> Iterator[Finding]:
+    """A schedule made for steps, and stepped once an epoch: its warm-up is never over."""
+    schedule, loop = record.get(Schedule), record.get(Loop)
+    if schedule is None or loop is None or not loop.ended or schedule.peak <= 0:
+        return
+    peak, turned = int(schedule.rates.argmax()), loop.scheduler_steps
+    if not turned or loop.steps < max(peak, 4 * turned, 2 * EARLY) or 2 * turned > peak:
+        return
+    share = float(schedule.rates[: turned + 1].max()) / schedule.peak
+    if share > FOOT:
+        return
+    rho = steps.rho[np.isfinite(steps.rho)]
+    harm = None
+    if len(rho) >= 3 and float(np.median(rho)) > BENT and not found.done:
+        harm = Evidence(
+            signal=Phrase("actual over promised fall of the loss, median of the looks: steps were "
+                          "too short to meet any curvature"),
+            value=float(np.median(rho)),
+            baseline=0.5,
+            threshold=BENT,
+            witness="harm",
+        )  # fmt: skip
+    yield Finding(
+        name="scheduler-misuse",
+        severity="warn" if harm else "note",
+        what=Phrase("The schedule was stepped {turned} times in {steps} steps, and its peak lies "
+                    "at {peak}", turned=turned, steps=loop.steps, peak=peak),
+        evidence=(
+            Evidence(
+                signal=Phrase("largest rate that was reached, of the peak of the schedule"),
+                value=share,
+                baseline=1.0,
+                threshold=FOOT,
+                unit="share",
+            ),
+            *([harm] if harm else []),
+        ),
+        cause=Phrase("{kinds} is made for steps, and stepped once an epoch.",
+                     kinds=", ".join(schedule.kinds)),
+        wrong_if=Phrase("the training was stopped on purpose during its warm-up"),
+        treatments=(
+            Treatment(
+                name="step-with-every-batch",
+                grade="ask",
+                why=Phrase("Step the schedule after every step of the optimizer."),
+                code="scheduler.step()  # inside the loop over the batches",
             ),
         ),
     )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._graph import listed
+from netwright.doctor.conditions._harm import any_of, nonfinite, stuck
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.modes import Modes
 from netwright.records.facts.norms import Norms
@@ -100,7 +101,11 @@ def _trained(record: Record, loop: Loop) -> Iterator[Finding]:
             witness="harm",
         )
     ]
-    found = bool(wrong) and not known
+    # Statistics of a new network, 0 and 1, normalise nothing: the signal may grow without bound.
+    broken = any_of(nonfinite(record), stuck(record)) if loop.running_statistics else ()
+    found = bool(wrong or broken) and not known
+    if not wrong:
+        harm = list(broken)
     yield _finding(
         "warn" if found else "note", 1, harm if found else [],
         Phrase("All {count} training steps were in evaluation mode", count=count),
