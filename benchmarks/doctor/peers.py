@@ -471,6 +471,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only cells with this word in their name")
     parser.add_argument("--seeds", type=int, help="seeds of each fault")
     parser.add_argument("--healthy-seeds", type=int, help="seeds of each healthy run")
+    parser.add_argument("--setups", type=int, help="of each fault the first few set-ups only")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--minutes", type=float, help="begin no cell after that")
     parser.add_argument("--out", type=Path, default=HERE)
@@ -481,7 +482,10 @@ def main() -> None:
     print(json.dumps(setup), flush=True)
     seeds, healthy_seeds = SEEDS[part]
     wanted = tasks(
-        part, seeds=given.seeds or seeds, healthy_seeds=given.healthy_seeds or healthy_seeds
+        part,
+        seeds=given.seeds or seeds,
+        healthy_seeds=given.healthy_seeds or healthy_seeds,
+        setups=given.setups,
     )
     wanted = [each for each in (sample(wanted) if given.quick else wanted) if given.only in each[0]]
     name = "doctor" if part == "tune" else "doctor-held-out"

@@ -82,9 +82,6 @@ class Look:
         grads = [each.grad for each in self._held if _dense(each.grad)]
         self._raw = _norm(grads)
 
-    def step_begins(self) -> None:
-        """Nothing: in many loops the backward pass runs inside the step."""
-
     def finish(
         self, backwards: int, *, scale: float, stepped: Optimizer | None = None
     ) -> dict[str, float | None]:

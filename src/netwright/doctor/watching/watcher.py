@@ -17,19 +17,20 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from netwright.doctor.patient import OVER_CLASSES, Sample, losses_of, sample_of, tensors_in
-from netwright.doctor.quiet import RandomState, Surroundings, strange_hooks
-from netwright.doctor.tape import Objective, Tape, objective
+from netwright.doctor.patient import OVER_CLASSES, Sample, losses_of, tensors_in
+from netwright.doctor.quiet import strange_hooks
+from netwright.doctor.tape import Objective, Tape
 from netwright.doctor.watching.discreet import Hook
 from netwright.doctor.watching.efficacy import Efficacy
 from netwright.doctor.watching.evaluation import Evaluation
 from netwright.doctor.watching.filters import filters_of
-from netwright.doctor.watching.finite import Finite, Taped, talks
+from netwright.doctor.watching.finite import Finite, talks
 from netwright.doctor.watching.growth import EVERY, Memory
 from netwright.doctor.watching.hidden import Hidden
 from netwright.doctor.watching.layer_table import LayerTable
 from netwright.doctor.watching.ledger import Ledger
 from netwright.doctor.watching.look import Look
+from netwright.doctor.watching.notes import MOST_TAPES, Notes
 from netwright.doctor.watching.order import Order
 from netwright.doctor.watching.pace import Pace
 from netwright.doctor.watching.passing import PassingBy
@@ -45,13 +46,6 @@ from netwright.records.facts.nonfinite import NonFinite
 from netwright.records.facts.norms import NormFact, Norms
 from netwright.records.facts.reach import Cut, Reach
 from netwright.records.facts.steps import Steps
-
-MOST_CALLS = 64
-"""Calls between the model and the backward pass up to which they are noted at every step, so that
-a step that goes wrong can be run again: a microsecond each. Of more, at the steps looked at."""
-
-MOST_BACKWARDS = 64
-"""Backwards without a step of which something is kept."""
 
 FIRST_BATCHES = 128
 """Steps of which every batch is told from the others."""
@@ -89,8 +83,8 @@ class Watcher:
         self.passing = PassingBy()
         self.samples: list[Sample] = []
         self.finite = Finite(model, self.optimizers)
-        self.finite.fallback = self._of_door
-        self._door: tuple[nn.Module, Any, Any, Any] | None = None
+        self._notes = Notes()
+        self.finite.fallback = self._notes.of_door
         self.hidden = Hidden(model, self.optimizers)
         self.memory = Memory(cuda=any(each.is_cuda for each in model.parameters()))
         self.restarts = RestartsSeen()
@@ -110,26 +104,14 @@ class Watcher:
         self._on_sample, self._on_step, self._on_fault = on_sample, on_step, on_fault
         self._roots = Roots(model, self)
         self._ends: list[Callable[[], None]] = []
-        self._tape: Tape | None = None
         self._look: Look | None = None
-        self._begin: RandomState | None = None
-        self._surroundings: Surroundings | None = None
-        self._objectives: list[tuple[Objective, RandomState, Surroundings]] = []
-        self._losses: list[Tensor] = []
-        self._taped: list[Taped] = []
-        self._used = False
-        """Whether a backward ran on what is on the tape."""
-        self._taping = True
         self._asleep = False
         """Whether this step is told by its loss alone: most are, where hearing more is dear."""
         self._hooks = (0, 0.0)
         """The last step that was heard of in the same way as the one before it; what the hooks had
         taken by then."""
         self._wakes = 1
-        self._values: list[float] = []
-        """The losses of a step that is told by them alone."""
         self._in_step = False
-        self._left: Tape | None = None
         self._filters: Filters | None = None
         self.over = False
         """Whether the watch has ended."""
@@ -184,19 +166,16 @@ class Watcher:
         self._roots.detach()
         self._ledger.settle()
         self.evaluation.closes(self.steps)
-        self._drop_tape()
+        self._give_up_step()
+        self.finite.close()
+
+    def _give_up_step(self) -> None:
+        """Keep nothing of the step that is under way."""
+        self._notes.drop()
+        self._notes.forget()
         if self._look is not None:
             self._look.close()
             self._look = None
-        self._forget()
-        self.finite.close()
-
-    def _forget(self) -> None:
-        """What was kept of a step that is over."""
-        self._objectives.clear()
-        self._losses.clear()
-        self._taped.clear()
-        self._door = None
 
     @property
     def rows(self) -> Series:
@@ -226,7 +205,7 @@ class Watcher:
     @property
     def tape(self) -> Tape | None:
         """Of the step that is under way, where it is looked at."""
-        return self._tape
+        return self._notes.tape
 
     # What the loop does
 
@@ -258,7 +237,7 @@ class Watcher:
             self.passing.batches += 1
 
     def _forward_begins(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        self._drop_tape_from_stack()
+        self._notes.hush()
         graded = torch.is_grad_enabled()
         self.order.forward(module, self.model.training, graded)
         if not graded:
@@ -276,14 +255,7 @@ class Watcher:
             if self.pace.due(self.steps + 1):
                 self.passing.trained((args, kwargs))
                 self._look = Look(self.model, self.optimizers, compiled=self._compiled)
-        looking = self._look is not None
-        if (self._tape is None or self._used) and len(self._losses) < MOST_BACKWARDS:
-            self._used = False
-            self._tape = None
-            if looking or self._taping:
-                self._begin = RandomState() if looking else RandomState.of_torch()
-                self._surroundings = Surroundings.now()
-                self._tape = Tape()
+        self._notes.begins(looking=self._look is not None)
         if self._look is not None:
             self._look.forward_begins()
 
@@ -292,18 +264,17 @@ class Watcher:
             return
         began = time.perf_counter()
         if self._asleep and torch.is_grad_enabled():
-            self._door = (module, args, kwargs, output)
+            self._notes.door(module, args, kwargs, output)
             self.pace.hooks += time.perf_counter() - began
             return
         try:
-            if torch.is_grad_enabled():
-                self._door = (module, args, kwargs, output)
+            graded = torch.is_grad_enabled()
             if self._look is not None:
                 self._look.forward_ended()
-            if self._tape is not None and output is not None and torch.is_grad_enabled():
-                self._tape.note(module, args, kwargs, output)
-                self._tape.on()
-            if not torch.is_grad_enabled() and output is not None:
+            if graded:
+                self._notes.door(module, args, kwargs, output)
+                self._notes.called(module, args, kwargs, output)
+            elif output is not None:
                 self.evaluation.ended(module, args, kwargs, output)
         except Exception as error:
             self._failed(error)
@@ -325,64 +296,44 @@ class Watcher:
                 self.ungraded = True
             return
         began = time.perf_counter()
-        if self._asleep:
-            if loss is not None and loss.numel() == 1 and len(self._losses) < MOST_BACKWARDS:
-                self._losses.append(loss)
-                if loss.is_cpu:  # elsewhere reading it would wait
-                    self._values.append(loss.detach().item())
-                if not (self.steps + 1) % EVERY:
-                    self.memory.loss(self.steps + 1, loss)
-            self.order.backward_begins(loss, looking=False)
-            self.pace.hooks += time.perf_counter() - began
-            return
-        if loss is not None and loss.numel() == 1 and len(self._losses) < MOST_BACKWARDS:
-            self._losses.append(loss.detach())
-            self._used = True
-            self.memory.loss(self.steps + 1, loss)
-            if not self.hidden.done:
-                self.hidden.look(loss)
-            if self._tape is not None:
-                self._tape.off()
-                self._note_tape(loss)
+        if loss is not None and loss.numel() == 1 and not self._notes.full:
+            self._counted(loss)
         self.order.backward_begins(loss, looking=self._look is not None)
         if self._look is not None:
             self._look.backward_begins()
         self.pace.hooks += time.perf_counter() - began
 
-    def _note_tape(self, loss: Tensor) -> None:
-        assert self._tape is not None
-        assert self._begin is not None
-        assert self._surroundings is not None
-        self._taping = len(self._tape.calls) <= MOST_CALLS
-        if len(self._taped) < 4:
-            self._taped.append(Taped(self._tape, loss, self._begin, self._surroundings))
-        if self._look is not None:
-            self._note_objective(loss)
-
-    def _note_objective(self, loss: Tensor) -> None:
-        assert self._tape is not None
-        assert self._begin is not None
-        assert self._surroundings is not None
-        if len(self._objectives) > 4:
+    def _counted(self, loss: Tensor) -> None:
+        """A loss of the step that is under way."""
+        if self._asleep:
+            self._notes.losses.append(loss)
+            if loss.is_cpu:  # elsewhere reading it would wait
+                self._notes.values.append(loss.detach().item())
+            if not (self.steps + 1) % EVERY:
+                self.memory.loss(self.steps + 1, loss)
             return
-        inside = self._look.losses_inside() if self._look is not None else ()
-        found = objective(self._tape, loss, inside)
+        self.memory.loss(self.steps + 1, loss)
+        if not self.hidden.done:
+            self.hidden.look(loss)
+        if self._notes.backward(loss) and self._look is not None:
+            self._note_objective(loss, self._look)
+
+    def _note_objective(self, loss: Tensor, look: Look) -> None:
+        if len(self._notes.objectives) > MOST_TAPES:
+            return
+        found = self._notes.objective(loss, look.losses_inside())
         if found is None:
             self._note_severed(loss)
             return
-        self._objectives.append((found, self._begin, self._surroundings))
         judged = next((each for each in losses_of(found) if each.name in OVER_CLASSES), None)
         if judged is not None and len(judged.args) > 1:
             self.evaluation.scored(*judged.args[:2])
-            self.order.scored(self._tape.calls, *judged.args[:2])
+            self.order.scored(self._notes.calls, *judged.args[:2])
         self.tally.note(self.steps + 1, found)
         if len(self.samples) < SAMPLES:
-            sample = sample_of(
-                found, random=self._begin, surroundings=self._surroundings, step=self.steps + 1
-            )
+            sample = self._notes.sample(found, self.steps + 1)
             if sample.scale == 1.0:  # otherwise the scaling was seen on the tape
                 sample.loss /= self.scale
-            sample.cuts = tuple(self._tape.cuts)
             self._hand_over(sample)
 
     def _hand_over(self, sample: Sample) -> None:
@@ -399,20 +350,10 @@ class Watcher:
 
     def _note_severed(self, loss: Tensor) -> None:
         """A first loss that no call leads to from the model: handed over for that alone."""
-        assert self._tape is not None
-        assert self._begin is not None
-        assert self._surroundings is not None
-        calls = [each for each in self._tape.calls if each.of_module]
-        if self.samples or loss.grad_fn is not None or not calls:
-            return
-        sample = sample_of(
-            Objective(tuple(calls), loss),
-            random=self._begin,
-            surroundings=self._surroundings,
-            step=self.steps + 1,
-        )
-        sample.cuts = tuple(self._tape.cuts)
-        self._hand_over(sample)
+        calls = [each for each in self._notes.calls if each.of_module]
+        if not self.samples and loss.grad_fn is None and calls:
+            severed = Objective(tuple(calls), loss)
+            self._hand_over(self._notes.sample(severed, self.steps + 1))
 
     def backward_ended(self, *rest: Any, **named: Any) -> None:
         if self.ours or self.fault or not self.order.began:
@@ -431,32 +372,20 @@ class Watcher:
             self._look.backward_ended()
         if self._in_step:
             self._check()
-        elif self.scale != 1.0 and self._losses:
-            last = self._losses[-1].detach()
-            self.finite.scaled(self.steps + 1, last, self._taped, replay=not self._strange)
+        elif self.scale != 1.0 and self._notes.losses:
+            last = self._notes.losses[-1].detach()
+            self.finite.scaled(self.steps + 1, last, self._notes.taped, replay=not self._strange)
         self.pace.hooks += time.perf_counter() - began
-
-    def _of_door(self) -> list[Taped]:
-        """The last call of the model as if it had been taped: with the random numbers of now."""
-        if self._door is None:
-            return []
-        module, args, kwargs, output = self._door
-        made = next(iter(tensors_in(output)), None)
-        if made is None:
-            return []
-        tape = Tape()
-        tape.note(module, args, kwargs, output)
-        return [Taped(tape, made, RandomState.of_torch(), Surroundings.now())]
 
     def _check(self) -> None:
         """Whether all is finite, before the weights are moved by it."""
-        if self._asleep:
-            if self._values and self.finite.fine(self._values[-1]):
-                return
-            self._losses = [each.detach() for each in self._losses]
+        notes = self._notes
+        if self._asleep and notes.values and self.finite.fine(notes.values[-1]):
+            return
+        losses = [each.detach() for each in notes.losses]
         self.ours = True
         try:
-            self.finite.due(self.steps + 1, self._losses, self._taped, replay=not self._strange)
+            self.finite.due(self.steps + 1, losses, notes.taped, replay=not self._strange)
         finally:
             self.ours = False
 
@@ -465,17 +394,11 @@ class Watcher:
             return
         began = time.perf_counter()
         self._in_step = True
-        if self._asleep:
-            if self._losses:
-                self._check()
-            self.pace.hooks += time.perf_counter() - began
-            return
-        self._drop_tape_from_stack()
-        self.order.step_begins(optimizer)
-        if self._losses:
+        if not self._asleep:
+            self._notes.hush()
+            self.order.step_begins(optimizer)
+        if self._notes.losses:
             self._check()
-        if self._look is not None:
-            self._look.step_begins()
         self.pace.hooks += time.perf_counter() - began
 
     def step_ended(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
@@ -484,7 +407,7 @@ class Watcher:
         began = time.perf_counter()
         self._in_step = False
         self.steps += 1
-        losses = self._values or [float(each.detach()) for each in self._losses]
+        losses = self._notes.values or [float(each.detach()) for each in self._notes.losses]
         loss = math.fsum(losses) / len(losses) / self.scale if losses else None
         rates = [float(each["lr"]) for each in optimizer.param_groups]
         noted = (self.steps, loss, max(rates, default=None), began - self._last, self.wait,
@@ -496,9 +419,7 @@ class Watcher:
         if self._asleep:
             self._ledger.note(noted)
             self.order.slept()
-            self._losses.clear()
-            self._values.clear()
-            self._door = None
+            self._notes.forget()
             self.pace.hooks += time.perf_counter() - began
         else:
             self._heard_all(noted, optimizer, began)
@@ -523,13 +444,13 @@ class Watcher:
 
     def _heard_all(self, noted: tuple[Any, ...], optimizer: Optimizer, began: float) -> None:
         """The end of a step of which everything was heard."""
-        self._drop_tape_from_stack()
+        self._notes.hush()
         look = self._look
         more = self._finish_look(look, optimizer) if look is not None else None
         self._ledger.note(noted, more)
         self.order.step_ended(optimizer, look=look)
-        self._forget()
-        self._tape = self._look = None
+        self._notes.forget()
+        self._notes.tape = self._look = None
         spent = time.perf_counter() - began
         if look is not None:
             self.pace.looked_at(self.steps, spent + look.seconds)
@@ -539,18 +460,13 @@ class Watcher:
 
     def step_left_out(self) -> None:
         """A scaler left this step out: what was collected for it belongs to no step."""
-        self._drop_tape()
-        if self._look is not None:
-            self._look.close()
-            self._look = None
-        self._losses.clear()
-        self._objectives.clear()
+        self._give_up_step()
         self.order.step_left_out()
 
     def _finish_look(self, look: Look, optimizer: Optimizer) -> dict[str, float | None]:
         found = look.finish(self.order.backwards_in_step, scale=self.scale, stepped=optimizer)
         found.update(self._fallen(look))
-        for noted, *_ in self._objectives[:1]:
+        for noted, *_ in self._notes.objectives[:1]:
             self.passing.look(noted, self.steps)
         self.table.add(self.steps, look.layers)
         for each in look.norms:
@@ -565,10 +481,11 @@ class Watcher:
             return {}
         self.ours = True
         try:
-            fallen = self._efficacy.fallen(self._objectives, self._losses)
-            alone = fallen is not None and len(self._objectives) == 1
+            noted = self._notes.objectives
+            fallen = self._efficacy.fallen(noted, self._notes.losses)
+            alone = fallen is not None and len(noted) == 1
             if alone and self._efficacy.turns(self.steps):
-                self._efficacy.other_mode(self._objectives[0], self.steps, scale=self.scale)
+                self._efficacy.other_mode(noted[0], self.steps, scale=self.scale)
         except Exception:
             # The model, or the memory, does not bear a second forward pass: do without it.
             self._strange = True
@@ -579,18 +496,6 @@ class Watcher:
             return {}
         # The gradient is of the scaled loss where somebody scales it by himself.
         return {"promised": look.promised, "fallen": fallen / self.scale}
-
-    def _drop_tape_from_stack(self) -> None:
-        if self._tape is not None:
-            self._tape.off()
-
-    def _drop_tape(self) -> None:
-        # Inside a backward that torch handles for the tape it comes back: it is dropped once more
-        # when the watch is left.
-        for each in (self._left, self._tape):
-            if each is not None and not each.off():
-                self._left = each
-        self._tape = None
 
     # What was measured
 
