@@ -77,7 +77,7 @@ class Doctored:
 
     ending: Ending
     findings: tuple[tuple[int, Finding], ...] = ()
-    """Each with the number of its patient, the worst first."""
+    """Each with the number of its patient, roots before symptoms."""
     patients: int = 0
     steps: int = 0
     run: Path | None = None
@@ -453,14 +453,19 @@ def in_words(case: Case) -> Phrase:
 
 
 def _in_order(found: Mapping[int, Diagnosis]) -> list[tuple[int, Finding]]:
-    """All findings, the worst first; of equals those of the first patient."""
-    pairs = [(number, each) for number, one in found.items() for each in one.findings]
+    """All findings: patients by the worst of theirs, and each one's as its diagnosis ranks them, a
+    root before its symptoms."""
+    worst = {
+        number: min((SEVERITIES.index(each.severity) for each in one.findings), default=0)
+        for number, one in found.items()
+    }
     told: dict[tuple[int, str], int] = {}
     kept = []
-    for number, each in sorted(pairs, key=lambda p: (SEVERITIES.index(p[1].severity), p[0])):
-        key = _of_loss(found[number], each)
-        if key is None or told.setdefault(key, number) == number:
-            kept.append((number, each))
+    for number in sorted(found, key=lambda each: (worst[each], each)):
+        for each in found[number].findings:
+            key = _of_loss(found[number], each)
+            if key is None or told.setdefault(key, number) == number:
+                kept.append((number, each))
     return kept
 
 
