@@ -11,9 +11,11 @@ import dataclasses
 import io
 import json
 import math
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -91,7 +93,10 @@ class Record:
                 for name, value in document["facts"].items()
                 if name in FACTS
             ]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        except (
+            OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, ValidationError,
+            BadZipFile, zlib.error, NotImplementedError, RecursionError,
+        ) as error:  # fmt: skip
             raise DataError(
                 "{path} holds no record that can be read: {reason}",
                 path=str(path),

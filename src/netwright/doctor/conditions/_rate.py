@@ -37,6 +37,7 @@ from netwright.doctor.conditions._trials import end_of, fits, unfit_as_set
 from netwright.records.facts.curvature import Curvature
 from netwright.records.facts.fit import Fit
 from netwright.records.facts.loop import Loop
+from netwright.records.facts.nonfinite import NonFinite
 from netwright.records.facts.setup import GroupFact, Setup
 from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence
@@ -148,6 +149,8 @@ def too_high(record: Record) -> Case | None:
         if trial is None or not unclipped(record):
             return None
         return Case(any_of(bent, trial), any_of(unfit_as_set(record)))
+    if found.broken is not None and _in_the_data(record):
+        return None
     steps = steps_of(record)
     assert steps is not None
     futile = _futile(steps)
@@ -413,6 +416,12 @@ def _explosion(steps: Steps, found: Course) -> Evidence | None:
         baseline=start,
         threshold=1.5 * start,
     )
+
+
+def _in_the_data(record: Record) -> bool:
+    """Whether the first value that is not finite came with a batch: no rate would have helped."""
+    first = record.get(NonFinite)
+    return first is not None and first.where in ("input", "target")
 
 
 def _runaway(steps: Steps, found: Course) -> Evidence | None:

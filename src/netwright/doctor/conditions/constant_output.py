@@ -111,6 +111,7 @@ def _seen(record: Record) -> tuple[int, float] | None:
     later = [
         spread for step, spread in zip(answers.steps, answers.spread, strict=True) if step > LONG
     ]
-    if len(later) < 2 or max(later) > SAME:
+    # A spread that is not a number says nothing of the outputs but that they are none.
+    if len(later) < 2 or not all(spread <= SAME for spread in later):
         return None
     return answers.steps[-1], max(later)

@@ -44,10 +44,11 @@ class Book:
         self._again = False
 
     def moved(self) -> bool:
-        """Whether the probes have other values than at the beginning."""
+        """Whether the probes have other values than at the beginning; those on meta have none, and
+        nothing says that they stand still."""
         with torch.no_grad():
             return any(
-                not torch.equal(each.detach(), first)
+                each.is_meta or not torch.equal(each.detach(), first)
                 for each, first in zip(self._probes, self._first, strict=True)
                 if each.shape == first.shape and each.device == first.device
             )
