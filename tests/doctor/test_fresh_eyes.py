@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from netwright.core.errors import DataError
+import netwright as nw
+from netwright.core.errors import DataError, SettingError
 from netwright.doctor.watch import watch
 from netwright.records.record import ARRAYS, Record
 from netwright.testing.loops import found
@@ -50,10 +51,44 @@ def test_a_model_on_meta_goes_through_its_loop_and_nothing_stops_it():
 
 @pytest.mark.parametrize("length", [0, 3, 100, 400])
 def test_a_record_that_was_cut_short_is_damaged_data_and_no_fault_of_ours(tmp_path, length):
-    trained(*blobs(), steps=30).record.save(tmp_path)
+    trained(*blobs(), steps=30).record().save(tmp_path)
     whole = tmp_path / ARRAYS
     with whole.open("r+b") as file:
         file.truncate(length)
     with pytest.raises(DataError, match="holds no record that can be read"):
         Record.load(tmp_path)
     shutil.rmtree(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named", "options"),
+    [
+        ((3, 4), "not int", {}),
+        ((nn.Linear, None), "not the class Linear", {}),
+        ((None, None), "not NoneType", {}),
+        ((nn.Linear(2, 2), []), "not \\[\\]", {}),
+        ((nn.Linear(2, 2), 4), "not int", {}),
+        ((nn.Linear(2, 2), "sgd"), "not str", {}),
+        ((nn.Linear(2, 2), "sgd"), "not 5", {"budget": 5, "optimizer": True}),
+        ((nn.Linear(2, 2), "sgd"), "not 'explode'", {"on_stop": "explode", "optimizer": True}),
+    ],
+)
+def test_what_cannot_be_watched_is_refused_with_what_is_wanted(arguments, named, options):
+    model, optimizer = arguments
+    if options.pop("optimizer", False):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(SettingError, match=named):
+        nw.watch(model, optimizer, **options)
+
+
+def test_a_fault_of_ours_in_a_question_from_within_the_loop_breaks_no_loop(monkeypatch):
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with nw.watch(model, optimizer, checkup=False) as doctor:
+        monkeypatch.setattr(doctor.watcher.table, "facts", lambda: 1 / 0)
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.randn(8, 4)).square().mean().backward()
+            optimizer.step()
+            assert not doctor.findings
+    assert "ZeroDivisionError" in doctor.watcher.fault

@@ -122,8 +122,9 @@ def wants_json(argv: Sequence[str]) -> bool:
 
 
 def _spoken(language: str) -> str:
-    if language in LANGUAGES:
-        return language
+    plain = language.lower().replace("_", "-").partition("-")[0]  # zh-CN, en_GB
+    if plain in LANGUAGES:
+        return plain
     near = nearest(language, LANGUAGES)
     raise SettingError(
         '"{value}" is not allowed for {name}: expected one of {choices}.',

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from netwright.core.errors import SettingError
 from netwright.doctor.diagnosis import Diagnosis, diagnosed
 from netwright.doctor.failing import failure_of
 from netwright.doctor.patient import Patient, Sample
@@ -241,13 +242,23 @@ class Doctor:
             sample.let_go()
         self._checkup_seconds = time.perf_counter() - began
 
+    def _seen(self) -> list[object]:
+        """What the watcher knows. A fault of ours ends the watch here as well: whoever asks may be
+        in the middle of the loop."""
+        watcher = self.watcher
+        try:
+            return watcher.facts()
+        except Exception as error:
+            watcher._failed(error)
+            return [watcher.cost()]
+
     @property
     def _neighbourhood(self) -> Neighbourhood | None:
         return next((each for each in self._checked if isinstance(each, Neighbourhood)), None)
 
     def record(self) -> Record:
         """The facts so far."""
-        facts = [self.patient.setup, *self._checked, *self.watcher.facts(), *self._crash]
+        facts = [self.patient.setup, *self._checked, *self._seen(), *self._crash]
         timed = [
             dataclasses.replace(each, checkup=self._checkup_seconds)
             if isinstance(each, Cost)
@@ -288,8 +299,50 @@ def watch(
     given wrapped or bare. A finding of severity `stop` is logged as a warning when it first stands;
     with `on_stop="raise"` it ends the loop between two steps, by a `FindingError` that carries it.
     """
+    _refuse_unfit(model, optimizer, budget, on_stop)
     given = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
     optimizers = [bare_optimizer(each) for each in given]
     return Doctor(
         bare_model(model), optimizers, budget=budget, every=every, checkup=checkup, on_stop=on_stop
     )
+
+
+def _refuse_unfit(model: object, optimizer: object, budget: object, on_stop: object) -> None:
+    """`SettingError` for what cannot be watched, before anything is touched."""
+    if not isinstance(model, nn.Module):
+        raise SettingError(
+            "nw.watch takes a model first, an instance of torch.nn.Module, not {given}.",
+            hint="Try: with nw.watch(model, optimizer) as doctor:",
+            given=_named(model),
+        )
+    several = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
+    wrong = [
+        each
+        for each in several
+        if not isinstance(bare_optimizer(each), Optimizer)
+        and not isinstance(each, Iterator)  # of optimizers; it can be walked through once only
+    ]
+    if wrong or not several:
+        raise SettingError(
+            "nw.watch takes the optimizer of the model second, or a list of several, not {given}.",
+            hint="Try: with nw.watch(model, optimizer) as doctor:",
+            given=_named(wrong[0]) if wrong else "[]",
+        )
+    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 < budget <= 1:
+        raise SettingError(
+            "budget is a share of the training's time, above 0 and at most 1, not {value}.",
+            value=repr(budget),
+        )
+    if on_stop not in ("warn", "raise"):
+        raise SettingError(
+            'on_stop is "warn" or "raise", not {value}.',
+            value=repr(on_stop),
+        )
+
+
+def _named(given: object) -> str:
+    """
+    >>> _named(nn.Linear), _named(3)
+    ('the class Linear', 'int')
+    """
+    return f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__

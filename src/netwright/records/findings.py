@@ -239,11 +239,15 @@ def amount(value: float) -> str:
 
     >>> amount(9), amount(1234), amount(37_000_000), amount(1.814e9)
     ('9', '1.23 k', '37.0 M', '1.81 G')
+    >>> amount(2.1e35)
+    '2.1e+35'
     >>> amount(float("nan")), amount(float("-inf"))
     ('nan', '-inf')
     """
     if not math.isfinite(value):
         return str(value)
+    if abs(value) >= 1e15:
+        return f"{value:.3g}"
     for unit, factor in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= 0.9995 * factor:
             scaled = value / factor

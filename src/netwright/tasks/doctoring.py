@@ -219,6 +219,9 @@ class Visit:
             "watching",
             Phrase("{script}: {patient}", script=self._label(case), patient=in_words(case)),
         )
+        if case.number == min(self._written):
+            # Said now: a script that is killed never comes to its end.
+            self._tell("run", Phrase("{path}", path=os.path.relpath(folder.path)))
 
     def _opened(self, case: Case) -> RunFolder:
         """The run folder; made when there is a first patient."""
@@ -316,7 +319,7 @@ class Visit:
         return self._program is not None and len(self._program.cases) > 1
 
     def _label(self, case: Case) -> str:
-        return f"{self.target.label} [{case.number}]" if case.number > 1 else self.target.label
+        return f"{self.target.label} [{case.number}]" if self._several else self.target.label
 
     # What comes when it has ended
 

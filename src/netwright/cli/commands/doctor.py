@@ -147,6 +147,8 @@ class _Screen:
 
     def end(self, done: Doctored, status: int) -> None:
         """The summary: what stands, what watching cost, where all of it is."""
+        if done.ending.why == "enough" and not self._quiet:
+            self._write([say("NOTE     The script was ended by --steps or --minutes.")])
         if done.run is None:
             if not self._quiet and not done.fault:
                 self._write(
