@@ -86,7 +86,10 @@ class Record:
             if document["format"] != FORMAT:
                 raise DataError("{path} is of format {found}; this version reads {known}.",
                                 path=str(path), found=document["format"], known=FORMAT)  # fmt: skip
-            with np.load(folder / ARRAYS, allow_pickle=False) as stored:
+            with (
+                (folder / ARRAYS).open("rb") as file,
+                np.load(file, allow_pickle=False) as stored,
+            ):
                 arrays = {name: stored[name] for name in stored.files}
             facts: list[object] = [
                 TypeAdapter[object](FACTS[name]).validate_python(_filled(value, arrays))
