@@ -229,6 +229,31 @@ def test_only_a_network_that_bends_has_a_gap():
         assert found.layers == ("0", "2")
 
 
+class Closed(nn.Module):
+    """A residual branch that begins at 0, with or without an activation in it."""
+
+    def __init__(self, bend):
+        super().__init__()
+        self.inner, self.bend, self.outer = nn.Linear(8, 8), bend, nn.Linear(8, 8)
+        nn.init.zeros_(self.outer.weight)
+        nn.init.zeros_(self.outer.bias)
+
+    def forward(self, x):
+        return x + self.outer(self.bend(self.inner(x)))
+
+
+@pytest.mark.parametrize(("bend", "affine"), [(nn.Identity(), True), (nn.ReLU(), False)])
+def test_a_branch_that_begins_closed_is_judged_as_it_will_be_once_it_opens(bend, affine):
+    torch.manual_seed(0)
+    model = nn.Sequential(Closed(bend), nn.Linear(8, 3))
+    x, y = torch.randn(32, 8), torch.randint(0, 3, (32,))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = copy.deepcopy(model.state_dict())
+    found = examined(model, optimizer, F.cross_entropy, x, y).get(Affinity)
+    assert (found.share < 1e-5) is affine
+    assert all(torch.equal(each, before[name]) for name, each in model.state_dict().items())
+
+
 def test_the_noise_scale_of_equal_samples_is_zero():
     model = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(model.parameters(), 0.1)

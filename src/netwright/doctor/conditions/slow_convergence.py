@@ -19,6 +19,7 @@ from netwright.doctor.conditions._rate import (
 )
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.loop import Loop
+from netwright.records.facts.neighbourhood import Neighbourhood
 from netwright.records.facts.setup import Setup
 from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -32,6 +33,9 @@ SEEN = 3
 
 BENT = 0.8
 """Step efficacy over which steps meet hardly any curvature: longer ones, or more, go further."""
+
+TOLD = 4.0
+"""Deviations from chance by which the labels of neighbours agree where they tell anything."""
 
 PATH = 0.1
 """Sum of the relative steps of a whole run under which weights stay nearly where they began."""
@@ -53,8 +57,9 @@ def slow_convergence(record: Record) -> Iterator[Finding]:
 
     Evidence: planned steps x the median update over weights, under 0.1, while the loss is far from
     done. A note: a few small steps may be all that is wanted. A warning once the run has come to
-    its end after several epochs, its loss is still that of guessing, and each step did all that its
-    gradient promised.
+    its end after several epochs, its loss is still that of guessing, each step did all that its
+    gradient promised, and the neighbours of a sample tell of its label, so that there is
+    something to learn.
 
     Would be wrong if: the loss at the end of the plan is the one that was wanted.
 
@@ -81,7 +86,7 @@ def slow_convergence(record: Record) -> Iterator[Finding]:
     size = float(np.median(ratio))
     if size == 0 or plan * size >= PATH:
         return
-    harm = _nothing(found, steps) if ended else None
+    harm = _nothing(found, steps) if ended and _told(record) else None
     if ended and harm is None and setup.planned_steps is None:
         return
     yield Finding(
@@ -115,6 +120,13 @@ def slow_convergence(record: Record) -> Iterator[Finding]:
             ),
         ),
     )  # fmt: skip
+
+
+def _told(record: Record) -> bool:
+    """Whether the neighbours of a sample tell anything of its label: else there may be nothing to
+    learn, however long the run."""
+    near = record.get(Neighbourhood)
+    return near is not None and near.z is not None and near.z >= TOLD
 
 
 def _ended(record: Record) -> bool:

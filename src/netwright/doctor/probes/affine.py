@@ -17,6 +17,9 @@ from netwright.records.facts.affinity import Affinity
 
 PAIRS = 32
 
+STIRRED = 0.1
+"""Spread of what is put in the place of weights that are all 0."""
+
 
 @PROBES.register("affine", order=12, needs=("sample",), cost="2F")
 def affine(patient: Patient) -> Iterator[Affinity]:
@@ -42,6 +45,7 @@ def affine(patient: Patient) -> Iterator[Affinity]:
     network = twin.swaps[id(calls[0].run)]
     with twin, torch.no_grad(), sample.surroundings.again():
         twin.model.eval()
+        _stir(twin.model)
         a = given.detach()[:PAIRS]
         if len(a) < 2:
             return
@@ -62,6 +66,16 @@ def affine(patient: Patient) -> Iterator[Affinity]:
     other = ends.roll(1, 0)
     gap, span = _size(ends + other - 2 * middle), _size(ends - other)
     yield Affinity(gap=gap, span=span, pairs=len(a), layers=tuple(ran))
+
+
+def _stir(model: nn.Module) -> None:
+    """Weights that are all 0 get values: a branch that begins closed (a residual branch, a gate, a
+    scale) hides what is not linear in it, and opens with the first steps."""
+    draw = torch.Generator().manual_seed(0)
+    for each in model.parameters():
+        if each.is_floating_point() and each.numel() and not bool(each.any()):
+            noise = torch.randn(each.shape, generator=draw, dtype=torch.float32)
+            each.copy_(STIRRED * noise.to(each.device, each.dtype))
 
 
 def _given(call: Call) -> Tensor | None:
