@@ -8,6 +8,7 @@ The pages are committed, so that they can be read without installing anything; a
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -83,8 +84,10 @@ def changelog() -> str:
     """The fragments of `changelog.d`, by kind, in the order of their numbers."""
     kinds: dict[str, list[str]] = {"added": [], "changed": [], "fixed": [], "removed": []}
     for path in sorted((ROOT / "changelog.d").glob("*.md")):
-        kind, _, text = path.read_text(encoding="utf-8").partition(":")
-        kinds[kind.strip()].append("- " + " ".join(text.split()))
+        for entry in re.split(r"^(?=\w+:)", path.read_text(encoding="utf-8"), flags=re.M):
+            kind, _, text = entry.partition(":")
+            if text:
+                kinds[kind.strip()].append("- " + " ".join(text.split()))
     lines = ["# Changes", "", "## Not yet released"]
     for kind, entries in kinds.items():
         if entries:

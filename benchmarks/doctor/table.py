@@ -79,7 +79,7 @@ def page(
         f"{setup['processor']}, one thread; Python {setup['python']}, torch {setup['torch']}. "
         "Written by `benchmarks/doctor/`.",
         ABOUT,
-        overall(tools),
+        overall(_with_same_runs(tools)),
         "## Per fault",
         per_fault(tools),
         "## Alarms on healthy runs",
@@ -98,6 +98,17 @@ alarms are counted over all healthy runs, the twins of the faulty ones included,
 number. Steps until detection are of the causes that were found: the first of 1, 3, 10, 30, 100,
 300, ... steps, or the end, at which a right answer was there. Cost is the watcher's own time over
 the training's."""
+
+
+def _with_same_runs(tools: Mapping[str, Lines]) -> dict[str, Lines]:
+    """Where the others were measured on a part of the runs, Netwright on that part as well."""
+    first, *others = tools
+    part = {run for tool in others for run in tools[tool]}
+    shown = dict(tools)
+    if part and part != set(tools[first]):
+        same = {run: line for run, line in tools[first].items() if run in part}
+        shown = {first: tools[first], f"{first}, the runs of the others": same, **tools}
+    return shown
 
 
 def overall(tools: Mapping[str, Lines]) -> str:
