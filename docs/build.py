@@ -84,7 +84,9 @@ def changelog() -> str:
     """The fragments of `changelog.d`, by kind, in the order of their numbers."""
     kinds: dict[str, list[str]] = {"added": [], "changed": [], "fixed": [], "removed": []}
     for path in sorted((ROOT / "changelog.d").glob("*.md")):
-        for entry in re.split(r"^(?=\w+:)", path.read_text(encoding="utf-8"), flags=re.M):
+        for entry in re.split(
+            r"^(?=(?:added|changed|fixed|removed):)", path.read_text(encoding="utf-8"), flags=re.M
+        ):
             kind, _, text = entry.partition(":")
             if text:
                 kinds[kind.strip()].append("- " + " ".join(text.split()))
