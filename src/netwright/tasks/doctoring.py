@@ -447,7 +447,9 @@ def in_words(case: Case) -> Phrase:
     sample = patient.sample
     call = sample.loss_call if sample is not None else None
     return Phrase(
-        "{optimizers}, {model} with {layers} layers of weights, {loss}",
+        "{optimizers}, {model} with {layers} layers of weights, {loss}"
+        if layers != 1
+        else "{optimizers}, {model} with {layers} layer of weights, {loss}",
         optimizers=optimizers,
         model=patient.setup.model,
         layers=layers,

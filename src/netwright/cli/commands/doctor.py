@@ -198,14 +198,16 @@ def _lines(
         steps=f"{done.steps:,}",
         **counts,
     )
-    for cost in done.costs:
-        yield say(
+    for number, cost in enumerate(done.costs, 1):
+        line = say(
             "cost     {share} of the training's own time (budget {budget}), and a check-up of "
             "{checkup:.1f} s",
             share=percent(cost["share"]),
             budget=percent(cost["budget"]),
             checkup=cost["checkup"],
         )
+        where = say("patient {number}", number=number) if len(done.costs) > 1 else ""
+        yield f"{line}  {where}".rstrip()
     for number, each in done.left_out:
         where = say("patient {number}", number=number) if done.patients > 1 else ""
         yield from left_out_lines(each, where)

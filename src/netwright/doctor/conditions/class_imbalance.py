@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._course import special
 from netwright.doctor.conditions._validation import far_behind
 from netwright.records.facts.answers import Answers
 from netwright.records.facts.labels import Labels
@@ -62,6 +63,8 @@ def class_imbalance(record: Record) -> Iterator[Finding]:
     Source: Buda, Maki & Mazurowski 2018, A systematic study of the class imbalance problem in
     convolutional neural networks.
     """
+    if special(record):
+        return  # what a player of a game is told is real, or a copy's answers, is no data set
     counts, batch, places = _counts(record)
     known, classes = sum(counts), len(counts)
     if not 2 <= classes <= MOST or known < 20 * classes:
