@@ -288,7 +288,8 @@ def test_nothing_of_it_is_imported_when_it_is_off():
             if any(name == each or name.startswith(f"{each}.") for name in names
                    for each in importing):  # fmt: skip
                 at_once.add(str(path.relative_to(package)))
-    assert at_once == {"tasks/tensorboard.py", "train/event_files.py"}
+    # The doctor's curves are imported by what writes them, when it is asked to.
+    assert at_once == {"tasks/tensorboard.py", "train/event_files.py", "tasks/doctor_board.py"}
 
 
 NETWORK = """

@@ -322,11 +322,11 @@ def _refuse_unfit(model: object, optimizer: object, budget: object, on_stop: obj
         if not isinstance(bare_optimizer(each), Optimizer)
         and not isinstance(each, Iterator)  # of optimizers; it can be walked through once only
     ]
-    if wrong or not several:
+    if wrong:
         raise SettingError(
             "nw.watch takes the optimizer of the model second, or a list of several, not {given}.",
             hint="Try: with nw.watch(model, optimizer) as doctor:",
-            given=_named(wrong[0]) if wrong else "[]",
+            given=_named(wrong[0]),
         )
     if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 < budget <= 1:
         raise SettingError(

@@ -219,9 +219,6 @@ class Visit:
             "watching",
             Phrase("{script}: {patient}", script=self._label(case), patient=in_words(case)),
         )
-        if case.number == min(self._written):
-            # Said now: a script that is killed never comes to its end.
-            self._tell("run", Phrase("{path}", path=os.path.relpath(folder.path)))
 
     def _opened(self, case: Case) -> RunFolder:
         """The run folder; made when there is a first patient."""

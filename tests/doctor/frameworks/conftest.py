@@ -61,6 +61,7 @@ def trained():
             made = Trained(framework, fault, **options)
             if key is None:
                 return made
+            made.doctor = None  # its loaders would be alive as long as the tests
             kept[key] = made
         return kept[key]
 
