@@ -17,6 +17,7 @@ from torch.utils.data import (
 )  # fmt: skip
 
 from netwright.doctor.watch import watch
+from netwright.doctor.watching import feeding
 from netwright.doctor.watching.sources import given_source, pair_of, reader, source_of
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.setup import Setup
@@ -92,9 +93,13 @@ def test_validation_is_told_by_no_gradient_being_taken(model, optimizer):
     assert (doctor.patient.train.samples, doctor.patient.val.samples) == (96, 40)
 
 
-def test_before_any_validation_the_one_other_loader_in_order_is_taken_for_it(model, optimizer):
+def test_before_any_validation_the_one_other_loader_in_order_is_taken_for_it(
+    model, optimizer, monkeypatch
+):
     train, val = random_split(data(), [64, 32])
     loader, judge = DataLoader(train, batch_size=32, shuffle=True), DataLoader(val, batch_size=8)
+    # Loaders of other tests may still be alive in this process: these two are the script's.
+    monkeypatch.setattr(feeding, "living", lambda kind: [loader, judge])
     with watch(model, optimizer) as doctor:
         x, y = next(iter(loader))
         F.cross_entropy(model(x), y).backward()
