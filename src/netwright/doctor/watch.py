@@ -296,11 +296,12 @@ def watch(
 
     Nothing of the loop changes: its numbers are bit for bit those without the watch. `budget` is
     the share of the training's own time that watching may take; `every` looks closely at each
-    such step instead; `checkup` says whether the first batch is examined before the step on it, or
-    how many seconds that may take (10). `loss_fn` is not needed; it is accepted for loops that compute their loss
-    where it cannot be seen. Models and optimizers that accelerate or Fabric have wrapped may be
-    given wrapped or bare. A finding of severity `stop` is logged as a warning when it first stands;
-    with `on_stop="raise"` it ends the loop between two steps, by a `FindingError` that carries it.
+    such step instead. `checkup` says whether the first batch is examined before the step on it, or
+    how many seconds that may take (10 unless said). `loss_fn` is not needed; it is accepted for
+    loops that compute their loss where it cannot be seen. Models and optimizers that accelerate or
+    Fabric have wrapped may be given wrapped or bare. A finding of severity `stop` is logged as a
+    warning when it first stands; with `on_stop="raise"` it ends the loop between two steps, by a
+    `FindingError` that carries it.
     """
     _refuse_unfit(model, optimizer, budget, on_stop)
     if not isinstance(checkup, bool | int | float) or not 0 <= checkup < math.inf:
