@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import re
+import runpy
+import signal
 import subprocess
 import sys
 import textwrap
@@ -67,6 +72,10 @@ def test_a_fault_is_named_with_its_numbers_and_ends_with_status_4(netwright, scr
     assert lines[0] == (
         "watching train.py: SGD lr 0.1, Sequential with 2 layers of weights, cross_entropy"
     )
+    assert re.fullmatch(
+        r"run      (runs/\S+-train-Sequential-\w{4})   \(if it is killed: netwright doctor latest\)",
+        lines[1],
+    )
     assert "STOP     softmax-before-cross-entropy" in lines
     assert any("safe: Give the loss the logits" in line for line in lines)
     assert any(line.startswith("doctor   1 stop") for line in lines)
@@ -81,9 +90,11 @@ def test_a_finding_is_told_in_full_once_and_by_its_name_at_the_end(netwright, sc
 
 def test_what_the_script_prints_is_all_there_is_on_standard_output(netwright, script):
     name = script(HEALTHY)
-    alone = subprocess.run([sys.executable, name], capture_output=True, text=True, check=True)
+    alone = io.StringIO()
+    with contextlib.redirect_stdout(alone):
+        runpy.run_path(name, run_name="__main__")
     answer = netwright("doctor", name)
-    assert answer.out == alone.stdout
+    assert answer.out == alone.getvalue()
     assert answer.status == 0
 
 
@@ -343,13 +354,27 @@ def test_torch_is_imported_by_the_script_and_not_before(script, tmp_path):
     assert in_process("early.py").stdout == b"[]\nTrue\n"
 
 
-def test_a_traceback_is_that_of_python(script):
-    name = script(
+def test_a_traceback_is_that_of_python(tmp_path):
+    name = "wrong.py"
+    (tmp_path / name).write_text(
         "def f(x):\n    return x / 0\ntry:\n    f(1)\nexcept ZeroDivisionError:\n    [][1]\n"
     )
     alone, watched = in_process(name, python=True), in_process(name)
     assert watched.stderr.startswith(alone.stderr)
     assert watched.returncode == alone.returncode == 1
+
+
+def test_of_a_script_that_is_killed_the_record_is_there_and_where_it_lies_was_said(
+    script, netwright, tmp_path
+):
+    name = script(f"end = {int(signal.SIGKILL)}\ntrain(net(nn.Softmax(1)), steps=4)\n"
+                  "os.kill(os.getpid(), end)")  # fmt: skip
+    done = in_process("--run-dir", "kept", name)
+    assert done.returncode == -signal.SIGKILL
+    assert b"run      kept   (if it is killed: netwright doctor kept)" in done.stderr.splitlines()
+    answer = netwright("doctor", "--fail-on", "never", "kept", "--json")
+    assert json.loads(answer.out)["findings"][0]["name"] == "softmax-before-cross-entropy"
+    assert find_run("kept").standing == "interrupted"
 
 
 def test_a_document_stays_alone_also_after_the_end(script):

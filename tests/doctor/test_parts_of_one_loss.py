@@ -16,7 +16,7 @@ from netwright.records.facts.fit import Fit
 from netwright.records.facts.layers import Layers
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.setup import Setup
-from netwright.tasks.doctoring import _in_order
+from netwright.tasks.doctored import in_order
 
 TRUTH = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
 
@@ -43,7 +43,7 @@ def train(run, optimizers, steps=60, softmax=False):
 
 def told(program):
     found = {case.number: diagnosed(case.record()) for case in program.cases}
-    return [(each.severity, each.name) for _, each in _in_order(found) if each.severity != "note"]
+    return [(each.severity, each.name) for _, each in in_order(found) if each.severity != "note"]
 
 
 def apart(**more):

@@ -183,8 +183,19 @@ def _preload() -> None:
     import torch
 
     torch.set_num_threads(1)
+    # Torch imports this with the first optimizer, and that takes longer than a whole run.
+    importlib.import_module("torch._dynamo")
     importlib.import_module("netwright.cli")
     importlib.import_module("netwright.tasks.training")
+    from netwright.cli.commands import COMMANDS
+    from netwright.cli.commands.ls import FAMILIES
+    from netwright.report.sections import SECTIONS
+
+    families = [
+        getattr(importlib.import_module(module), name) for module, name in FAMILIES.values()
+    ]
+    for family in (COMMANDS, SECTIONS, *families):
+        family.names()  # reads every leaf
     # Remembered once for all children: else an edit between two trials makes a resume approximate.
     importlib.import_module("netwright.train.environment").environment_line()
 

@@ -57,7 +57,7 @@ def _kill_one(
     for count in range(at_most):
         child = train(server, run, workers=workers)
         if draw.random() < 0.3:
-            child.kill_after(draw.uniform(0.0, 1.0))  # at any moment, the beginning too
+            child.kill_after(draw.uniform(0.0, 0.5))  # at any moment, the beginning too
         else:
             # In the middle of the work: some checkpoints from here, and a little later.
             goal = newest(run) + draw.randint(0, STEPS // 4)

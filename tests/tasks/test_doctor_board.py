@@ -11,7 +11,7 @@ import netwright as nw
 from netwright.records.facts.layers import Layers
 from netwright.records.facts.steps import Steps
 from netwright.tasks.doctor_board import write_board
-from netwright.tasks.doctoring import doctor_run
+from netwright.tasks.doctored_again import doctor_run
 
 
 def read(folder):

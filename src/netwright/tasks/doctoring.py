@@ -1,5 +1,5 @@
 """A script under the doctor's eyes: it runs as it always did, and what its training suffers from
-is said while it runs and when it has ended.
+is said while it runs.
 
 Torch is imported by the script, not here: the watch begins when it has come. Whatever goes wrong
 on our side ends the watch with one line; the script goes on.
@@ -8,32 +8,26 @@ on our side ends the watch with one line; the script goes on.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import json
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netwright.core.atomic import write_bytes
 from netwright.core.errors import NetwrightError, SettingError
-from netwright.core.extras import refuse_absent_extra
 from netwright.core.languages import Phrase
-from netwright.records.findings import SEVERITIES, Finding
-from netwright.records.severity import FailOn, reaches
+from netwright.records.findings import Finding
+from netwright.tasks.doctored import Doctored, came_of, of_loss
 from netwright.tasks.launching import Ending, Enough, Target, find, launch, when_imported
-from netwright.tasks.provenance import git_state, now, versions
-from netwright.train.run_folder import RunFolder
+from netwright.tasks.watched_folder import WatchedFolder
 from netwright.train.run_places import refuse_taken, refuse_unfit
 
 if TYPE_CHECKING:  # at run time they bring torch, which the script must import by itself
     from netwright.doctor.diagnosis import Diagnosis
     from netwright.doctor.watching.program import Case, Program
-    from netwright.records.facts.left_out import LeftOut
 
 Tell = Callable[[str, Phrase], None]
 """Shows a line: a word such as NOTE, and what is to be said."""
@@ -71,42 +65,6 @@ class Wish:
             )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Doctored:
-    """What came of it: how the script ended, what was found, and where it is written."""
-
-    ending: Ending
-    findings: tuple[tuple[int, Finding], ...] = ()
-    """Each with the number of its patient, roots before symptoms."""
-    patients: int = 0
-    steps: int = 0
-    run: Path | None = None
-    costs: Sequence[Mapping[str, Any]] = ()
-    left_out: Sequence[tuple[int, LeftOut]] = ()
-    """What the check-ups did not look at, by the number of the patient."""
-    fault: str = ""
-    alone: bool = False
-    """Whether nobody watched it, for it is one of several ranks of one training."""
-
-    def exit_code(self, fail_on: FailOn) -> int:
-        """4 if a finding stands at or above `fail_on`, else that of the script."""
-        return 4 if reaches([each for _, each in self.findings], fail_on) else self.ending.status
-
-    def to_json(self, command: str) -> dict[str, Any]:
-        return {
-            "command": command,
-            "status": self.ending.status,
-            "why": self.ending.why,
-            "findings": [{**each.to_json(), "patient": number} for number, each in self.findings],
-            "run": str(self.run) if self.run is not None else None,
-            "steps": self.steps,
-            "patients": self.patients,
-            "cost": list(self.costs),
-            "left_out": [{**each.to_json(), "patient": number} for number, each in self.left_out],
-            "fault": self.fault or None,
-        }
-
-
 def doctor_script(
     target: Target, wish: Wish, *, tell: Tell, show: Show, leave: bool = False
 ) -> Doctored:
@@ -130,8 +88,8 @@ def doctor_script(
 
 
 @dataclass
-class _Written:
-    """One patient as it stands in the run folder."""
+class _Seen:
+    """What has been written and told of one patient."""
 
     place: Path
     saved: float = 0.0
@@ -144,16 +102,11 @@ class Visit:
     def __init__(self, target: Target, wish: Wish, tell: Tell, show: Show) -> None:
         self.target, self.wish = target, wish
         self._tell, self._show = tell, show
-        # Where the command was started: the script may change its folder.
-        self._root = Path(os.environ.get("NETWRIGHT_RUNS") or "runs").absolute()
-        self._run_dir = wish.run_dir.absolute() if wish.run_dir is not None else None
-        self._git = git_state()
-        self._started = now()
+        self._folder = WatchedFolder(wish.run_dir, label=target.label, command=wish.command)
         self._clock = time.monotonic()
         self._process = os.getpid()
         self._program: Program | None = None
-        self._folder: RunFolder | None = None
-        self._written: dict[int, _Written] = {}
+        self._seen: dict[int, _Seen] = {}
         self._found: dict[int, Diagnosis] = {}
         self._shared: dict[tuple[int, str], int] = {}
         """Of which of several patients with one loss a finding was told."""
@@ -211,79 +164,46 @@ class Visit:
     def _patient(self, case: Case) -> None:
         if os.getpid() != self._process:
             return
-        folder = self._opened(case)
-        place = folder.path if case.number == 1 else folder.path / f"patient-{case.number}"
-        place.mkdir(exist_ok=True)
-        self._written[case.number] = _Written(place)
+        assert case.doctor is not None
+        first = self._folder.path is None
+        place = self._folder.place(case.number, case.doctor.patient.setup)
+        self._seen[case.number] = _Seen(place)
         self._tell(
             "watching",
             Phrase("{script}: {patient}", script=self._label(case), patient=in_words(case)),
         )
-
-    def _opened(self, case: Case) -> RunFolder:
-        """The run folder; made when there is a first patient."""
-        if self._folder is None:
-            assert case.doctor is not None
-            setup = case.doctor.patient.setup
-            names = [Path(self.target.label).stem, setup.model]
-            folder = RunFolder.create(self._run_dir, name_parts=names, root=self._root)
-            folder.write_info(
-                kind="doctor",
-                why="",
-                command=self.wish.command,
-                versions=versions(),
-                git=self._git,
-                device=setup.device,
-                seed=None,
-                started=self._started,
-                ended=None,
-                best=None,
-                epochs=0,
-                steps=0,
+        if first:  # said now, for who kills the script never sees the end
+            again = "latest" if self.wish.run_dir is None else typed(place)
+            self._tell(
+                "run",
+                Phrase(
+                    "{path}   (if it is killed: netwright doctor {again})",
+                    path=typed(place),
+                    again=again,
+                ),
             )
-            folder.write_model(
-                {
-                    "format": 1,
-                    "task": "watched",
-                    "architecture": {"name": setup.model},
-                    "params": setup.params,
-                    "data": {"name": self.target.label},
-                }
-            )
-            write_bytes(folder.path / "findings.jsonl", b"")
-            folder.point_latest()
-            self._folder = folder
-        return self._folder
 
     def _round(self, case: Case, diagnosis: Diagnosis) -> None:
         if os.getpid() != self._process:
             return
-        written = self._written[case.number]
+        seen = self._seen[case.number]
         self._found[case.number] = diagnosis
         for finding in diagnosis.findings:
             key = (finding.name, finding.layers)
-            if finding.severity != "note" and key not in written.told:
-                written.told.add(key)
-                shared = _of_loss(diagnosis, finding)
+            if finding.severity != "note" and key not in seen.told:
+                seen.told.add(key)
+                shared = of_loss(diagnosis, finding)
                 if shared and self._shared.setdefault(shared, case.number) != case.number:
                     continue
                 self._show(finding, self._label(case) if self._several else "")
-        if time.monotonic() - written.saved > SAVE_EVERY:
+        if time.monotonic() - seen.saved > SAVE_EVERY:
             self._write(case, diagnosis)
 
     def _write(self, case: Case, diagnosis: Diagnosis) -> None:
-        assert self._folder is not None
-        written = self._written[case.number]
-        diagnosis.record.save(written.place)
-        lines = [
-            json.dumps({**finding.to_json(), "patient": number}, ensure_ascii=False)
-            for number, finding in _in_order(self._found)
-        ]
-        write_bytes(
-            self._folder.path / "findings.jsonl",
-            "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"),
-        )
-        written.saved = time.monotonic()
+        seen = self._seen[case.number]
+        diagnosis.record.save(seen.place)
+        self._folder.write_findings(self._found)
+        seen.saved = time.monotonic()
 
     def _strays(self, optimizer: Any, count: int) -> None:
         self._tell(
@@ -324,15 +244,8 @@ class Visit:
         cases: list[Case] = []
         with self._guard():
             cases = self._close(ending)
-        return Doctored(
-            ending=ending,
-            findings=tuple(_in_order(self._found)),
-            patients=len(cases),
-            steps=max((_steps(each.record) for each in self._found.values()), default=0),
-            run=self._folder.path if self._folder is not None else None,
-            costs=[_cost(each.record) for each in self._found.values()],
-            left_out=_left_out(self._found),
-            fault=self.fault,
+        return came_of(
+            ending, self._found, patients=len(cases), run=self._folder.path, fault=self.fault
         )
 
     def _close(self, ending: Ending) -> list[Case]:
@@ -349,90 +262,21 @@ class Visit:
             if case.doctor is not None:
                 case.doctor.ended = ending.why == "done"
         for case in program.cases:  # one that never took a step is told of now
-            if case.number not in self._written and case.doctor is not None and case.doctor.stirred:
+            if case.number not in self._seen and case.doctor is not None and case.doctor.stirred:
                 self._patient(case)
-        cases = [each for each in program.cases if each.number in self._written]
+        cases = [each for each in program.cases if each.number in self._seen]
         for case in cases:
             self._found[case.number] = diagnosed(case.record())
         for case in cases:
             self._write(case, self._found[case.number])
-        if self.wish.tensorboard and self._folder is not None:
-            with self._guard():
-                _write_boards(self._folder.path, self._found)
-        if self._folder is not None:
-            self._write_ending(self._folder, ending)
+        if self._folder.path is not None:
+            if self.wish.tensorboard:
+                with self._guard():
+                    from netwright.tasks.doctored_again import write_boards
+
+                    write_boards(self._folder.path, self._found)
+            self._folder.write_ending(ending, self._found)
         return cases
-
-    def _write_ending(self, folder: RunFolder, ending: Ending) -> None:
-        from netwright.records.run import Run
-        from netwright.report.page import write_report
-        from netwright.tasks.watched_metrics import metrics_of
-
-        first = next(iter(self._found.values())).record
-        for line in metrics_of(first):
-            folder.append_metrics(line)
-        folder.write_info(
-            status={"error": "failed", "interrupted": "interrupted"}.get(ending.why, "done"),
-            why=ending.why,
-            exit=ending.status,
-            ended=now(),
-            seconds=round(time.monotonic() - self._clock, 3),
-            steps=max(_steps(each.record) for each in self._found.values()),
-        )
-        write_report(Run(folder.path))
-        folder.close()
-
-
-def _write_boards(run: Path, found: Mapping[int, Diagnosis]) -> None:
-    from netwright.tasks.doctor_board import write_board  # needs an extra
-
-    for number, each in found.items():
-        write_board(run, each, patient=number)
-
-
-def refuse_absent_board() -> None:
-    """`SettingError` where TensorBoard is not installed. It is looked for and not imported: that
-    is the script's affair, and so is torch."""
-    if importlib.util.find_spec("tensorboard") is None:
-        refuse_absent_extra("track", "tensorboard", "--tensorboard")
-
-
-def doctor_run(spec: str, *, tensorboard: bool = False) -> Doctored:
-    """The findings of a record that was saved, without training anything; with `tensorboard` the
-    curves of it are written into the run as well.
-
-    Raises `SettingError` or `DataError` where there is no record that can be read.
-    """
-    from netwright.doctor.diagnosis import diagnosed
-    from netwright.records.record import DOCUMENT, Record
-    from netwright.records.run import find_run
-
-    folder = Path(spec)
-    if not (folder / DOCUMENT).is_file():
-        folder = find_run(spec).path
-        if not (folder / DOCUMENT).is_file():
-            raise SettingError(
-                "The run {run} holds no record of the doctor.",
-                hint="netwright doctor SCRIPT.py makes one, and so does "
-                "netwright train ... doctor.mode=watch",
-                run=str(folder),
-            )
-    places = [folder, *sorted(folder.glob(f"patient-*/{DOCUMENT}"))]
-    found = {
-        number: diagnosed(Record.load(place if place.is_dir() else place.parent))
-        for number, place in enumerate(places, 1)
-    }
-    if tensorboard:
-        _write_boards(folder, found)
-    return Doctored(
-        ending=Ending(status=0, why="done"),
-        findings=tuple(_in_order(found)),
-        patients=len(found),
-        steps=max(_steps(each.record) for each in found.values()),
-        run=folder,
-        costs=[_cost(each.record) for each in found.values()],
-        left_out=_left_out(found),
-    )
 
 
 def in_words(case: Case) -> Phrase:
@@ -454,54 +298,9 @@ def in_words(case: Case) -> Phrase:
     )
 
 
-def _in_order(found: Mapping[int, Diagnosis]) -> list[tuple[int, Finding]]:
-    """All findings: patients by the worst of theirs, and each one's as its diagnosis ranks them, a
-    root before its symptoms."""
-    worst = {
-        number: min((SEVERITIES.index(each.severity) for each in one.findings), default=0)
-        for number, one in found.items()
-    }
-    told: dict[tuple[int, str], int] = {}
-    kept = []
-    for number in sorted(found, key=lambda each: (worst[each], each)):
-        for each in found[number].findings:
-            key = _of_loss(found[number], each)
-            if key is None or told.setdefault(key, number) == number:
-                kept.append((number, each))
-    return kept
-
-
-def _of_loss(diagnosis: Diagnosis, finding: Finding) -> tuple[int, str] | None:
-    """What a finding is called that patients of one loss have in common: it is told once."""
-    from netwright.records.facts.setup import Setup
-
-    setup = diagnosis.record.get(Setup)
-    if setup is None or not setup.loss_group or finding.layers:
-        return None
-    return setup.loss_group, finding.name
-
-
-def _left_out(found: Mapping[int, Diagnosis]) -> list[tuple[int, LeftOut]]:
-    return [(n, each.left_out) for n, each in found.items() if each.left_out is not None]
-
-
-def _steps(record: Any) -> int:
-    from netwright.records.facts.steps import Steps
-
-    steps = record.get(Steps)
-    return steps.total if steps is not None else 0
-
-
-def _cost(record: Any) -> dict[str, Any]:
-    from netwright.records.facts.cost import Cost
-
-    cost = record.get(Cost) or Cost()
-    return {
-        "share": cost.share,
-        "seconds": cost.seconds,
-        "hooks": cost.hooks,
-        "looks": cost.looks,
-        "looked": cost.looked,
-        "checkup": cost.checkup,
-        "budget": cost.budget,
-    }
+def typed(path: Path) -> str:
+    """A path as it is typed from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (OSError, ValueError):
+        return str(path)

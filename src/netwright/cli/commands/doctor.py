@@ -24,7 +24,7 @@ from netwright.records.findings import Finding, percent
 from netwright.records.severity import FailOn
 
 if TYPE_CHECKING:
-    from netwright.tasks.doctoring import Doctored
+    from netwright.tasks.doctored import Doctored
 
 
 @COMMANDS.register(
@@ -80,7 +80,8 @@ def doctor(
             "netwright doctor needs a script, -m MODULE, or a run.",
             hint="Try: netwright doctor train.py",
         )
-    from netwright.tasks.doctoring import Wish, doctor_run, doctor_script, refuse_absent_board
+    from netwright.tasks.doctored_again import doctor_run, refuse_absent_board
+    from netwright.tasks.doctoring import Wish, doctor_script
     from netwright.tasks.launching import Target
 
     if tensorboard:
@@ -212,14 +213,8 @@ def _lines(
         where = say("patient {number}", number=number) if done.patients > 1 else ""
         yield from left_out_lines(each, where)
     if done.run is not None:
-        yield say("run      {path}", path=terminal(shown(done.run)))
+        from netwright.tasks.doctoring import typed
+
+        yield say("run      {path}", path=terminal(typed(done.run)))
     if status is not None and status != done.ending.status:
         yield say("exit     {status}   (--fail-on never keeps the script's own)", status=status)
-
-
-def shown(path: Path) -> str:
-    """A path as it is typed from here."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except (OSError, ValueError):
-        return str(path)
