@@ -28,6 +28,9 @@ LOOKS = 5
 """H2: looks below which a share of steps says little."""
 
 
+CLEAR = 0.8
+"""H3: of a loss with an unknown floor, the share of the first one that has clearly fallen."""
+
 ENOUGH = 5
 """Labels read for each class that there is, from which on their shares are known."""
 
@@ -129,10 +132,19 @@ def unfit(record: Record) -> Evidence | None:
 
 
 def fitted(trial: FitTrial, fit: Fit) -> bool:
-    """Whether a trial brought its batch well below where it began, and below any constant."""
+    """Whether a trial brought its batch well below where it began, and below any constant.
+
+    Of a loss of which nobody knows the least value (a likelihood, a bound, several terms) half of
+    the first one means nothing: there the measure is the lowest that any trial reached, if that is
+    a clear fall."""
     bound = 0.5 * trial.start
     if fit.constant is not None:
         bound = min(trial.start * 0.7, max(bound, 0.7 * fit.constant))
+    elif trial.start > 0:
+        ends = [e.end for e in (*fit.trials, *fit.variants.values()) if e.end == e.end]
+        lowest = min(ends, default=trial.start)
+        if lowest < CLEAR * trial.start:
+            bound = max(bound, 0.5 * (trial.start + lowest))
     return trial.end <= bound
 
 
