@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from netwright.core.languages import Phrase
+from netwright.records.facts.answers import Answers
 from netwright.records.facts.fit import Fit, FitTrial
 from netwright.records.facts.labels import Labels
 from netwright.records.facts.nonfinite import NonFinite
@@ -51,6 +52,13 @@ def entropy_of_labels(record: Record) -> float | None:
     return float(-(shares * np.log(np.maximum(shares, 1e-12))).sum())
 
 
+def of_one_form(record: Record) -> bool:
+    """Whether every step makes the same loss smaller: else what guessing costs in the first says
+    nothing of the others."""
+    answers = record.get(Answers)
+    return answers is None or answers.forms < 2
+
+
 def any_of(*evidence: Evidence | None) -> tuple[Evidence, ...]:
     """Those that are there."""
     return tuple(each for each in evidence if each is not None)
@@ -67,6 +75,8 @@ def stuck(record: Record) -> Evidence | None:
     """H1: after an epoch or 300 steps the loss is still that of the best constant prediction."""
     steps, objective = record.get(Steps), record.get(Objective)
     if steps is None or objective is None or objective.constant is None or objective.constant <= 0:
+        return None
+    if not of_one_form(record):
         return None
     setup = record.get(Setup)
     epoch = setup.steps_per_epoch if setup is not None else None

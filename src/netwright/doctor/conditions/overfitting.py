@@ -142,7 +142,7 @@ def overfitting(record: Record) -> Iterator[Finding]:
                 else []
             ),
         ),
-        formula="val(end) > val(least) + max(10 %, 2 errors, 2 scatter, 2 % of gain), train falling",
+        formula="val(end) > val(least) + max(10 %, 2 errors, 2 scatter, 2 % gained), train falling",
         confidence=0.9 if not still_better else 0.6,
         cause=Phrase("What is learned since then holds for the training data alone."),
         wrong_if=Phrase("the validation loss falls below its least value again later on"),
