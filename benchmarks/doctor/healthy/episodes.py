@@ -152,12 +152,12 @@ def attacked(seed: int, watched: Watched) -> float:
     return reached(model, digits)
 
 
-@kind("forecasting-twelve-steps", at_least=0.8)
+@kind("forecasting-twelve-steps", at_least=0.7)
 def forecasting(seed: int, watched: Watched) -> float:
     """Windows that overlap, in the order of time for the split, causal dilated convolutions."""
     draws = torch.Generator().manual_seed(seed)
     t = torch.arange(2200).float()
-    series = (t / 4).sin() + 0.6 * (t / 11).cos() + 0.002 * t
+    series = (t / 4).sin() + 0.6 * (t / 11).cos() + 0.0004 * t
     series = series + 0.1 * torch.randn(2200, generator=draws)
     series = (series - series[:1500].mean()) / series[:1500].std()
     windows = series.unfold(0, 44, 1)

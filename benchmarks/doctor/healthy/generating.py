@@ -102,7 +102,7 @@ def gradient_penalty(seed: int, watched: Watched) -> float:
     judged = Adam(critic.parameters(), lr=1e-3, betas=(0.5, 0.9))
     pair = nn.ModuleList([maker, critic])
     with watched(pair, [made, judged]):
-        for step, (x, _) in enumerate(batches((points, points), 100, 32)):
+        for step, (x, _) in enumerate(batches((points, points), 100, 60)):
             fake = maker(torch.randn(len(x), 4)).detach()
             share = torch.rand(len(x), 1)
             between = (share * x + (1 - share) * fake).requires_grad_()

@@ -155,7 +155,7 @@ def complex_layers(seed: int, watched: Watched) -> float:
     return reached(model, waves)
 
 
-@kind("heads-at-every-depth", at_least=0.9)
+@kind("heads-at-every-depth", at_least=0.8)
 def deep_supervision(seed: int, watched: Watched) -> float:
     """Three heads on one body; only the last is asked when it is judged."""
 
