@@ -38,6 +38,7 @@ from netwright.doctor.watching.restarts import RestartsSeen
 from netwright.doctor.watching.roots import Roots, guarded
 from netwright.doctor.watching.series import Series
 from netwright.doctor.watching.tally import Tally
+from netwright.doctor.watching.transforms import transformed
 from netwright.records.facts.cost import Cost
 from netwright.records.facts.filters import Filters
 from netwright.records.facts.layers import Layers
@@ -210,7 +211,7 @@ class Watcher:
     # What the loop does
 
     def forward_begins(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        if self.ours or self.fault:
+        if self.ours or self.fault or transformed():
             return
         began = time.perf_counter()
         try:
@@ -262,7 +263,7 @@ class Watcher:
             self._look.forward_begins()
 
     def forward_ended(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        if self.ours or self.fault:
+        if self.ours or self.fault or transformed():
             return
         if self._asleep and torch.is_grad_enabled():
             return
