@@ -236,6 +236,10 @@ class Doctor:
 
                 with as_written():
                     self._checked = list(examine(self.patient))
+            else:
+                from netwright.doctor.checkup import glance
+
+                self._checked = list(glance(self.patient, sample))
             self.patient.setup = shown_by(self.patient.setup, sample)
             self._relying.keep(sample, self._neighbourhood)
         finally:

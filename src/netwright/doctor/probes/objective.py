@@ -50,9 +50,10 @@ def objective(patient: Patient) -> Iterator[Objective]:
     yield told(patient, patient.sample)
 
 
-def told(patient: Patient, sample: Sample) -> Objective:
-    """The facts of one sample's loss."""
-    way = unfolded(patient, sample) if sample.objective.modules else None
+def told(patient: Patient, sample: Sample, *, again: bool = True) -> Objective:
+    """The facts of one sample's loss. Without `again` nothing is computed once more: what the loop
+    itself computed, and the graph it left, have to do."""
+    way = unfolded(patient, sample) if again and sample.objective.modules else None
     opaque = way is None
     if way is None:
         way = Unfolded(sample.objective.calls, sample.objective.loss)
@@ -74,7 +75,9 @@ def told(patient: Patient, sample: Sample) -> Objective:
         classes=main.classes,
         before=main.before,
         attached=attached,
-        losses=(main.value, *_elsewhere(patient, sample, main)) if alone else (sample.loss,),
+        losses=(main.value, *(_elsewhere(patient, sample, main) if again else ()))
+        if alone
+        else (sample.loss,),
         constant=main.constant if alone else None,
         least=main.least if alone else None,
         floor=main.floor if alone else None,
