@@ -96,8 +96,8 @@ def column_against_row_of_log_cosh(parts: Parts) -> None:
     parts.loss = log_cosh
 
 
-@fault("loss-wrapped-in-a-new-tensor", "loss-ignores-parameters", "detached-graph", on="mlp regression",
-       why="the wrapped loss is a detached one, and no parameter has part in it")  # fmt: skip
+@fault("loss-wrapped-in-a-new-tensor", "loss-ignores-parameters", "detached-graph",
+       on="mlp regression", why="the wrapped loss is a detached one, and no parameter has part in it")  # fmt: skip
 def loss_wrapped_in_a_new_tensor(parts: Parts) -> None:
     """The error says it wants a gradient, so it is given one."""
     loss = parts.loss

@@ -8,7 +8,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import feeds_of
 from netwright.doctor.conditions._harm import any_of
-from netwright.doctor.conditions._validation import little_learned, unlearned
+from netwright.doctor.conditions._validation import far_behind, little_learned, unlearned
 from netwright.records.facts.feed import Feed
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -33,7 +33,7 @@ puts few classes into each batch draws them anew for the next: there such a gues
     yields_to=("stuck-data-feed", "constant-input"),
 )
 def unshuffled_data(record: Record) -> Iterator[Finding]:
-    """The data are fed sorted by class, or nearly so.
+    """The data are fed sorted by class or by target, or nearly so.
 
     Why it hurts: each step pulls the network toward the few classes of its batch, and the steps
     before are forgotten. The loss falls because the next batch is like this one, not because
@@ -42,7 +42,8 @@ def unshuffled_data(record: Record) -> Iterator[Finding]:
     Evidence: the entropy of the labels within batches, against the same labels dealt out anew. The
     harm: a guess from the labels of the batch before, no input looked at, has a loss far below
     guessing; or, where runs of equal labels are longer than a batch, a network that after all its
-    steps does little better than guessing from the shares of all labels.
+    steps does little better than guessing from the shares of all labels. Of a regression the
+    eighths of its targets count as classes; there the network must do badly in validation.
 
     Would be wrong if: the order is meant (one task after another, a state that is carried on).
 
@@ -65,7 +66,10 @@ def _sorted(feed: Feed, record: Record) -> Finding | None:
     within, expected = feed.within_entropy, feed.expected_entropy
     if within is None or not expected or within >= SHARE * expected:
         return None
-    harm = any_of(_carried(feed), *_forgotten(feed, record))
+    if feed.binned:  # numbers in order may be a series in time: the network itself must fail
+        harm = any_of(unlearned(record, LITTLE), far_behind(record), little_learned(record))
+    else:
+        harm = any_of(_carried(feed), *_forgotten(feed, record))
     if not harm:
         return None
     return Finding(
@@ -119,6 +123,8 @@ def _forgotten(feed: Feed, record: Record) -> tuple[Evidence | None, ...]:
 
 
 def _what(feed: Feed) -> Phrase:
+    if feed.binned:
+        return Phrase("The data are fed in the order of their targets, the low before the high")
     if feed.longest_alone > 1:
         return Phrase(
             "{batches} batches in a row hold one class alone, of {classes} classes",

@@ -324,6 +324,8 @@ def _target(target: Tensor, term: Term, given: Tensor, facts: dict[str, Any]) ->
         found["target_min"], found["target_max"] = float(in_use.min()), float(in_use.max())
         found["target_mean"] = float(in_use.mean())
         found["target_std"] = float(in_use.std(unbiased=False))
+    if target.shape == given.shape and given.ndim == 2 and given.shape[1] > 1:
+        found["target_columns_alike"] = bool((values == values[:, :1]).all())
     if target.is_floating_point() and target.shape == given.shape and given.ndim > 1:
         sums = _rows(values, "cross_entropy" if given.ndim > 2 else kind).sum(-1)
         found["target_sums"] = float(sums.mean())
