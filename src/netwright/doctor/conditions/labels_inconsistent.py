@@ -25,6 +25,7 @@ gains a little too."""
 RELATED = 10.0
 """Standard deviations above permutation from which on labels surely belong to inputs."""
 
+MAJORITY = 0.7
 UNRELATED = 3.0
 FEWEST = 200
 
@@ -106,6 +107,8 @@ def _nobody(record: Record, labels: Neighbourhood, splits: Splits | None) -> Evi
     """Nor can a linear model tell, nor the network after its epochs."""
     if splits is None or splits.linear_score is None or labels.val_chance is None:
         return None
+    if (labels.majority or 0.0) > MAJORITY:
+        return None  # where one class is nearly all, guessing it is hard to beat
     if splits.linear_score > labels.val_chance + 3 * (splits.score_error or 0.0) + GAIN:
         return None
     return unlearned(record)

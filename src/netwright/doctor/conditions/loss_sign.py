@@ -45,7 +45,7 @@ def loss_sign(record: Record) -> Iterator[Finding]:
     Evidence: the factor between the one loss of the loop and what the backward pass is given is
     negative, or the optimizer is told to maximise; the loss proper is above its start and above
     guessing after some steps, or after the trial on one batch. Of a loss of one's own: its gradient
-    leads the outputs away from their targets, and it has fallen below nothing without an end.
+    leads the outputs away from their targets, and it has fallen.
 
     Would be wrong if: the loss proper falls after all.
 
@@ -117,13 +117,13 @@ def loss_sign(record: Record) -> Iterator[Finding]:
 def _own_loss(record: Record) -> Iterator[Finding]:
     """A score that is made as small as can be."""
     pull = record.get(Pull)
-    if pull is None or pull.away is None or pull.away < AWAY:
+    if pull is None or not pull.alone or pull.away is None or pull.away < AWAY:
         return
     if pull.targets == "numbers" and (pull.cosine is None or pull.cosine > -0.5):
         return
     if any(each.maximize for each in groups(record)):
         return
-    harm = _bottomless(record)
+    harm = _fallen(record)
     yield Finding(
         name="loss-sign",
         severity="stop" if harm else "note",
@@ -154,22 +154,24 @@ def _own_loss(record: Record) -> Iterator[Finding]:
     )
 
 
-def _bottomless(record: Record) -> Evidence | None:
-    """The loss has fallen below zero, far beyond what it was at the start, or to no number."""
+def _fallen(record: Record) -> Evidence | None:
+    """The loss has gone down, the way that leads away from the targets."""
     steps = record.get(Steps)
     if steps is None or steps.total < ENOUGH or not len(steps.loss):
         return None
     finite = steps.loss[np.isfinite(steps.loss)]
-    if not len(finite):
+    if len(finite) < ENOUGH:
         return None
     first, latest = float(np.median(finite[:3])), float(np.median(finite[-10:]))
-    if latest >= 0 or abs(latest) <= 10 * max(abs(first), 1e-3):
+    scatter = float(np.median(np.abs(np.diff(finite[-ENOUGH:]))))
+    bound = first - max(0.2 * abs(first), 5 * scatter)
+    if latest >= bound:
         return None
     return Evidence(
-        signal=Phrase("the loss, which has no least value"),
+        signal=Phrase("the loss, which falls as the outputs move away from their targets"),
         value=latest,
         baseline=first,
-        threshold=-10 * max(abs(first), 1e-3),
+        threshold=bound,
         witness="harm",
         step=steps.total,
     )

@@ -43,7 +43,8 @@ def unshuffled_data(record: Record) -> Iterator[Finding]:
     harm: a guess from the labels of the batch before, no input looked at, has a loss far below
     guessing; or, where runs of equal labels are longer than a batch, a network that after all its
     steps does little better than guessing from the shares of all labels. Of a regression the
-    eighths of its targets count as classes; there the network must do badly in validation.
+    eighths of its targets count as classes; there the network must do badly in validation, unless
+    each eighth comes at once, as in no series.
 
     Would be wrong if: the order is meant (one task after another, a state that is carried on).
 
@@ -67,7 +68,12 @@ def _sorted(feed: Feed, record: Record) -> Finding | None:
     if within is None or not expected or within >= SHARE * expected:
         return None
     if feed.binned:  # numbers in order may be a series in time: the network itself must fail
-        harm = any_of(unlearned(record, LITTLE), far_behind(record), little_learned(record))
+        harm = any_of(
+            _carried(feed) if _in_order(feed) else None,
+            unlearned(record, LITTLE),
+            far_behind(record),
+            little_learned(record),
+        )
     else:
         harm = any_of(_carried(feed), *_forgotten(feed, record))
     if not harm:
@@ -120,6 +126,11 @@ def _forgotten(feed: Feed, record: Record) -> tuple[Evidence | None, ...]:
     if not feed.batch or feed.longest_run <= feed.batch:
         return ()
     return (little_learned(record, 0.9, 40), unlearned(record, LITTLE))
+
+
+def _in_order(feed: Feed) -> bool:
+    """Whether all of some eighth of the targets comes in one piece."""
+    return feed.longest_run >= 0.9 * feed.read / max(feed.classes or 1, 1)
 
 
 def _what(feed: Feed) -> Phrase:

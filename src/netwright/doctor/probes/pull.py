@@ -34,9 +34,10 @@ def pull(patient: Patient) -> Iterator[Pull]:
     tail, output = parts
     if output.numel() > LARGEST or output.ndim < 1 or len(output) < 4:
         return
-    target = _target(sample, tail, output)
-    if target is None:
+    found = _target(sample, tail, output)
+    if found is None:
         return
+    target, alone = found
     with (
         hushed(patient.model, begin=sample.random),
         sample.surroundings.again(),
@@ -55,6 +56,7 @@ def pull(patient: Patient) -> Iterator[Pull]:
         samples=len(output),
         dealt_change=abs(other - plain) / max(abs(plain), 1e-12),
         output_spread=_spread(output.detach()),
+        alone=alone,
         crossed=_crossed(tail, target),
         **_direction(slope.detach().float(), output.detach().float(), target.detach()),
     )
@@ -80,19 +82,24 @@ def _after(sample: Sample) -> tuple[Objective, Tensor] | None:
     return Objective(later, sample.objective.loss), output
 
 
-def _target(sample: Sample, tail: Objective, output: Tensor) -> Tensor | None:
+def _target(sample: Sample, tail: Objective, output: Tensor) -> tuple[Tensor, bool] | None:
     """What the loop handed over with the outputs: of their shape or of one number a sample, or the
-    numbers of classes. None where several tensors could be it."""
+    numbers of classes; and whether it was all. None where several tensors could be it."""
     made = {id(each) for call in tail.calls for each in tensors_in(call.result, 3)}
     found: dict[int, Tensor] = {}
+    others = 0
     for call in tail.calls:
         for each in tensors_in((call.args, call.kwargs), 3):
             own = id(each) in made or each is output or isinstance(each, nn.Parameter)
-            if not own and not each.requires_grad and _suits(each, output):
+            if own:
+                continue
+            if not each.requires_grad and _suits(each, output):
                 found[id(each)] = each
+            elif each.numel() > 1:
+                others += 1
     if sample.target is not None and id(sample.target) in found:
-        return sample.target
-    return next(iter(found.values())) if len(found) == 1 else None
+        return sample.target, len(found) == 1 and not others
+    return (next(iter(found.values())), not others) if len(found) == 1 else None
 
 
 def _suits(each: Tensor, output: Tensor) -> bool:
