@@ -33,7 +33,7 @@ puts few classes into each batch draws them anew for the next: there such a gues
     yields_to=("stuck-data-feed", "constant-input"),
 )
 def unshuffled_data(record: Record) -> Iterator[Finding]:
-    """The data are fed sorted by class or by target, or nearly so.
+    """The data are fed sorted by class, or nearly so.
 
     Why it hurts: each step pulls the network toward the few classes of its batch, and the steps
     before are forgotten. The loss falls because the next batch is like this one, not because

@@ -47,6 +47,8 @@ def pull(patient: Patient) -> Iterator[Pull]:
         warnings.simplefilter("ignore")
         z = output.detach().clone().requires_grad_()
         loss = tail.again({id(output): z})
+        if not loss.requires_grad:
+            return
         (slope,) = torch.autograd.grad(loss, z, allow_unused=True)
         dealt = tail.again({id(output): z.detach(), id(target): target.roll(1, 0)})
     if slope is None or not bool(slope.isfinite().all()):
