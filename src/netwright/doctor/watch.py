@@ -238,6 +238,10 @@ class Doctor:
                 seconds = SECONDS if self._checkup is True else float(self._checkup)
                 with as_written():
                     self._checked = list(examine(self.patient, seconds=seconds))
+            else:
+                from netwright.doctor.checkup import glance
+
+                self._checked = list(glance(self.patient, sample))
             self.patient.setup = shown_by(self.patient.setup, sample)
             self._relying.keep(sample, self._neighbourhood)
         finally:
