@@ -28,6 +28,10 @@ LOOKS = 5
 """H2: looks below which a share of steps says little."""
 
 
+OFF = 0.1
+"""Loss of guessing over the first one, under which a batch tells nothing of guessing (its targets
+are all alike) or the start is so far off that to come half of the way is to learn."""
+
 ENOUGH = 5
 """Labels read for each class that there is, from which on their shares are known."""
 
@@ -130,10 +134,11 @@ def unfit(record: Record) -> Evidence | None:
 
 def fitted(trial: FitTrial, fit: Fit) -> bool:
     """Whether a trial brought its batch well below where it began, and below any constant."""
-    bound = 0.5 * trial.start
-    if fit.constant is not None:
-        bound = min(trial.start * 0.7, max(bound, 0.7 * fit.constant))
-    return trial.end <= bound
+    if fit.constant is None or fit.constant < OFF * trial.start:
+        return trial.end <= 0.5 * trial.start
+    # A start that dropout lifts to twice guessing is halved by guessing alone.
+    bound = min(max(0.5 * trial.start, 0.7 * fit.constant), 0.9 * fit.constant)
+    return trial.end <= min(0.7 * trial.start, bound)
 
 
 def nonfinite(record: Record) -> Evidence | None:
