@@ -41,7 +41,7 @@ LEFT = 0.3
         "saturated-units",
         "vanishing-gradients",
     ),
-)
+)  # fmt: skip
 def constant_output(record: Record) -> Iterator[Finding]:
     """All samples of a batch get one output, and it stays so.
 
