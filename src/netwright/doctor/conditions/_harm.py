@@ -32,6 +32,10 @@ LOOKS = 5
 CLEAR = 0.8
 """H3: of a loss with an unknown floor, the share of the first one that has clearly fallen."""
 
+OFF = 0.1
+"""Loss of guessing over the first one, under which a batch tells nothing of guessing (its targets
+are all alike) or the start is so far off that to come half of the way is to learn."""
+
 ENOUGH = 5
 """Labels read for each class that there is, from which on their shares are known."""
 
@@ -147,10 +151,12 @@ def fitted(trial: FitTrial, fit: Fit) -> bool:
     Of a loss of which nobody knows the least value (a likelihood, a bound, several terms) half of
     the first one means nothing: there the measure is the lowest that any trial reached, if that is
     a clear fall."""
+    if fit.constant is not None and fit.constant >= OFF * trial.start:
+        # A start that dropout lifts to twice guessing is halved by guessing alone.
+        bound = min(max(0.5 * trial.start, 0.7 * fit.constant), 0.9 * fit.constant)
+        return trial.end <= min(0.7 * trial.start, bound)
     bound = 0.5 * trial.start
-    if fit.constant is not None:
-        bound = min(trial.start * 0.7, max(bound, 0.7 * fit.constant))
-    elif trial.start > 0:
+    if fit.constant is None and trial.start > 0:
         ends = [e.end for e in (*fit.trials, *fit.variants.values()) if e.end == e.end]
         lowest = min(ends, default=trial.start)
         if lowest < CLEAR * trial.start:
