@@ -285,6 +285,8 @@ def test_a_disk_that_cannot_be_written_does_not_stop_the_script(netwright, scrip
         (["doctor", "none.py"], "There is no script none.py"),
         (["doctor", "--steps", "0", "train.py"], "--steps must be above 0, not 0"),
         (["doctor", "--budget", "2", "train.py"], "--budget is a share"),
+        (["doctor", "--checkup", "0", "train.py"], "--checkup must be above 0, not 0"),
+        (["doctor", "--checkup", "5", "--no-checkup", "train.py"], "that --no-checkup leaves out"),
         (["doctor", "--fail-on", "nevr", "train.py"], "Did you mean never?"),
         (["doctor", "-m", "no.such"], "There is no module no.such"),
         (["doctor", "--run-dir", "runs", "train.py"], "already holds a run"),

@@ -38,7 +38,7 @@ class Words:
 
 RUNS_SCRIPTS = "doctor"
 
-VALUED = ("--fail-on", "--steps", "--minutes", "--budget", "--run-dir", "--lang")
+VALUED = ("--fail-on", "--steps", "--minutes", "--budget", "--checkup", "--run-dir", "--lang")
 """Options that may stand before a script and take the word behind them."""
 
 

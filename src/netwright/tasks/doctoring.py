@@ -8,6 +8,7 @@ on our side ends the watch with one line; the script goes on.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import threading
@@ -47,7 +48,8 @@ class Wish:
     """How a script is to be watched."""
 
     budget: float = 0.02
-    checkup: bool = True
+    checkup: bool | float = True
+    """Whether there are probes before the first step, or the seconds that they may take."""
     steps: int | None = None
     minutes: float | None = None
     run_dir: Path | None = None
@@ -55,8 +57,11 @@ class Wish:
     command: str = ""
 
     def __post_init__(self) -> None:
-        for name, value in (("--steps", self.steps), ("--minutes", self.minutes)):
-            if value is not None and not value > 0:
+        checkup = None if isinstance(self.checkup, bool) else self.checkup
+        for name, value in (
+            ("--steps", self.steps), ("--minutes", self.minutes), ("--checkup", checkup)
+        ):  # fmt: skip
+            if value is not None and not 0 < value < math.inf:
                 raise SettingError("{name} must be above 0, not {value}.", name=name, value=value)
         if not 0 < self.budget <= 1:
             raise SettingError(

@@ -65,6 +65,9 @@ def doctor(
         float, Parameter(metavar="SHARE", help="share of the training's time that may be taken")
     ] = 0.02,
     no_checkup: Annotated[bool, Parameter(help="no probes before the first step")] = False,
+    checkup: Annotated[
+        float | None, Parameter(metavar="SECONDS", help="what those probes may take; default: 10")
+    ] = None,
     run_dir: Annotated[
         str | None, Parameter(metavar="DIR", help="the run folder itself; default: new in runs/")
     ] = None,
@@ -80,6 +83,11 @@ def doctor(
             "netwright doctor needs a script, -m MODULE, or a run.",
             hint="Try: netwright doctor train.py",
         )
+    if no_checkup and checkup is not None:
+        raise SettingError(
+            "--checkup says how long the probes may take that --no-checkup leaves out.",
+            hint="Give one of the two.",
+        )
     from netwright.tasks.doctored_again import doctor_run, refuse_absent_board
     from netwright.tasks.doctoring import Wish, doctor_script
     from netwright.tasks.launching import Target
@@ -93,7 +101,7 @@ def doctor(
         return again.exit_code(fail_on)
     wish = Wish(
         budget=budget,
-        checkup=not no_checkup,
+        checkup=not no_checkup if checkup is None else checkup,
         steps=steps,
         minutes=minutes,
         run_dir=Path(run_dir) if run_dir is not None else None,
