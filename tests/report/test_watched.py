@@ -100,7 +100,8 @@ def labels_of(pins):
 def test_findings_of_one_step_share_a_label_and_those_without_room_have_a_mark():
     assert labels_of([
         Pin(step=1.0, names=("dead-relu", "divergence"), tip=""),
-        Pin(step=2.0, names=("nonfinite",), tip=""),
+        Pin(step=2.0, names=("nonfinite",), tip=""),  # its line ends under letters
+        Pin(step=4.0, names=("nonfinite",), tip=""),
         Pin(step=16.0, names=("loss-spike",), tip=""),
     ]) == ["dead-relu, divergence", "▾", "loss-spike"]  # fmt: skip
 
