@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from netwright.doctor.watch import watch
 from netwright.doctor.watching import pace
 from netwright.doctor.watching.pace import BLOCK, WINDOW, Pace
+from netwright.doctor.watching.watcher import FIRST_BATCHES
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.nonfinite import NonFinite
 from netwright.records.facts.passing import Passing
@@ -100,8 +101,8 @@ def test_gradients_that_are_never_cleared_are_found():
 def test_batches_that_come_again_with_the_rhythm_of_the_blocks_are_no_few():
     period = list(batches(BLOCK))
     doctor = trained(network(), period * 10)
-    # Windows at the same place of each block would have met the same four again and again.
-    assert doctor.record().get(Passing).distinct == BLOCK
+    # Windows at the same place of each block would meet the same four again and again.
+    assert doctor.record().get(Passing).distinct > FIRST_BATCHES + 3 * WINDOW
     few = trained(network(), period[:8] * 60).record().get(Passing)
     assert few.distinct == 8
     assert few.told >= 2 * few.distinct

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import netwright as nw
+from netwright.core.errors import SettingError
 from netwright.doctor.checkup import examine
 from netwright.doctor.conditions._harm import unfit
 from netwright.doctor.deadline import Deadline
@@ -200,3 +201,19 @@ def test_the_record_keeps_what_was_left_out(tmp_path):
         "fit, for want of time: 1 of 3 rates tried on one batch",
     ]
     assert dataclasses.asdict(left)["late"] == ("noise",)
+
+
+def test_a_watch_is_told_how_many_seconds_its_check_up_may_take():
+    def left_out(seconds):
+        model = Slow(2e-4)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        with nw.watch(model, optimizer, checkup=seconds) as doctor:
+            F.cross_entropy(model(torch.randn(16, 4)), torch.arange(16) % 2).backward()
+            optimizer.step()
+        return doctor.record().get(LeftOut)
+
+    hurried = left_out(0.2)
+    assert hurried.seconds == 0.2
+    assert hurried.late or hurried.shed
+    with pytest.raises(SettingError, match="how many seconds a check-up may take"):
+        nw.watch(Slow(0.0), torch.optim.SGD(Slow(0.0).parameters(), lr=0.1), checkup=-1)

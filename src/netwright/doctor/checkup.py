@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from netwright.doctor.data.reading import forget
 from netwright.doctor.deadline import Deadline
-from netwright.doctor.patient import Patient
+from netwright.doctor.patient import Patient, Sample
 from netwright.doctor.probes import PROBES
+from netwright.doctor.probes.objective import told
 from netwright.records.facts.left_out import LeftOut
 
 SECONDS = 10.0
@@ -48,3 +49,13 @@ def examine(patient: Patient, *, seconds: float = SECONDS) -> Iterator[object]:
             shed=tuple(deadline.shed),
             seconds=seconds,
         )
+
+
+def glance(patient: Patient, sample: Sample) -> Iterator[object]:
+    """What is known without a check-up and for nothing: the loss that the loop itself computed, the
+    values that went into it and the graph it left. No pass is made."""
+    try:
+        yield told(patient, sample, again=False)
+    except Exception as error:  # somebody's loss
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        yield LeftOut(failed=(("objective", reason),))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
@@ -61,7 +62,7 @@ class Doctor:
         *,
         budget: float = 0.02,
         every: int | None = None,
-        checkup: bool = True,
+        checkup: bool | float = True,
         on_stop: Literal["warn", "raise"] = "warn",
         on_step: Callable[[int], None] | None = None,
         on_round: Heard | None = None,
@@ -232,10 +233,15 @@ class Doctor:
         try:
             self._company.introduce(self.patient, self.watcher)
             if self._checkup:
-                from netwright.doctor.checkup import examine
+                from netwright.doctor.checkup import SECONDS, examine
 
+                seconds = SECONDS if self._checkup is True else float(self._checkup)
                 with as_written():
-                    self._checked = list(examine(self.patient))
+                    self._checked = list(examine(self.patient, seconds=seconds))
+            else:
+                from netwright.doctor.checkup import glance
+
+                self._checked = list(glance(self.patient, sample))
             self.patient.setup = shown_by(self.patient.setup, sample)
             self._relying.keep(sample, self._neighbourhood)
         finally:
@@ -287,19 +293,26 @@ def watch(
     *,
     budget: float = 0.02,
     every: int | None = None,
-    checkup: bool = True,
+    checkup: bool | float = True,
     on_stop: Literal["warn", "raise"] = "warn",
 ) -> Doctor:
     """Watch whatever loop trains `model` with `optimizer`, inside a `with` block.
 
     Nothing of the loop changes: its numbers are bit for bit those without the watch. `budget` is
     the share of the training's own time that watching may take; `every` looks closely at each
-    such step instead. `loss_fn` is not needed; it is accepted for loops that compute their loss
-    where it cannot be seen. Models and optimizers that accelerate or Fabric have wrapped may be
-    given wrapped or bare. A finding of severity `stop` is logged as a warning when it first stands;
-    with `on_stop="raise"` it ends the loop between two steps, by a `FindingError` that carries it.
+    such step instead. `checkup` says whether the first batch is examined before the step on it, or
+    how many seconds that may take (10 unless said). `loss_fn` is not needed; it is accepted for
+    loops that compute their loss where it cannot be seen. Models and optimizers that accelerate or
+    Fabric have wrapped may be given wrapped or bare. A finding of severity `stop` is logged as a
+    warning when it first stands; with `on_stop="raise"` it ends the loop between two steps, by a
+    `FindingError` that carries it.
     """
     _refuse_unfit(model, optimizer, budget, on_stop)
+    if not isinstance(checkup, bool | int | float) or not 0 <= checkup < math.inf:
+        raise SettingError(
+            "checkup is True, False, or how many seconds a check-up may take, not {value}.",
+            value=repr(checkup),
+        )
     given = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
     optimizers = [bare_optimizer(each) for each in given]
     return Doctor(

@@ -122,8 +122,8 @@ def _left_bounds(
 ) -> Judgement | None:
     """The judgement on a product that ends outside the bounds; the stages from where it is out."""
     product = _product(gains)
-    if not product or LEAST_PRODUCT <= product <= MOST_PRODUCT or math.isnan(product):
-        return None  # exactly 0 is not weak but dead, and told as such
+    if not product or LEAST_PRODUCT <= product <= MOST_PRODUCT or not math.isfinite(product):
+        return None  # exactly 0, or something after it, is not weak but dead, and told as such
     mean = product ** (1 / len(gains))
     if LEAST_DRIFT <= mean <= MOST_DRIFT and LEAST_PRODUCT**2 <= product <= MOST_PRODUCT**2:
         return None

@@ -24,11 +24,24 @@ def alike(
         weight, gradient = weights.get(name), gradients.get(name)
         if weight is None or gradient is None or len(weight) < 2:
             return False
+        # The gates of a recurrent layer lie one below the other, and each is a layer of its own.
+        units = _units(name, weights) or len(weight)
         for part in (2, len(weight)):  # mostly the first two already differ
             for rows in (weight.detach()[:part], gradient[:part]):
-                if not float((rows - rows[:1]).abs().max()) <= 1e-4 * float(rows.abs().max()):
-                    return False
+                for gate in rows.split(units):
+                    if not float((gate - gate[:1]).abs().max()) <= 1e-4 * float(rows.abs().max()):
+                        return False
     return bool(own)
+
+
+def _units(name: str, weights: Mapping[str, Tensor]) -> int | None:
+    """The units of the recurrent layer that a weight belongs to, None for any other."""
+    path, _, last = name.rpartition(".")
+    kind, _, rest = last.partition("_")
+    hidden = weights.get(f"{path}.{kind}_hh{rest[2:]}" if path else f"{kind}_hh{rest[2:]}")
+    if not rest.startswith(("ih", "hh")) or kind != "weight" or hidden is None:
+        return None
+    return hidden.shape[1]
 
 
 def learn_from_zero(weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor | None]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from netwright.core.languages import Phrase
+from netwright.doctor.conditions._harm import of_one_form
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.objective import Objective
 from netwright.records.facts.setup import Setup
@@ -147,6 +148,8 @@ def _guess(record: Record, begin: float) -> float | None:
     """
     objective = record.get(Objective)
     if objective is None or not objective.constant or objective.first_loss is None:
+        return None
+    if not of_one_form(record):
         return None
     size = _rows(record) or 0
     if size < max(16, 3 * (objective.classes or 1)) or objective.first_loss <= 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from netwright.core.languages import Phrase
+from netwright.records.facts.answers import Answers
 from netwright.records.facts.fit import Fit, FitTrial
 from netwright.records.facts.labels import Labels
 from netwright.records.facts.nonfinite import NonFinite
@@ -27,6 +28,13 @@ LONG = 300
 LOOKS = 5
 """H2: looks below which a share of steps says little."""
 
+
+CLEAR = 0.8
+"""H3: of a loss with an unknown floor, the share of the first one that has clearly fallen."""
+
+OFF = 0.1
+"""Loss of guessing over the first one, under which a batch tells nothing of guessing (its targets
+are all alike) or the start is so far off that to come half of the way is to learn."""
 
 ENOUGH = 5
 """Labels read for each class that there is, from which on their shares are known."""
@@ -48,6 +56,13 @@ def entropy_of_labels(record: Record) -> float | None:
     return float(-(shares * np.log(np.maximum(shares, 1e-12))).sum())
 
 
+def of_one_form(record: Record) -> bool:
+    """Whether every step makes the same loss smaller: else what guessing costs in the first says
+    nothing of the others."""
+    answers = record.get(Answers)
+    return answers is None or answers.forms < 2
+
+
 def any_of(*evidence: Evidence | None) -> tuple[Evidence, ...]:
     """Those that are there."""
     return tuple(each for each in evidence if each is not None)
@@ -64,6 +79,8 @@ def stuck(record: Record) -> Evidence | None:
     """H1: after an epoch or 300 steps the loss is still that of the best constant prediction."""
     steps, objective = record.get(Steps), record.get(Objective)
     if steps is None or objective is None or objective.constant is None or objective.constant <= 0:
+        return None
+    if not of_one_form(record):
         return None
     setup = record.get(Setup)
     epoch = setup.steps_per_epoch if setup is not None else None
@@ -129,10 +146,21 @@ def unfit(record: Record) -> Evidence | None:
 
 
 def fitted(trial: FitTrial, fit: Fit) -> bool:
-    """Whether a trial brought its batch well below where it began, and below any constant."""
+    """Whether a trial brought its batch well below where it began, and below any constant.
+
+    Of a loss of which nobody knows the least value (a likelihood, a bound, several terms) half of
+    the first one means nothing: there the measure is the lowest that any trial reached, if that is
+    a clear fall."""
+    if fit.constant is not None and fit.constant >= OFF * trial.start:
+        # A start that dropout lifts to twice guessing is halved by guessing alone.
+        bound = min(max(0.5 * trial.start, 0.7 * fit.constant), 0.9 * fit.constant)
+        return trial.end <= min(0.7 * trial.start, bound)
     bound = 0.5 * trial.start
-    if fit.constant is not None:
-        bound = min(trial.start * 0.7, max(bound, 0.7 * fit.constant))
+    if fit.constant is None and trial.start > 0:
+        ends = [e.end for e in (*fit.trials, *fit.variants.values()) if e.end == e.end]
+        lowest = min(ends, default=trial.start)
+        if lowest < CLEAR * trial.start:
+            bound = max(bound, 0.5 * (trial.start + lowest))
     return trial.end <= bound
 
 

@@ -70,6 +70,10 @@ some 60 steps one batch hardly falls at the rate that is set, and does at ten ti
 FEW = 3
 """Looks that do for steps that are too short: each of them says the same."""
 
+SINGULAR = {"log", "log2", "log10", "div", "truediv", "true_divide", "divide", "sqrt", "rsqrt",
+            "reciprocal", "pow", "norm"}  # fmt: skip
+"""Operations that have no value, or no slope, at 0."""
+
 GONE = 0.01
 """Share of its peak below which a rate is as good as 0."""
 
@@ -149,7 +153,7 @@ def too_high(record: Record) -> Case | None:
         if trial is None or not unclipped(record):
             return None
         return Case(any_of(bent, trial), any_of(unfit_as_set(record)))
-    if found.broken is not None and _in_the_data(record):
+    if found.broken is not None and (_in_the_data(record) or _singular(record)):
         return None
     steps = steps_of(record)
     assert steps is not None
@@ -172,6 +176,16 @@ def too_high(record: Record) -> Case | None:
         bent, trial, _backward(steps), _explosion(steps, found), futile, _runaway(steps, found)
     )
     return Case(causes, harms) if harms and strong else None
+
+
+def _singular(record: Record) -> bool:
+    """Whether what broke is an operation at the very point where it has no value, and a tenth of
+    the rate breaks as well: it is the operation that wants a bound."""
+    found, fit = record.get(NonFinite), record.get(Fit)
+    tenth = fit.at(0.1) if fit is not None else None
+    if found is None or tenth is None or tenth.end == tenth.end:
+        return False
+    return found.replayed and found.operation in SINGULAR and found.before == 0
 
 
 def too_low(record: Record) -> Case | None:

@@ -23,6 +23,9 @@ SMALL = 0.05
 
 HE = 2**0.5
 
+HUGE = 1e6
+"""An eigenvalue beyond which its powers need not be computed."""
+
 ROUGH = 100.0
 """Product of the gains of all layers over He's 1.41: at three times He a hundred in four layers."""
 
@@ -38,7 +41,7 @@ class Scale:
 
 
 def growing(record: Record) -> Scale | None:
-    found = _product(record, large=True)
+    found = _product(record, large=True) or _recurrence(record)
     if found is not None:
         return found
     bare = _bare(record)
@@ -59,6 +62,31 @@ def growing(record: Record) -> Scale | None:
         tuple(name for name, _ in layers),
         None,
     )
+
+
+def _recurrence(record: Record) -> Scale | None:
+    """A state that one and the same matrix makes larger at each step of a sequence."""
+    scales = record.get(WeightScales)
+    for each in scales.recurrences if scales is not None else ():
+        product = each.radius**each.steps if each.radius < HUGE else math.inf
+        if product > MOST_PRODUCT:
+            return Scale(
+                (
+                    Evidence(
+                        signal=Phrase(
+                            "largest eigenvalue of the recurrent weights, over {steps} steps",
+                            steps=each.steps,
+                        ),
+                        value=each.radius,
+                        baseline=1.0,
+                        threshold=MOST_PRODUCT ** (1 / each.steps),
+                        layer=each.layer,
+                    ),
+                ),
+                (each.layer,),
+                product,
+            )
+    return None
 
 
 def _rough(bare: list[tuple[str, float]], first: float, constant: float) -> Scale | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netwright.core.languages import Phrase
+from netwright.doctor.conditions._capacity import LOW, THRICE, far_from_done, outdone
 from netwright.doctor.conditions._course import EARLY, course
 from netwright.doctor.conditions._trials import end_of
 from netwright.records.facts.setup import Setup
@@ -12,12 +13,8 @@ from netwright.records.facts.still import Still, Why
 from netwright.records.findings import Evidence
 from netwright.records.record import Record
 
-THRICE = 3.0
-"""How many times lower one batch comes with all weights trained."""
-
-LOW = 0.3
-"""Share of the loss of guessing under which a batch is fitted, or a run does well on features that
-nobody trained."""
+TWICE = 2.0
+"""The same where the run has shown what it comes to."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +30,10 @@ def stillness(record: Record, *why: Why) -> Stillness | None:
     fact, setup = record.get(Still), record.get(Setup)
     if fact is None or fact.why not in why or (setup is not None and setup.pretrained):
         return None
-    guess = min(each for each in (fact.held.start, fact.constant) if each is not None)
-    if not fact.moved.end < LOW * guess < end_of(fact.held):
-        return None
-    if end_of(fact.held) < THRICE * fact.moved.end:
-        return None
+    harm = _trained_does_better(record, fact) or _plain_does_better(record, fact)
     found = course(record)
+    if harm is None:
+        return None
     if found is not None and found.steps >= EARLY and found.latest < LOW * found.ignorance:
         return None
     return Stillness(
@@ -49,16 +44,34 @@ def stillness(record: Record, *why: Why) -> Stillness | None:
                               "them"),
                 value=fact.share,
                 baseline=0.0,
-                threshold=0.5,
                 unit="share",
                 layer=fact.layers[0],
             ),
         ),
-        Evidence(
-            signal=Phrase("loss of one batch after {steps} steps with these still, against that "
-                          "with all weights trained", steps=fact.held.steps),
-            value=end_of(fact.held),
-            baseline=fact.moved.end,
-            witness="harm",
-        ),
+        harm,
     )  # fmt: skip
+
+
+def _trained_does_better(record: Record, fact: Still) -> Evidence | None:
+    """Thrice as well; twice where the run itself stands far from done."""
+    held, moved = fact.held, fact.moved
+    if held is None or moved is None:
+        return None
+    guess = min(each for each in (held.start, fact.constant) if each is not None)
+    times = TWICE if far_from_done(record) is not None else THRICE
+    if not moved.end < LOW * guess < end_of(held) or end_of(held) < times * moved.end:
+        return None
+    return Evidence(
+        signal=Phrase("loss of one batch after {steps} steps with these still, against that "
+                      "with all weights trained", steps=held.steps),
+        value=end_of(held),
+        baseline=moved.end,
+        witness="harm",
+    )  # fmt: skip
+
+
+def _plain_does_better(record: Record, fact: Still) -> Evidence | None:
+    """Most weights stand still, a plain network fits the batch, and the run does not come far."""
+    if fact.share < 0.5 or outdone(record) is None:
+        return None
+    return far_from_done(record)

@@ -13,6 +13,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions._course import course
 from netwright.doctor.conditions._harm import entropy_of_labels
 from netwright.records.facts.epochs import EpochFact, Epochs
+from netwright.records.facts.loop import Loop
 from netwright.records.facts.objective import Objective
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence
@@ -144,7 +145,8 @@ def late_start(record: Record, share: float = SLOW) -> Evidence | None:
         return None
     below = np.flatnonzero(found.windows < guess)
     until = float(found.ends[below[0]]) if len(below) else float(found.steps)
-    if until < 40 or until / found.steps <= share:
+    loop = record.get(Loop)
+    if until < (15 if loop is not None and loop.ended else 40) or until / found.steps <= share:
         return None
     return Evidence(
         signal=Phrase("part of the run that was spent above the loss of the best constant"),

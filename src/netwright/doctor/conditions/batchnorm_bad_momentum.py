@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
@@ -42,7 +43,8 @@ def batchnorm_bad_momentum(record: Record) -> Iterator[Finding]:
     Evidence: the momentum, against 0.005 to 0.5; and after a hundred steps the running mean more
     than a standard deviation off that of the batch, a running variance four times off, or a loss
     of the same batch in evaluation mode 1.3 times that in training mode; or a momentum so high that
-    the running mean holds too few values: its error is sqrt(momentum / (2 - momentum) / values).
+    the running statistics hold too few samples: the error of a mean is sqrt(momentum / (2 -
+    momentum) / samples), where samples that hang together within an image count as fewer.
 
     Would be wrong if: training goes on long enough for the statistics to arrive.
 
@@ -133,18 +135,30 @@ def _harm(norms: Norms, modes: Modes | None, worst: NormFact) -> list[Evidence]:
                 step=modes.step[-1],
             )
         )
-    momentum = worst.momentum or 0.0
-    held = worst.values * (2 - momentum) / momentum if momentum > _HIGH else 0.0
-    if not found and held and held**-0.5 > _CHANCE:
+    error = _by_chance(norms)
+    if not found and error > _CHANCE:
         found.append(
             Evidence(
-                signal=Phrase("error of the running mean by chance, in standard deviations"),
-                value=held**-0.5,
+                signal=Phrase("error of the running statistics by chance, in standard deviations, "
+                              "of all norms together"),
+                value=error,
                 baseline=0.0,
                 threshold=_CHANCE,
                 witness="harm",
                 layer=worst.name,
                 step=norms.step,
             )
-        )
+        )  # fmt: skip
     return found
+
+
+def _by_chance(norms: Norms) -> float:
+    """How far the running statistics are off by the few samples that they hold: that of a mean of n
+    values is 1 / sqrt(n) standard deviations, that of their spread 1 / sqrt(2 n), and the errors
+    of one norm after the other add up by their squares."""
+    held = [
+        each.samples * (2 - each.momentum) / each.momentum
+        for each in norms.norms
+        if each.updated and each.samples and each.momentum is not None and each.momentum > _HIGH
+    ]
+    return math.sqrt(sum(1.5 / each for each in held))

@@ -8,8 +8,12 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._capacity import far_from_done, outdone
 from netwright.doctor.conditions._graph import WEIGHTED, Graph, features, named
-from netwright.doctor.conditions._harm import unfit
+from netwright.doctor.conditions._harm import any_of, floored, unfit
+from netwright.doctor.conditions._rate import DEEPER, bad_start, too_high, too_low
+from netwright.records.facts.narrow import Narrow
+from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.inspection import InspectionRecord, Operation
 from netwright.records.record import Record
@@ -21,6 +25,7 @@ from netwright.records.record import Record
     when="before the first step",
     group="structure",
     severity="warn",
+    yields_to=DEEPER,
 )
 def bottleneck(record: InspectionRecord | Record) -> Iterator[Finding]:
     """All that the network knows passes through fewer numbers than the classes need.
@@ -30,8 +35,10 @@ def bottleneck(record: InspectionRecord | Record) -> Iterator[Finding]:
     space of m dimensions.
 
     Evidence: the narrowest result of a layer that every path from the input to the output passes,
-    in numbers a sample, against log2 of the outputs. It is a note; a warning in a live network of
-    which one batch cannot be fitted at any of three rates.
+    in numbers a sample, against log2 of the outputs. It is a note. In a live network it is proved
+    by closing the layer: where it puts out its mean over the batch all outputs are equal. It is a
+    warning where one batch cannot be fitted at any of three rates, or where two plain hidden layers
+    fit it and the run stands above half of guessing; then fewer numbers than outputs suffice.
 
     Would be wrong if: the rank of this layer's features over the data is enough, and a linear
     classifier on what comes before it does no better than one behind it.
@@ -41,6 +48,9 @@ def bottleneck(record: InspectionRecord | Record) -> Iterator[Finding]:
 
     Treatment: more units in that layer; ask.
     """
+    if isinstance(record, Record) and record.get(Narrow) is not None:
+        yield from _closed(record)
+        return
     if isinstance(record, Record):
         inspection, cannot = record.get(InspectionRecord), unfit(record)
         for found in bottleneck(inspection) if inspection is not None else ():
@@ -103,6 +113,57 @@ def bottleneck(record: InspectionRecord | Record) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _closed(record: Record) -> Iterator[Finding]:
+    """What the probe of a live network proves: with this layer closed nothing arrives."""
+    found, setup = record.get(Narrow), record.get(Setup)
+    assert found is not None
+    space = found.outputs - 1 if found.classes else found.outputs
+    needed = min(space, found.inputs)
+    if found.width >= needed or found.copies or (setup is not None and setup.special):
+        return
+    plain, far, cannot = outdone(record), far_from_done(record), unfit(record)
+    patterns = found.classes and found.width < math.log2(found.outputs)
+    if not (plain or patterns):
+        return
+    deeper = floored(record) or bad_start(record) or too_high(record) or too_low(record)
+    harm = () if deeper else any_of(far if plain else None, cannot if patterns else None)
+    yield Finding(
+        name="bottleneck",
+        severity="warn" if harm else "note",
+        layers=(found.layer,),
+        what=Phrase("All that the network knows passes {layer}, which puts out {width} numbers, "
+                    "and {outputs} outputs come after it",
+                    layer=found.layer, width=found.width, outputs=found.outputs),
+        evidence=(
+            Evidence(
+                signal=Phrase("numbers a sample behind {layer}", layer=found.layer),
+                value=found.width,
+                threshold=needed,
+                layer=found.layer,
+            ),
+            Evidence(
+                signal=Phrase("spread of the outputs where this layer puts out one answer for all, "
+                              "of their size"),
+                value=found.spread,
+                layer=found.layer,
+            ),
+            *any_of(plain),
+            *harm,
+        ),
+        formula=f"{found.width} < {needed}",
+        cause=Phrase("Every path from the input to the output passes this layer."),
+        confidence=0.8,
+        wrong_if=Phrase("a linear classifier before this layer does no better than one behind it"),
+        treatments=(
+            Treatment(
+                name="widen",
+                grade="ask",
+                why=Phrase("Give the layer at least as many units as there are classes."),
+            ),
+        ),
+    )  # fmt: skip
 
 
 def _passes_of_all(graph: Graph) -> Iterator[Operation]:

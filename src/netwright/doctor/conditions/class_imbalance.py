@@ -10,6 +10,7 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import special
 from netwright.doctor.conditions._validation import far_behind
 from netwright.records.facts.answers import Answers
+from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.labels import Labels
 from netwright.records.facts.objective import Objective
 from netwright.records.facts.splits import Splits
@@ -27,6 +28,16 @@ MOST = 1000
 
 LONG = 100
 """Steps after which a class that is never answered is not merely late."""
+
+MISSED = 0.7
+"""Of the recall of the other classes: what the recall of the rare ones in validation stays under,
+by the upper end of its 95 % interval."""
+
+JUDGED = 5
+"""Labels of rare classes in one evaluation below which that is not asked."""
+
+SETTLED = 3
+"""Evaluations below which they may merely be late."""
 
 SEEN = 20
 """Labels of a class, among the last looks, below which its recall says little."""
@@ -50,8 +61,8 @@ def class_imbalance(record: Record) -> Iterator[Finding]:
     Evidence: the smallest share of the labels against an even one (surely below it, by two
     standard deviations of its count), the majority baseline, the chance that a batch holds none.
     It is a note; a warning once rare classes are never answered, 100 steps on, though they came by
-    at least 20 times among the last looks, or where validation holds more of them than training
-    does and its loss is far above that of training.
+    at least 20 times among the last looks, where validation answers them far less often than the
+    others, or holds more of them than training does and its loss is far above that of training.
 
     Would be wrong if: the labels that were read are not a fair part of the set.
 
@@ -66,17 +77,21 @@ def class_imbalance(record: Record) -> Iterator[Finding]:
     if special(record):
         return  # what a player of a game is told is real, or a copy's answers, is no data set
     counts, batch, places = _counts(record)
-    known, classes = sum(counts), len(counts)
+    read = _all_read(record)
+    # What the whole set has none of cannot be weighed: a spare output, or a class that only
+    # validation has (distribution-shift).
+    there = [each for each in counts if each or not read]
+    known, classes = sum(counts), len(there)
     if not 2 <= classes <= MOST or known < 20 * classes:
         return
-    least = min(counts)
+    least = min(there)
     # Of a part of the set the count is a sample of it; of the whole it is what it is.
-    sure = least if _all_read(record) else least + 2 * math.sqrt(least + 1) + 2
+    sure = least if read else least + 2 * math.sqrt(least + 1) + 2
     if sure / known >= RARE / classes:
         return
     share, most = least / known, max(counts) / known
-    rare = [k for k, count in enumerate(counts) if count / known < RARE / classes]
-    harm = _never_answered(record, rare) or _wanted(record)
+    rare = [k for k, n in enumerate(counts) if n / known < RARE / classes and (n or not read)]
+    harm = _never_answered(record, rare) or _missed(record, rare) or _wanted(record)
     if places and harm is None:
         return  # a background is no fault
     none = (1 - share) ** batch if batch else 0.0
@@ -166,6 +181,47 @@ def _wanted(record: Record) -> Evidence | None:
     if splits is None or splits.label_distance is None or splits.label_bound is None:
         return None
     return far_behind(record) if splits.label_distance > splits.label_bound else None
+
+
+def _missed(record: Record, rare: list[int]) -> Evidence | None:
+    """In validation rare classes are recognised far less often than the others."""
+    told = record.get(Epochs)
+    seen = [each for each in (told.epochs if told is not None else ()) if each.val_labels]
+    if len(seen) < SETTLED:
+        return None
+    last = seen[-1]
+    few = {k for k in rare if k < len(last.val_labels)}
+    came = sum(last.val_labels[k] for k in few)
+    others = sum(last.val_labels) - came
+    if came < JUDGED or others < JUDGED:
+        return None
+    recall = sum(last.val_hits[k] for k in few) / came
+    usual = (sum(last.val_hits) - recall * came) / others
+    if wilson_high(recall, came) >= MISSED * usual:
+        return None
+    return Evidence(
+        signal=Phrase(
+            "recall of the rare classes in validation, {count} samples, against the others'",
+            count=came,
+        ),
+        value=recall,
+        baseline=usual,
+        threshold=MISSED * usual,
+        unit="share",
+        witness="harm",
+        step=last.step,
+    )
+
+
+def wilson_high(share: float, count: int, z: float = 1.96) -> float:
+    """The upper end of Wilson's interval for a share.
+
+    >>> round(wilson_high(0.0, 10), 3)
+    0.278
+    """
+    middle = share + z * z / (2 * count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return (middle + half) / (1 + z * z / count)
 
 
 def _never_answered(record: Record, rare: list[int]) -> Evidence | None:

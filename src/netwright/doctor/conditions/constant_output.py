@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._course import course
 from netwright.doctor.conditions._harm import stuck, unfit
 from netwright.doctor.conditions._roots import PROVED, THROWN
 from netwright.doctor.conditions._terms import floored, is_point, terms_of
@@ -19,6 +20,12 @@ SAME = 1e-5
 LONG = 20
 """Steps after which outputs that were equal at the start ought to differ."""
 
+LOOKS = 3
+"""Looks at all of which the outputs are equal."""
+
+LEFT = 0.3
+"""Share of the loss of guessing that there is still to learn."""
+
 
 @CONDITIONS.register(
     "constant-output",
@@ -26,8 +33,15 @@ LONG = 20
     when="in the first steps",
     group="start",
     severity="stop",
-    yields_to=(*PROVED, *THROWN, "dead-relu", "saturated-units", "vanishing-gradients"),
-)
+    yields_to=(
+        *PROVED,
+        *THROWN,
+        "dead-relu",
+        "bottleneck",
+        "saturated-units",
+        "vanishing-gradients",
+    ),
+)  # fmt: skip
 def constant_output(record: Record) -> Iterator[Finding]:
     """All samples of a batch get one output, and it stays so.
 
@@ -53,6 +67,7 @@ def constant_output(record: Record) -> Iterator[Finding]:
     if point is None and seen is None:
         return
     harm = stuck(record) or unfit(record) or (floored(point) if point is not None else None)
+    harm = harm or _all_along(record)
     answers = record.get(Answers)
     yield Finding(
         name="constant-output",
@@ -115,3 +130,23 @@ def _seen(record: Record) -> tuple[int, float] | None:
     if len(later) < 2 or not all(spread <= SAME for spread in later):
         return None
     return answers.steps[-1], max(later)
+
+
+def _all_along(record: Record) -> Evidence | None:
+    """Nothing of the input has arrived for most of a run, with a loss that is far from done: a
+    constant for each place of a map is better than one for all, and no more than guessing."""
+    answers, found = record.get(Answers), course(record)
+    seen = _seen(record)
+    if answers is None or seen is None or found is None or found.broken is not None:
+        return None
+    looks = [step for step in answers.steps if step > LONG]
+    if len(looks) < LOOKS or found.steps < 3 * LONG or found.latest < LEFT * found.ignorance:
+        return None
+    return Evidence(
+        signal=Phrase("loss of the last steps, against that of guessing"),
+        value=found.latest,
+        baseline=found.ignorance,
+        threshold=LEFT * found.ignorance,
+        witness="harm",
+        step=found.steps,
+    )

@@ -50,7 +50,12 @@ def dead_at_start(record: Record) -> Iterator[Finding]:
     if found is None or state is None or judgement(record, "alike") is not None:
         return
     frozen = not_trained(record)
-    stages = [s for s in state.stages if s.verdict == "dead" and s.layer not in frozen]
+    stages = [
+        s
+        for s in state.stages
+        # What squashes on both sides is saturated: `saturated-at-start` tells.
+        if s.verdict == "dead" and s.layer not in frozen and not s.squashes
+    ]
     share = max((s.dead or 0.0 for s in stages), default=0.0)
     if share <= MOST_FLAT:
         return  # no gradient for another reason: conditions of the wiring tell

@@ -25,7 +25,7 @@ _MOST, _RISEN = 0.5, 0.25
     when="in the first steps",
     group="start",
     severity="stop",
-    yields_to=(*PROVED, *THROWN, "initial-loss-off"),
+    yields_to=(*PROVED, *THROWN, "initial-loss-off", "bottleneck"),
 )
 def dead_relu(record: Record) -> Iterator[Finding]:
     """Units of a layer are zero on every sample that came by.

@@ -17,6 +17,13 @@ LEFT = 0.4
 """Of what neighbours tell of the labels above chance, the share that must be left. Flips and shifts
 by a few pixels leave most of it."""
 
+HARMED = 0.75
+"""The same, where the network in the end does worse than neighbours do."""
+
+BEHIND = 0.05
+"""By how much at the least its best score in validation is below that of neighbours on samples as
+they are, or three standard errors."""
+
 RELATED = 10.0
 
 LOW = 0.7
@@ -44,8 +51,8 @@ def destructive_augmentation(record: Record) -> Iterator[Finding]:
     Evidence: nearest neighbours with the same label among the samples as they are fed, against the
     same samples without augmentation; where the loop itself augments its batches, a batch as the
     model got it, named by the samples as they are in the data set. The harm: after four
-    evaluations the best score in validation is still far below that of the neighbours, or the loss
-    is stuck.
+    evaluations the best score in validation is still far below that of the neighbours, or below
+    it without rising any more, or the loss is stuck.
 
     Would be wrong if: the network sees through the augmentation, where neighbours cannot.
 
@@ -63,9 +70,13 @@ def destructive_augmentation(record: Record) -> Iterator[Finding]:
         return
     as_fed, plain = found
     chance = labels.chance or 0.0
-    if as_fed - chance >= LEFT * (plain - chance):
+    left = (as_fed - chance) / max(plain - chance, 1e-12)
+    if left >= HARMED:
         return
-    harm = any_of(_validation(record, plain), stuck(record))
+    under = _under_neighbours(record, plain)
+    if left >= LEFT and under is None:
+        return
+    harm = any_of(_validation(record, plain), stuck(record), under)
     yield Finding(
         name="destructive-augmentation",
         severity="warn" if harm else "note",
@@ -113,6 +124,32 @@ def _in_loop(labels: Neighbourhood) -> tuple[float, float] | None:
     # Of so few samples the score is off by chance; the better end of it counts.
     error = 2 * math.sqrt(max(labels.fed_score * (1 - labels.fed_score), 0.01) / labels.fed_samples)
     return labels.fed_score + error, labels.read_score
+
+
+def _under_neighbours(record: Record, plain: float) -> Evidence | None:
+    """The network has come to rest, and the nearest plain sample would answer better."""
+    epochs = record.get(Epochs)
+    seen = [
+        each
+        for each in (epochs.epochs if epochs is not None else ())
+        if each.val_score is not None and each.val_samples
+    ]
+    if len(seen) < 2 * SETTLED:
+        return None
+    scores = [each.val_score or 0.0 for each in seen]
+    best = max(scores)
+    early = max(scores[: 2 * len(scores) // 3])
+    error = math.sqrt(max(best * (1 - best), 0.01) / seen[-1].val_samples)
+    if best - early > max(0.03, error) or best >= plain - max(BEHIND, 3 * error):
+        return None
+    return Evidence(
+        signal=Phrase("best score in validation, against neighbours on samples as they are"),
+        value=best,
+        baseline=plain,
+        threshold=plain - max(BEHIND, 3 * error),
+        unit="share",
+        witness="harm",
+    )
 
 
 def _validation(record: Record, plain: float) -> Evidence | None:

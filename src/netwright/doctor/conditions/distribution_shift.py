@@ -8,7 +8,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import all_moved, feeds_of, listed_numbers, splits_of
 from netwright.doctor.conditions._harm import any_of
-from netwright.doctor.conditions._validation import worse_than_guessing
+from netwright.doctor.conditions._validation import far_behind, worse_than_guessing
 from netwright.records.facts.splits import Splits
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -17,6 +17,9 @@ AUC = 0.9
 DISTANCE = 0.3
 """A Kolmogorov-Smirnov distance that is not only there but large: a shift by 0.8 standard
 deviations of a normal feature has 0.31."""
+
+BEYOND = 0.1
+"""Share of validation beyond all that training has of a feature. By chance it is 2 / n."""
 
 LABELS = 0.2
 DROP = 0.2
@@ -70,10 +73,13 @@ def distribution_shift(record: Record) -> Iterator[Finding]:
         return
     # Augmentation alone moves images: black borders, colours. They must cost something to count.
     moved = _inputs(splits) if splits.kind == "features" or _drop(splits) is not None else None
-    causes = any_of(moved, _labels(splits), _unseen(splits))
+    beyond = _beyond(splits)
+    causes = any_of(beyond, moved, _labels(splits), _unseen(splits))
     if not causes:
         return
-    failed = worse_than_guessing(record) if moved else None
+    failed = worse_than_guessing(record) if moved or beyond else None
+    if failed is None and beyond is not None:
+        failed = far_behind(record)
     harm = any_of(_drop(splits), _impossible(splits), failed)
     yield Finding(
         name="distribution-shift",
@@ -112,6 +118,22 @@ def _inputs(splits: Splits) -> Evidence | None:
         value=splits.worst_distance,
         baseline=splits.distance_bound,
         threshold=max(DISTANCE, splits.distance_bound),
+    )
+
+
+def _beyond(splits: Splits) -> Evidence | None:
+    """Samples that training has nothing of the like of."""
+    if splits.beyond_share <= BEYOND or all_moved(splits) or not splits.complete:
+        return None
+    return Evidence(
+        signal=Phrase(
+            "validation samples whose feature {feature} lies beyond all of training's",
+            feature=splits.beyond_feature or 0,
+        ),
+        value=splits.beyond_share,
+        baseline=2 / max(splits.train_samples, 1),
+        threshold=BEYOND,
+        unit="share",
     )
 
 

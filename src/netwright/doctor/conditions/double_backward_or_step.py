@@ -51,7 +51,8 @@ def double_backward_or_step(record: Record) -> Iterator[Finding]:
     backwards = loop.double_backwards
     heard = loop.heard or loop.steps
     of_steps = steps / heard if heard and steps >= _LEAST else 0.0
-    of_backwards = backwards / loop.backwards if loop.backwards and backwards >= _LEAST else 0.0
+    told = loop.backwards_told or loop.backwards
+    of_backwards = backwards / told if told and backwards >= _LEAST else 0.0
     if max(of_steps, of_backwards) < _SHARE:
         return
     second = of_steps >= of_backwards
@@ -65,7 +66,7 @@ def double_backward_or_step(record: Record) -> Iterator[Finding]:
                     count=steps, all=heard)
         if second
         else Phrase("{count} of {all} backwards repeat the loss of the one before",
-                    count=backwards, all=loop.backwards),
+                    count=backwards, all=told),
         evidence=(
             Evidence(
                 signal=Phrase("steps without a backward since the one before")

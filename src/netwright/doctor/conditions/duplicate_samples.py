@@ -57,14 +57,16 @@ def duplicate_samples(record: Record) -> Iterator[Finding]:
     inputs = record.get(Inputs)
     if inputs is None or inputs.same_on_all or inputs.samples < FEWEST:
         return
-    if inputs.kind not in ("image", "features", "series"):
+    if inputs.kind not in ("image", "features", "series", "tokens"):
         return
+    share = inputs.repeats / inputs.samples
+    if inputs.kind == "tokens" and share <= MOST:
+        return  # short sentences come again by themselves
     if inputs.kind == "features" and (inputs.sparse > (FEW if inputs.numbers < NUMBERS else 0.8)):
         return
     # More was drawn than there is: then some had to come twice.
     if inputs.total is not None and inputs.samples > inputs.total:
         return
-    share = inputs.repeats / inputs.samples
     if share <= SHARE:
         return
     harm = any_of(score_gap(record), far_behind(record)) if share > MOST else ()

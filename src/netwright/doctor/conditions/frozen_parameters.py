@@ -10,6 +10,7 @@ from netwright.doctor.conditions._graph import listed
 from netwright.doctor.conditions._still import Stillness, stillness
 from netwright.doctor.conditions._trials import end_of
 from netwright.records.facts.setup import Setup
+from netwright.records.facts.still import Still
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.inspection import InspectionRecord, ParameterFact
 from netwright.records.record import Record
@@ -31,9 +32,10 @@ def frozen_parameters(record: InspectionRecord | Record) -> Iterator[Finding]:
     Why it hurts: what does not ask for a gradient keeps its first, random values, while the rest
     is trained round it.
 
-    Evidence: half of the weights and more are frozen, they bear the mark of an initialiser (biases
-    of zero, a uniform spread that ends at its bound), and one batch, which is fitted on a copy with
-    all weights trained, is not fitted with these still: a warning, unless the run does well all the
+    Evidence: weights are frozen that bear the mark of an initialiser (biases of zero, a uniform
+    spread that ends at its bound), and one batch, which is fitted on a copy with all weights
+    trained, is not fitted with these still; or half of the weights are so, a plain network fits the
+    batch, and the run stands above half of guessing: a warning, unless the run does well all the
     same. Weights that were trained once have no such mark.
 
     Else a note: the frozen parameters by module, among a majority that is trained; something before
@@ -119,14 +121,7 @@ def _never_trained(still: Stillness) -> Finding:
         evidence=(*still.cause, still.harm),
         confidence=0.9,
         cause=Phrase("requires_grad is False on weights that were never trained or loaded."),
-        counterfactual=Phrase(
-            "With all weights trained the same batch goes from {start} to {end} in {steps} steps, "
-            "else to {held}.",
-            start=f"{fact.moved.start:.3g}",
-            end=f"{fact.moved.end:.3g}",
-            steps=fact.moved.steps,
-            held=f"{end_of(fact.held):.3g}",
-        ),
+        counterfactual=_counterfactual(fact),
         wrong_if=Phrase("random features are meant, and wide enough"),
         not_to_be_confused_with=Phrase("a trained network that is left as it is under a new head"),
         treatments=(
@@ -139,6 +134,19 @@ def _never_trained(still: Stillness) -> Finding:
             ),
         ),
     )  # fmt: skip
+
+
+def _counterfactual(fact: Still) -> Phrase | None:
+    if fact.held is None or fact.moved is None:
+        return None
+    return Phrase(
+        "With all weights trained the same batch goes from {start} to {end} in {steps} steps, "
+        "else to {held}.",
+        start=f"{fact.moved.start:.3g}",
+        end=f"{fact.moved.end:.3g}",
+        steps=fact.moved.steps,
+        held=f"{end_of(fact.held):.3g}",
+    )
 
 
 def _first_use(record: InspectionRecord) -> dict[str, int]:

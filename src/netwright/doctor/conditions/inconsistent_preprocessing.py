@@ -10,7 +10,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import far, score_gap, splits_of
 from netwright.doctor.conditions._harm import any_of
-from netwright.doctor.conditions._validation import worse_than_guessing
+from netwright.doctor.conditions._validation import far_behind, worse_than_guessing
 from netwright.records.facts.splits import Splits
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -26,6 +26,9 @@ the world is of some."""
 
 LOUD = 3.0
 """How far apart the outputs of the untrained network may be on the two."""
+
+TOLD = 0.1
+"""Share of the variance of the targets that single features must tell for their order to show."""
 
 GAIN = 0.1
 """What the alignment must bring to a simple model's score on validation."""
@@ -48,8 +51,9 @@ def inconsistent_preprocessing(record: Record) -> Iterator[Finding]:
 
     Evidence: a linear classifier tells the two apart on held-out samples, and the means or the
     spreads of most channels are off, the mean images are each other's negative, or channels stand
-    in another order. The harm is a counterfactual: a simple model of the training data
-    scores validation as it is, and brought to the statistics of training.
+    in another order; or the columns of a table do, of which each tells of the targets what
+    another one tells in training. The harm is a counterfactual: a simple model of the training
+    data scores validation as it is, and brought to the statistics of training.
 
     Would be wrong if: the two are meant to differ, as in tests of robustness.
 
@@ -63,11 +67,15 @@ def inconsistent_preprocessing(record: Record) -> Iterator[Finding]:
     splits = splits_of(record)
     if splits is None or splits.auc is None:
         return
+    order = _columns(splits)
+    if order is not None:
+        yield _reordered(splits, order)
+        return
     signs = any_of(_inverted(splits), _channel_order(splits), _means(splits), _spreads(splits))
     plain = bool(splits.channel_order) or far(splits) or _inverted(splits) is not None
     if not signs or not (plain or splits.auc > AUC):
         return
-    gap = worse_than_guessing(record) or score_gap(record)
+    gap = worse_than_guessing(record) or score_gap(record) or far_behind(record)
     harm = any_of(_alignment(splits), _on_network(splits), gap)
     grave = _alignment(splits) is not None
     yield Finding(
@@ -101,6 +109,63 @@ def inconsistent_preprocessing(record: Record) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _columns(splits: Splits) -> Evidence | None:
+    """H6: in another order the columns tell what they tell in training, as they stand they do
+    not."""
+    within, stands, aligned = (
+        splits.additive_within, splits.additive_score, splits.additive_aligned,
+    )  # fmt: skip
+    if not splits.feature_order or within is None or stands is None or aligned is None:
+        return None
+    if within < TOLD or stands > 0.5 * within or aligned < 0.7 * within:
+        return None
+    if aligned - stands < TOLD:
+        return None
+    return Evidence(
+        signal=Phrase("variance of the targets foretold in validation, against in the order found"),
+        value=stands,
+        baseline=aligned,
+        threshold=0.5 * within,
+        unit="share",
+        witness="harm",
+    )
+
+
+def _reordered(splits: Splits, harm: Evidence) -> Finding:
+    order = splits.feature_order
+    moved = [place for place, each in enumerate(order) if place != each]
+    told = ", ".join(f"{order[place]}->{place}" for place in moved[:20])
+    return Finding(
+        name="inconsistent-preprocessing",
+        severity="warn",
+        what=Phrase(
+            "The columns of validation stand in another order than in training: {order}", order=told
+        ),
+        evidence=(
+            Evidence(
+                signal=Phrase("columns that tell of the targets what another one tells in "
+                              "training, of {columns}", columns=len(order)),
+                value=len(moved),
+                baseline=0,
+            ),
+            harm,
+        ),
+        formula="explained variance of a sum of functions of one feature each, held out",
+        confidence=0.9,
+        cause=Phrase("The two splits do not go through the same transform."),
+        wrong_if=Phrase("the features mean something else in validation on purpose"),
+        not_to_be_confused_with=Phrase("a shift of the inputs, which leaves the columns in place"),
+        treatments=(
+            Treatment(
+                name="one-transform",
+                grade="ask",
+                why=Phrase("Choose the columns by name, in one order, for both."),
+                code=f"val_x = val_x[:, {list(order)}]",
+            ),
+        ),
+    )  # fmt: skip
 
 
 def _inverted(splits: Splits) -> Evidence | None:

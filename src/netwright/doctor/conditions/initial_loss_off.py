@@ -9,6 +9,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._harm import backward_steps, nonfinite, stuck, unfit
 from netwright.doctor.conditions._terms import guessing
+from netwright.doctor.conditions._validation import late_start
 from netwright.records.facts.objective import Objective
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -63,7 +64,13 @@ def initial_loss_off(record: Record) -> Iterator[Finding]:
         return
     harm = tuple(
         each
-        for each in (nonfinite(record), stuck(record), unfit(record), backward_steps(record))
+        for each in (
+            nonfinite(record),
+            stuck(record),
+            unfit(record),
+            backward_steps(record),
+            late_start(record),
+        )
         if each is not None
     )
     yield Finding(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._course import course
 from netwright.doctor.conditions._data import feeds_of
+from netwright.doctor.conditions._harm import any_of
+from netwright.doctor.conditions._validation import far_behind
+from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.neighbourhood import Neighbourhood
 from netwright.records.facts.passing import Passing
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -21,6 +26,24 @@ PURE = 0.8
 """How far the surroundings must be of one class for a contradiction to mean something: the way
 from chance, 1 / C, to 1. Two clouds that overlap by a third measured 0.63 to 0.73, Fashion-MNIST
 with a fifth of its labels drawn anew 0.80, MNIST and Fashion-MNIST as they are 0.98."""
+
+EVEN = 0.55
+"""The same way, where the contradictions are spread evenly over all other classes: classes that
+overlap do so with some. Measured: half of the labels of MNIST-like digits and of waves drawn anew
+0.62 and 0.69, digits under noise of twice their spread 0.37."""
+
+RELATED = 10.0
+"""Standard deviations above permutation from which on labels surely belong to inputs."""
+
+HELD = 0.3
+"""Of what the wrong labels cost those who do not learn them by heart: a loss above that part of it
+is held up by them."""
+
+BETTER = 0.5
+"""Of the rate of wrong labels: by so much is the network better in validation than in training."""
+
+EPOCHS = 4
+"""Evaluations below which training was not long."""
 
 CARRIED = 0.5
 FEWEST = 200
@@ -41,9 +64,12 @@ def label_noise(record: Record) -> Iterator[Finding]:
     by heart is wrong: the gap between training and validation opens. The score has a ceiling.
 
     Evidence: of the quarter of the samples whose neighbours are most of one class, the share that
-    is labelled otherwise; classes that merely overlap leave that quarter nearly untouched. The
-    harm: few samples carry most of the loss, as far as it has come, and the network is confident of
-    another class there.
+    is labelled otherwise; classes that merely overlap leave that quarter nearly untouched. Where
+    more labels are wrong no surroundings are pure: then the contradictions are spread evenly over
+    all other classes, as no overlap is. The harm: few samples carry most of the loss, as far as it
+    has come, and the network is confident of another class there; the network is right on clean
+    validation samples more often than on those it trains on; after several epochs the loss stands
+    at what the wrong labels cost; or they were learned by heart and validation is far behind.
 
     Would be wrong if: the suspects, looked at, are labelled rightly.
 
@@ -59,15 +85,22 @@ def label_noise(record: Record) -> Iterator[Finding]:
     labels = record.get(Neighbourhood)
     if labels is None or labels.noise is None or labels.purity is None:
         return
-    if labels.noise <= RATE or (labels.noise_least or 0) <= SURE or not _pure(labels):
+    if labels.noise <= RATE or (labels.noise_least or 0) <= SURE:
+        return
+    if not _pure(labels, PURE) and not (_even(labels) and _pure(labels, EVEN)):
         return
     # Of data fed by class the first part shows some classes alone.
     if any(each.longest_alone > 1 for each in feeds_of(record)):
         return
-    harm = _carried(record, labels.noise)
+    harm = any_of(
+        _carried(record, labels.noise),
+        _better_in_validation(record, labels.noise),
+        _held_up(record, labels) if _even(labels) else None,
+        far_behind(record) if _even(labels) else None,
+    )[:2]
     yield Finding(
         name="label-noise",
-        severity="warn" if harm is not None else "note",
+        severity="warn" if harm else "note",
         what=Phrase(
             "About {rate} % of the labels contradict samples that are plainly of another class",
             rate=f"{100 * labels.noise:.2g}",
@@ -83,10 +116,22 @@ def label_noise(record: Record) -> Iterator[Finding]:
                 threshold=RATE,
                 unit="share",
             ),
-            *((harm,) if harm is not None else ()),
+            *(
+                [
+                    Evidence(
+                        signal=Phrase("unevenness of the labels that contradict, over the classes"),
+                        value=labels.noise_spread or 0.0,
+                        baseline=1.0,
+                        threshold=labels.noise_spread_bound,
+                    )
+                ]
+                if _even(labels)
+                else []
+            ),
+            *harm,
         ),
         formula="share of y_i != vote of the 20 nearest, over the quarter with the purest votes",
-        confidence=0.85 if harm is not None else 0.7,
+        confidence=0.85 if harm else 0.7,
         cause=Phrase("Some labels were given wrongly, or belong to another sample."),
         wrong_if=Phrase("the suspects, looked at, are labelled rightly"),
         not_to_be_confused_with=Phrase("hard samples at the border of two classes"),
@@ -109,9 +154,65 @@ def label_noise(record: Record) -> Iterator[Finding]:
     )
 
 
-def _pure(labels: Neighbourhood) -> bool:
+def _pure(labels: Neighbourhood, share: float) -> bool:
     chance = 1 / max(2, labels.classes)
-    return ((labels.purity or 0) - chance) / (1 - chance) >= PURE
+    return ((labels.purity or 0) - chance) / (1 - chance) >= share
+
+
+def _even(labels: Neighbourhood) -> bool:
+    """Whether contradictions are with all other classes alike."""
+    spread, bound = labels.noise_spread, labels.noise_spread_bound
+    if spread is None or bound is None or (labels.z or 0) < RELATED:
+        return False
+    return spread <= bound
+
+
+def _better_in_validation(record: Record, rate: float) -> Evidence | None:
+    """On clean validation samples the network is right more often than on those it trains on."""
+    told = record.get(Epochs)
+    seen = [
+        each
+        for each in (told.epochs if told is not None else ())
+        if each.train_score is not None and each.val_score is not None and each.val_samples
+    ]
+    if len(seen) < EPOCHS:
+        return None
+    best = max(seen, key=lambda each: each.val_score or 0.0)
+    train, val = best.train_score or 0.0, best.val_score or 0.0
+    error = 2 * math.sqrt(max(val * (1 - val), 0.01) / best.val_samples)
+    if val - error - train <= BETTER * rate:
+        return None
+    return Evidence(
+        signal=Phrase("score in training, against that in validation at its best"),
+        value=train,
+        baseline=val,
+        threshold=val - BETTER * rate,
+        unit="share",
+        witness="harm",
+        step=best.step,
+    )
+
+
+def _held_up(record: Record, labels: Neighbourhood) -> Evidence | None:
+    """The loss at the end, against what labels drawn anew cost who knows all but them."""
+    found, told = course(record), record.get(Epochs)
+    rate = labels.noise_least or 0.0
+    if found is None or found.guess is None or found.broken is not None or not 0 < rate < 1:
+        return None
+    if told is None or len(told.epochs) < EPOCHS or found.latest > 0.95 * found.guess:
+        return None
+    cost = -rate * math.log(rate) - (1 - rate) * math.log(1 - rate)
+    cost += rate * math.log(max(1, labels.classes - 1))
+    if found.latest < HELD * cost:
+        return None
+    return Evidence(
+        signal=Phrase("loss at the end, against what the contradicting labels cost by themselves"),
+        value=found.latest,
+        baseline=cost,
+        threshold=HELD * cost,
+        witness="harm",
+        step=found.steps,
+    )
 
 
 def _carried(record: Record, rate: float) -> Evidence | None:

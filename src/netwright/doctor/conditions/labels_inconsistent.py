@@ -9,6 +9,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import all_moved
 from netwright.doctor.conditions._harm import any_of, stuck
+from netwright.doctor.conditions._validation import unlearned
 from netwright.records.facts.neighbourhood import Neighbourhood
 from netwright.records.facts.splits import Splits
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -24,6 +25,7 @@ gains a little too."""
 RELATED = 10.0
 """Standard deviations above permutation from which on labels surely belong to inputs."""
 
+MAJORITY = 0.7
 UNRELATED = 3.0
 FEWEST = 200
 
@@ -70,7 +72,7 @@ def labels_inconsistent(record: Record) -> Iterator[Finding]:
         return
     if labels.samples < FEWEST or abs(labels.z) >= UNRELATED:
         return
-    harm = any_of(_other_split(labels), stuck(record))
+    harm = any_of(_other_split(labels), stuck(record), _nobody(record, labels, splits))
     yield Finding(
         name="labels-inconsistent",
         severity="warn" if harm else "note",
@@ -99,6 +101,17 @@ def labels_inconsistent(record: Record) -> Iterator[Finding]:
         not_to_be_confused_with=Phrase("a hard problem, where neighbours agree little"),
         treatments=(_align(),),
     )
+
+
+def _nobody(record: Record, labels: Neighbourhood, splits: Splits | None) -> Evidence | None:
+    """Nor can a linear model tell, nor the network after its epochs."""
+    if splits is None or splits.linear_score is None or labels.val_chance is None:
+        return None
+    if (labels.majority or 0.0) > MAJORITY:
+        return None  # where one class is nearly all, guessing it is hard to beat
+    if splits.linear_score > labels.val_chance + 3 * (splits.score_error or 0.0) + GAIN:
+        return None
+    return unlearned(record)
 
 
 def _mapped(labels: Neighbourhood) -> bool:

@@ -233,8 +233,10 @@ def _class_numbers(term: TermFact) -> _Case | None:
         return None
     one_each = math.prod(term.input_shape[1:]) == 1
     span = (term.target_max or 0.0) - (term.target_min or 0.0)
-    if not one_each or span + 1 != distinct or term.target_min not in (0.0, 1.0):
+    if span + 1 != distinct or term.target_min not in (0.0, 1.0):
         return None
+    if not one_each:
+        return _one_number_for_all(term, distinct)
     return _Case(
         what=Phrase("{loss} on targets that are {distinct} whole numbers in a row",
                     loss=term.kind, distinct=distinct),
@@ -245,6 +247,30 @@ def _class_numbers(term: TermFact) -> _Case | None:
         wrong_if=Phrase("the targets are counts, grades or ages: numbers with an order"),
         code="loss = F.cross_entropy(logits, target.long())",
         confidence=0.5,
+    )  # fmt: skip
+
+
+def _one_number_for_all(term: TermFact, distinct: int) -> _Case | None:
+    """As many units as classes, and each is asked for the number of the class."""
+    units = math.prod(term.input_shape[1:])
+    if not term.target_columns_alike or units != distinct:
+        return None
+    return _Case(
+        what=Phrase("{loss} draws each of {units} units to the number of the class",
+                    loss=term.kind, units=units),
+        cause=Phrase("The number of the class was spread over the units that stand for classes."),
+        evidence=(Evidence(signal=Phrase("different targets"), value=distinct),),
+        harm=Evidence(
+            signal=Phrase("different things that the {units} units of a sample are asked for",
+                          units=units),
+            value=1,
+            baseline=units,
+            witness="harm",
+        ),
+        cure=Phrase("For classes: one unit for each, and cross-entropy."),
+        wrong_if=Phrase("the units are members of an ensemble that foretell one number"),
+        code="loss = F.cross_entropy(logits, target)",
+        confidence=0.8,
     )  # fmt: skip
 
 

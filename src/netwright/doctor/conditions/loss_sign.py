@@ -12,6 +12,7 @@ from netwright.doctor.conditions._rate import groups
 from netwright.doctor.conditions._terms import terms_of
 from netwright.records.facts.fit import Fit
 from netwright.records.facts.objective import TermFact
+from netwright.records.facts.pull import Pull
 from netwright.records.facts.setup import Setup
 from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -19,6 +20,9 @@ from netwright.records.record import Record
 
 WORSE = 1.2
 """Times its first value, and beyond guessing: the loss proper has then got worse."""
+
+AWAY = 0.95
+"""Share of the pull of an unknown loss that leads away from the targets."""
 
 ENOUGH = 20
 """Steps after which that is no longer an accident."""
@@ -40,7 +44,8 @@ def loss_sign(record: Record) -> Iterator[Finding]:
 
     Evidence: the factor between the one loss of the loop and what the backward pass is given is
     negative, or the optimizer is told to maximise; the loss proper is above its start and above
-    guessing after some steps, or after the trial on one batch.
+    guessing after some steps, or after the trial on one batch. Of a loss of one's own: its gradient
+    leads the outputs away from their targets, and it has fallen.
 
     Would be wrong if: the loss proper falls after all.
 
@@ -53,7 +58,11 @@ def loss_sign(record: Record) -> Iterator[Finding]:
     """
     setup = record.get(Setup)
     terms = terms_of(record)
-    if len(terms) != 1 or (setup is not None and setup.special):
+    if setup is not None and setup.special:
+        return
+    if not terms:
+        yield from _own_loss(record)
+    if len(terms) != 1:
         return
     (term,) = terms
     upward = bool(groups(record)) and all(each.maximize for each in groups(record))
@@ -103,6 +112,69 @@ def loss_sign(record: Record) -> Iterator[Finding]:
             ),
         ),
     )  # fmt: skip
+
+
+def _own_loss(record: Record) -> Iterator[Finding]:
+    """A score that is made as small as can be."""
+    pull = record.get(Pull)
+    if pull is None or not pull.alone or pull.away is None or pull.away < AWAY:
+        return
+    if pull.targets == "numbers" and (pull.cosine is None or pull.cosine > -0.5):
+        return
+    if any(each.maximize for each in groups(record)):
+        return
+    harm = _fallen(record)
+    yield Finding(
+        name="loss-sign",
+        severity="stop" if harm else "note",
+        step=harm.step if harm else None,
+        what=Phrase("The loss falls as outputs move away from their targets"),
+        evidence=(
+            Evidence(
+                signal=Phrase("share of the pull on the outputs that leads away from the targets"),
+                value=pull.away,
+                baseline=0.0,
+                threshold=AWAY,
+                unit="share",
+            ),
+            *([harm] if harm else []),
+        ),
+        formula="-dL/do . (t - o) < 0",
+        cause=Phrase("The sign of the loss is the wrong way round."),
+        wrong_if=Phrase("outputs are meant to be unlike what was taken for their targets"),
+        not_to_be_confused_with=Phrase("a game in which this loss is meant to grow"),
+        treatments=(
+            Treatment(
+                name="flip-sign",
+                grade="ask",
+                why=Phrase("Minimise the loss itself."),
+                code="loss = -loss",
+            ),
+        ),
+    )
+
+
+def _fallen(record: Record) -> Evidence | None:
+    """The loss has gone down, the way that leads away from the targets."""
+    steps = record.get(Steps)
+    if steps is None or steps.total < ENOUGH or not len(steps.loss):
+        return None
+    finite = steps.loss[np.isfinite(steps.loss)]
+    if len(finite) < ENOUGH:
+        return None
+    first, latest = float(np.median(finite[:3])), float(np.median(finite[-10:]))
+    scatter = float(np.median(np.abs(np.diff(finite[-ENOUGH:]))))
+    bound = first - max(0.2 * abs(first), 5 * scatter)
+    if latest >= bound:
+        return None
+    return Evidence(
+        signal=Phrase("the loss, which falls as the outputs move away from their targets"),
+        value=latest,
+        baseline=first,
+        threshold=bound,
+        witness="harm",
+        step=steps.total,
+    )
 
 
 def _worse(record: Record, term: TermFact) -> Evidence | None:

@@ -26,6 +26,10 @@ ERRORS = 2.0
 LUCK = 2.0
 """And by so many times its scatter from epoch to epoch: the least of many is low by luck."""
 
+LOST = 0.02
+"""And by this part of all that was gained since guessing: of a loss that has come to a hundredth of
+what it was, a tenth more is nothing anybody would miss."""
+
 
 @CONDITIONS.register(
     "overfitting",
@@ -53,9 +57,10 @@ def overfitting(record: Record) -> Iterator[Finding]:
     worse calibrated, mostly worse; the time is spent for nothing.
 
     Evidence: the mean validation loss of the last two epochs above its least value by more than
-    10 %, by more than two standard errors and by more than twice its scatter from epoch to epoch,
-    while the training loss fell in the same epochs. Where the training loss is the higher one, as
-    under strong augmentation, the rise must last for a quarter of the run.
+    10 %, by more than two standard errors, by more than twice its scatter from epoch to epoch and
+    by more than a fiftieth of what was gained on guessing, while the training loss fell in the same
+    epochs. Where the training loss is the higher one, as under strong augmentation, the rise must
+    last for a quarter of the run.
 
     Would be wrong if: the validation set is so small that two standard errors are a handful of
     samples, or training and validation losses are not of one kind (label smoothing, mixup).
@@ -83,7 +88,9 @@ def overfitting(record: Record) -> Iterator[Finding]:
     rise = latest - float(losses[least])
     error = _error(seen[least], seen[-1])
     scatter = _scatter(losses)
-    bound = max(RISE * abs(float(losses[least])), ERRORS * error, LUCK * scatter)
+    guess = guessing(record)
+    gained = (guess if guess is not None else float(losses[0])) - float(losses[least])
+    bound = max(RISE * abs(float(losses[least])), ERRORS * error, LUCK * scatter, LOST * gained)
     if rise <= bound:
         return
     before, after = seen[least].train_loss, seen[-1].train_loss
@@ -97,7 +104,6 @@ def overfitting(record: Record) -> Iterator[Finding]:
     scores = [each.val_score for each in seen]
     still_better = _improves(scores, least)
     setup = record.get(Setup)
-    guess = guessing(record)
     never = guess is not None and float(losses[least]) >= guess
     yield Finding(
         name="overfitting",
@@ -136,7 +142,7 @@ def overfitting(record: Record) -> Iterator[Finding]:
                 else []
             ),
         ),
-        formula="val(end) > val(least) + max(10 %, 2 standard errors, 2 scatter), train falling",
+        formula="val(end) > val(least) + max(10 %, 2 errors, 2 scatter, 2 % gained), train falling",
         confidence=0.9 if not still_better else 0.6,
         cause=Phrase("What is learned since then holds for the training data alone."),
         wrong_if=Phrase("the validation loss falls below its least value again later on"),

@@ -7,8 +7,15 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._terms import floored, terms_of
+from netwright.records.facts.pull import Pull
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
+
+SAME = 1e-4
+"""Relative change of the loss that rounding explains."""
+
+DIFFERENT = 1e-3
+"""Spread of the outputs below which no loss can tell whose target is whose."""
 
 
 @CONDITIONS.register(
@@ -26,7 +33,8 @@ def silent_broadcast(record: Record) -> Iterator[Finding]:
     loss cannot fall below that of a constant, and the network learns to ignore its input.
 
     Evidence: the two shapes, and the best constant's loss on these targets, which is the floor:
-    mean over i, j of (o_i - t_j)^2 >= var(t).
+    mean over i, j of (o_i - t_j)^2 >= var(t). Of a loss of one's own: the two shapes, and the loss
+    itself, which stays what it is when every sample is given the target of another one.
 
     Would be wrong if: the outputs are meant to be compared with every target of the batch.
 
@@ -79,3 +87,47 @@ def silent_broadcast(record: Record) -> Iterator[Finding]:
             ),
         )
         return
+    pull = record.get(Pull)
+    if pull is not None and pull.crossed and pull.dealt_change is not None:
+        yield from _own_loss(pull, pull.dealt_change)
+
+
+def _own_loss(pull: Pull, change: float) -> Iterator[Finding]:
+    if pull.output_spread < DIFFERENT or change > SAME:
+        return
+    output, target = pull.crossed
+    yield Finding(
+        name="silent-broadcast",
+        severity="stop",
+        what=Phrase(
+            "{loss} gets an output of shape {output} and a target of shape {target}",
+            loss=Phrase("A loss by hand"),
+            output=str(output),
+            target=str(target),
+        ),
+        evidence=(
+            Evidence(
+                signal=Phrase("targets that each output is held against"),
+                value=pull.samples,
+                baseline=1,
+            ),
+            Evidence(
+                signal=Phrase("relative change of the loss when samples exchange their targets"),
+                value=change,
+                baseline=1.0,
+                threshold=SAME,
+                witness="harm",
+            ),
+        ),
+        cause=Phrase("Torch spreads one over the other, sample by sample."),
+        wrong_if=Phrase("every output is meant to be compared with every target of the batch"),
+        not_to_be_confused_with=Phrase("one target spread over the outputs of its own sample"),
+        treatments=(
+            Treatment(
+                name="same-shape",
+                grade="safe",
+                why=Phrase("Give output and target one shape."),
+                code="target = target.view_as(output)",
+            ),
+        ),
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._capacity import far_from_done, outdone
 from netwright.doctor.conditions._course import course
 from netwright.doctor.conditions._harm import LONG, floored, unfit
 from netwright.doctor.conditions._rate import (
@@ -45,8 +46,9 @@ def too_little_capacity(record: Record) -> Iterator[Finding]:
     help.
 
     Evidence: of the cause, fewer than 20 trainable parameters for each sample of the batch, and
-    a best trial that has come to rest; of the harm, one batch that is fitted neither at three rates
-    nor by Adam.
+    either a best trial that has come to rest or two plain hidden layers that fit the same batch; of
+    the harm, one batch that is fitted neither at three rates nor by Adam, or a run that still
+    stands above half of guessing.
 
     Would be wrong if: more steps on the batch fit it; the targets are noise that nobody should fit.
 
@@ -55,22 +57,14 @@ def too_little_capacity(record: Record) -> Iterator[Finding]:
 
     Treatment: wider or more layers; ask.
     """
-    fit, setup, found = record.get(Fit), record.get(Setup), course(record)
-    cannot = unfit(record)
-    if fit is None or setup is None or cannot is None or fit.best is None or not fit.batch:
-        return
-    best = min(
-        [fit.best, *(v for v in fit.variants.values() if v.end == v.end)], key=lambda t: t.end
-    )
-    adam = fit.variants.get("adam")
-    if floored(record) or bad_start(record) or too_high(record) or too_low(record):
-        return
-    if too_much_regularised(record) or (found and found.steps >= LONG and found.learned):
-        return
-    if adam is not None and adam.end < 0.5 * adam.start:
+    fit, setup = record.get(Fit), record.get(Setup)
+    if fit is None or setup is None or fit.best is None or not fit.batch:
         return
     share = setup.trainable / fit.batch
-    if share >= FEW or best.falling > RESTED or best.end > 0.97 * best.start:
+    shown = _proved(record, fit)
+    if share >= FEW or shown is None or floored(record) or bad_start(record):
+        return
+    if too_high(record) or too_low(record) or too_much_regularised(record):
         return
     yield Finding(
         name="too-little-capacity",
@@ -83,13 +77,7 @@ def too_little_capacity(record: Record) -> Iterator[Finding]:
                 value=share,
                 threshold=FEW,
             ),
-            Evidence(
-                signal=Phrase("fall over the last fifth of the best trial, over its first loss"),
-                value=best.falling,
-                threshold=RESTED,
-                unit="share",
-            ),
-            cannot,
+            *shown,
         ),
         cause=Phrase("There are too few weights for what the targets ask."),
         confidence=0.7,
@@ -102,3 +90,30 @@ def too_little_capacity(record: Record) -> Iterator[Finding]:
             ),
         ),
     )  # fmt: skip
+
+
+def _proved(record: Record, fit: Fit) -> tuple[Evidence, ...] | None:
+    """A trial that has come to rest, or a plain network that does better and a run that does not.
+
+    Nothing before it is known: a network that learns is large enough."""
+    cannot, plain, far = unfit(record), outdone(record), far_from_done(record)
+    if plain is not None and far is not None:
+        return plain, far
+    found, adam = course(record), fit.variants.get("adam")
+    if cannot is None or (found and found.steps >= LONG and found.learned):
+        return None
+    best = min((e for e in (*fit.trials, *fit.variants.values()) if e.end == e.end),
+               key=lambda each: each.end)  # fmt: skip
+    if adam is not None and adam.end < 0.5 * adam.start:
+        return None
+    if best.falling > RESTED or best.end > 0.97 * best.start:
+        return None
+    return (
+        Evidence(
+            signal=Phrase("fall over the last fifth of the best trial, over its first loss"),
+            value=best.falling,
+            threshold=RESTED,
+            unit="share",
+        ),
+        cannot,
+    )

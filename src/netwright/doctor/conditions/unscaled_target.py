@@ -15,6 +15,10 @@ from netwright.records.facts.target_trial import TargetTrial
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
+REGRESSION = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
+"""Losses of a difference. All but the squared one pull alike from everywhere: there it is a matter
+of how many steps lie between the outputs and their targets."""
+
 LARGER = 10.0
 """Times the spread of the output at the start; proposed, not measured."""
 
@@ -60,7 +64,7 @@ def unscaled_target(record: Record) -> Iterator[Finding]:
     """
     tried = record.get(TargetTrial)
     for term in terms_of(record):
-        if term.kind != "mse_loss" or term.target_std is None or term.target_mean is None:
+        if term.kind not in REGRESSION or term.target_std is None or term.target_mean is None:
             continue
         if term.broadcast or term.input_std <= 1e-6:
             continue
@@ -81,7 +85,9 @@ def unscaled_target(record: Record) -> Iterator[Finding]:
             evidence=(*causes, *harm[:2]),
             formula="max(std y, |mean y|) > 10 std output; max std y_j > 100 min std y_j",
             confidence=0.8 if harm else 0.5,
-            cause=Phrase("The squared loss pulls as hard as the targets are far away."),
+            cause=Phrase("The squared loss pulls as hard as the targets are far away.")
+            if term.kind == "mse_loss"
+            else Phrase("The steps of this rate are short for targets that are so far away."),
             wrong_if=Phrase("the loop learns as badly with targets divided by their spread"),
             not_to_be_confused_with=Phrase("a rate too high for any target"),
             treatments=(

@@ -8,7 +8,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import feeds_of
 from netwright.doctor.conditions._harm import any_of
-from netwright.doctor.conditions._validation import little_learned, unlearned
+from netwright.doctor.conditions._validation import far_behind, little_learned, unlearned
 from netwright.records.facts.feed import Feed
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -42,7 +42,9 @@ def unshuffled_data(record: Record) -> Iterator[Finding]:
     Evidence: the entropy of the labels within batches, against the same labels dealt out anew. The
     harm: a guess from the labels of the batch before, no input looked at, has a loss far below
     guessing; or, where runs of equal labels are longer than a batch, a network that after all its
-    steps does little better than guessing from the shares of all labels.
+    steps does little better than guessing from the shares of all labels. Of a regression the
+    eighths of its targets count as classes; there the network must do badly in validation, unless
+    each eighth comes at once, as in no series.
 
     Would be wrong if: the order is meant (one task after another, a state that is carried on).
 
@@ -65,7 +67,15 @@ def _sorted(feed: Feed, record: Record) -> Finding | None:
     within, expected = feed.within_entropy, feed.expected_entropy
     if within is None or not expected or within >= SHARE * expected:
         return None
-    harm = any_of(_carried(feed), *_forgotten(feed, record))
+    if feed.binned:  # numbers in order may be a series in time: the network itself must fail
+        harm = any_of(
+            _carried(feed) if _in_order(feed) else None,
+            unlearned(record, LITTLE),
+            far_behind(record),
+            little_learned(record),
+        )
+    else:
+        harm = any_of(_carried(feed), *_forgotten(feed, record))
     if not harm:
         return None
     return Finding(
@@ -118,7 +128,14 @@ def _forgotten(feed: Feed, record: Record) -> tuple[Evidence | None, ...]:
     return (little_learned(record, 0.9, 40), unlearned(record, LITTLE))
 
 
+def _in_order(feed: Feed) -> bool:
+    """Whether all of some eighth of the targets comes in one piece."""
+    return feed.longest_run >= 0.9 * feed.read / max(feed.classes or 1, 1)
+
+
 def _what(feed: Feed) -> Phrase:
+    if feed.binned:
+        return Phrase("The data are fed in the order of their targets, the low before the high")
     if feed.longest_alone > 1:
         return Phrase(
             "{batches} batches in a row hold one class alone, of {classes} classes",

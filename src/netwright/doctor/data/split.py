@@ -18,6 +18,9 @@ ROWS = 1500
 HASHED = 200_000
 """Samples of a split whose fingerprints are kept."""
 
+MOST_NUMBERS = 16
+"""Numbers of a target that are kept as such; more are an image or a signal."""
+
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -52,6 +55,7 @@ class Split:
     _features: list[Matrix] = field(default_factory=list)
     _moments: list[tuple[Matrix, Matrix]] = field(default_factory=list)
     _targets: list[Tensor] | None = field(default_factory=list)
+    _numbers: list[Matrix] | None = field(default_factory=list)
     _draws: Any = field(default_factory=lambda: np.random.default_rng(0))
     """Chooses which samples are kept; no generator of the run is touched."""
 
@@ -77,13 +81,19 @@ class Split:
     def _note_targets(self, target: Tensor | None, count: int) -> None:
         usable = isinstance(target, Tensor) and target.ndim and len(target) == count
         if not usable:
-            self._targets = None
+            self._targets = self._numbers = None
             return
         assert target is not None
         target = target.detach().cpu()
         if target.is_floating_point():
             bad = ~target.reshape(count, -1).isfinite().all(1)
             self.bad_targets += (bad.nonzero()[:, 0] + self.seen).tolist()
+        flat = target.reshape(count, -1)
+        if flat.is_floating_point() and flat.shape[1] <= MOST_NUMBERS:
+            if self._numbers is not None:
+                self._numbers.append(flat.double().numpy().copy())
+        else:
+            self._numbers = None
         single = one_each(target)
         if single is None:
             self._targets = None
@@ -164,6 +174,16 @@ class Split:
     def targets(self) -> Tensor | None:
         """(seen,): the target of every sample; None where it is not one number or one class."""
         return torch.cat(self._targets) if self._targets else None
+
+    @property
+    def numbers(self) -> Matrix | None:
+        """(seen, K): the targets of a regression; None where they are classes, or of many
+        numbers."""
+        if not self._numbers or self.labels is not None:
+            return None
+        if len({each.shape[1] for each in self._numbers}) > 1:
+            return None
+        return np.concatenate(self._numbers)
 
     @property
     def labels(self) -> Indices | None:

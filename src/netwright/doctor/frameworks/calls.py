@@ -29,7 +29,13 @@ class Visits:
     """One watch for each training; what the last one found can be asked at any time."""
 
     def __init__(
-        self, loop: Loop, *, budget: float, every: int | None, checkup: bool, on_stop: OnStop
+        self,
+        loop: Loop,
+        *,
+        budget: float,
+        every: int | None,
+        checkup: bool | float,
+        on_stop: OnStop,
     ) -> None:
         """`loop` is whose training it is; the options are those of `nw.watch`."""
         if on_stop not in ("warn", "raise"):

@@ -34,7 +34,7 @@ class HFDoctor(Told, TrainerCallback):  # type: ignore[misc]  # transformers is 
         *,
         budget: float = 0.02,
         every: int | None = None,
-        checkup: bool = True,
+        checkup: bool | float = True,
         on_stop: OnStop = "warn",
     ) -> None:
         super().__init__()

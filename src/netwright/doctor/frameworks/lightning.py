@@ -46,7 +46,7 @@ class LightningDoctor(Told, Callback):  # type: ignore[misc]  # Lightning is not
         *,
         budget: float = 0.02,
         every: int | None = None,
-        checkup: bool = True,
+        checkup: bool | float = True,
         on_stop: OnStop = "warn",
     ) -> None:
         super().__init__()

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from netwright.doctor.data.feeding import mixing
+from netwright.doctor.data.feeding import mixing, within
 from netwright.doctor.data.reading import split_of
-from netwright.doctor.data.split import Split
+from netwright.doctor.data.shrinking import Matrix
+from netwright.doctor.data.split import Indices, Split
 from netwright.doctor.patient import Patient
 from netwright.doctor.probes import PROBES
 from netwright.records.facts.feed import Feed
@@ -37,5 +38,21 @@ def feed(patient: Patient) -> Iterator[Feed]:
 
 def _mixing(split: Split) -> dict[str, Any]:
     """Of the labels, where targets are classes and there are several batches."""
-    labels = split.labels
-    return {} if labels is None else mixing(np.split(labels, np.cumsum(split.batches)[:-1]))
+    labels, numbers = split.labels, split.numbers
+    ends = np.cumsum(split.batches)[:-1]
+    if labels is not None:
+        return mixing(np.split(labels, ends))
+    if numbers is None or not np.isfinite(numbers).all():
+        return {}
+    # Of several targets the one that is mixed least: data are sorted by one.
+    columns = [np.split(eighths(each), ends) for each in numbers.T]
+    if not columns or len(ends) < 1:
+        return {}
+    found: dict[str, Any] = mixing(min(columns, key=within))
+    return {**found, "binned": True} if found else {}
+
+
+def eighths(numbers: Matrix) -> Indices:
+    """(N,): in which eighth of all values each one is."""
+    edges = np.quantile(numbers, np.linspace(0, 1, 9)[1:-1])
+    return np.searchsorted(edges, numbers, side="right").astype(np.int64)

@@ -59,6 +59,8 @@ class _Front:
         self._before = self._after = ""
 
     def hear(self, call: Call) -> None:
+        if isinstance(call.run, nn.RNNBase) and self._given is None:
+            self._over = True  # what comes behind a recurrent layer is no input
         if self._over or call.of_module:
             return
         name = call.name.removesuffix("_")

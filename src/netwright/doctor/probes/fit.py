@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import overload
+from typing import Protocol, overload
 
 import torch
 from torch import nn
@@ -88,6 +88,7 @@ def fit(patient: Patient) -> Iterator[Fit]:
         except NoTwinError:
             return
     if found is not None:
+        patient.workings["fit"] = found
         yield found
 
 
@@ -128,13 +129,13 @@ def _fit(
             if made is None:
                 break
             trials.append(made)
-        if done(made):  # what other rates do tells something where this one fails
+        if done(made, constant):  # what other rates do tells something where this one fails
             break
     complete = len(trials) == len(FACTORS)
     if not complete:
         deadline.leave_out("rates", len(trials), len(FACTORS))
     variants: dict[str, FitTrial] = {}
-    if complete and not any(done(each) for each in trials):
+    if complete and not any(done(each, constant) for each in trials):
         others = _others(twin, original)
         for name, make in others.items():
             if time.perf_counter() - began >= 1.5 * (until - began):
@@ -197,8 +198,19 @@ def rest(model: nn.Module) -> None:
         each.eval()
 
 
-def done(trial: FitTrial) -> bool:
-    return trial.end <= 0.5 * trial.start
+def done(trial: FitTrial, constant: float | None = None) -> bool:
+    """Half of what it began with, and below what guessing costs."""
+    if constant is None or constant < 0.1 * trial.start:  # as in `conditions._harm.fitted`
+        constant = trial.start
+    return trial.end <= min(0.5 * trial.start, 0.9 * constant)
+
+
+class Tried(Protocol):
+    """What a trial asks of a twin."""
+
+    def begin(self) -> None: ...
+
+    def loss(self) -> torch.Tensor: ...
 
 
 class _LateError(Exception):
@@ -207,11 +219,11 @@ class _LateError(Exception):
 
 @overload
 def trial(
-    twin: Twin, optimizer: Optimizer, steps: int, *, factor: float = 1.0, enough: float = ENOUGH
+    twin: Tried, optimizer: Optimizer, steps: int, *, factor: float = 1.0, enough: float = ENOUGH
 ) -> FitTrial: ...
 @overload
 def trial(
-    twin: Twin,
+    twin: Tried,
     optimizer: Optimizer,
     steps: int,
     *,
@@ -220,7 +232,7 @@ def trial(
     enough: float = ENOUGH,
 ) -> FitTrial | None: ...
 def trial(
-    twin: Twin,
+    twin: Tried,
     optimizer: Optimizer,
     steps: int,
     *,

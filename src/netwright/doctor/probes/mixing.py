@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from netwright.doctor.part import light
 from netwright.doctor.patient import Patient, Sample, first_tensor
 from netwright.doctor.probes import PROBES
+from netwright.doctor.probes.relations import related
 from netwright.doctor.quiet import hushed
 from netwright.doctor.reading import Term, bound, terms
 from netwright.doctor.tape import Call, Objective
@@ -42,7 +43,8 @@ def mixing(patient: Patient) -> Iterator[Mixing]:
     if way is not None:
         for term in terms(way)[:3]:
             facts.update(_before(way, term, batch))
-    facts.update(_neighbours(patient, sample, batch))
+    if way is None or not related(way, sample, batch):
+        facts.update(_neighbours(patient, sample, batch))
     yield Mixing(batch=batch, **facts)
 
 

@@ -37,6 +37,9 @@ SURROUNDINGS = 20
 PLAIN = 0.4
 """Seconds of reading the data without augmentation."""
 
+CONTRADICTED = 40
+"""Labels that contradict their surroundings, below which their spread says little."""
+
 SUSPECTS = 50
 """Suspects that are listed."""
 
@@ -120,6 +123,7 @@ def _noise(labels: Indices, around: Indices, samples: Indices) -> dict[str, Any]
     against = purest[codes[purest] != top[purest]]
     rate, count = len(against) / len(purest), len(purest)
     return {
+        **_spread(codes, top, len(distinct)),
         "noise": rate,
         "noise_least": _wilson_low(rate, count),
         "noise_samples": count,
@@ -128,6 +132,33 @@ def _noise(labels: Indices, around: Indices, samples: Indices) -> dict[str, Any]
             (int(samples[n]), int(labels[n]), int(distinct[top[n]]))
             for n in sorted(against.tolist())[:SUSPECTS]
         ),
+    }
+
+
+def _spread(codes: Indices, top: Indices, classes: int) -> dict[str, float]:
+    """Where a class borders on another, contradictions are of these two; labels drawn at random
+    contradict with every class alike."""
+    against = codes != top
+    total = int(against.sum())
+    if classes < 4 or total < CONTRADICTED:
+        return {}
+    table = np.zeros((classes, classes))
+    np.add.at(table, (top[against], codes[against]), 1)
+    # Of those that contradict, by what other classes take part in contradictions as a whole.
+    shares = np.bincount(codes, minlength=classes) / len(codes)
+    chances = np.tile(shares, (classes, 1))
+    np.fill_diagonal(chances, 0.0)
+    sums = chances.sum(1, keepdims=True)
+    expected = table.sum(1, keepdims=True) * chances / np.where(sums > 0, sums, 1.0)
+    used = expected > 0
+    freedom = int(used.sum()) - int((table.sum(1) > 0).sum())
+    if freedom < 6:
+        return {}
+    chi = float((np.square(table - expected)[used] / expected[used]).sum())
+    return {
+        "noise_spread": chi / freedom,
+        # Variance 2 / freedom, more where cells are expected to hold less than one.
+        "noise_spread_bound": 1 + 4 * float(np.sqrt((2 + 1 / expected[used].mean()) / freedom)),
     }
 
 

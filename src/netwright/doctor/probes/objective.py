@@ -50,9 +50,10 @@ def objective(patient: Patient) -> Iterator[Objective]:
     yield told(patient, patient.sample)
 
 
-def told(patient: Patient, sample: Sample) -> Objective:
-    """The facts of one sample's loss."""
-    way = unfolded(patient, sample) if sample.objective.modules else None
+def told(patient: Patient, sample: Sample, *, again: bool = True) -> Objective:
+    """The facts of one sample's loss. Without `again` nothing is computed once more: what the loop
+    itself computed, and the graph it left, have to do."""
+    way = unfolded(patient, sample) if again and sample.objective.modules else None
     opaque = way is None
     if way is None:
         way = Unfolded(sample.objective.calls, sample.objective.loss)
@@ -74,7 +75,9 @@ def told(patient: Patient, sample: Sample) -> Objective:
         classes=main.classes,
         before=main.before,
         attached=attached,
-        losses=(main.value, *_elsewhere(patient, sample, main)) if alone else (sample.loss,),
+        losses=(main.value, *(_elsewhere(patient, sample, main) if again else ()))
+        if alone
+        else (sample.loss,),
         constant=main.constant if alone else None,
         least=main.least if alone else None,
         floor=main.floor if alone else None,
@@ -321,6 +324,8 @@ def _target(target: Tensor, term: Term, given: Tensor, facts: dict[str, Any]) ->
         found["target_min"], found["target_max"] = float(in_use.min()), float(in_use.max())
         found["target_mean"] = float(in_use.mean())
         found["target_std"] = float(in_use.std(unbiased=False))
+    if target.shape == given.shape and given.ndim == 2 and given.shape[1] > 1:
+        found["target_columns_alike"] = bool((values == values[:, :1]).all())
     if target.is_floating_point() and target.shape == given.shape and given.ndim > 1:
         sums = _rows(values, "cross_entropy" if given.ndim > 2 else kind).sum(-1)
         found["target_sums"] = float(sums.mean())

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from netwright.doctor.data.additive import column_order
 from netwright.doctor.data.comparing import (
     Pair,
     aligned,
@@ -41,6 +42,9 @@ PAIRS = 12
 BLUR = 0.02
 """Noise, of the spread of all values, under which two alignments are compared: brought together, a
 pixel that never changes is off by a ten-thousandth, and tells the two apart without fail."""
+
+CLASSES = 20
+"""Classes up to which it is asked what single features tell of them."""
 
 TELLING = 0.75
 """An area under the curve from which on it is tried what would bring the splits together."""
@@ -119,6 +123,8 @@ def _alike(pair: Pair, train: Split, val: Split) -> dict[str, Any]:
         **_shift(pair),
         **_nearness(pair),
     }
+    if train.kind == "features":
+        found |= _beyond(pair) | _columns(train, val)
     if pair.channels:
         found["mean_correlation"] = mean_image_correlation(pair.train, pair.val)
         found["halves_correlation"] = mean_image_correlation(pair.train[::2], pair.train[1::2])
@@ -158,6 +164,27 @@ def _alike(pair: Pair, train: Split, val: Split) -> dict[str, Any]:
             "offset": float(np.mean(pair.train_mean - scale * pair.val_mean)),
         }
     return found
+
+
+def _beyond(pair: Pair) -> dict[str, Any]:
+    """Validation samples that training has nothing of the like of, by a single feature."""
+    outside = (pair.val < pair.train.min(0)) | (pair.val > pair.train.max(0))
+    shares = outside.mean(0)
+    return {"beyond_feature": int(shares.argmax()), "beyond_share": float(shares.max(initial=0.0))}
+
+
+def _columns(train: Split, val: Split) -> dict[str, Any]:
+    """Whether features tell of the targets in validation what they tell in training."""
+    told: list[Matrix] = []
+    for split in (train, val):
+        labels, numbers = split.labels, split.numbers
+        if labels is not None and labels.max(initial=0) < CLASSES:
+            told.append(np.eye(CLASSES)[np.maximum(labels[split.kept], 0)])
+        elif numbers is not None:
+            told.append(numbers[split.kept])
+    if len(told) < 2:
+        return {}
+    return column_order(train.features, told[0], val.features, told[1])
 
 
 def _blurred(rows: Matrix, seed: int) -> Matrix:

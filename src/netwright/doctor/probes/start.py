@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from netwright.core.errors import NetwrightError
@@ -17,8 +18,8 @@ from netwright.doctor.probes import PROBES
 from netwright.doctor.tape import Call
 from netwright.doctor.twin import NoTwinError, Twin
 from netwright.inspection.initial_state import initial_state
-from netwright.records.facts.start import WeightScale, WeightScales
-from netwright.records.initial_state import InitialState
+from netwright.records.facts.start import Recurrence, WeightScale, WeightScales
+from netwright.records.initial_state import InitialState, StageState
 
 COST = 1.5 * STEP
 """Of this probe in forward passes: reading the layers costs half of a step once more."""
@@ -145,7 +146,22 @@ def _scales(twin: Twin, patient: Patient, found: InitialState, sample: Sample) -
         )
     first = next((each for each in sample.inputs if each.is_floating_point()), None)
     rms = None if first is None else float(first.detach().float().square().mean().sqrt())
-    return WeightScales(layers=tuple(layers), input_rms=rms)
+    return WeightScales(
+        layers=tuple(layers), input_rms=rms, recurrences=tuple(_recurrences(modules, stages))
+    )
+
+
+def _recurrences(modules: dict[str, nn.Module], stages: list[StageState]) -> Iterator[Recurrence]:
+    """Of plain recurrent layers with ReLUs: gates and tanh bound a state."""
+    for stage in stages:
+        module = modules.get(stage.layer)
+        if not isinstance(module, nn.RNN) or module.nonlinearity != "relu" or len(stage.shape) != 3:
+            continue
+        for name, weight in module.named_parameters():
+            if name.startswith("weight_hh"):
+                radius = torch.linalg.eigvals(weight.detach().float().cpu()).abs().max()
+                steps = stage.shape[1 if module.batch_first else 0]
+                yield Recurrence(layer=stage.layer, radius=float(radius), steps=steps)
 
 
 def _fan_in(module: nn.Module, weight: Tensor) -> int:

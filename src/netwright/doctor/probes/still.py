@@ -1,4 +1,4 @@
-"""Most weights stand still as they were drawn: one batch with them so, and with them trained."""
+"""Weights stand still as they were drawn: one batch with them so, and with them trained."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ from collections.abc import Callable, Iterator
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from netwright.doctor.deadline import STEP
+from netwright.doctor.part import light
 from netwright.doctor.patient import Patient
 from netwright.doctor.probes import PROBES
-from netwright.doctor.probes.fit import STEPS, constant_of, trial
+from netwright.doctor.probes.fit import constant_of, trial
 from netwright.doctor.twin import NoTwinError, Twin, rate_meant
 from netwright.records.facts.fit import FitTrial
 from netwright.records.facts.still import Still, Why
 
-HALF = 0.5
-"""Share of a network's weights that must stand still: less is a part of the design."""
+LONG = 240
+"""Steps of the two trials: features that nobody trained tell by what they never come to."""
+
+LEAST = 60
+"""Steps that each of them gets at least, or nothing is tried."""
+
+PART = 0.5
+"""And what part of the time that is left both may take."""
 
 EDGE = 10.0
 """Of n uniform draws the largest is within about 1 / n of the bound; ten times that is allowed."""
@@ -33,16 +41,17 @@ LAYERS = (
 )  # fmt: skip
 
 
-@PROBES.register("still", order=24, needs=("sample", "optimizers"), cost="120S where most is still")
+@PROBES.register(
+    "still", order=24, needs=("sample", "optimizers"), cost="480S where weights are still"
+)
 def still(patient: Patient) -> Iterator[Still]:
-    """Where most weights are not trained and bear the mark of an initialiser, one batch is fitted
+    """Where weights are not trained and bear the mark of an initialiser, one batch is fitted
     on a copy with them still and with them trained.
 
     Weights that were trained once, or loaded, have no such mark: nothing is tried then. Where
     neither trial moves at the rate that is set, both are made by Adam at 3e-3.
     """
-    sample = patient.sample
-    assert sample is not None
+    assert patient.sample is not None
     if len(patient.optimizers) != 1:
         return
     (optimizer,) = patient.optimizers
@@ -53,19 +62,26 @@ def still(patient: Patient) -> Iterator[Still]:
     resting = [path for path, why in reasons.items() if why and as_drawn(layers[path])]
     total = sum(each.weight.numel() for each in layers.values())
     numel = sum(layers[path].weight.numel() for path in resting)
-    if not resting or numel < HALF * total or len(resting) == len(layers):
+    if not resting or len(resting) == len(layers):
         return
-    try:
-        twin = Twin(patient, sample)
-        with twin:
-            if not twin.agrees():
-                return
-            pair = _tried(twin, optimizer, [layers[path] for path in resting])
-    except NoTwinError:
-        return
-    if pair is None:
-        return
-    by, held, moved = pair
+    pair = None
+    sample = light(patient)
+    each = patient.deadline.passes(2 * STEP * sample.size / max(1, patient.sample.size))
+    steps = min(LONG, int(PART * patient.deadline.left / each)) if each else LONG
+    if steps < LEAST:
+        patient.deadline.leave_out("steps", 0, LONG)
+    else:
+        try:
+            twin = Twin(patient, sample)
+            with twin:
+                if not twin.agrees():
+                    return
+                pair = _tried(twin, optimizer, [layers[path] for path in resting], steps)
+        except NoTwinError:
+            return
+        if pair is None:
+            return
+    by, held, moved = pair or ("", None, None)
     reason = reasons[resting[0]]
     assert reason is not None
     yield Still(
@@ -123,7 +139,7 @@ def _stands(layer: nn.Module, optimizer: Optimizer) -> Why | None:
 
 
 def _tried(
-    twin: Twin, original: Optimizer, resting: list[nn.Module]
+    twin: Twin, original: Optimizer, resting: list[nn.Module], steps: int
 ) -> tuple[str, FitTrial, FitTrial] | None:
     """The two trials, by the optimizer that is set or by Adam."""
     ours = [twin.swaps[id(p)] for layer in resting for p in layer.parameters(recurse=False)]
@@ -143,11 +159,11 @@ def _tried(
 
     def both(made: Callable[[list[Tensor]], Optimizer]) -> tuple[FitTrial, FitTrial]:
         with twin.returning():
-            held = trial(twin, made(rest), STEPS)
+            held = trial(twin, made(rest), steps)
         with twin.returning():
             for each in ours:
                 each.requires_grad_(True)
-            moved = trial(twin, made([*rest, *ours]), STEPS)
+            moved = trial(twin, made([*rest, *ours]), steps)
         for each, before in zip(ours, asked, strict=True):
             each.requires_grad_(before)
         return held, moved

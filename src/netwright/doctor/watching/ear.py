@@ -130,7 +130,11 @@ class Ear(TorchFunctionMode):
             ratio = variance.detach().float() / spread
             off = (mean.detach().float() - centre).abs() / spread.sqrt()
             found.numbers = torch.stack(
-                [off.median(), torch.maximum(ratio, 1 / ratio.clamp_min(1e-12)).median()]
+                [
+                    off.median(),
+                    torch.maximum(ratio, 1 / ratio.clamp_min(1e-12)).median(),
+                    _independent(part, spread).median(),
+                ]
             )
 
     def _weights(self, given: Any) -> str | None:
@@ -169,6 +173,15 @@ class Ear(TorchFunctionMode):
                 output.gradient = _strided(gradient.detach()).clone()
 
             tensor.register_hook(hear)
+
+
+def _independent(part: Tensor, spread: Tensor) -> Tensor:
+    """The number of independent values a channel, as the spread between the samples shows it: all
+    of them where those of one sample have nothing in common, one a sample where they are equal."""
+    values = part.float().flatten(2).mean(2) if part.ndim > 2 else part.float()
+    whole = part.numel() // part.shape[1]
+    between = values.var(0, correction=0) if len(values) > 1 else spread
+    return (len(values) * spread / between.clamp_min(1e-12)).clamp(min(len(values), whole), whole)
 
 
 def _strided(tensor: Tensor) -> Tensor:

@@ -45,6 +45,8 @@ class _Block:
     """Labels that such losses counted."""
     proved: float = 0.0
     """Right answers that they prove at the least."""
+    recalls: list[Tensor] = field(default_factory=list)
+    """(2, C) for each batch: labels of each class, and those answered rightly."""
 
 
 class Evaluation(TorchFunctionMode):
@@ -139,6 +141,9 @@ class Evaluation(TorchFunctionMode):
                 total = name_of_reduction(args, kwargs) == "sum"
                 known = _counted(name, args, kwargs)
                 self._pending.append((result.detach() / (rows if total else 1), rows, known))
+                recall = recall_of(name, args, kwargs)
+                if recall is not None:
+                    block.recalls.append(recall)
         elif name in ("argmax", "max", "topk", "round", "gt", "__gt__"):
             part = result[1] if isinstance(result, tuple) and len(result) == 2 else result
             if isinstance(part, Tensor) and not part.is_floating_point():
@@ -190,6 +195,38 @@ def _counted(name: str, args: Any, kwargs: dict[str, Any]) -> Tensor | None:
     return (target != known.get("ignore_index", -100)).sum()
 
 
+CLASSES = 100
+"""Classes up to which the recall of each is kept."""
+
+
+def recall_of(name: str, args: Any, kwargs: dict[str, Any]) -> Tensor | None:
+    """(2, C): how often each class is the label, and how often it is answered then, by the scores
+    (N, C) or the one logit (N,) that a loss is given; None for anything else."""
+    known = dict(zip(("input", "target"), args, strict=False)) | kwargs
+    scores, target = known.get("input"), known.get("target")
+    if not isinstance(scores, Tensor) or not isinstance(target, Tensor):
+        return None
+    if name in ("cross_entropy", "nll_loss"):
+        if scores.ndim != 2 or target.ndim != 1 or target.is_floating_point():
+            return None
+        classes, labels, said = scores.shape[1], target, scores.detach().argmax(1)
+    elif name == "binary_cross_entropy_with_logits":
+        if scores.shape != target.shape or scores.numel() != len(scores):
+            return None
+        labels = (target.detach() > 0.5).long().reshape(-1)
+        classes, said = 2, (scores.detach() > 0).long().reshape(-1)
+    else:
+        return None
+    if not 2 <= classes <= CLASSES or len(labels) != len(said):
+        return None
+    there = (labels >= 0) & (labels < classes)
+    place = torch.where(there, labels, 0).long()
+    counts = torch.zeros(2, classes, device=place.device)
+    counts[0].scatter_add_(0, place, there.float())
+    counts[1].scatter_add_(0, place, (there & (said == labels)).float())
+    return counts
+
+
 def _along_batch(args: Any, kwargs: dict[str, Any]) -> bool:
     """Whether the largest of (N, C) is looked for along N."""
     axis = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis"))
@@ -217,6 +254,8 @@ def _fact(
     epoch: int, step: int, train: list[float], right: list[tuple[int, int]], block: _Block
 ) -> EpochFact:
     finite = [(value, rows) for value, rows in block.losses if math.isfinite(value)]
+    alike = len({tuple(each.shape) for each in block.recalls}) == 1
+    recalls = torch.stack(block.recalls).sum(0).long().tolist() if alike else [(), ()]
     samples = sum(rows for _, rows in finite)
     mean = math.fsum(value * rows for value, rows in finite) / samples if samples else None
     error = None
@@ -237,5 +276,7 @@ def _fact(
         val_least_score=block.proved / block.known
         if block.plain and block.known and block.known == block.judged
         else None,
+        val_labels=tuple(recalls[0]),
+        val_hits=tuple(recalls[1]),
         val_across=block.across,
     )

@@ -28,6 +28,9 @@ from netwright.records.facts.nonfinite import NonFinite
 KEPT = 50_000_000
 """Parameters up to which a copy is kept on a graphics card, so that a step can be run again."""
 
+FEW = 64
+"""Values of a gradient that are read one by one."""
+
 PATIENCE = 8
 """Bad losses one after another that a loss scaler is given to find its scale."""
 
@@ -68,7 +71,9 @@ class Finite:
             return True
         gradient = self._gradient()
         if gradient is not None:
-            loss += gradient.sum().item()
+            # Of a few values a list is made in half the time of a sum.
+            few = gradient.numel() <= FEW
+            loss += sum(gradient.tolist()) if few and gradient.ndim == 1 else gradient.sum().item()
         if not math.isfinite(loss):
             return False
         self._harmless = 0
@@ -166,7 +171,7 @@ class Finite:
         if bad is not None:
             return self._of_weight(step, *bad)
         if replay:
-            for each in taped or self.fallback():
+            for each in taped or self._called_again():
                 found = self._again(step, each, stepped=stepped)
                 if found is not None:
                     return found
@@ -187,6 +192,10 @@ class Finite:
                 step=step, where="input", row=int(rows[0]), rows=len(rows), stepped=stepped
             )
         return NonFinite(step=step, where="unknown", stepped=stepped)
+
+    def _called_again(self) -> list[Taped]:
+        with quiet(self._model):
+            return self.fallback()
 
     def _again(self, step: int, taped: Taped, *, stepped: bool) -> NonFinite | None:
         """What the step run again shows; None if it is finite this time, or cannot be run."""

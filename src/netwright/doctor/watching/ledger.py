@@ -54,7 +54,10 @@ class Ledger:
     def settle(self) -> None:
         """Hand on what waits."""
         waiting, self._waiting = self._waiting, []
-        for noted in waiting:
-            self.rows.add(dict(zip(NOTED, noted, strict=True)))
-            for each in self._heard:
-                each(noted[1])
+        if not waiting:
+            return
+        self.rows.extend(waiting, NOTED)
+        losses = [each[1] for each in waiting]
+        for heard in self._heard:
+            for loss in losses:
+                heard(loss)

@@ -112,7 +112,7 @@ class Look:
                 values=each.values,
                 momentum=each.momentum,
                 updated=each.updated,
-                **dict(zip(("off", "ratio"), each.numbers.tolist(), strict=True))
+                **dict(zip(("off", "ratio", "samples"), each.numbers.tolist(), strict=True))
                 if each.numbers is not None
                 else {},
             )

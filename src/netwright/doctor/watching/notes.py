@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from netwright.doctor.patient import Sample, sample_of, tensors_in
@@ -34,12 +35,12 @@ class Notes:
         """From the model on, until the next backward has run on it."""
         self.losses: list[Tensor] = []
         self.values: list[float] = []
-        """The losses of a step that is told by them alone."""
+        """The losses of a step that is told by them alone, where they can be read at once."""
         self.taped: list[Taped] = []
         self.objectives: list[Noted] = []
         self._begin: RandomState | None = None
         self._surroundings: Surroundings | None = None
-        self._door: tuple[nn.Module, Any, Any, Any] | None = None
+        self._door: tuple[nn.Module, Any, Any] | None = None
         self._used = False
         """Whether a backward ran on what is on the tape."""
         self._taping = True
@@ -47,7 +48,12 @@ class Notes:
 
     @property
     def full(self) -> bool:
-        return len(self.losses) >= MOST_BACKWARDS
+        return len(self.losses) >= MOST_BACKWARDS or len(self.values) >= MOST_BACKWARDS
+
+    @property
+    def seen(self) -> list[Tensor]:
+        """The losses of the step so far, without their graphs."""
+        return [torch.tensor(each) for each in self.values] or self.losses
 
     def begins(self, *, looking: bool) -> None:
         """The model is about to be called: a tape begins, unless one is waiting for its loss."""
@@ -60,9 +66,9 @@ class Notes:
             self._surroundings = Surroundings.now()
             self.tape = Tape()
 
-    def door(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+    def door(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         """The last call, of which little else may be known."""
-        self._door = (module, args, kwargs, output)
+        self._door = (module, args, kwargs)
 
     def called(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         """The model was called: from here on torch's functions are heard."""
@@ -110,10 +116,13 @@ class Notes:
         return self._begin, self._surroundings
 
     def of_door(self) -> list[Taped]:
-        """The last call of the model as if it had been taped: with the random numbers of now."""
+        """The last call of the model, made once more to be taped: with the random numbers of now.
+        To be called where the model's state is kept safe."""
         if self._door is None:
             return []
-        module, args, kwargs, output = self._door
+        module, args, kwargs = self._door
+        with torch.enable_grad():
+            output = module(*args, **kwargs)
         made = next(iter(tensors_in(output)), None)
         if made is None:
             return []
@@ -138,7 +147,12 @@ class Notes:
     def forget(self) -> None:
         """The step is over."""
         self.objectives.clear()
-        self.losses.clear()
-        self.values.clear()
         self.taped.clear()
+        self.forget_losses()
+
+    def forget_losses(self) -> None:
+        """A step that was told by them is over."""
+        self.values.clear()
+        if self.losses:
+            self.losses.clear()
         self._door = None

@@ -29,7 +29,8 @@ LIKE = {"detach", "softmax", "log_softmax", "cpu", "float", "clone", "to"}
 """Calls after which the largest of the logits is still the largest."""
 
 COUNTS = (
-    "steps", "backwards", "looked", "double_backwards", "unchanged_steps", "changed_steps",
+    "steps", "backwards", "backwards_told", "looked", "double_backwards", "unchanged_steps",
+    "changed_steps",
     "training_forwards_in_eval", "evaluation_forwards_in_training",
     "evaluation_forwards", "repeated_batches", "distinct_batches", "evaluation_blocks",
     "evaluation_blocks_in_training", "evaluation_forwards_in_blocks",
@@ -150,6 +151,7 @@ class Order:
         self.backwards_in_step += 1
         self._idle += 1
         self._most_idle = max(self._most_idle, self._idle)
+        self._counts["backwards_told"] += 1
         if loss is not None:
             # By a weak reference: an `id` is given to the next loss once this one is gone.
             if self._loss is not None and self._loss() is loss:
@@ -158,6 +160,14 @@ class Order:
         if not self._resting:
             for each in self._books:
                 each.backward_begins(looking=looking)
+
+    def backward_dozed(self) -> None:
+        """A backward begins of which nothing else is to be told."""
+        self._counts["backwards"] += 1
+        self.backwards_in_step += 1
+        self._idle = idle = self._idle + 1
+        if idle > self._most_idle:
+            self._most_idle = idle
 
     def backward_ended(self) -> None:
         if not self._resting:

@@ -18,7 +18,7 @@ CREDIT = 0.05
 AWAKE = 32
 """First steps at which all that is done is heard, whatever it costs."""
 
-BLOCK = 128
+BLOCK = 256
 WINDOW = 4
 """Later, where that costs more than a part of the budget: so many steps in a row of each block."""
 

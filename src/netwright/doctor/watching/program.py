@@ -69,7 +69,7 @@ class Program:
         self,
         *,
         budget: float = 0.02,
-        checkup: bool = True,
+        checkup: bool | float = True,
         on_begin: Callable[[Case], None] | None = None,
         on_round: Callable[[Case, Diagnosis], None] | None = None,
         on_step: Callable[[int], None] | None = None,

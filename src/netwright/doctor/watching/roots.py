@@ -44,6 +44,10 @@ class Roots:
         self._calls = 0
         self._doors: dict[int, nn.Module] = {}
         self._hooks: dict[int, tuple[Any, Any]] = {}
+        self._resting: tuple[nn.Module, Hook] | None = None
+        """The one door that says no more than that it is called."""
+        self._entries: dict[int, Hook] = {}
+        """What is called when a module begins, by its id."""
         self._calls_in_place: list[tuple[nn.Module, Any, Any]] = []
 
     def attach(self) -> None:
@@ -61,6 +65,8 @@ class Roots:
             for each in pair:
                 each.remove()
         self._hooks.clear()
+        self._entries.clear()
+        self._resting = None
         for module, told, plain in self._calls_in_place:
             if module._compiled_call_impl is told:
                 module._compiled_call_impl = plain
@@ -113,11 +119,45 @@ class Roots:
     def _hook(self, module: nn.Module) -> None:
         if id(module) in self._hooks:
             return
-        before = module.register_forward_pre_hook(
-            Hook(self._begins), with_kwargs=True, prepend=True
-        )
-        after = module.register_forward_hook(Hook(self._ended), with_kwargs=True, always_call=True)
-        self._hooks[id(module)] = (before, after)
+        entry = self._entries[id(module)] = Hook(self._begins)
+        before = module.register_forward_pre_hook(entry, with_kwargs=True, prepend=True)
+        self._hooks[id(module)] = (before, self._listen_to_its_end(module))
+
+    def _listen_to_its_end(self, module: nn.Module) -> Any:
+        return module.register_forward_hook(Hook(self._ended), with_kwargs=True, always_call=True)
+
+    def rest(self) -> None:
+        """Where one door is left: of a call that takes gradients hear that it begins, no more."""
+        if self._resting is not None or len(self._hooks) != 1 or self._calls < FORWARDS:
+            return
+        module = next((each for each in self._doors.values() if id(each) in self._hooks), None)
+        if module is None or self._within:
+            return
+        self._hooks[id(module)][1].remove()
+        entry = self._entries[id(module)]
+        entry.work = self._begins_only
+        self._resting = (module, entry)
+
+    def wake(self) -> None:
+        """Hear both ends again."""
+        if self._resting is None:
+            return
+        (module, entry), self._resting = self._resting, None
+        if id(module) in self._hooks:
+            entry.work = self._begins
+            self._hooks[id(module)] = (
+                self._hooks[id(module)][0], self._listen_to_its_end(module)
+            )  # fmt: skip
+
+    def _begins_only(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        if not torch.is_grad_enabled():
+            self.wake()  # in time for the end of this very call
+            self._begins(module, args, kwargs)
+            return
+        if torch.compiler.is_compiling() or self._listener.ours or _in_a_backward():
+            return
+        if not redirected(module):
+            self._listener.forward_begins(module, args, kwargs)
 
     def _begins(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         if torch.compiler.is_compiling() or self._listener.ours or _in_a_backward():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,25 @@ class Series:
         for name, values in self._columns.items():
             value = row.get(name)
             values.append(float("nan") if value is None else float(value))
+
+    def extend(self, rows: Sequence[Sequence[float | None]], names: Sequence[str]) -> None:
+        """Some rows at once, each in the order of `names`.
+
+        >>> series = Series(("step", "loss", "rate"), most=4)
+        >>> series.extend([(1, 0.5), (2, None)], ("step", "loss"))
+        >>> series.column("loss").tolist(), series.column("rate").tolist()
+        ([0.5, nan], [nan, nan])
+        """
+        if len(self) + len(rows) > self._most:
+            for row in rows:
+                self.add(dict(zip(names, row, strict=True)))
+            return
+        unknown = float("nan")
+        for name, values in zip(names, zip(*rows, strict=True), strict=True):
+            self._columns[name] += [unknown if each is None else float(each) for each in values]
+        for name, column in self._columns.items():
+            if name not in names:
+                column += [unknown] * len(rows)
 
     def amend(self, row: Mapping[str, float | None]) -> None:
         """Fill in values of the newest row."""

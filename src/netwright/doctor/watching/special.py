@@ -72,7 +72,7 @@ class Games:
 
     def add(self, optimizer: Optimizer) -> None:
         self._optimizers[id(optimizer)] = optimizer
-        if self._end is None:
+        if self._end is None and len(self._optimizers) > 1:
             self._looked = 0
             self._end = BACKWARD.listen(guarded(self._backward_begins, self._give_up))
 

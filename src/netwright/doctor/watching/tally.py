@@ -37,10 +37,13 @@ class Tally:
         self._samples = 0
         self._differ = True
         self._binary = self._places = False
+        self._forms: set[tuple[object, ...]] = set()
 
     def note(self, step: int, objective: Objective) -> None:
         """The loss of one step, before its backward pass."""
-        call = next(iter(losses_of(objective)), None)
+        calls = losses_of(objective)
+        self._forms.add(tuple(map(_form, calls)))
+        call = next(iter(calls), None)
         output = first_tensor(call.args or tuple(call.kwargs.values())) if call else None
         modules = objective.modules
         if call is None or output is None or not modules or not output.is_floating_point():
@@ -92,7 +95,7 @@ class Tally:
 
     def facts(self) -> list[object]:
         """What was counted, if anything."""
-        if not self._spreads and self._labels is None:
+        if not self._spreads and self._labels is None and len(self._forms) < 2:
             return []
         recent = torch.zeros(3, 0, dtype=torch.long)
         if self._recent:
@@ -111,8 +114,15 @@ class Tally:
                 predicted=tuple(recent[1].tolist()),
                 hits=tuple(recent[2].tolist()),
                 places=self._places,
+                forms=max(1, len(self._forms)),
             )
         ]
+
+
+def _form(call: Call) -> tuple[str, int]:
+    """A loss, and how many numbers it takes of a sample where these are its classes or targets."""
+    given = first_tensor(call.args or tuple(call.kwargs.values()))
+    return call.name, given.shape[1] if given is not None and given.ndim == 2 else 0
 
 
 def _answers(kind: str, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor, int] | None:

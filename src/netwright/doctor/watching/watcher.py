@@ -38,6 +38,7 @@ from netwright.doctor.watching.restarts import RestartsSeen
 from netwright.doctor.watching.roots import Roots, guarded
 from netwright.doctor.watching.series import Series
 from netwright.doctor.watching.tally import Tally
+from netwright.doctor.watching.transforms import transformed
 from netwright.records.facts.cost import Cost
 from netwright.records.facts.filters import Filters
 from netwright.records.facts.layers import Layers
@@ -210,7 +211,7 @@ class Watcher:
     # What the loop does
 
     def forward_begins(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        if self.ours or self.fault:
+        if self.ours or self.fault or transformed():
             return
         began = time.perf_counter()
         try:
@@ -223,17 +224,19 @@ class Watcher:
         self.pace.hooks += time.perf_counter() - began
 
     def _asleep_forward(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        self.order.forward(module, self.model.training, True)
-        if self.order.began:
+        order = self.order
+        order.forward(module, self.model.training, True)
+        self._notes.door(module, args, kwargs)
+        if order.began:
             return
-        self.order.began = True
+        order.began = True
         if self.evaluation.open:
             self.evaluation.closes(self.steps)
         if self.steps < FIRST_BATCHES:
-            self.order.batch((args, kwargs))
-            self.passing.batch(self.order.latest)
+            order.batch((args, kwargs))
+            self.passing.batch(order.latest)
         else:
-            self.order.latest = None
+            order.latest = None
             self.passing.batches += 1
 
     def _forward_begins(self, module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -260,19 +263,17 @@ class Watcher:
             self._look.forward_begins()
 
     def forward_ended(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        if self.ours or self.fault:
+        if self.ours or self.fault or transformed():
+            return
+        if self._asleep and torch.is_grad_enabled():
             return
         began = time.perf_counter()
-        if self._asleep and torch.is_grad_enabled():
-            self._notes.door(module, args, kwargs, output)
-            self.pace.hooks += time.perf_counter() - began
-            return
         try:
             graded = torch.is_grad_enabled()
             if self._look is not None:
                 self._look.forward_ended()
             if graded:
-                self._notes.door(module, args, kwargs, output)
+                self._notes.door(module, args, kwargs)
                 self._notes.called(module, args, kwargs, output)
             elif output is not None:
                 self.evaluation.ended(module, args, kwargs, output)
@@ -296,9 +297,12 @@ class Watcher:
                 self.ungraded = True
             return
         began = time.perf_counter()
-        if loss is not None and loss.numel() == 1 and not self._notes.full:
+        if loss is not None and not self._notes.full and loss.numel() == 1:
             self._counted(loss)
-        self.order.backward_begins(loss, looking=self._look is not None)
+        if self._asleep:
+            self.order.backward_dozed()
+        else:
+            self.order.backward_begins(loss, looking=self._look is not None)
         if self._look is not None:
             self._look.backward_begins()
         self.pace.hooks += time.perf_counter() - began
@@ -306,9 +310,10 @@ class Watcher:
     def _counted(self, loss: Tensor) -> None:
         """A loss of the step that is under way."""
         if self._asleep:
-            self._notes.losses.append(loss)
-            if loss.is_cpu:  # elsewhere reading it would wait
-                self._notes.values.append(loss.detach().item())
+            if loss.is_cpu:
+                self._notes.values.append(loss.item())
+            else:  # reading it would wait
+                self._notes.losses.append(loss.detach())
             if not (self.steps + 1) % EVERY:
                 self.memory.loss(self.steps + 1, loss)
             return
@@ -372,17 +377,17 @@ class Watcher:
             self._look.backward_ended()
         if self._in_step:
             self._check()
-        elif self.scale != 1.0 and self._notes.losses:
-            last = self._notes.losses[-1].detach()
+        elif self.scale != 1.0 and (losses := self._notes.seen):
+            last = losses[-1]
             self.finite.scaled(self.steps + 1, last, self._notes.taped, replay=not self._strange)
         self.pace.hooks += time.perf_counter() - began
 
     def _check(self) -> None:
         """Whether all is finite, before the weights are moved by it."""
         notes = self._notes
-        if self._asleep and notes.values and self.finite.fine(notes.values[-1]):
+        if notes.values and self.finite.fine(notes.values[-1]):
             return
-        losses = [each.detach() for each in notes.losses]
+        losses = notes.seen
         self.ours = True
         try:
             self.finite.due(self.steps + 1, losses, notes.taped, replay=not self._strange)
@@ -397,7 +402,7 @@ class Watcher:
         if not self._asleep:
             self._notes.hush()
             self.order.step_begins(optimizer)
-        if self._notes.losses:
+        if self._notes.values or self._notes.losses:
             self._check()
         self.pace.hooks += time.perf_counter() - began
 
@@ -407,11 +412,10 @@ class Watcher:
         began = time.perf_counter()
         self._in_step = False
         self.steps += 1
-        losses = self._notes.values or [float(each.detach()) for each in self._notes.losses]
+        losses = self._notes.values or [float(each) for each in self._notes.losses]
         loss = math.fsum(losses) / len(losses) / self.scale if losses else None
-        rates = [float(each["lr"]) for each in optimizer.param_groups]
-        noted = (self.steps, loss, max(rates, default=None), began - self._last, self.wait,
-                 self.epoch)  # fmt: skip
+        rate = max([float(each["lr"]) for each in optimizer.param_groups], default=None)
+        noted = (self.steps, loss, rate, began - self._last, self.wait, self.epoch)
         self._last = began
         self.wait = 0.0
         if not self.steps % EVERY:
@@ -419,7 +423,7 @@ class Watcher:
         if self._asleep:
             self._ledger.note(noted)
             self.order.slept()
-            self._notes.forget()
+            self._notes.forget_losses()
             self.pace.hooks += time.perf_counter() - began
         else:
             self._heard_all(noted, optimizer, began)
@@ -441,6 +445,10 @@ class Watcher:
         if asleep != self._asleep:
             self._asleep = asleep
             self.order.rest(asleep)
+        if asleep and not self._compiled:
+            self._roots.rest()
+        else:
+            self._roots.wake()
 
     def _heard_all(self, noted: tuple[Any, ...], optimizer: Optimizer, began: float) -> None:
         """The end of a step of which everything was heard."""

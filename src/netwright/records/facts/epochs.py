@@ -24,6 +24,10 @@ class EpochFact:
     val_least_score: float | None = None
     """The score that the loss itself proves at the least, where it is a plain cross-entropy of the
     samples that were scored: a wrong answer costs ln 2 or more."""
+    val_labels: tuple[int, ...] = ()
+    """Labels of each class that the evaluation came by, up to a hundred classes; () unknown."""
+    val_hits: tuple[int, ...] = ()
+    """Of those, how many were answered rightly."""
     val_across: bool = False
     """Whether predictions were taken along the axis of the samples."""
 

@@ -23,6 +23,8 @@ class Feed:
     compared: int = 0
     """Batches whose labels were compared, in the order they are fed."""
     classes: int | None = None
+    binned: bool = False
+    """Whether the labels are eighths of the range of a regression's target, by equal counts."""
     within_entropy: float | None = None
     """Mean entropy of the labels of a batch, in nats."""
     expected_entropy: float | None = None

@@ -33,6 +33,8 @@ class Loop:
     """Whether some parameters of the optimizers have other values than when the watch began."""
     double_backwards: int = 0
     """Backwards on the very loss of the one before."""
+    backwards_told: int | None = None
+    """Backwards of which it is known whether they were that: all, or those of a sample of steps."""
     idle_backwards: int = 0
     """The longest row of backwards without a step."""
     unchanged_steps: int = 0

@@ -35,6 +35,12 @@ class Neighbourhood:
     noise_least: float | None = None
     """The lower end of its 95 % interval."""
     noise_samples: int = 0
+    noise_spread: float | None = None
+    """How evenly the contradicting labels are spread over the other classes, by their shares:
+    chi-square over its degrees of freedom, about 1 for labels that were drawn at random, far above
+    where one class borders on another. None for fewer than four classes or few contradictions."""
+    noise_spread_bound: float | None = None
+    """What that stays under by chance where they are spread evenly."""
     purity: float | None = None
     """How far the neighbours there are of one class."""
     suspects: tuple[tuple[int, int, int], ...] = ()

@@ -24,6 +24,9 @@ class NormFact:
     off: float = 0.0
     ratio: float = 1.0
     updated: bool = True
+    samples: float = 0.0
+    """How many values that do not hang together would give means as uncertain as those of the
+    batch: the places of one image are alike, and count as fewer than there are."""
 
 
 @fact("norms")

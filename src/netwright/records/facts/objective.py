@@ -49,6 +49,8 @@ class TermFact:
     target_mean: float | None = None
     target_distinct: int | None = None
     """How many different values the target holds; None for more than 64."""
+    target_columns_alike: bool = False
+    """Whether every unit of a sample is given the same number."""
     target_whole: bool = False
     """Whether all of them are whole numbers."""
     target_outside: float = 0.0

@@ -44,6 +44,19 @@ class Splits:
     aligned_by: str = ""
     """What brings the two together best: "scale", "inverted", "channel order", "" for nothing."""
     aligned_auc: float | None = None
+    additive_within: float | None = None
+    """Tables: share of the variance of the targets (or of the classes) that a sum of functions of
+    one feature each foretells in the half of training that it was not fitted on."""
+    additive_score: float | None = None
+    """The same, fitted on training, in validation."""
+    additive_aligned: float | None = None
+    """The same with the columns of validation in the order that fits best."""
+    feature_order: tuple[int, ...] = ()
+    """That order, by training feature the column of validation; () where they stand well."""
+    beyond_feature: int | None = None
+    beyond_share: float = 0.0
+    """Tables: the largest share of validation samples that lie outside of all that training has of
+    one feature, and the feature."""
     scale: float | None = None
     offset: float | None = None
     """training = scale x validation + offset, roughly."""

@@ -24,6 +24,16 @@ class WeightScale:
     """An optimizer trains it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recurrence:
+    """A state that is multiplied by one matrix at each of `steps` steps of a sequence, with nothing
+    that bounds it; `radius` is the largest of the matrix's eigenvalues, by size."""
+
+    layer: str
+    radius: float
+    steps: int
+
+
 @fact("weight-scales")
 @dataclass(frozen=True, kw_only=True)
 class WeightScales:
@@ -31,3 +41,4 @@ class WeightScales:
 
     layers: tuple[WeightScale, ...] = ()
     input_rms: float | None = None
+    recurrences: tuple[Recurrence, ...] = ()

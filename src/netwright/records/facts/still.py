@@ -18,7 +18,8 @@ class Still:
 
     `why` is "frozen" (no gradient is asked for), "rate" (a group of the optimizer at the rate 0,
     beside others that move) or "left" (no optimizer holds them). `held` is the trial on one batch
-    with these left still, `moved` the same trial with them trained: same steps, same rate.
+    with these left still, `moved` the same trial with them trained: same steps, same rate; None
+    where there was no time for them.
     """
 
     why: Why
@@ -26,8 +27,8 @@ class Still:
     numel: int
     share: float
     """Of the weights of all layers of the network."""
-    held: FitTrial
-    moved: FitTrial
+    held: FitTrial | None
+    moved: FitTrial | None
     constant: float | None = None
     """The loss of the best constant on that very batch."""
     by: str = ""

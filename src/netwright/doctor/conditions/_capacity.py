@@ -1,0 +1,64 @@
+"""What a network that cannot fit costs: a plain one does, and the run stands far from done."""
+
+from __future__ import annotations
+
+from netwright.core.languages import Phrase
+from netwright.doctor.conditions._course import Course, course
+from netwright.doctor.conditions._harm import entropy_of_labels
+from netwright.records.facts.plain_fit import PlainFit
+from netwright.records.findings import Evidence
+from netwright.records.record import Record
+
+THRICE = 3.0
+"""How many times lower one batch comes with another network, or with all weights trained."""
+
+LOW = 0.3
+"""Share of the loss of guessing under which a batch is fitted, or a run does well on features that
+nobody trained."""
+
+LATE = 150
+"""Steps from which on a run has had time to come to half of guessing, if it ever does."""
+
+HALF = 0.5
+
+
+def outdone(record: Record) -> Evidence | None:
+    """Two plain hidden layers fit the batch that this network fits at none of its trials."""
+    plain = record.get(PlainFit)
+    if plain is None or plain.constant is None or plain.trial.end != plain.trial.end:
+        return None
+    guess = min(plain.trial.start, plain.constant)
+    if not plain.trial.end < LOW * guess < plain.best or plain.best < THRICE * plain.trial.end:
+        return None
+    return Evidence(
+        signal=Phrase(
+            "least loss of one batch in all trials, against that of two plain hidden layers of "
+            "{width} units",
+            width=plain.width,
+        ),
+        value=plain.best,
+        baseline=plain.trial.end,
+        threshold=THRICE * plain.trial.end,
+    )
+
+
+def far_from_done(record: Record) -> Evidence | None:
+    """After many steps the loss still stands above half of guessing."""
+    found = course(record)
+    if found is None or found.broken is not None or found.steps < LATE:
+        return None
+    guess = _guess(record, found)
+    if guess is None or found.latest < HALF * guess:
+        return None
+    return Evidence(
+        signal=Phrase("loss of the last steps, against that of guessing"),
+        value=found.latest,
+        baseline=guess,
+        threshold=HALF * guess,
+        witness="harm",
+        step=found.steps,
+    )
+
+
+def _guess(record: Record, found: Course) -> float | None:
+    return found.guess or entropy_of_labels(record)

@@ -1,0 +1,127 @@
+"""Whether a plain network fits the batch that this one does not: what the architecture costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from netwright.doctor.part import light
+from netwright.doctor.patient import Patient, tensors_in
+from netwright.doctor.probes import PROBES
+from netwright.doctor.probes.fit import STEPS, constant_of, trial
+from netwright.doctor.tape import Call
+from netwright.doctor.twin import NoTwinError, Twin
+from netwright.records.facts.fit import Fit
+from netwright.records.facts.plain_fit import PlainFit
+
+LEFT = 0.3
+"""Share of the loss of guessing that the network's own best trial must leave, or nothing is asked.
+Tried in conditions too: under it a batch counts as fitted."""
+
+WIDTH = 128
+RATE = 3e-3
+
+MOST = 50_000
+"""Numbers of a sample, in or out, above which a plain network is no light thing any more."""
+
+TOKENS = 500
+"""Kinds of whole numbers up to which they are told apart, one input for each."""
+
+FREE = (
+    "cross_entropy", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss",
+    "binary_cross_entropy_with_logits",
+)  # fmt: skip
+"""Losses that take any number for an output."""
+
+
+@PROBES.register("plain", order=21, needs=("sample", "optimizers"), cost="60S where nothing fits")
+def plain(patient: Patient) -> Iterator[PlainFit]:
+    """Where one batch is not fitted, two hidden layers of 128 ReLUs are tried in its place.
+
+    They get the inputs of the batch, each number by its own mean and spread, whole numbers one by
+    one where they are few; and the loop's own loss of what they put out.
+    """
+    sample, fit = patient.sample, patient.workings.get("fit")
+    assert sample is not None
+    if not isinstance(fit, Fit) or not fit.complete or sample.loss_call is None:
+        return
+    if sample.loss_call.name not in FREE:
+        return
+    sample = light(patient)
+    constant = constant_of(sample)
+    ends = [each.end for each in (*fit.trials, *fit.variants.values()) if each.end == each.end]
+    if constant is None or not ends or min(ends) < LEFT * constant:
+        return
+    try:
+        twin = Twin(patient, sample)
+    except NoTwinError:
+        return
+    _, calls = twin.network()
+    shown = _shown(calls[0]) if len(calls) == 1 else None
+    output = calls[0].result if calls else None
+    if shown is None or not isinstance(output, Tensor) or not _has_rows(output, len(shown)):
+        return
+    if sample.loss_call.args and not _is_straight(sample.loss_call, output):
+        return
+    with twin:
+        twin.begin()
+        network = nn.Sequential(
+            nn.Linear(shown.shape[1], WIDTH), nn.ReLU(),
+            nn.Linear(WIDTH, WIDTH), nn.ReLU(),
+            nn.Linear(WIDTH, output[0].numel()),
+        ).to(shown)  # fmt: skip
+        stand_in = _InPlace(twin, network, shown, calls[0], output)
+        made = trial(stand_in, Adam(network.parameters(), lr=RATE), STEPS)
+    yield PlainFit(trial=made, width=WIDTH, best=min(ends), constant=constant)
+
+
+class _InPlace:
+    """What `trial` asks of a twin, with a plain network where the own one is called."""
+
+    def __init__(
+        self, twin: Twin, network: nn.Module, shown: Tensor, call: Call, output: Tensor
+    ) -> None:
+        self._twin, self._network, self._shown = twin, network, shown
+        self._call, self._output = call, output
+
+    def begin(self) -> None:
+        self._twin.begin()
+
+    def loss(self) -> Tensor:
+        with torch.enable_grad():
+            made = self._network(self._shown).reshape(self._output.shape).to(self._output.dtype)
+        return self._twin.loss({id(self._call.run): lambda *_, **__: made})
+
+
+def _shown(call: Call) -> Tensor | None:
+    """The inputs of a call as one row of numbers a sample."""
+    found = [each for each in tensors_in((call.args, call.kwargs)) if each.ndim]
+    if not found or len({len(each) for each in found}) != 1:
+        return None
+    rows = []
+    for each in found:
+        values = each.detach()
+        if not values.is_floating_point():
+            kinds = int(values.max()) + 1 if values.numel() else 0
+            if values.dtype == torch.bool or int(values.min()) < 0 or kinds > TOKENS:
+                return None
+            values = nn.functional.one_hot(values.long(), kinds)
+        flat = values.float().flatten(1) if values.ndim > 1 else values.float()[:, None]
+        rows.append((flat - flat.mean(0)) / (flat.std(0) + 1e-6))
+    shown = torch.cat(rows, 1)
+    usable = shown.shape[1] <= MOST and bool(torch.isfinite(shown).all())
+    return shown.clamp(-10, 10) if usable else None
+
+
+def _has_rows(output: Tensor, count: int) -> bool:
+    return output.ndim > 0 and len(output) == count and output[0].numel() <= MOST
+
+
+def _is_straight(call: Call, output: Tensor) -> bool:
+    """Whether the loss reads what the network puts out, or a view of it, and nothing between acts
+    on its range."""
+    given = call.args[0]
+    return isinstance(given, Tensor) and given.numel() == output.numel()

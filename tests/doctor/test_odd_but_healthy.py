@@ -1,0 +1,147 @@
+"""Runs that look odd and are as they should be: nothing is said of them. What was once a false
+alarm is a test here, and beside it the fault that it looked like, which is still found."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import netwright as nw
+from netwright.doctor.conditions._harm import unfit
+from netwright.doctor.diagnosis import diagnosed
+from netwright.records.facts.epochs import EpochFact, Epochs
+from netwright.records.facts.fit import Fit, FitTrial
+from netwright.records.record import Record
+
+
+def warned(diagnosis):
+    return [each.name for each in diagnosis.at_least("warn")]
+
+
+# --- rows that are parts of one thing ------------------------------------------------------------
+
+
+class Convolved(nn.Module):
+    """Features are averaged over neighbours; who is whose comes from outside or from x itself."""
+
+    def __init__(self, near=None):
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 16), nn.Linear(16, 3)
+        self.near = near
+
+    def forward(self, x, near=None):
+        if near is None:
+            near = self.near() if self.near is not None else (x @ x.T).softmax(1)
+        return self.second((near @ self.first(x)).relu())
+
+
+def neighbours():
+    return ((torch.rand(30, 30) < 0.1).float() + torch.eye(30)).clamp(max=1) / 4
+
+
+def watched_steps(model, *inputs, target):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with nw.watch(model, optimizer) as doctor:
+        for _ in range(3):
+            optimizer.zero_grad()
+            F.cross_entropy(model(*inputs), target).backward()
+            optimizer.step()
+    return warned(doctor.diagnosis())
+
+
+def test_a_graph_that_is_handed_to_the_model_is_no_mixing_of_samples():
+    x, y, near = torch.randn(30, 6), torch.randint(0, 3, (30,)), neighbours()
+    assert "batch-mixing" not in watched_steps(Convolved(), x, near, target=y)
+    assert "batch-mixing" not in watched_steps(Convolved(lambda: near), x, target=y)
+
+
+def test_attention_over_the_batch_is_mixing():
+    x, y = torch.randn(30, 6), torch.randint(0, 3, (30,))
+    assert "batch-mixing" in watched_steps(Convolved(), x, target=y)
+
+
+# --- losses of which nobody knows the least ------------------------------------------------------
+
+
+def tried(*ends, constant=None):
+    trials = tuple(FitTrial(factor=f, steps=60, start=2.0, end=e) for f, e in ends)
+    return Record([Fit(trials=trials, batch=32, constant=constant)])
+
+
+def test_a_likelihood_that_fell_to_a_floor_of_its_own_is_fitted():
+    assert unfit(tried((1.0, 1.3), (0.1, 1.5), (10.0, 1.25))) is None
+
+
+def test_a_loss_that_hardly_moved_is_not_fitted_and_half_of_a_known_one_is_asked():
+    assert unfit(tried((1.0, 1.98), (0.1, 2.0), (10.0, 1.9))) is not None
+    assert unfit(tried((1.0, 1.6), (0.1, 1.9), (10.0, 1.7), constant=2.0)) is not None
+
+
+# --- a validation loss that has come to nothing --------------------------------------------------
+
+
+def after_epochs(*val):
+    epochs = tuple(
+        EpochFact(epoch=at + 1, step=20 * at + 20, train_loss=1.0 / (at + 1), val_loss=each)
+        for at, each in enumerate(val)
+    )
+    return warned(diagnosed(Record([Epochs(epochs=epochs)])))
+
+
+def test_a_hundredth_of_what_was_gained_is_no_overfitting():
+    assert after_epochs(1.4, 0.4, 0.02, 0.018, 0.019, 0.021, 0.022, 0.023) == []
+
+
+def test_a_tenth_of_what_was_gained_is():
+    assert "overfitting" in after_epochs(1.4, 0.7, 0.4, 0.42, 0.45, 0.49, 0.52, 0.55)
+
+
+# --- torch.func ----------------------------------------------------------------------------------
+
+
+def test_a_model_that_runs_inside_a_transform_does_not_end_the_watching():
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    weights = dict(model.named_parameters())
+    optimizer = torch.optim.Adam(weights.values(), lr=0.01)
+
+    def loss(weights, x, y):
+        return F.cross_entropy(torch.func.functional_call(model, weights, (x,)), y)
+
+    with nw.watch(model, optimizer) as doctor:
+        for _ in range(5):
+            x, y = torch.randn(16, 4), torch.randint(0, 2, (16,))
+            for name, slope in torch.func.grad(loss)(weights, x, y).items():
+                weights[name].grad = slope.detach()
+            optimizer.step()
+    assert doctor.watcher.fault == ""
+    assert doctor.watcher.steps == 5
+    assert warned(doctor.diagnosis()) == []
+
+
+# --- losses that are not of one kind -------------------------------------------------------------
+
+
+class TwoTasks(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(8, 32), nn.ReLU())
+        self.heads = nn.ModuleList([nn.Linear(32, 4), nn.Linear(32, 1)])
+
+    def forward(self, x, task):
+        return self.heads[task](self.body(x))
+
+
+def test_a_task_each_step_is_not_stuck_at_what_guessing_costs_in_the_first():
+    torch.manual_seed(0)
+    model = TwoTasks()
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    with nw.watch(model, optimizer) as doctor:
+        for step in range(120):
+            x = torch.randn(32, 8)
+            if step % 2:
+                loss = F.cross_entropy(model(x, 0), x[:, :4].argmax(1))
+            else:
+                loss = F.mse_loss(model(x, 1), 0.03 * x[:, :1])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    assert warned(doctor.diagnosis()) == []
