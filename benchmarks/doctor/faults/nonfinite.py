@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from setups import Parts, Recurrent
+from setups import Parts
 from torch import Tensor, nn
 
 from faults import fault
 from faults._surgery import on_inputs
+from networks import Recurrent
 
 
 @fault("log-of-zero", "nonfinite", on="mlp binary segmentation")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from setups import Parts, Recurrent, small_lenet, small_resnet
+from setups import Parts
 from torch import Tensor, nn
 
 from faults import fault
 from faults._surgery import ACTIVATIONS, LINEAR, on_inputs, swap
+from networks import Recurrent, small_lenet, small_resnet
 
 
 @fault(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from setups import Parts, stack
+from setups import Parts
 from torch import Tensor, nn
 
 from faults import fault
 from faults._surgery import ACTIVATIONS, rows, swap, then, weighted
+from networks import stack
 
 
 @fault("no-activations", "missing-nonlinearity", on="regression binary autoencoder segmentation")

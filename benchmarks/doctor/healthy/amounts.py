@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from setups import Watched, explained, stack
+from scores import explained
+from setups import Watched
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW
 
 import data
 from healthy import kind
 from healthy._plain import batches, fit, reached
+from networks import stack
 
 
 @kind("huber-with-outliers", at_least=0.8)

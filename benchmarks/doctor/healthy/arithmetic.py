@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from setups import Watched, small_lenet, stack
+from setups import Watched
 from torch import Tensor, nn
 from torch.optim import Adam
 from torch.utils.checkpoint import checkpoint
@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 import data
 from healthy import kind
 from healthy._plain import batches, fit, reached
+from networks import small_lenet, stack
 
 
 @kind("checkpointed", at_least=0.9)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from setups import Watched, stack
+from setups import Watched
 from torch import Tensor, nn
 from torch.optim import Adam
 
 import data
 from healthy import kind
 from healthy._plain import batches, fit, reached
+from networks import stack
 
 
 @kind("heavy-dropout", at_least=0.92)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from setups import Watched, accuracy_of_two, stack
+from scores import accuracy_of_two
+from setups import Watched
 from torch import Tensor, nn
 from torch.optim import Adam
 
 import data
 from healthy import kind
 from healthy._plain import batches
+from networks import stack
 
 
 @kind("triplets", at_least=0.88)

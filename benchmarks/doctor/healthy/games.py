@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from setups import Watched, accuracy, stack
+from scores import accuracy
+from setups import Watched
 from torch import Tensor, nn
 from torch.optim import SGD, Adam
 
@@ -12,6 +13,7 @@ import data
 from healthy import kind
 from healthy._plain import batches, reached
 from healthy.distances import nearest
+from networks import stack
 
 
 @kind("two-views-and-a-stopped-gradient", at_least=0.75)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from setups import Watched, accuracy, explained, small_lenet, stack
+from scores import accuracy, explained
+from setups import Watched
 from torch import Tensor, nn
 from torch.optim import Adam
 
 import data
 from healthy import kind
 from healthy._plain import batches, fit, reached
+from networks import small_lenet, stack
 
 
 @kind("tied-autoencoder", at_least=0.6)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from setups import Watched, explained, stack
+from scores import explained
+from setups import Watched
 from torch import Tensor, nn
 from torch.optim import Adam
 
 import data
 from healthy import kind
 from healthy._plain import batches
+from networks import stack
 
 
 @kind("variational-autoencoder", at_least=0.5)

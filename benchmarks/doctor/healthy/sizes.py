@@ -6,7 +6,8 @@ import itertools
 
 import torch
 import torch.nn.functional as F
-from setups import Watched, accuracy, small_lenet, stack
+from scores import accuracy
+from setups import Watched
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 from torch.optim import SGD, Adam, AdamW
@@ -14,6 +15,7 @@ from torch.optim import SGD, Adam, AdamW
 import data
 from healthy import kind
 from healthy._plain import batches, fit, reached
+from networks import small_lenet, stack
 
 
 @kind("before-it-groks", at_least=0.95)

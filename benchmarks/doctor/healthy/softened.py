@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from setups import Watched, nobody, small_lenet, stack
+from setups import Watched, nobody
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW
 
 import data
 from healthy import kind
 from healthy._plain import batches, fit, reached
+from networks import small_lenet, stack
 
 
 @kind("label-smoothing", at_least=0.92)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from setups import Watched, explained, nobody, stack
+from scores import explained
+from setups import Watched, nobody
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, SparseAdam
 
 import data
 from healthy import kind
 from healthy._plain import batches, fit, reached
+from networks import stack
 
 
 class Bag(nn.Module):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from setups import Watched, accuracy, accuracy_of_two, small_lenet, stack
+from scores import accuracy, accuracy_of_two
+from setups import Watched
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW
 
 import data
 from healthy import kind
 from healthy._plain import batches, fit, reached
+from networks import small_lenet, stack
 
 
 @kind("rare-classes-with-weights", at_least=0.85)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from setups import Watched, accuracy_of_two, small_lenet, stack
+from scores import accuracy_of_two
+from setups import Watched
 from torch import nn
 from torch.optim import Adam
 
 import data
 from healthy import kind
 from healthy._plain import fit, reached
+from networks import small_lenet, stack
 
 
 @kind("softmax-and-log-written-out", at_least=0.9)
