@@ -71,7 +71,7 @@ def _item(found: Found, kinds: Mapping[str, str], *, several: bool) -> str:
 
 def _layers(paths: Sequence[str], kinds: Mapping[str, str]) -> str:
     """Where it is: the first few layers."""
-    known = dict.fromkeys(paths, "") | kinds
+    known = {**dict.fromkeys(paths, ""), **kinds}
     told = layer_words(", ".join(each or say("the network") for each in paths[:4]), known)
     return told.localized() if isinstance(told, Phrase) else told
 
