@@ -8,7 +8,6 @@ Nothing of it knows of a doctor. `Training` is what the loop is given when all i
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,14 +16,16 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from plans import adam, adamw, cosine, one_cycle, rmsprop, sgd, staircase, warm_cosine
+from scores import accuracy, accuracy_of_two, explained, overlap, right, right_of_two
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR, StepLR
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader, TensorDataset
 
 import data
 from data import Pair
+from networks import Attention, Recurrent, he, small_lenet, small_resnet, stack
 
 Watched = Callable[..., contextlib.AbstractContextManager[Any]]
 """Called with model, optimizer and, for tools that ask for them, `loss` and `batch`."""
@@ -195,191 +196,6 @@ def _resident() -> float:
     """MB of this process."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096 / 2**20
-
-
-# Scores
-
-
-def accuracy(output: Tensor, target: Tensor) -> float:
-    return float((output.argmax(1) == target).float().mean())
-
-
-def right(output: Tensor, target: Tensor) -> Tensor:
-    return (output.argmax(1) == target).sum()
-
-
-def accuracy_of_two(output: Tensor, target: Tensor) -> float:
-    return float(((output > 0) == (target > 0.5)).float().mean())
-
-
-def right_of_two(output: Tensor, target: Tensor) -> Tensor:
-    return ((output > 0).float() == target).sum()
-
-
-def explained(output: Tensor, target: Tensor) -> float:
-    """Share of the variance, the mean over the targets."""
-    left = (output - target).square().flatten(1).mean(0)
-    there = (target - target.mean(0)).square().flatten(1).mean(0)
-    return float((1 - left.sum() / there.sum()).clamp(-10, 1))
-
-
-def overlap(output: Tensor, target: Tensor) -> float:
-    """Intersection over union of the pixels that are covered."""
-    said, there = output > 0, target > 0.5
-    return float((said & there).sum() / (said | there).sum().clamp(min=1))
-
-
-# Optimizers and plans
-
-
-def sgd(parameters: Iterable[Any], rate: float) -> Optimizer:
-    return SGD(parameters, lr=rate, momentum=0.9)
-
-
-def adam(parameters: Iterable[Any], rate: float) -> Optimizer:
-    return Adam(parameters, lr=rate)
-
-
-def adamw(parameters: Iterable[Any], rate: float) -> Optimizer:
-    return AdamW(parameters, lr=rate, weight_decay=0.01)
-
-
-def rmsprop(parameters: Iterable[Any], rate: float) -> Optimizer:
-    return RMSprop(parameters, lr=rate)
-
-
-def cosine(optimizer: Optimizer, epochs: int, steps: int) -> Any:
-    return CosineAnnealingLR(optimizer, epochs * steps)
-
-
-def warm_cosine(optimizer: Optimizer, epochs: int, steps: int) -> Any:
-    every, warm = epochs * steps, 20
-
-    def factor(step: int) -> float:
-        return min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * min(step / every, 1))) + 1e-3)
-
-    return LambdaLR(optimizer, factor)
-
-
-def staircase(optimizer: Optimizer, epochs: int, steps: int) -> Any:
-    return StepLR(optimizer, max(epochs * 2 // 3, 1), 0.2)
-
-
-def one_cycle(optimizer: Optimizer, epochs: int, steps: int) -> Any:
-    return OneCycleLR(optimizer, optimizer.param_groups[0]["lr"], total_steps=epochs * steps + 1)
-
-
-# Networks
-
-
-def stack(
-    widths: Iterable[int], activation: Callable[[], nn.Module] = nn.ReLU, **between: Any
-) -> nn.Sequential:
-    """Flatten, then linear layers with an activation between them, batch norm and dropout if asked.
-
-    >>> [type(each).__name__ for each in stack([4, 3, 2])]
-    ['Flatten', 'Linear', 'ReLU', 'Linear']
-    """
-    layers: list[nn.Module] = [nn.Flatten()]
-    pairs = list(itertools.pairwise(widths))
-    for number, (wide, out) in enumerate(pairs):
-        layers.append(nn.Linear(wide, out))
-        if number < len(pairs) - 1:
-            if between.get("norm"):
-                layers.append(nn.BatchNorm1d(out))
-            layers.append(activation())
-            if between.get("dropout"):
-                layers.append(nn.Dropout(between["dropout"]))
-    return nn.Sequential(*layers)
-
-
-class Residual(nn.Module):
-    """Two convolutions with batch norm beside the identity."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(width)
-        self.relu = nn.ReLU()
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        inner = self.relu(self.norm1(self.conv1(x)))
-        return self.relu(x + self.norm2(self.conv2(inner)))
-
-
-def small_resnet(width: int = 12, channels: int = 1, classes: int = 10) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, width, 3, padding=1, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(),
-        Residual(width),
-        nn.MaxPool2d(2),
-        Residual(width),
-        nn.AdaptiveAvgPool2d(2),
-        nn.Flatten(),
-        nn.Linear(4 * width, classes),
-    )
-
-
-def small_lenet(classes: int = 10) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(1, 12, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(12, 24, 3, padding=1),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(384, 48),
-        nn.ReLU(),
-        nn.Linear(48, classes),
-    )
-
-
-class Attention(nn.Module):
-    """Tokens and their places embedded, one encoder layer with the norm first, a mean, a head."""
-
-    def __init__(
-        self, kinds: int = 10, length: int = 12, width: int = 32, classes: int = 4
-    ) -> None:
-        super().__init__()
-        self.embed = nn.Embedding(kinds, width)
-        self.place = nn.Parameter(0.02 * torch.randn(length, width))
-        self.encoder = nn.TransformerEncoderLayer(
-            width, 4, 64, dropout=0.1, batch_first=True, norm_first=True
-        )
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, classes)
-
-    def forward(self, rows: Tensor) -> Tensor:
-        x = self.encoder(self.embed(rows) + self.place[: rows.shape[1]])
-        return self.head(self.norm(x).mean(1))
-
-
-class Recurrent(nn.Module):
-    """A GRU over (N, T, 2); its last state is judged."""
-
-    def __init__(self, width: int = 24, classes: int = 4) -> None:
-        super().__init__()
-        self.cell: nn.RNNBase = nn.GRU(2, width, batch_first=True)
-        self.head = nn.Linear(width, classes)
-
-    def forward(self, steps: Tensor) -> Tensor:
-        states, _ = self.cell(steps)
-        return self.head(states[:, -1])
-
-
-def he(model: nn.Module, gain: float = 1.0) -> nn.Module:
-    """He's initialisation of every weight matrix, biases zero."""
-    for each in model.modules():
-        if isinstance(each, nn.Linear | nn.Conv2d):
-            nn.init.kaiming_normal_(each.weight, nonlinearity="relu")
-            with torch.no_grad():
-                each.weight *= gain
-            if each.bias is not None:
-                nn.init.zeros_(each.bias)
-    return model
 
 
 # The set-ups

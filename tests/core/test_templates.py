@@ -50,9 +50,15 @@ def name_of(function: ast.expr) -> str:
     return function.id if isinstance(function, ast.Name) else ""
 
 
+@functools.cache
+def nodes_of(file: Path) -> list[ast.AST]:
+    """All of one file; each is read once for all tests."""
+    return list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+
+
 def templates_in(file: Path) -> Iterator[str]:
     in_cli = "cli" in file.relative_to(SOURCE).parts
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in nodes_of(file):
         if isinstance(node, ast.Call):
             name = name_of(node.func)
             if name in SPEAKERS | {"Registry"} and node.args:
@@ -95,6 +101,19 @@ def leaf_lines() -> tuple[str, ...]:
     return tuple(entry.doc for registry in registries for entry in registry)
 
 
+@functools.cache
+def said() -> frozenset[str]:
+    """Every text in the code, the first line of each, and the lines of leaves."""
+    texts = {
+        node.value
+        for file in SOURCE.rglob("*.py")
+        for node in nodes_of(file)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    return frozenset(texts | {text.strip().partition("\n")[0] for text in texts} | {*leaf_lines()})
+
+
+@functools.cache
 def catalogue() -> dict[str, str]:
     return {
         english: chinese
@@ -127,15 +146,8 @@ def test_english_and_chinese_have_the_same_places(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_chinese_message_is_still_said_somewhere(page):
-    said = {
-        node.value
-        for file in SOURCE.rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
-    first_lines = {text.strip().partition("\n")[0] for text in said} | set(leaf_lines())
     words = json.loads(page.read_text(encoding="utf-8"))
-    assert [english for english in words if english not in said | first_lines] == []
+    assert [english for english in words if english not in said()] == []
 
 
 def test_no_two_pages_translate_a_message_differently():

@@ -10,8 +10,6 @@ import textwrap
 import time
 from pathlib import Path
 
-import pytest
-
 PROGRAM = """
     import multiprocessing, numpy as np, os, sys, torch
     from netwright.data.feed import Feed
@@ -76,15 +74,21 @@ def test_workers_do_not_outlive_a_killed_parent() -> None:
     assert all(gone(pid) for pid in workers)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_to_the_whole_job_leaves_the_workers_to_their_parent(number: int) -> None:
-    process, workers = started(
-        "sys.stdin.readline(); [next(batches) for _ in range(50)]; print('fifty more')"
-    )
-    for pid in workers:
-        os.kill(pid, number)
-    out, _ = process.communicate("go on\n", timeout=60)
-    assert out.strip() == "fifty more"
+def test_a_signal_to_the_whole_job_leaves_the_workers_to_their_parent() -> None:
+    process, workers = started("""
+        for line in sys.stdin:
+            for _ in range(50): next(batches)
+            print("fifty more after", line.strip(), flush=True)
+        """)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+        for pid in workers:
+            os.kill(pid, getattr(signal, name))
+        process.stdin.write(f"{name}\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == f"fifty more after {name}\n"
+    process.communicate(timeout=60)
     assert process.returncode == 0
 
 

@@ -125,3 +125,33 @@ def test_else_it_is_told_once_by_a_warning_of_the_log(caplog):
     assert [each.message.partition(":")[0] for each in caplog.records] == [
         "softmax-before-cross-entropy"
     ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (lambda x, y: (nn.Linear, nn.CrossEntropyLoss(), (x, y)), "not the class Linear"),
+        (lambda x, y: (net(), nn.CrossEntropyLoss, (x, y)), "not the class CrossEntropyLoss"),
+        (lambda x, y: (net(), "cross_entropy", (x, y)), "not str"),
+        (lambda x, y: (net(), nn.CrossEntropyLoss(), (x, y[:9])), "not 64, 9"),
+        (lambda x, y: (net(), nn.CrossEntropyLoss(), (x[:0], y[:0])), "hold no batch"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_refused_in_our_words(wrong, told):
+    with pytest.raises((SettingError, DataError), match=told):
+        nw.checkup(*wrong(*data()))
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [(lambda y: y + 7, "labels-out-of-range"), (lambda y: y.float(), "label-dtype")],
+)
+def test_labels_that_the_loss_does_not_take_are_a_finding_and_no_traceback(changed, name):
+    x, y = data()
+    found = nw.checkup(net(), nn.CrossEntropyLoss(), (x, changed(y)))
+    assert [each.name for each in found.findings] == [name]
+
+
+def test_an_error_of_the_model_that_no_condition_knows_is_its_own():
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        nw.checkup(net(), nn.CrossEntropyLoss(), (torch.randn(64, 3), data()[1]))

@@ -11,6 +11,7 @@ import pytest
 
 from netwright.core.languages import speaking
 from netwright.records.facts.layers import Layers
+from netwright.records.facts.setup import GroupFact, OptimizerFact, Setup
 from netwright.records.record import Record
 from netwright.records.run import Run
 from netwright.report.layer_heat import Pin, Scale, layer_heat, scale_of
@@ -18,6 +19,7 @@ from netwright.report.material import Material
 from netwright.report.page import render
 from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS
+from netwright.report.sections.layer_time import _maps
 
 
 def section(name, folder):
@@ -80,10 +82,47 @@ def test_a_map_of_one_layer_and_many_looks_is_drawn():
     drawn = layer_heat(
         np.linspace(0, 1, 240).reshape(-1, 1), ["fc"], list(range(1, 241)),
         Scale(low=0, high=1, log=False), title="t", about="a",
-        pins=[Pin(step=1000.0, label="late", severity="stop")],
+        pins=[Pin(step=1000.0, names=("late",), tip="STOP late")],
     )  # fmt: skip
     root = ElementTree.fromstring(drawn)
     assert next(each.text for each in root.iter("text")) == "fc"
+
+
+def labels_of(pins):
+    drawn = layer_heat(
+        np.ones((20, 2)), ["0 (Linear)", "head"], list(range(20)),
+        Scale(low=0, high=1, log=False), title="t", about="a", pins=pins,
+    )  # fmt: skip
+    found = ElementTree.fromstring(drawn).iter("text")
+    return [each.text for each in found if "label" in each.get("class", "") or each.text == "▾"]
+
+
+def test_findings_of_one_step_share_a_label_and_those_without_room_have_a_mark():
+    assert labels_of([
+        Pin(step=1.0, names=("dead-relu", "divergence"), tip=""),
+        Pin(step=2.0, names=("nonfinite",), tip=""),  # its line ends under letters
+        Pin(step=4.0, names=("nonfinite",), tip=""),
+        Pin(step=16.0, names=("loss-spike",), tip=""),
+    ]) == ["dead-relu, divergence", "▾", "loss-spike"]  # fmt: skip
+
+
+def test_of_very_many_findings_of_one_step_those_that_fit_are_named():
+    (label,) = labels_of([Pin(step=0.0, names=("softmax-before-cross-entropy",) * 12, tip="")])
+    assert re.fullmatch(r"(softmax-before-cross-entropy(, )?)+ \+\d+", label)
+
+
+def test_a_norm_whose_output_nobody_saw_has_its_row_behind_the_layer_before_it(tmp_path):
+    seen = np.array([[1.0, 1.0, np.nan], [1.0, 1.0, np.nan]])
+    layers = Layers(
+        names=("0", "2", "1"), kinds=("conv2d", "linear", ""), step=np.array([1.0, 2.0]),
+        activation_rms=seen, update_ratio=np.full((2, 3), 0.1),
+    )  # fmt: skip
+    names = ("0.weight", "1.weight", "2.weight")
+    optimizer = OptimizerFact(kind="SGD", groups=(GroupFact(lr=1, params=3, numel=3, names=names),))
+    setup = Setup(model="Sequential", params=3, trainable=3, optimizers=(optimizer,))
+    drawn = _maps(Record([layers, setup]), [])
+    rows = [each.text for each in ElementTree.fromstring(drawn).iter("text")]
+    assert rows[:3] == ["0 (conv2d)", "1", "2 (linear)"]
 
 
 @pytest.mark.parametrize(

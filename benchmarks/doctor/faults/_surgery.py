@@ -12,6 +12,8 @@ from data import Pair
 
 LINEAR = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
+ACTIVATIONS = (nn.ReLU, nn.Tanh)
+
 
 def weighted(model: nn.Module) -> list[nn.Module]:
     """The linear and convolutional layers, in order."""

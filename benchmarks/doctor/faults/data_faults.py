@@ -6,12 +6,13 @@ import itertools
 
 import torch
 import torch.nn.functional as F
-from setups import Parts, Recurrent, Training, validate
+from setups import Parts, Training, validate
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from faults import fault
 from faults._surgery import draws, on_inputs, on_targets, rows, then
+from networks import Recurrent
 
 
 @fault("pixels-times-255", "unscaled-input", on="mlp deep-relu deep-tanh autoencoder")

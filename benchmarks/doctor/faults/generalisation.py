@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from setups import Parts, Training, plain, stack
+from setups import Parts, Training, plain
 from torch import nn
 
 from faults import fault
 from faults._surgery import draws, on_inputs, on_targets, rows, weighted
+from networks import stack
 
 
 @fault(

@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 # The single faults must be entered before they are joined.
-from faults import data_faults, generalisation, loops, model, output, pair, rates
+from faults import (
+    batch_norm,
+    data_faults,
+    generalisation,
+    loops,
+    nonfinite,
+    output,
+    pair,
+    rates,
+    signal_path,
+    start,
+    structure,
+)
 
-JOINED = (data_faults, generalisation, loops, model, output, rates)
+JOINED = (
+    batch_norm, data_faults, generalisation, loops, nonfinite, output, rates, signal_path, start,
+    structure,
+)  # fmt: skip
 
 pair("softmax-in-the-model", "pixels-times-255", on="mlp")
 pair("pixels-times-255", "no-zero-grad", on="mlp")

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from setups import Watched, explained, small_lenet, small_resnet, stack
+from scores import explained
+from setups import Watched
 from torch import Tensor, nn
 from torch.optim import LBFGS, SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import (
@@ -24,6 +25,7 @@ from torch.optim.swa_utils import SWALR, AveragedModel
 import data
 from healthy import kind
 from healthy._plain import batches, fit, reached, steps_of
+from networks import small_lenet, small_resnet, stack
 
 
 @kind("warm-restarts", at_least=0.92)

@@ -8,22 +8,15 @@ import math
 
 import torch
 import torch.nn.functional as F
-from setups import (
-    Residual,
-    Watched,
-    accuracy_of_two,
-    explained,
-    nobody,
-    small_lenet,
-    small_resnet,
-    stack,
-)
+from scores import accuracy_of_two, explained
+from setups import Watched, nobody
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW
 
 import data
 from healthy import kind
 from healthy._plain import batches, fit, reached
+from networks import Residual, small_lenet, small_resnet, stack
 
 
 @kind("softmax-regression-from-zero", at_least=0.88)

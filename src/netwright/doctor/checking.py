@@ -17,9 +17,11 @@ from netwright.core.errors import DataError, SettingError
 from netwright.doctor.checkup import SECONDS, examine
 from netwright.doctor.deadline import Deadline
 from netwright.doctor.diagnosis import Diagnosis, diagnosed
+from netwright.doctor.failing import failure_of
 from netwright.doctor.patient import Patient, Sample, Source, noted
 from netwright.doctor.quiet import RandomState, hushed
 from netwright.doctor.setup_facts import setup_of
+from netwright.doctor.watch import named
 from netwright.doctor.watching.company import setup_seen
 from netwright.doctor.watching.sources import Pair, given_source
 from netwright.records.record import Record
@@ -52,9 +54,11 @@ def checkup(
     `optimizer`, the `scheduler` and the `epochs` that are planned more can be proved. Model,
     optimizer and random states come back as they were.
 
-    Raises `SettingError` for data of another kind, `DataError` where there is no batch; what the
-    model or the loss raise on the first batch is raised here too.
+    Raises `SettingError` for a model, a loss or data of another kind, `DataError` where there is
+    no batch. What the model or the loss raise on the first batch is raised here too, unless a
+    condition knows it: labels out of range, say, are a finding.
     """
+    _refuse_unfit(model, loss_fn)
     state, deadline = RandomState(), Deadline(seconds)
     try:
         train = _source(data, "train", model)
@@ -70,8 +74,33 @@ def checkup(
             deadline=deadline,
         )
         return checked(patient, seconds=seconds)
+    except Exception as error:
+        failure = failure_of(error)
+        if failure is not None:
+            setup = setup_of(model, () if optimizer is None else (optimizer,))
+            known = diagnosed(Record([setup, failure]))
+            if known:
+                return known
+        raise
     finally:
         state.restore()
+
+
+def _refuse_unfit(model: object, loss_fn: object) -> None:
+    """`SettingError` for what cannot be looked at; a class in place of an instance is the usual
+    slip."""
+    if not isinstance(model, nn.Module):
+        raise SettingError(
+            "A check-up takes a model first, an instance of torch.nn.Module, not {given}.",
+            hint="Try: nw.checkup(model, nn.CrossEntropyLoss(), data)",
+            given=named(model),
+        )
+    if not callable(loss_fn) or isinstance(loss_fn, type):
+        raise SettingError(
+            "A check-up takes a loss second, a function of output and target, not {given}.",
+            hint="Try: nw.checkup(model, nn.CrossEntropyLoss(), data)",
+            given=named(loss_fn),
+        )
 
 
 def patient_of(
@@ -124,6 +153,15 @@ def checked(patient: Patient, *, seconds: float = SECONDS) -> Diagnosis:
 
 def _source(data: Any, name: str, model: nn.Module) -> Source:
     """The data on the device of the model."""
+    if isinstance(data, tuple) and all(isinstance(each, Tensor) for each in data):
+        counts = [len(each) for each in data]
+        if len(set(counts)) > 1:
+            raise DataError(
+                "Input and target are of as many samples each, not {counts}.",
+                counts=", ".join(map(str, counts)),
+            )
+        if not any(counts):
+            raise DataError("The training data hold no batch with a tensor in it.")
     try:
         source = given_source(data, name, BATCH)
     except TypeError as error:

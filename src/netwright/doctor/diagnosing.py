@@ -6,6 +6,7 @@ import dataclasses
 
 from netwright.doctor.conditions import CONDITIONS
 from netwright.records.findings import Finding, ranked
+from netwright.records.layer_words import in_words_of_layers
 from netwright.records.record import Record
 
 
@@ -23,7 +24,7 @@ def diagnose(*facts: object) -> tuple[Finding, ...]:
         for fact in _read_by(entry.facts["reads"], facts)
         for finding in entry.target(fact)
     ]
-    return ranked(found)
+    return ranked(in_words_of_layers(each, facts) for each in found)
 
 
 def _read_by(kinds: type | tuple[type, ...], facts: tuple[object, ...]) -> list[object]:

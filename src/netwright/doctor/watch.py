@@ -326,7 +326,7 @@ def _refuse_unfit(model: object, optimizer: object, budget: object, on_stop: obj
         raise SettingError(
             "nw.watch takes a model first, an instance of torch.nn.Module, not {given}.",
             hint="Try: with nw.watch(model, optimizer) as doctor:",
-            given=_named(model),
+            given=named(model),
         )
     several = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
     wrong = [
@@ -339,7 +339,7 @@ def _refuse_unfit(model: object, optimizer: object, budget: object, on_stop: obj
         raise SettingError(
             "nw.watch takes the optimizer of the model second, or a list of several, not {given}.",
             hint="Try: with nw.watch(model, optimizer) as doctor:",
-            given=_named(wrong[0]),
+            given=named(wrong[0]),
         )
     if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 < budget <= 1:
         raise SettingError(
@@ -353,9 +353,10 @@ def _refuse_unfit(model: object, optimizer: object, budget: object, on_stop: obj
         )
 
 
-def _named(given: object) -> str:
-    """
-    >>> _named(nn.Linear), _named(3)
+def named(given: object) -> str:
+    """What was handed over, for a message.
+
+    >>> named(nn.Linear), named(3)
     ('the class Linear', 'int')
     """
     return f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__

@@ -34,12 +34,13 @@ MOST_NAMED = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Pin:
-    """A finding at its step; `layers` are the rows it is about."""
+    """The findings of one step; `rows` are the numbers of the rows they are about, `tip` what is
+    shown of them where the mouse rests."""
 
     step: float
-    label: str
-    severity: str
-    layers: tuple[str, ...] = ()
+    names: tuple[str, ...]
+    tip: str
+    rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +119,11 @@ def layer_heat(
         _steps(steps, left, column, _TOP + height),
         _legend(scale, height, right),
     ]
-    for i, pin in enumerate(pins[:12]):
-        parts.append(_pin(pin, across(pin.step), height, names, row, left, right, first=i == 0))
+    taken = 0.0
+    for pin in sorted(pins, key=lambda each: each.step)[:12]:
+        x = across(pin.step)
+        label, taken = _pin_label(pin, x, taken, right)
+        parts.append(_pin(pin, x, height, row, left, right) + label)
     whole = _TOP + height + _BOTTOM
     return drawing(WIDTH, whole, "".join(parts), title=title, about=about)
 
@@ -187,34 +191,35 @@ def _legend(scale: Scale, height: float, right: float) -> str:
     return "".join(parts)
 
 
-def _pin(
-    pin: Pin,
-    x: float,
-    height: float,
-    names: Sequence[str],
-    row: float,
-    left: float,
-    right: float,
-    *,
-    first: bool,
-) -> str:
-    """A line through all rows at its step, its name above, a frame around the rows it is about."""
-    label = fitted(pin.label, right - left)
-    half = text_width(label) / 2
-    centre = min(max(x, left + half), right - half)
-    tip = f"<title>{html_text(f'{pin.severity.upper()} {pin.label}, {digits(pin.step)}')}</title>"
+def _pin(pin: Pin, x: float, height: float, row: float, left: float, right: float) -> str:
+    """A line through all rows at its step, and a frame round the rows it is about."""
+    tip = f"<title>{html_text(f'{pin.tip}, {digits(pin.step)}')}</title>"
     line = element("line", x1=x, x2=x, y1=_TOP - 6, y2=_TOP + height, class_="marked")
-    parts = [f"<g>{tip}{line}</g>"]
-    if first:
-        parts.append(text(label, x=centre, y=_TOP - 12, class_="label middle"))
-    else:
-        parts.append(text("▾", x=x, y=_TOP - 6, class_="tick middle"))
-    for name in pin.layers:
-        if name in names:
-            y = _TOP + names.index(name) * row
-            parts.append(
-                element(
-                    "rect", x=left, y=y, width=right - left, height=row, class_="framed", rx=1.5
-                )
-            )
-    return "".join(parts)
+    frames = [
+        element(
+            "rect",
+            x=left,
+            y=_TOP + i * row,
+            width=right - left,
+            height=row,
+            class_="framed",
+            rx=1.5,
+        )
+        for i in pin.rows
+    ]
+    return f"<g>{tip}{line}{''.join(frames)}</g>"
+
+
+def _pin_label(pin: Pin, x: float, taken: float, right: float) -> tuple[str, float]:
+    """The names above a line, and how far the letters reach by then. Up to `taken` there are some:
+    where no room is left a mark stands for the names, or nothing above those that are there."""
+    label, shown = ", ".join(pin.names), len(pin.names)
+    while shown > 1 and text_width(label) > right - _LEFT:
+        shown -= 1
+        label = f"{', '.join(pin.names[:shown])} +{len(pin.names) - shown}"
+    half = 1.06 * text_width(label) / 2  # they are bold
+    centre = min(max(x, _LEFT + half), right - half)
+    if centre - half >= taken:
+        return text(label, x=centre, y=_TOP - 12, class_="label middle"), centre + half + 14
+    mark = text("▾", x=x, y=_TOP - 6, class_="tick middle") if x > taken else ""
+    return mark, max(taken, x + 8) if mark else taken

@@ -25,6 +25,11 @@ def found(doctor: Doctor, of: str | None = None) -> list[Finding]:
     return [each for each in findings if of in (None, each.name)]
 
 
+def alarms(doctor: Doctor) -> set[str]:
+    """The names of those above a note."""
+    return {each.name for each in found(doctor) if each.severity != "note"}
+
+
 def batches(steps: int, *, features: int = 8, classes: int = 4, size: int = 32) -> Iterable[Any]:
     """A problem that can be learned: classes by a random linear map."""
     torch.manual_seed(1)
@@ -32,6 +37,10 @@ def batches(steps: int, *, features: int = 8, classes: int = 4, size: int = 32) 
     for _ in range(steps):
         x = torch.randn(size, features)
         yield x, (x @ truth).argmax(1)
+
+
+def sgd(model: nn.Module, lr: float = 0.1, **how: Any) -> torch.optim.SGD:
+    return torch.optim.SGD(model.parameters(), lr=lr, **how)
 
 
 def mlp(activation: Callable[[], nn.Module] = nn.ReLU, width: int = 16) -> nn.Sequential:

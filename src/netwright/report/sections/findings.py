@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from netwright.core.escaping import html_text
-from netwright.core.languages import current, say
+from netwright.core.languages import Phrase, current, say
 from netwright.records.facts.left_out import LeftOut
+from netwright.records.layer_words import kinds_of, layer_words
 from netwright.report.found import Found
 from netwright.report.material import Material
 from netwright.report.pictures import Allowance
@@ -27,7 +30,11 @@ def findings(material: Material, allowance: Allowance) -> Part | None:
     counts = {each: sum(one.severity == each for one in found) for each in ("stop", "warn", "note")}
     lead = say("{stop} stop, {warn} warn, {note} note", **counts)
     several = len(material.patients) > 1
-    body = "".join(_item(each, several=several) for each in found[: allowance.rows])
+    kinds = {number: kinds_of(record) for number, record in enumerate(material.patients, 1)}
+    body = "".join(
+        _item(each, kinds.get(each.patient, {}), several=several)
+        for each in found[: allowance.rows]
+    )
     return Part(
         title=say("Findings"), lead=lead, body=f'<ul class="found">{body}</ul>{_left_out(material)}'
     )
@@ -44,12 +51,10 @@ def _left_out(material: Material) -> str:
     return fold(say("What the check-up left out"), "".join(told)) if told else ""
 
 
-def _item(found: Found, *, several: bool) -> str:
+def _item(found: Found, kinds: Mapping[str, str], *, several: bool) -> str:
     word = found.severity.upper()
     places = [say("step {step}", step=f"{found.step:,}")] if found.step is not None else []
-    places += [", ".join(each or say("the network") for each in found.layers[:4])] * bool(
-        found.layers
-    )
+    places += [_layers(found.layers, kinds)] * bool(found.layers)
     places += [say("patient {number}", number=found.patient)] * several
     where = f"<small>{html_text(' · '.join(each for each in places if each))}</small>"
     numbers = "".join(f"<li>{html_text(each)}</li>" for each in found.evidence)
@@ -62,6 +67,13 @@ def _item(found: Found, *, several: bool) -> str:
         f'<p class="what">{html_text(found.what)}</p>'
         f'<ul class="numbers">{numbers}</ul>{cause}{tried}{done}{_doubts(found)}</div></li>'
     )
+
+
+def _layers(paths: Sequence[str], kinds: Mapping[str, str]) -> str:
+    """Where it is: the first few layers."""
+    known = {**dict.fromkeys(paths, ""), **kinds}
+    told = layer_words(", ".join(each or say("the network") for each in paths[:4]), known)
+    return told.localized() if isinstance(told, Phrase) else told
 
 
 def _treatment(grade: str, why: str, code: str) -> str:

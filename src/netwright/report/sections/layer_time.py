@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from netwright.core.languages import say
 from netwright.records.arrays import Array
 from netwright.records.facts.layers import Layers
 from netwright.records.facts.setup import Setup
+from netwright.records.layer_words import kinds_of, with_kind
 from netwright.records.record import Record
 from netwright.report.found import Found
 from netwright.report.layer_heat import Pin, layer_heat, scale_of
@@ -55,6 +57,8 @@ def _maps(record: Record, findings: Sequence[Found]) -> str:
     layers = record.get(Layers)
     if layers is None or len(layers.step) < 2 or not layers.names:
         return ""
+    layers = _as_they_run(layers, record)
+    kinds = kinds_of([layers])
     steps = [float(each) for each in layers.step]
     parts = []
     for signal, title, share in SIGNALS:
@@ -63,20 +67,48 @@ def _maps(record: Record, findings: Sequence[Found]) -> str:
             continue
         kept = [i for i in range(len(layers.names)) if np.isfinite(values[:, i]).any()]
         kept = kept[:: -(-len(kept) // MOST_LAYERS)] if kept else kept
+        names = [layers.names[i] for i in kept]
         scale = scale_of(values[:, kept], share=share)
         if scale is None:
             continue
         drawn = layer_heat(
             values[:, kept],
-            [layers.names[i] for i in kept],
+            [with_kind(each, kinds) for each in names],
             steps,
             scale,
             title=title(),
-            about=_about(values[:, kept], [layers.names[i] for i in kept]),
-            pins=_pins(findings, steps),
+            about=_about(values[:, kept], [with_kind(each, kinds) for each in names]),
+            pins=_pins(findings, steps, names),
         )
         parts.append(f"<figure><figcaption>{html_text(title())}</figcaption>{drawn}</figure>")
     return f'<div class="maps">{"".join(parts)}</div>' if parts else ""
+
+
+def _as_they_run(layers: Layers, record: Record) -> Layers:
+    """Layers of which no output was seen, as norms, stand behind all others in the record: here
+    each behind that layer which is registered before it."""
+    setup = record.get(Setup)
+    groups = [group for each in setup.optimizers for group in each.groups] if setup else []
+    paths = (name.rpartition(".")[0] for group in groups for name in group.names)
+    order = [each for each in dict.fromkeys(paths) if each in layers.names]
+    seen = _table(layers.activation_rms, layers)
+    if seen is None:
+        return layers
+    unseen = {name for i, name in enumerate(layers.names) if not np.isfinite(seen[:, i]).any()}
+    names = [each for each in layers.names if each not in unseen or each not in order]
+    for place, name in enumerate(order):
+        if name in unseen:
+            before = order[place - 1] if place else ""
+            at = [i for i, each in enumerate(names) if each.partition(":")[0] == before]
+            names.insert(at[-1] + 1 if at else 0, name)
+    indices = [layers.names.index(each) for each in names]
+    columns = {
+        signal: getattr(layers, signal)[:, indices]
+        for signal, *_ in SIGNALS
+        if _table(getattr(layers, signal), layers) is not None
+    }
+    kinds = tuple(layers.kinds[i] if i < len(layers.kinds) else "" for i in indices)
+    return dataclasses.replace(layers, names=tuple(names), kinds=kinds, **columns)
 
 
 def _table(values: Array, layers: Layers) -> Array | None:
@@ -88,17 +120,23 @@ def _table(values: Array, layers: Layers) -> Array | None:
     return found
 
 
-def _pins(findings: Sequence[Found], steps: Sequence[float]) -> list[Pin]:
-    """Those above a note; what was found before the first step stands at the first."""
+def _pins(findings: Sequence[Found], steps: Sequence[float], names: Sequence[str]) -> list[Pin]:
+    """One for each step that has findings above a note; what was found before the first step
+    stands at the first."""
+    at: dict[float, list[Found]] = {}
+    for each in findings:
+        if each.severity != "note":
+            at.setdefault(float(each.step) if each.step is not None else steps[0], []).append(each)
     return [
         Pin(
-            step=float(each.step) if each.step is not None else steps[0],
-            label=each.name,
-            severity=each.severity,
-            layers=each.layers,
+            step=step,
+            names=tuple(dict.fromkeys(each.name for each in found)),
+            tip=", ".join(f"{each.severity.upper()} {each.name}" for each in found),
+            rows=tuple(
+                i for i, name in enumerate(names) if any(name in each.layers for each in found)
+            ),
         )
-        for each in findings
-        if each.severity != "note"
+        for step, found in at.items()
     ]
 
 
