@@ -13,17 +13,31 @@ from netwright.records.facts.narrow import Narrow
 from netwright.records.facts.norms import NormFact, Norms
 from netwright.records.record import Record
 
+draws = torch.Generator().manual_seed(1)
+KINDS = torch.randint(0, 10, (512,), generator=draws)
+POINTS = 2 * torch.randn(10, 16, generator=draws)[KINDS] + torch.randn(512, 16, generator=draws)
 
-def behind_one_unit(small):
-    return nn.Sequential(*small.mlp()[:-1], nn.Linear(32, 1), nn.Tanh(), nn.Linear(1, 4))
+
+def of_ten(*middle):
+    """A perceptron for ten classes with these layers before its head."""
+    body = [nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU()]
+    return nn.Sequential(*body, *(middle or [nn.Linear(32, 10)]))
 
 
-def test_one_unit_before_four_classes_is_the_narrow_place(small):
-    said = small.run(lambda: behind_one_unit(small), small.sgd(0.05, 0.9), steps=240)
+def test_one_unit_before_ten_classes_is_the_narrow_place(small):
+    said = small.run(
+        lambda: of_ten(nn.Linear(32, 1), nn.Tanh(), nn.Linear(1, 10)),
+        small.sgd(0.05, 0.9), inputs=POINTS, targets=KINDS, steps=240, batch=64,
+    )  # fmt: skip
     found = said.named("bottleneck")
     assert small.root(said) == "bottleneck"
     assert found.layers == ("4",)
     assert found.evidence[0].value == 1
+
+
+def test_ten_classes_without_a_narrow_place_are_learned_in_silence(small):
+    said = small.run(of_ten, small.sgd(0.05, 0.9), inputs=POINTS, targets=KINDS, steps=160)
+    assert small.alarms(said) == []
 
 
 def test_two_numbers_for_a_picture_of_the_classes_are_enough_where_the_run_learns(small):
@@ -76,10 +90,12 @@ def test_two_hidden_units_for_bent_targets_are_too_few(small):
 
 def test_a_frozen_narrow_front_is_named_before_the_narrowness(small):
     def model():
-        front = nn.Linear(16, 1).requires_grad_(False)
-        return nn.Sequential(front, nn.ReLU(), nn.Linear(1, 32), nn.ReLU(), nn.Linear(32, 4))
+        front = nn.Linear(16, 4).requires_grad_(False)
+        return nn.Sequential(front, nn.ReLU(), nn.Linear(4, 48), nn.ReLU(), nn.Linear(48, 10))
 
-    said = small.run(model, small.sgd(0.05, 0.9), steps=240)
+    said = small.run(
+        model, small.adam(5e-3), inputs=POINTS, targets=KINDS, steps=200, batch=64
+    )  # fmt: skip
     assert small.root(said) == "frozen-parameters"
 
 
@@ -139,6 +155,13 @@ def test_a_recurrent_layer_of_one_number_begins_alike():
     assert all(e.verdict != "alike" for e in initial_state(Last(), x, y).judgements)
 
 
+def test_a_recurrent_layer_of_one_unit_is_not_alike():
+    assert all(
+        each.verdict != "alike"
+        for each in initial_state(nn.GRU(3, 1), torch.randn(5, 8, 3)).judgements
+    )
+
+
 class Recurrent(nn.Module):
     def __init__(self, size):
         super().__init__()
@@ -171,6 +194,33 @@ def test_a_logarithm_of_zero_at_any_rate_is_not_the_rate(small):
     said = small.run(small.mlp, small.sgd(0.5, 0.9), loss=loss, steps=60)
     assert small.root(said) == "nonfinite"
     assert "learning-rate-too-high" not in small.alarms(said)
+
+
+class InTensors(nn.Module):
+    """Weights that are plain tensors, and one batch kept for its gradient, as attacks do."""
+
+    def __init__(self, *, plain):
+        super().__init__()
+        self.body, self.head = nn.Linear(16, 32), nn.Linear(32, 4)
+        self.weight = torch.randn(32, 32).div(6)
+        if plain:
+            self.weight.requires_grad_()
+
+    def forward(self, x):
+        self.seen = x.detach().clone().requires_grad_()
+        return self.head((self.body(self.seen).relu() @ self.weight).relu())
+
+
+def test_weights_that_are_plain_tensors_are_not_registered(small):
+    said = small.run(lambda: InTensors(plain=True), small.adam(5e-3), steps=60)
+    found = said.named("unregistered-parameters")
+    assert small.root(said) == "unregistered-parameters"
+    assert found.layers == ("weight",)
+
+
+def test_a_batch_that_asks_for_its_gradient_is_no_weight(small):
+    said = small.run(lambda: InTensors(plain=False), small.adam(5e-3), steps=60)
+    assert said.named("unregistered-parameters") is None
 
 
 # --- norms -------------------------------------------------------------------------------------
