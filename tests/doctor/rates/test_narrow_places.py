@@ -88,10 +88,19 @@ def test_two_hidden_units_for_bent_targets_are_too_few(small):
     assert small.root(said) in ("bottleneck", "too-little-capacity")
 
 
+def test_targets_of_noise_are_no_want_of_weights(small):
+    noise = torch.randn(512, 3, generator=torch.Generator().manual_seed(4))
+    said = small.run(
+        lambda: nn.Sequential(nn.Linear(16, 2), nn.ReLU(), nn.Linear(2, 3)),
+        small.adam(5e-3), targets=noise, loss=F.mse_loss, steps=240, batch=64,
+    )  # fmt: skip
+    assert {"bottleneck", "too-little-capacity"}.isdisjoint(small.alarms(said))
+
+
 def test_a_frozen_narrow_front_is_named_before_the_narrowness(small):
     def model():
-        front = nn.Linear(16, 4).requires_grad_(False)
-        return nn.Sequential(front, nn.ReLU(), nn.Linear(4, 48), nn.ReLU(), nn.Linear(48, 10))
+        front = nn.Linear(16, 2).requires_grad_(False)
+        return nn.Sequential(front, nn.ReLU(), nn.Linear(2, 48), nn.ReLU(), nn.Linear(48, 10))
 
     said = small.run(
         model, small.adam(5e-3), inputs=POINTS, targets=KINDS, steps=200, batch=64

@@ -67,7 +67,7 @@ def dead_at_start(record: Record) -> Iterator[Finding]:
     layers = tuple(dict.fromkeys(s.layer for s in stages if (s.dead or 0.0) > MOST_FLAT))
     harm = harm_of_start(record)
     if share <= WHOLE and record.get(Narrow) is not None and outdone(record) is not None:
-        harm = ()  # of what reads one or two numbers half is flat by chance: `bottleneck` tells
+        return  # of what reads one or two numbers half is flat by chance: `bottleneck` tells
     yield Finding(
         name="dead-at-start",
         severity=("stop" if share > WHOLE else "warn") if harm else "note",
