@@ -462,8 +462,9 @@ def killed_by_a_large_rate(parts: Parts) -> None:
     "killed-by-the-first-steps",
     "dead-relu",
     "dead-at-start",
+    "learning-rate-too-high",
     on="deep-relu mlp",
-    why="one bad step at the start, and the units are dead",
+    why="one bad step at the start, and the units are dead; its rate is what was too high",
 )
 def one_bad_step(parts: Parts) -> None:
     """A first step a thousand times too large, as by a warm-up that is upside down."""
@@ -608,8 +609,10 @@ def most_filters_cut_off(parts: Parts) -> None:
     "nonfinite",
     "exploding-gradients",
     "learning-rate-too-high",
+    "output-activation-mismatch",
     on="regression autoencoder",
-    why="exp overflows soon after its gradient explodes; a smaller rate would not reach it",
+    why="exp overflows soon after its gradient explodes; a smaller rate would not reach it; a "
+    "sigmoid of what is above -1 cannot come under 0.27",
 )
 def exponential_without_a_bound(parts: Parts) -> None:
     class Exp(nn.Module):

@@ -77,7 +77,8 @@ def plain(patient: Patient) -> Iterator[PlainFit]:
     output = calls[0].result if calls else None
     if shown is None or not isinstance(output, Tensor) or not _has_rows(output, len(shown)):
         return
-    if sample.loss_call.args and not _is_straight(sample.loss_call, output):
+    objective = sample.loss_call
+    if objective is None or (objective.args and not _is_straight(objective, output)):
         return
     with twin:
         twin.begin()
@@ -85,7 +86,7 @@ def plain(patient: Patient) -> Iterator[PlainFit]:
         stand_in = _InPlace(twin, network, shown, calls[0], output)
         made = trial(stand_in, Adam(network.parameters(), lr=RATE), STEPS)
         unseen = (
-            _unseen(patient, sample.loss_call, len(shown)) if made.end < LEFT * constant else None
+            _unseen(patient, objective, len(shown)) if made.end < LEFT * constant else None
         )
     yield PlainFit(trial=made, width=WIDTH, best=min(ends), constant=constant, unseen=unseen)
 
