@@ -27,7 +27,7 @@ def of_ten(*middle):
 def test_one_unit_before_ten_classes_is_the_narrow_place(small):
     said = small.run(
         lambda: of_ten(nn.Linear(32, 1), nn.Tanh(), nn.Linear(1, 10)),
-        small.sgd(0.05, 0.9), inputs=POINTS, targets=KINDS, steps=240, batch=64,
+        small.sgd(0.05, 0.9), inputs=POINTS, targets=KINDS, steps=240, batch=256,
     )  # fmt: skip
     found = said.named("bottleneck")
     assert small.root(said) == "bottleneck"
@@ -83,7 +83,7 @@ def test_two_hidden_units_for_bent_targets_are_too_few(small):
     y = torch.stack([(2 * x[:, 0]).sin(), x[:, 1] * x[:, 2], x[:, 3].abs() - 0.8], 1)
     said = small.run(
         lambda: nn.Sequential(nn.Linear(16, 2), nn.ReLU(), nn.Linear(2, 3)),
-        small.adam(5e-3), inputs=x, targets=y, loss=F.mse_loss, steps=240, batch=64,
+        small.adam(5e-3), inputs=x, targets=y, loss=F.mse_loss, steps=240, batch=256,
     )  # fmt: skip
     assert small.root(said) in ("bottleneck", "too-little-capacity")
 
@@ -92,7 +92,7 @@ def test_targets_of_noise_are_no_want_of_weights(small):
     noise = torch.randn(512, 3, generator=torch.Generator().manual_seed(4))
     said = small.run(
         lambda: nn.Sequential(nn.Linear(16, 2), nn.ReLU(), nn.Linear(2, 3)),
-        small.adam(5e-3), targets=noise, loss=F.mse_loss, steps=240, batch=64,
+        small.adam(5e-3), targets=noise, loss=F.mse_loss, steps=240, batch=256,
     )  # fmt: skip
     assert {"bottleneck", "too-little-capacity"}.isdisjoint(small.alarms(said))
 
@@ -103,7 +103,7 @@ def test_a_frozen_narrow_front_is_named_before_the_narrowness(small):
         return nn.Sequential(front, nn.ReLU(), nn.Linear(2, 48), nn.ReLU(), nn.Linear(48, 10))
 
     said = small.run(
-        model, small.adam(5e-3), inputs=POINTS, targets=KINDS, steps=200, batch=64
+        model, small.adam(5e-3), inputs=POINTS, targets=KINDS, steps=200, batch=256
     )  # fmt: skip
     assert small.root(said) == "frozen-parameters"
 

@@ -22,6 +22,9 @@ LATE = 150
 HALF = 0.5
 """Share of the loss of guessing above which a run has not come far."""
 
+NOISE = 0.95
+"""Share of the loss of guessing above which nothing was learned that holds elsewhere."""
+
 ABOVE = 1.2
 """Times what a plain network comes to in a moment, without having seen the samples."""
 
@@ -71,6 +74,14 @@ def far_from_done(record: Record) -> Evidence | None:
         witness="harm",
         step=found.steps,
     )
+
+
+def is_noise(record: Record) -> bool:
+    """Whether a plain network that fits its batch knows nothing of samples it has not seen."""
+    plain = record.get(PlainFit)
+    if plain is None or plain.unseen is None or plain.constant is None:
+        return False
+    return plain.unseen > NOISE * plain.constant
 
 
 def _guess(record: Record, found: Course) -> float | None:

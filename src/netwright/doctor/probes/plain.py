@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ PART = 0.3
 
 STEPS_UNSEEN = 300
 SAMPLES = 1500
-FEWEST = 100
+FEWEST = 60
 
 MOST = 50_000
 """Numbers of a sample, in or out, above which a plain network is no light thing any more."""
@@ -85,9 +86,7 @@ def plain(patient: Patient) -> Iterator[PlainFit]:
         network = _perceptron(shown.shape[1], output[0].numel()).to(shown)
         stand_in = _InPlace(twin, network, shown, calls[0], output)
         made = trial(stand_in, Adam(network.parameters(), lr=RATE), STEPS)
-        unseen = (
-            _unseen(patient, objective, len(shown)) if made.end < LEFT * constant else None
-        )
+        unseen = _unseen(patient, objective, len(shown)) if made.end < LEFT * constant else None
     yield PlainFit(trial=made, width=WIDTH, best=min(ends), constant=constant, unseen=unseen)
 
 
@@ -98,8 +97,9 @@ def _perceptron(wide: int, out: int) -> nn.Sequential:
 
 
 def _unseen(patient: Patient, call: Call, batch: int) -> float | None:
-    """The least loss on a quarter of the samples of such a network that learns from the others; a
-    batch that is noise can be learned by heart, and tells nothing of what it has not seen."""
+    """The least loss, with two standard errors on top, on a quarter of the samples of such a
+    network that learns from the others: noise can be learned by heart, and tells nothing of what
+    was not seen."""
     loss = getattr(nn.functional, call.name)
     options = {k: v for k, v in call.kwargs.items() if k not in ("input", "target", "reduction")}
     rows = _rows(patient)
@@ -113,8 +113,10 @@ def _unseen(patient: Patient, call: Call, batch: int) -> float | None:
     network = _perceptron(inputs.shape[1], math.prod(shape)).to(inputs)
     optimizer = Adam(network.parameters(), lr=RATE)
 
-    def of(which: Tensor) -> Tensor:
-        found: Tensor = loss(network(inputs[which]).reshape(-1, *shape), target[which], **options)
+    def of(which: Tensor, **how: Any) -> Tensor:
+        found: Tensor = loss(
+            network(inputs[which]).reshape(-1, *shape), target[which], **options, **how
+        )
         return found
 
     until = time.perf_counter() + min(SECONDS, PART * patient.deadline.left)
@@ -128,7 +130,9 @@ def _unseen(patient: Patient, call: Call, batch: int) -> float | None:
         optimizer.step()
         if step % 20 == 19:
             with torch.no_grad():
-                least = min(least, float(of(others)))
+                each = of(others, reduction="none").reshape(len(others), -1).mean(1)
+                doubt = 2 * float(each.std()) / len(each) ** 0.5
+                least = min(least, float(each.mean()) + doubt)
             if time.perf_counter() > until:
                 break
     return least if math.isfinite(least) else None
