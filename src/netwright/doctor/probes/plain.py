@@ -130,9 +130,9 @@ def _unseen(patient: Patient, call: Call, batch: int) -> float | None:
         optimizer.step()
         if step % 20 == 19:
             with torch.no_grad():
-                each = of(others, reduction="none").reshape(len(others), -1).mean(1)
-                doubt = 2 * float(each.std()) / len(each) ** 0.5
-                least = min(least, float(each.mean()) + doubt)
+                errors = of(others, reduction="none").reshape(len(others), -1).mean(1)
+                doubt = 2 * float(errors.std()) / len(errors) ** 0.5
+                least = min(least, float(errors.mean()) + doubt)
             if time.perf_counter() > until:
                 break
     return least if math.isfinite(least) else None
