@@ -111,8 +111,10 @@ def a_scale_that_grows(parts: Parts) -> None:
     "nonfinite",
     "exploding-gradients",
     "learning-rate-too-high",
+    "output-activation-mismatch",
     on="regression autoencoder",
-    why="exp overflows soon after its gradient explodes; a smaller rate would not reach it",
+    why="exp overflows soon after its gradient explodes; a smaller rate would not reach it; a "
+    "sigmoid of what is above -1 cannot come under 0.27",
 )
 def exponential_without_a_bound(parts: Parts) -> None:
     class Exp(nn.Module):

@@ -81,8 +81,9 @@ def killed_by_a_large_rate(parts: Parts) -> None:
     "killed-by-the-first-steps",
     "dead-relu",
     "dead-at-start",
+    "learning-rate-too-high",
     on="deep-relu mlp",
-    why="one bad step at the start, and the units are dead",
+    why="one bad step at the start, and the units are dead; its rate is what was too high",
 )
 def one_bad_step(parts: Parts) -> None:
     """A first step a thousand times too large, as by a warm-up that is upside down."""

@@ -26,6 +26,8 @@ def alike(
             return False
         # The gates of a recurrent layer lie one below the other, and each is a layer of its own.
         units = _units(name, weights) or len(weight)
+        if units < 2:
+            return False
         for part in (2, len(weight)):  # mostly the first two already differ
             for rows in (weight.detach()[:part], gradient[:part]):
                 for gate in rows.split(units):

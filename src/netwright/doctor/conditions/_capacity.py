@@ -20,6 +20,13 @@ LATE = 150
 """Steps from which on a run has had time to come to half of guessing, if it ever does."""
 
 HALF = 0.5
+"""Share of the loss of guessing above which a run has not come far."""
+
+NOISE = 0.95
+"""Share of the loss of guessing above which nothing was learned that holds elsewhere."""
+
+ABOVE = 1.2
+"""Times what a plain network comes to in a moment, without having seen the samples."""
 
 
 def outdone(record: Record) -> Evidence | None:
@@ -43,21 +50,38 @@ def outdone(record: Record) -> Evidence | None:
 
 
 def far_from_done(record: Record) -> Evidence | None:
-    """After many steps the loss still stands above half of guessing."""
-    found = course(record)
+    """After many steps the loss still stands above half of guessing, and above what a plain network
+    comes to on samples that it has not seen: what is left to learn is not noise."""
+    found, plain = course(record), record.get(PlainFit)
     if found is None or found.broken is not None or found.steps < LATE:
         return None
     guess = _guess(record, found)
     if guess is None or found.latest < HALF * guess:
         return None
+    if plain is None or plain.unseen is None or not plain.constant:
+        return None
+    others = guess * plain.unseen / plain.constant
+    if found.latest < ABOVE * others:
+        return None
     return Evidence(
-        signal=Phrase("loss of the last steps, against that of guessing"),
+        signal=Phrase(
+            "loss of the last steps, against that of two plain hidden layers on samples they have "
+            "not seen"
+        ),
         value=found.latest,
-        baseline=guess,
-        threshold=HALF * guess,
+        baseline=others,
+        threshold=max(HALF * guess, ABOVE * others),
         witness="harm",
         step=found.steps,
     )
+
+
+def is_noise(record: Record) -> bool:
+    """Whether a plain network that fits its batch knows nothing of samples it has not seen."""
+    plain = record.get(PlainFit)
+    if plain is None or plain.unseen is None or plain.constant is None:
+        return False
+    return plain.unseen > NOISE * plain.constant
 
 
 def _guess(record: Record, found: Course) -> float | None:

@@ -133,6 +133,8 @@ def unfit(record: Record) -> Evidence | None:
         return None
     best = fit.best
     start = fit.trials[0].start
+    if not np.isfinite(start):
+        return None  # no loss to begin with: `nonfinite` tells
     return Evidence(
         signal=Phrase(
             "loss of one batch after {steps} steps on it alone, at the best of {rates} rates",

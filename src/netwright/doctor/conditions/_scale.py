@@ -65,27 +65,27 @@ def growing(record: Record) -> Scale | None:
 
 
 def _recurrence(record: Record) -> Scale | None:
-    """A state that one and the same matrix makes larger at each step of a sequence."""
+    """A state that one and the same matrix makes larger at each step of a sequence; or gates that
+    weights of such a size hold open or shut."""
     scales = record.get(WeightScales)
     for each in scales.recurrences if scales is not None else ():
+        if each.radius is None:
+            if each.gain > LARGE:
+                return Scale((_gain((each.layer, each.gain), LARGE),), (each.layer,), None)
+            continue
         product = each.radius**each.steps if each.radius < HUGE else math.inf
         if product > MOST_PRODUCT:
-            return Scale(
-                (
-                    Evidence(
-                        signal=Phrase(
-                            "largest eigenvalue of the recurrent weights, over {steps} steps",
-                            steps=each.steps,
-                        ),
-                        value=each.radius,
-                        baseline=1.0,
-                        threshold=MOST_PRODUCT ** (1 / each.steps),
-                        layer=each.layer,
-                    ),
+            evidence = Evidence(
+                signal=Phrase(
+                    "largest eigenvalue of the recurrent weights, over {steps} steps",
+                    steps=each.steps,
                 ),
-                (each.layer,),
-                product,
+                value=each.radius,
+                baseline=1.0,
+                threshold=MOST_PRODUCT ** (1 / each.steps),
+                layer=each.layer,
             )
+            return Scale((evidence,), (each.layer,), product)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netwright.doctor.conditions._capacity import far_from_done, outdone
 from netwright.doctor.conditions._harm import any_of, nonfinite, stuck, unfit
 from netwright.doctor.conditions._trials import unfit_as_set
 from netwright.records.facts.start import WeightScales
@@ -29,5 +30,7 @@ def not_trained(record: Record) -> set[str]:
 
 
 def harm_of_start(record: Record) -> tuple[Evidence, ...]:
-    """The batch cannot be fitted, at any rate or at the one that is set, or the run is stuck."""
-    return any_of(unfit(record) or unfit_as_set(record), stuck(record), nonfinite(record))
+    """The batch cannot be fitted, at any rate or at the one that is set, or the run is stuck; or a
+    plain network fits the batch, and the run does not come half of the way."""
+    harm = any_of(unfit(record) or unfit_as_set(record), stuck(record), nonfinite(record))
+    return harm or (any_of(far_from_done(record)) if outdone(record) is not None else ())

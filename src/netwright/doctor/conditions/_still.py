@@ -8,10 +8,14 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions._capacity import LOW, THRICE, far_from_done, outdone
 from netwright.doctor.conditions._course import EARLY, course
 from netwright.doctor.conditions._trials import end_of
+from netwright.records.facts.narrow import Narrow
 from netwright.records.facts.setup import Setup
 from netwright.records.facts.still import Still, Why
 from netwright.records.findings import Evidence
 from netwright.records.record import Record
+
+MOST = 0.5
+"""Share of the weights that is most of them."""
 
 TWICE = 2.0
 """The same where the run has shown what it comes to."""
@@ -71,7 +75,10 @@ def _trained_does_better(record: Record, fact: Still) -> Evidence | None:
 
 
 def _plain_does_better(record: Record, fact: Still) -> Evidence | None:
-    """Most weights stand still, a plain network fits the batch, and the run does not come far."""
-    if fact.share < 0.5 or outdone(record) is None:
+    """Most weights stand still, or those that everything passes; a plain network fits the batch,
+    and the run does not come far."""
+    narrow = record.get(Narrow)
+    passed = narrow is not None and narrow.layer in fact.layers
+    if (fact.share < MOST and not passed) or outdone(record) is None:
         return None
     return far_from_done(record)

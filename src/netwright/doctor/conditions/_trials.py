@@ -25,8 +25,8 @@ def unfit_as_set(record: Record) -> Evidence | None:
     """The harm at the rate that is set: the batch is not fitted with it."""
     fit = record.get(Fit)
     trial = fit.at(1.0) if fit is not None else None
-    if fit is None or trial is None or fitted(trial, fit):
-        return None
+    if fit is None or trial is None or fitted(trial, fit) or trial.start - trial.start != 0:
+        return None  # (one that begins with no number tells nothing: `nonfinite` does)
     return Evidence(
         signal=Phrase(
             "loss of one batch after {steps} steps on it alone, at the rate that is set",

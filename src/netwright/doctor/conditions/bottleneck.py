@@ -11,7 +11,7 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._capacity import far_from_done, outdone
 from netwright.doctor.conditions._graph import WEIGHTED, Graph, features, named
 from netwright.doctor.conditions._harm import any_of, floored, unfit
-from netwright.doctor.conditions._rate import DEEPER, bad_start, too_high, too_low
+from netwright.doctor.conditions._rate import DEEPER, too_high, too_low
 from netwright.records.facts.narrow import Narrow
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -127,7 +127,7 @@ def _closed(record: Record) -> Iterator[Finding]:
     patterns = found.classes and found.width < math.log2(found.outputs)
     if not (plain or patterns):
         return
-    deeper = floored(record) or bad_start(record) or too_high(record) or too_low(record)
+    deeper = floored(record) or too_high(record) or too_low(record)
     harm = () if deeper else any_of(far if plain else None, cannot if patterns else None)
     yield Finding(
         name="bottleneck",

@@ -6,11 +6,16 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._capacity import outdone
 from netwright.doctor.conditions._graph import listed
 from netwright.doctor.conditions._start import harm_of_start, judgement, not_trained
+from netwright.records.facts.narrow import Narrow
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.initial_state import MOST_FLAT, InitialState
 from netwright.records.record import Record
+
+WHOLE = 0.99
+"""Share of a layer's units that is as good as all."""
 
 
 @CONDITIONS.register(
@@ -61,9 +66,11 @@ def dead_at_start(record: Record) -> Iterator[Finding]:
         return  # no gradient for another reason: conditions of the wiring tell
     layers = tuple(dict.fromkeys(s.layer for s in stages if (s.dead or 0.0) > MOST_FLAT))
     harm = harm_of_start(record)
+    if share <= WHOLE and record.get(Narrow) is not None and outdone(record) is not None:
+        return  # of what reads one or two numbers half is flat by chance: `bottleneck` tells
     yield Finding(
         name="dead-at-start",
-        severity=("stop" if share > 0.99 else "warn") if harm else "note",
+        severity=("stop" if share > WHOLE else "warn") if harm else "note",
         layers=layers,
         what=Phrase(
             "{layers}: units that answer to no sample before the first step",

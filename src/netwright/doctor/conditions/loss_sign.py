@@ -68,6 +68,8 @@ def loss_sign(record: Record) -> Iterator[Finding]:
     upward = bool(groups(record)) and all(each.maximize for each in groups(record))
     if term.factor is None or term.value <= 0 or term.target_distinct == 1:
         return
+    if term.factor != term.factor:  # of a loss that is no number
+        return
     if (term.factor > 0) is not upward:
         return
     harm = _worse(record, term)

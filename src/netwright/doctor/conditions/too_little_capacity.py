@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._capacity import far_from_done, outdone
+from netwright.doctor.conditions._capacity import far_from_done, is_noise, outdone
 from netwright.doctor.conditions._course import course
 from netwright.doctor.conditions._harm import LONG, floored, unfit
 from netwright.doctor.conditions._rate import (
@@ -100,7 +100,7 @@ def _proved(record: Record, fit: Fit) -> tuple[Evidence, ...] | None:
     if plain is not None and far is not None:
         return plain, far
     found, adam = course(record), fit.variants.get("adam")
-    if cannot is None or (found and found.steps >= LONG and found.learned):
+    if cannot is None or (found and found.steps >= LONG and found.learned) or is_noise(record):
         return None
     best = min((e for e in (*fit.trials, *fit.variants.values()) if e.end == e.end),
                key=lambda each: each.end)  # fmt: skip

@@ -75,7 +75,7 @@ def unregistered_parameters(record: Record) -> Iterator[Finding]:
                 else []
             ),
         ),
-        cause=Phrase("Plain lists and dicts are not searched for modules and parameters.")
+        cause=Phrase("Plain lists, dicts and tensors are not searched for parameters.")
         if wiring.hidden
         else Phrase("forward makes a new nn.Parameter each time, so that none is ever trained."),
         wrong_if=Phrase("they are kept out of the network on purpose"),

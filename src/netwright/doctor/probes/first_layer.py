@@ -59,8 +59,6 @@ class _Front:
         self._before = self._after = ""
 
     def hear(self, call: Call) -> None:
-        if isinstance(call.run, nn.RNNBase) and self._given is None:
-            self._over = True  # what comes behind a recurrent layer is no input
         if self._over or call.of_module:
             return
         name = call.name.removesuffix("_")
@@ -87,6 +85,11 @@ class _Front:
         if not weights or not inputs or output is None or not inputs[0].is_floating_point():
             # An embedding, a lookup, a product of two inputs: nothing is to be said of scale.
             self._over = bool(weights)
+            return
+        if inputs[0].requires_grad and not self._before:
+            self._over = (
+                True  # what weights made that are no layer of these, such as a recurrent one
+            )
             return
         self._given = (name, inputs[0].detach(), weights, output.detach())
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +15,7 @@ from netwright.doctor.part import light
 from netwright.doctor.patient import Patient, tensors_in
 from netwright.doctor.probes import PROBES
 from netwright.doctor.probes.fit import STEPS, constant_of, trial
+from netwright.doctor.quiet import RandomState
 from netwright.doctor.tape import Call
 from netwright.doctor.twin import NoTwinError, Twin
 from netwright.records.facts.fit import Fit
@@ -23,6 +27,16 @@ Tried in conditions too: under it a batch counts as fitted."""
 
 WIDTH = 128
 RATE = 3e-3
+
+SECONDS = 0.8
+"""What reading samples, and learning from them, may take each."""
+
+PART = 0.3
+"""And what part of the time that is left."""
+
+STEPS_UNSEEN = 300
+SAMPLES = 1500
+FEWEST = 60
 
 MOST = 50_000
 """Numbers of a sample, in or out, above which a plain network is no light thing any more."""
@@ -46,7 +60,7 @@ def plain(patient: Patient) -> Iterator[PlainFit]:
     """
     sample, fit = patient.sample, patient.workings.get("fit")
     assert sample is not None
-    if not isinstance(fit, Fit) or not fit.complete or sample.loss_call is None:
+    if not isinstance(fit, Fit) or sample.loss_call is None:
         return
     if sample.loss_call.name not in FREE:
         return
@@ -64,18 +78,91 @@ def plain(patient: Patient) -> Iterator[PlainFit]:
     output = calls[0].result if calls else None
     if shown is None or not isinstance(output, Tensor) or not _has_rows(output, len(shown)):
         return
-    if sample.loss_call.args and not _is_straight(sample.loss_call, output):
+    objective = sample.loss_call
+    if objective is None or (objective.args and not _is_straight(objective, output)):
         return
     with twin:
         twin.begin()
-        network = nn.Sequential(
-            nn.Linear(shown.shape[1], WIDTH), nn.ReLU(),
-            nn.Linear(WIDTH, WIDTH), nn.ReLU(),
-            nn.Linear(WIDTH, output[0].numel()),
-        ).to(shown)  # fmt: skip
+        network = _perceptron(shown.shape[1], output[0].numel()).to(shown)
         stand_in = _InPlace(twin, network, shown, calls[0], output)
         made = trial(stand_in, Adam(network.parameters(), lr=RATE), STEPS)
-    yield PlainFit(trial=made, width=WIDTH, best=min(ends), constant=constant)
+        unseen = _unseen(patient, objective, len(shown)) if made.end < LEFT * constant else None
+    yield PlainFit(trial=made, width=WIDTH, best=min(ends), constant=constant, unseen=unseen)
+
+
+def _perceptron(wide: int, out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(wide, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, out)
+    )
+
+
+def _unseen(patient: Patient, call: Call, batch: int) -> float | None:
+    """The least loss, with two standard errors on top, on a quarter of the samples of such a
+    network that learns from the others: noise can be learned by heart, and tells nothing of what
+    was not seen."""
+    loss = getattr(nn.functional, call.name)
+    options = {k: v for k, v in call.kwargs.items() if k not in ("input", "target", "reduction")}
+    rows = _rows(patient)
+    if rows is None or len(call.args) > 2:
+        return None
+    inputs, target = rows
+    shape = next((tuple(each.shape[1:]) for each in tensors_in((call.args, call.kwargs))), ())
+    draw = torch.Generator().manual_seed(0)
+    order = torch.randperm(len(inputs), generator=draw)
+    known, others = order[len(order) // 4 :], order[: len(order) // 4]
+    network = _perceptron(inputs.shape[1], math.prod(shape)).to(inputs)
+    optimizer = Adam(network.parameters(), lr=RATE)
+
+    def of(which: Tensor, **how: Any) -> Tensor:
+        found: Tensor = loss(
+            network(inputs[which]).reshape(-1, *shape), target[which], **options, **how
+        )
+        return found
+
+    until = time.perf_counter() + min(SECONDS, PART * patient.deadline.left)
+    least = math.inf
+    for step in range(STEPS_UNSEEN):
+        chosen = known[torch.randint(0, len(known), (batch,), generator=draw)]
+        with torch.enable_grad():
+            gradients = torch.autograd.grad(of(chosen), list(network.parameters()))
+        for each, gradient in zip(network.parameters(), gradients, strict=True):
+            each.grad = gradient
+        optimizer.step()
+        if step % 20 == 19:
+            with torch.no_grad():
+                errors = of(others, reduction="none").reshape(len(others), -1).mean(1)
+                doubt = 2 * float(errors.std()) / len(errors) ** 0.5
+                least = min(least, float(errors.mean()) + doubt)
+            if time.perf_counter() > until:
+                break
+    return least if math.isfinite(least) else None
+
+
+def _rows(patient: Patient) -> tuple[Tensor, Tensor] | None:
+    """Some samples with their targets: of the training data where they can be read, else of the
+    batches that came by."""
+    pairs: list[tuple[Tensor, Tensor]] = []
+    if patient.train is not None:
+        until, state = time.perf_counter() + SECONDS, RandomState()
+        try:
+            for inputs, target in patient.train.batches():
+                if not isinstance(inputs, Tensor) or not isinstance(target, Tensor):
+                    return None
+                pairs.append((inputs, target))
+                enough = sum(len(each) for each, _ in pairs) >= SAMPLES
+                if enough or time.perf_counter() > until:
+                    break
+        finally:
+            state.restore()
+    else:
+        for each in patient.samples:
+            if len(each.inputs) == 1 and each.target is not None:
+                pairs.append((each.inputs[0].detach(), each.target.detach()))
+    if sum(len(each) for each, _ in pairs) < FEWEST:
+        return None
+    inputs, target = (torch.cat(each) for each in zip(*pairs, strict=True))
+    rows = _as_rows([inputs])
+    return None if rows is None else (rows, target)
 
 
 class _InPlace:
@@ -101,6 +188,10 @@ def _shown(call: Call) -> Tensor | None:
     found = [each for each in tensors_in((call.args, call.kwargs)) if each.ndim]
     if not found or len({len(each) for each in found}) != 1:
         return None
+    return _as_rows(found)
+
+
+def _as_rows(found: list[Tensor]) -> Tensor | None:
     rows = []
     for each in found:
         values = each.detach()

@@ -152,16 +152,22 @@ def _scales(twin: Twin, patient: Patient, found: InitialState, sample: Sample) -
 
 
 def _recurrences(modules: dict[str, nn.Module], stages: list[StageState]) -> Iterator[Recurrence]:
-    """Of plain recurrent layers with ReLUs: gates and tanh bound a state."""
+    """Gates and tanh bound a state, ReLUs do not."""
     for stage in stages:
         module = modules.get(stage.layer)
-        if not isinstance(module, nn.RNN) or module.nonlinearity != "relu" or len(stage.shape) != 3:
+        if not isinstance(module, nn.RNNBase) or len(stage.shape) != 3:
             continue
+        free = isinstance(module, nn.RNN) and module.nonlinearity == "relu"
         for name, weight in module.named_parameters():
-            if name.startswith("weight_hh"):
-                radius = torch.linalg.eigvals(weight.detach().float().cpu()).abs().max()
-                steps = stage.shape[1 if module.batch_first else 0]
-                yield Recurrence(layer=stage.layer, radius=float(radius), steps=steps)
+            if not name.startswith("weight_hh"):
+                continue
+            values = weight.detach().float().cpu()
+            yield Recurrence(
+                layer=stage.layer,
+                radius=float(torch.linalg.eigvals(values).abs().max()) if free else None,
+                gain=float(values.square().mean().sqrt() * values.shape[1] ** 0.5),
+                steps=stage.shape[1 if module.batch_first else 0],
+            )
 
 
 def _fan_in(module: nn.Module, weight: Tensor) -> int:

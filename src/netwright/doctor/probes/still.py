@@ -159,13 +159,14 @@ def _tried(
 
     def both(made: Callable[[list[Tensor]], Optimizer]) -> tuple[FitTrial, FitTrial]:
         with twin.returning():
-            held = trial(twin, made(rest), steps)
-        with twin.returning():
             for each in ours:
                 each.requires_grad_(True)
             moved = trial(twin, made([*rest, *ours]), steps)
         for each, before in zip(ours, asked, strict=True):
             each.requires_grad_(before)
+        # As many steps as those took that end when the batch is fitted.
+        with twin.returning():
+            held = trial(twin, made(rest), max(1, moved.steps))
         return held, moved
 
     group = {

@@ -25,6 +25,7 @@ class Hidden:
         self._optimizers = optimizers
         self._nobodys: list[int] = []
         self._looked = 0
+        self._plain: list[Tensor] = []
 
     @property
     def done(self) -> bool:
@@ -45,7 +46,15 @@ class Hidden:
         unknown = {id(each): each for each in leaves}
         places: dict[str, None] = {}
         found: dict[int, Tensor] = {}
+        before = {id(each) for each in self._plain}
+        self._plain = []
         for place, tensor in hidden_in(self._model):
+            if not isinstance(tensor, nn.Parameter):
+                # A batch that a model keeps for later, to ask for its gradient, is another each
+                # time; weights stay.
+                self._plain.append(tensor)
+                if id(tensor) not in before:
+                    continue
             if id(tensor) in unknown:
                 places[place] = None
                 found[id(tensor)] = tensor
@@ -70,6 +79,7 @@ class Hidden:
         )
         if self.done:
             del self._kept
+            self._plain = []
 
 
 def leaves_behind(tensor: Tensor, most: int = 50_000) -> Iterator[Tensor]:
@@ -88,10 +98,12 @@ def leaves_behind(tensor: Tensor, most: int = 50_000) -> Iterator[Tensor]:
 
 
 def hidden_in(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """The parameters that plain lists, tuples and dicts of a model hold, with their place."""
+    """The parameters that plain lists, tuples and dicts of a model hold, and plain tensors that ask
+    for a gradient, with their place."""
     for name, module in model.named_modules():
         for attribute, value in vars(module).items():
-            if attribute.startswith("_") or not isinstance(value, list | tuple | dict):
+            plain = isinstance(value, list | tuple | dict | Tensor)
+            if attribute.startswith("_") or not plain:
                 continue
             start = f"{name}.{attribute}" if name else attribute
             yield from _within(start, value, DEEPEST)
@@ -101,8 +113,9 @@ def _within(place: str, value: Any, depth: int) -> Iterator[tuple[str, Tensor]]:
     if isinstance(value, nn.Module):
         for each in value.parameters():
             yield place, each
-    elif isinstance(value, nn.Parameter):
-        yield place, value
+    elif isinstance(value, Tensor):
+        if isinstance(value, nn.Parameter) or (value.is_leaf and value.requires_grad):
+            yield place, value
     elif depth and isinstance(value, dict):
         for key, each in value.items():
             yield from _within(f"{place}[{key!r}]", each, depth - 1)

@@ -20,3 +20,5 @@ class PlainFit:
     best: float
     constant: float | None = None
     """The loss of the best constant on that very batch."""
+    unseen: float | None = None
+    """The least loss of such a network on samples that it did not learn from, trained on others."""

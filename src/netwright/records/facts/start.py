@@ -26,12 +26,14 @@ class WeightScale:
 
 @dataclass(frozen=True, kw_only=True)
 class Recurrence:
-    """A state that is multiplied by one matrix at each of `steps` steps of a sequence, with nothing
-    that bounds it; `radius` is the largest of the matrix's eigenvalues, by size."""
+    """A state that meets one matrix at each of `steps` steps of a sequence. `gain` is the size of
+    its numbers times the root of the state's; `radius` the largest of its eigenvalues, by size,
+    where nothing bounds the state, else None."""
 
     layer: str
-    radius: float
+    gain: float
     steps: int
+    radius: float | None = None
 
 
 @fact("weight-scales")
