@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._harm import any_of, backward_steps, nonfinite, stuck, unfit
+from netwright.doctor.conditions._start import judgement
 from netwright.records.facts.first_layer import FirstLayer
 from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.initial_state import MOST_FLAT
 from netwright.records.record import Record
 
 LOW, HIGH = 0.05, 20.0
@@ -39,7 +41,8 @@ def unscaled_input(record: Record) -> Iterator[Finding]:
 
     Evidence: the output of the first layer at the start over what its weights give on inputs of
     mean 0 and variance 1; the ratio of the spreads of its features. The harm is a trial: the same
-    steps on the first batch as it is and standardised; or the condition number of E[x x^T].
+    steps on the first batch as it is and standardised; or the condition number of E[x x^T]; or that
+    the layer's tanh or sigmoid is flat on most values, where the trial gets half as far.
 
     Would be wrong if: the batch as it is can be fitted as fast as the standardised one.
 
@@ -58,6 +61,8 @@ def unscaled_input(record: Record) -> Iterator[Finding]:
     if not causes:
         return
     harm = any_of(_trial(first), _conditioned(first))
+    if not harm and _slower(first):
+        harm = any_of(_flat(record, first))
     if not harm:
         harm = any_of(nonfinite(record), stuck(record))
     if not harm and first.trial is None:
@@ -144,6 +149,27 @@ def _trial(first: FirstLayer) -> Evidence | None:
         value=min(trial.raw_end, 1e30),
         baseline=trial.scaled_end,
         threshold=bound,
+        witness="harm",
+    )
+
+
+def _slower(first: FirstLayer) -> bool:
+    trial = first.trial
+    return trial is not None and trial.raw_end > 2 * trial.scaled_end
+
+
+def _flat(record: Record, first: FirstLayer) -> Evidence | None:
+    """Large inputs drive the activation behind the layer to where it has no slope."""
+    found = judgement(record, "saturated")
+    if found is None or first.layer not in found.layers:
+        return None
+    return Evidence(
+        signal=Phrase("values with a slope under 5 % of the steepest, in the worst layer"),
+        value=found.value,
+        baseline=0.0,
+        threshold=MOST_FLAT,
+        unit="share",
+        layer=first.layer,
         witness="harm",
     )
 

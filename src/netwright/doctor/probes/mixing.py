@@ -161,7 +161,24 @@ def _neighbours(patient: Patient, sample: Sample, batch: int) -> dict[str, Any]:
     for row in kept:
         swaps = {id(each): _others_replaced(each, row) for each in sample.inputs}
         change = max(change, float((run(swaps)[row] - plain[row]).abs().max()) / spread)
-    return {"tested": len(kept), "change": change if math.isfinite(change) else 0.0}
+    alone = _alone(sample, run, plain, kept[-1])
+    return {
+        "tested": len(kept),
+        "change": change if math.isfinite(change) else 0.0,
+        "change_alone": alone / spread if alone is not None and math.isfinite(alone) else None,
+    }
+
+
+def _alone(sample: Sample, run: Any, plain: Tensor, row: int) -> float | None:
+    """How far the output of a sample is from what it is in a batch of one; None where the model
+    takes no such batch."""
+    try:
+        found = run({id(each): each.detach()[row : row + 1] for each in sample.inputs})
+    except Exception:  # somebody's network, made for its own batches
+        return None
+    if found.shape != (1, *plain.shape[1:]):
+        return None
+    return float((found[0] - plain[row]).abs().max())
 
 
 def _others_replaced(values: Tensor, row: int) -> Tensor:

@@ -19,6 +19,8 @@ class Mixing:
     batch: int
     tested: int = 0
     change: float = 0.0
+    change_alone: float | None = None
+    """The same of a sample in a batch of its own; None where the model takes no such batch."""
     operation: str = ""
     """A softmax or the like before the loss that stands across the batch."""
     classes: int | None = None
