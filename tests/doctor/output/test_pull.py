@@ -31,15 +31,15 @@ def fell(first, last):
 def test_a_score_that_is_made_small_is_told_once_it_has_fallen():
     record = probed(net(), r_squared, X, Y)
     assert record.get(Pull).cosine == pytest.approx(-1, abs=1e-3)
-    assert judged(record).find("loss-sign").severity == "note"
-    found = judged(record.with_facts(fell(0.0, -50.0))).find("loss-sign")
+    assert judged(record).named("loss-sign").severity == "note"
+    found = judged(record.with_facts(fell(0.0, -50.0))).named("loss-sign")
     assert found.severity == "stop"
 
 
 def test_the_same_score_taken_from_one_pulls_the_right_way():
     record = probed(net(), lambda output, target: 1 - r_squared(output, target), X, Y)
     assert record.get(Pull).away < 0.01
-    assert judged(record.with_facts(fell(1.0, -50.0))).find("loss-sign") is None
+    assert judged(record.with_facts(fell(1.0, -50.0))).named("loss-sign") is None
 
 
 def test_rewards_that_are_all_negative_push_away_on_purpose():
@@ -51,7 +51,7 @@ def test_rewards_that_are_all_negative_push_away_on_purpose():
 
     record = probed(net(4), policy, X, actions)
     assert not record.get(Pull).alone
-    assert judged(record.with_facts(fell(0.0, -50.0))).find("loss-sign") is None
+    assert judged(record.with_facts(fell(0.0, -50.0))).named("loss-sign") is None
 
 
 def log_cosh(off):
@@ -59,13 +59,13 @@ def log_cosh(off):
 
 
 def test_a_broadcast_in_a_loss_of_ones_own_is_proved_by_dealing_out_the_targets(looked):
-    found = looked(net(), lambda o, t: log_cosh(o - t), X, Y[:, 0]).find("silent-broadcast")
+    found = looked(net(), lambda o, t: log_cosh(o - t), X, Y[:, 0]).named("silent-broadcast")
     assert found.severity == "stop"
     assert found.evidence[1].value < 1e-4
 
 
 def test_a_loss_of_ones_own_whose_shapes_agree_is_none(looked):
-    assert looked(net(), lambda o, t: log_cosh(o - t), X, Y).find("silent-broadcast") is None
+    assert looked(net(), lambda o, t: log_cosh(o - t), X, Y).named("silent-broadcast") is None
     assert looked(net(), lambda o, t: log_cosh(o[:, 0] - t), X, Y[:, 0]).findings == ()
 
 
@@ -75,7 +75,7 @@ def test_units_that_are_all_drawn_to_the_number_of_the_class(looked):
     def spread(output, target):
         return F.mse_loss(output, target[:, None].float().expand_as(output))
 
-    assert looked(net(4), spread, X, target).find("loss-mismatch").severity == "stop"
+    assert looked(net(4), spread, X, target).named("loss-mismatch").severity == "stop"
 
 
 def test_an_ensemble_that_foretells_one_number_is_none(looked):

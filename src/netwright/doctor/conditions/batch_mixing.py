@@ -38,8 +38,8 @@ def batch_mixing(record: Record) -> Iterator[Finding]:
     the time (batch_first), a mean over axis 0.
 
     Evidence: all samples but one were replaced; the output of that one changed by more than a
-    twentieth of the spread of all outputs, or it does in a batch of its own. Or the loss raised since there were more or fewer rows
-    of output than labels.
+    twentieth of the spread of all outputs, or it does in a batch of its own. Or the
+    loss raised since there were more or fewer rows of output than labels.
 
     Would be wrong if: the rows of the input are parts of one thing (nodes of a graph, points of a
     set, steps of a sequence).

@@ -119,7 +119,7 @@ def _own_loss(record: Record) -> Iterator[Finding]:
     pull = record.get(Pull)
     if pull is None or not pull.alone or pull.away is None or pull.away < AWAY:
         return
-    if pull.targets == "numbers" and (pull.cosine is None or pull.cosine > -0.5):
+    if pull.targets == "numbers" and (pull.cosine is None or pull.cosine > -0.2):
         return
     if any(each.maximize for each in groups(record)):
         return

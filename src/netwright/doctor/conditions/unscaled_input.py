@@ -8,6 +8,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._harm import any_of, backward_steps, nonfinite, stuck, unfit
 from netwright.doctor.conditions._start import judgement
+from netwright.doctor.conditions._validation import late_start
 from netwright.records.facts.first_layer import FirstLayer
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.initial_state import MOST_FLAT
@@ -61,10 +62,10 @@ def unscaled_input(record: Record) -> Iterator[Finding]:
     if not causes:
         return
     harm = any_of(_trial(first), _conditioned(first))
-    if not harm and _slower(first):
+    if not harm and (first.trial is None or _slower(first)):
         harm = any_of(_flat(record, first))
     if not harm:
-        harm = any_of(nonfinite(record), stuck(record))
+        harm = any_of(nonfinite(record), stuck(record), late_start(record))
     if not harm and first.trial is None:
         harm = any_of(unfit(record), backward_steps(record))
     nothing = first.trial is not None and first.trial.raw_end > 0.9 * first.trial.scaled_start
