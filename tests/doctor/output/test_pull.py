@@ -81,7 +81,7 @@ def test_units_that_are_all_drawn_to_the_number_of_the_class(looked):
 def test_an_ensemble_that_foretells_one_number_is_none(looked):
     target = (torch.arange(32) % 4).float()
     ensemble = looked(net(5), lambda o, t: F.mse_loss(o, t[:, None].expand_as(o)), X, target)
-    assert ensemble.find("loss-mismatch") is None
+    assert ensemble.named("loss-mismatch") is None
 
 
 @pytest.mark.parametrize("twice", [True, False])

@@ -94,7 +94,7 @@ def constant_input(record: Record) -> Iterator[Finding]:
 
 
 def _constant(record: Record) -> Evidence | None:
-    """H5: of one input there is one output, and targets that differ cost it the best constant. Asked
+    """H5: of one input there is one output, and targets that differ cost the best constant. Asked
     of blank inputs alone: a pattern that never changes may be meant, as the seed of a generator."""
     objective, setup = record.get(Objective), record.get(Setup)
     if objective is None or not objective.constant or (setup is not None and setup.special):

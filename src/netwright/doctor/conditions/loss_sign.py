@@ -163,7 +163,7 @@ def _fallen(record: Record) -> Evidence | None:
     if len(finite) < ENOUGH:
         return None
     first, latest = float(np.median(finite[:3])), float(np.median(finite[-10:]))
-    scatter = float(np.median(np.abs(np.diff(finite[-ENOUGH:]))))
+    scatter = float(np.median(np.abs(np.diff(finite[:ENOUGH]))))
     bound = first - max(0.2 * abs(first), 5 * scatter)
     if latest >= bound:
         return None

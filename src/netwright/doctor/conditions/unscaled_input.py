@@ -18,6 +18,9 @@ LOW, HIGH = 0.05, 20.0
 """Of the layer's output to its design value. Images of 0 .. 1 measure 0.3 to 1, standardised ones
 1, those of 0 .. 255 measure 80 and more (MNIST, a convolution and a linear layer)."""
 
+SLOWER = 1.5
+"""Times the loss that the trial reaches on standardised inputs; only where the layer is flat too."""
+
 STD_RATIO = 1e3
 CONDITION = 1e6
 
@@ -43,7 +46,7 @@ def unscaled_input(record: Record) -> Iterator[Finding]:
     Evidence: the output of the first layer at the start over what its weights give on inputs of
     mean 0 and variance 1; the ratio of the spreads of its features. The harm is a trial: the same
     steps on the first batch as it is and standardised; or the condition number of E[x x^T]; or that
-    the layer's tanh or sigmoid is flat on most values, where the trial gets half as far.
+    the layer's tanh or sigmoid is flat on most values, where the trial does not get as far.
 
     Would be wrong if: the batch as it is can be fitted as fast as the standardised one.
 
@@ -156,7 +159,7 @@ def _trial(first: FirstLayer) -> Evidence | None:
 
 def _slower(first: FirstLayer) -> bool:
     trial = first.trial
-    return trial is not None and trial.raw_end > 2 * trial.scaled_end
+    return trial is not None and trial.raw_end > SLOWER * trial.scaled_end
 
 
 def _flat(record: Record, first: FirstLayer) -> Evidence | None:
