@@ -19,7 +19,7 @@ LOW, HIGH = 0.05, 20.0
 1, those of 0 .. 255 measure 80 and more (MNIST, a convolution and a linear layer)."""
 
 SLOWER = 1.5
-"""Times the loss that the trial reaches on standardised inputs; only where the layer is flat too."""
+"""Times the loss that the trial reaches on standardised inputs; where the layer is flat too."""
 
 STD_RATIO = 1e3
 CONDITION = 1e6
