@@ -104,6 +104,16 @@ def test_labels_drawn_anew_contradict_with_every_class_alike_and_validation_know
     assert found_in(record)["label-noise"].severity == "note"
 
 
+def test_a_tenth_of_labels_drawn_anew_is_borne():
+    x, y = images(800)
+    which = torch.rand(800, generator=draws(3)) < 0.13
+    noisy = torch.where(which, torch.randint(0, 4, (800,), generator=draws(4)), y)
+    record = looked_at(x, noisy, images(300, seed=1))
+    scores = [(0.5, 0.8), (0.8, 0.95), (0.88, 0.98), (0.88, 0.98), (0.88, 0.98)]
+    epochs = run([1.2, 0.8, 0.5, 0.4, 0.4], [0.5, 0.3, 0.1, 0.1, 0.1], scores, guess=1.39)[0]
+    assert found_in(record.with_facts(epochs))["label-noise"].severity == "note"
+
+
 def test_classes_that_border_on_one_another_are_no_noise():
     """Six classes in a row, of which each overlaps with the next."""
     y = torch.randint(0, 6, (900,), generator=draws())

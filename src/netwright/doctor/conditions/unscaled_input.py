@@ -18,6 +18,9 @@ LOW, HIGH = 0.05, 20.0
 """Of the layer's output to its design value. Images of 0 .. 1 measure 0.3 to 1, standardised ones
 1, those of 0 .. 255 measure 80 and more (MNIST, a convolution and a linear layer)."""
 
+SPENT = 0.2
+"""Part of the run that may go into what a network pays for the scale of its first outputs."""
+
 SLOWER = 1.5
 """Times the loss that the trial reaches on standardised inputs; where the layer is flat too."""
 
@@ -68,7 +71,7 @@ def unscaled_input(record: Record) -> Iterator[Finding]:
     if not harm and (first.trial is None or _slower(first)):
         harm = any_of(_flat(record, first))
     if not harm:
-        harm = any_of(nonfinite(record), stuck(record), late_start(record))
+        harm = any_of(nonfinite(record), stuck(record), late_start(record, SPENT))
     if not harm and first.trial is None:
         harm = any_of(unfit(record), backward_steps(record))
     nothing = first.trial is not None and first.trial.raw_end > 0.9 * first.trial.scaled_start
