@@ -15,6 +15,9 @@ from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
+FAR = 2.0
+"""Times the bound: a start that is off by so much may take a good part of a short run."""
+
 SPENT = 0.2
 """Part of the run that a start may cost at the most."""
 
@@ -76,7 +79,9 @@ def initial_loss_off(record: Record) -> Iterator[Finding]:
             stuck(record),
             unfit(record),
             backward_steps(record),
-            None if _adapted(record) else late_start(record, SPENT),
+            late_start(record, SPENT)
+            if least > FAR * bound * guess and not _adapted(record)
+            else None,
         )
         if each is not None
     )
