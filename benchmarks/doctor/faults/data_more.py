@@ -97,7 +97,8 @@ def column_against_row_of_log_cosh(parts: Parts) -> None:
 
 
 @fault("loss-wrapped-in-a-new-tensor", "loss-ignores-parameters", "detached-graph",
-       on="mlp regression", why="the wrapped loss is a detached one, and no parameter has part in it")  # fmt: skip
+       on="mlp regression",
+       why="the wrapped loss is a detached one, and no parameter has part in it")  # fmt: skip
 def loss_wrapped_in_a_new_tensor(parts: Parts) -> None:
     """The error says it wants a gradient, so it is given one."""
     loss = parts.loss
@@ -126,7 +127,8 @@ def bias_of_fifteen_on_pixels(parts: Parts) -> None:
 
 
 @fault("labels-one-row-down", "labels-inconsistent", "label-noise", "memorised-noise",
-       on="mlp gru", why="the labels of other rows are wrong ones and learned by heart")  # fmt: skip
+       on="mlp gru",
+       why="the labels of other rows are wrong ones and learned by heart")  # fmt: skip
 def labels_one_row_down(parts: Parts) -> None:
     """The header of the label file was read as a row, in training alone."""
     on_targets(parts, lambda y: y.roll(1, 0), "train")

@@ -76,8 +76,8 @@ def binary_loss_by_hand_across(parts: Parts) -> None:
     parts.loss = by_hand
 
 
-@fault("a-head-forty-times-too-large", "initial-loss-off", "weights-too-large", on="gru transformer",
-       why="a head so large is what the first loss shows")  # fmt: skip
+@fault("a-head-forty-times-too-large", "initial-loss-off", "weights-too-large",
+       on="gru transformer", why="a head so large is what the first loss shows")  # fmt: skip
 def a_head_forty_times_too_large(parts: Parts) -> None:
     with torch.no_grad():
         parts.model.head.weight *= 40  # type: ignore[union-attr, operator]
@@ -285,7 +285,8 @@ def drowned_in_noise(parts: Parts) -> None:
 
 
 @fault("image-flipped-mask-not", "destructive-augmentation", "labels-inconsistent",
-       on="segmentation", why="masks that do not lie on their images are labels of others")  # fmt: skip
+       on="segmentation",
+       why="masks that do not lie on their images are labels of others")  # fmt: skip
 def image_flipped_mask_not(parts: Parts) -> None:
     parts.augment = lambda x: x.flip(-1)
 

@@ -8,6 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from netwright.doctor.patient import Source
+from netwright.records.facts.mixing import Mixing
+
+from .conftest import judged, probed
 
 X = torch.randn(32, 6, generator=torch.Generator().manual_seed(1))
 Y = torch.arange(32) % 4
@@ -218,3 +221,32 @@ def test_looking_leaves_modes_and_statistics_alone(looked):
     looked(model, F.cross_entropy, X, Y)
     assert [each.training for each in model] == [False, True, True, True, True]
     assert model[3].num_batches_tracked == 1
+
+
+def test_a_log_softmax_along_the_places_of_a_sample_is_told_by_the_rows_the_loss_gets(looked):
+    model = nn.Linear(6, 3)
+    inputs, target = torch.randn(16, 9, 6), torch.arange(16 * 9).reshape(16, 9) % 3
+
+    def loss(axis):
+        return lambda o, t: F.nll_loss(o.log_softmax(axis).transpose(1, 2), t)
+
+    found = looked(model, loss(1), inputs, target).named("wrong-dimension")
+    assert found is not None
+    assert found.severity == "stop"
+    assert "9 places" in str(found.what)
+    assert looked(model, loss(2), inputs, target).named("wrong-dimension") is None
+
+
+class Scaled(nn.Module):
+    """Each feature over the largest of its batch."""
+
+    def forward(self, x):
+        return x / x.abs().amax(0, keepdim=True)
+
+
+def test_a_network_that_answers_otherwise_in_a_batch_of_one_is_told():
+    record = probed(nn.Sequential(Scaled(), nn.Linear(6, 4)), F.cross_entropy, X, Y)
+    assert record.get(Mixing).change_alone > 0.05
+    assert judged(record).named("batch-mixing").severity == "warn"
+    plain = probed(nn.Sequential(nn.Linear(6, 4)), F.cross_entropy, X, Y)
+    assert plain.get(Mixing).change_alone < 1e-5

@@ -48,14 +48,14 @@ def guessing(record: Record) -> float | None:
     return found.guess
 
 
-def far_behind(record: Record, share: float = BEHIND) -> Evidence | None:
+def far_behind(record: Record, share: float = BEHIND, *, times: float = APART) -> Evidence | None:
     """Over the last third of the run validation costs far more than training."""
     late, guess = _late(record), guessing(record)
     if not late or guess is None or guess <= 0:
         return None
     train, val = _median(late, "train_loss"), _median(late, "val_loss")
     error = _median(late, "val_loss_error")
-    if val - train <= max(share * guess, APART * error) or val < APART * train:
+    if val - train <= max(share * guess, APART * error) or val < times * train:
         return None
     return Evidence(
         signal=Phrase("validation loss over that of training, as a part of what guessing costs"),

@@ -38,8 +38,8 @@ def batch_mixing(record: Record) -> Iterator[Finding]:
     the time (batch_first), a mean over axis 0.
 
     Evidence: all samples but one were replaced; the output of that one changed by more than a
-    twentieth of the spread of all outputs. Or the loss raised since there were more or fewer rows
-    of output than labels.
+    twentieth of the spread of all outputs, or it does in a batch of its own. Or the
+    loss raised since there were more or fewer rows of output than labels.
 
     Would be wrong if: the rows of the input are parts of one thing (nodes of a graph, points of a
     set, steps of a sequence).
@@ -59,9 +59,10 @@ def batch_mixing(record: Record) -> Iterator[Finding]:
     found, setup = record.get(Mixing), record.get(Setup)
     if found is None or found.operation or found.change < NOISE:
         return
+    change = max(found.change, found.change_alone or 0.0)
     adversarial = setup is not None and setup.special == "adversarial"
     meant = adversarial or any(each.target_distinct == 1 for each in terms_of(record))
-    harmful = found.change > MUCH and not meant
+    harmful = change > MUCH and not meant
     worse = stuck(record) or unfit(record)
     yield Finding(
         name="batch-mixing",
@@ -75,8 +76,10 @@ def batch_mixing(record: Record) -> Iterator[Finding]:
                 baseline=found.tested,
             ),
             Evidence(
-                signal=Phrase("change of an output with its neighbours, over the outputs' spread"),
-                value=found.change,
+                signal=Phrase("change of an output with its neighbours, over the outputs' spread")
+                if change == found.change
+                else Phrase("change of an output in a batch of one, over the outputs' spread"),
+                value=change,
                 baseline=0,
                 threshold=MUCH,
                 unit="times",

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._harm import any_of
 from netwright.records.facts.inputs import Inputs
+from netwright.records.facts.objective import Objective
+from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
@@ -57,7 +60,7 @@ def constant_input(record: Record) -> Iterator[Finding]:
             ),
         )
         if inputs.label_entropy and (inputs.classes or 0) > 1
-        else ()
+        else any_of(_constant(record) if inputs.low == inputs.high else None)
     )
     yield Finding(
         name="constant-input",
@@ -87,4 +90,21 @@ def constant_input(record: Record) -> Iterator[Finding]:
                 ),
             ),
         ),
+    )
+
+
+def _constant(record: Record) -> Evidence | None:
+    """H5: of one input there is one output, and targets that differ cost the best constant. Asked
+    of blank inputs alone: a pattern that never changes may be meant, as the seed of a generator."""
+    objective, setup = record.get(Objective), record.get(Setup)
+    if objective is None or not objective.constant or (setup is not None and setup.special):
+        return None
+    least = objective.least or 0.0
+    if objective.terms > 1 or objective.constant - least <= 1e-3 * abs(objective.constant):
+        return None
+    return Evidence(
+        signal=Phrase("the least that the loss can reach: that of the best constant"),
+        value=objective.constant,
+        baseline=least,
+        witness="harm",
     )

@@ -21,6 +21,9 @@ deviations of a normal feature has 0.31."""
 BEYOND = 0.1
 """Share of validation beyond all that training has of a feature. By chance it is 2 / n."""
 
+TIMES = 2.0
+"""Times the training loss that validation costs there at the least."""
+
 LABELS = 0.2
 DROP = 0.2
 UNSEEN = 0.01
@@ -79,7 +82,7 @@ def distribution_shift(record: Record) -> Iterator[Finding]:
         return
     failed = worse_than_guessing(record) if moved or beyond else None
     if failed is None and beyond is not None:
-        failed = far_behind(record)
+        failed = far_behind(record, times=TIMES)
     harm = any_of(_drop(splits), _impossible(splits), failed)
     yield Finding(
         name="distribution-shift",

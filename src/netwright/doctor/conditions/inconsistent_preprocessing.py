@@ -27,6 +27,9 @@ the world is of some."""
 LOUD = 3.0
 """How far apart the outputs of the untrained network may be on the two."""
 
+WITHIN = 0.8
+"""Of the score within training, what the turned images must reach."""
+
 TOLD = 0.1
 """Share of the variance of the targets that single features must tell for their order to show."""
 
@@ -52,8 +55,8 @@ def inconsistent_preprocessing(record: Record) -> Iterator[Finding]:
     Evidence: a linear classifier tells the two apart on held-out samples, and the means or the
     spreads of most channels are off, the mean images are each other's negative, or channels stand
     in another order; or the columns of a table do, of which each tells of the targets what
-    another one tells in training. The harm is a counterfactual: a simple model of the training
-    data scores validation as it is, and brought to the statistics of training.
+    another one tells in training; or images are flipped or turned. The harm is a counterfactual:
+    a simple model of the training data scores validation as it is, and brought into line.
 
     Would be wrong if: the two are meant to differ, as in tests of robustness.
 
@@ -70,6 +73,10 @@ def inconsistent_preprocessing(record: Record) -> Iterator[Finding]:
     order = _columns(splits)
     if order is not None:
         yield _reordered(splits, order)
+        return
+    lie = _turned(splits)
+    if lie is not None:
+        yield _as_turned(splits, lie)
         return
     signs = any_of(_inverted(splits), _channel_order(splits), _means(splits), _spreads(splits))
     plain = bool(splits.channel_order) or far(splits) or _inverted(splits) is not None
@@ -106,6 +113,52 @@ def inconsistent_preprocessing(record: Record) -> Iterator[Finding]:
                 grade="ask",
                 why=Phrase("Fit one transform on the training data and apply it to both."),
                 code=_code(splits),
+            ),
+        ),
+    )
+
+
+def _turned(splits: Splits) -> Evidence | None:
+    """H6: flipped or turned, validation images are named as well as those of training."""
+    stands, after, within = splits.score, splits.score_turned, splits.score_within
+    if not splits.turned or stands is None or after is None or within is None:
+        return None
+    if after - stands <= max(2 * GAIN, 5 * (splits.score_error or 0)) or after < WITHIN * within:
+        return None
+    return Evidence(
+        signal=Phrase("validation named by a simple model of training, against after alignment"),
+        value=stands,
+        baseline=after,
+        unit="share",
+        witness="harm",
+    )
+
+
+def _as_turned(splits: Splits, harm: Evidence) -> Finding:
+    return Finding(
+        name="inconsistent-preprocessing",
+        severity="warn",
+        what=Phrase(
+            "Validation images lie otherwise than those of training: {turn}", turn=splits.turned
+        ),
+        evidence=(
+            Evidence(
+                signal=Phrase("flips and turns of validation images that bring them nearer"),
+                value=1,
+                baseline=0,
+            ),
+            harm,
+        ),
+        formula="share named rightly by 5 neighbours, under each flip and turn of the square",
+        confidence=0.9,
+        cause=Phrase("The two splits do not go through the same transform."),
+        wrong_if=Phrase("the two are meant to differ, as in a test of robustness"),
+        not_to_be_confused_with=Phrase("augmentation of the training images alone"),
+        treatments=(
+            Treatment(
+                name="one-transform",
+                grade="ask",
+                why=Phrase("Read both by the same function: axes, origin and orientation tag."),
             ),
         ),
     )

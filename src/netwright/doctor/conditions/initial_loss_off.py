@@ -11,8 +11,18 @@ from netwright.doctor.conditions._harm import backward_steps, nonfinite, stuck, 
 from netwright.doctor.conditions._terms import guessing
 from netwright.doctor.conditions._validation import late_start
 from netwright.records.facts.objective import Objective
+from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
+
+FAR = 2.0
+"""Times the bound: a start that is off by so much may take a good part of a short run."""
+
+SPENT = 0.2
+"""Part of the run that a start may cost at the most."""
+
+FROZEN = 0.1
+"""Share of parameters that are not trained, from which on a network was trained before."""
 
 LARGER = {"cross_entropy": 2.0, "nll_loss": 2.0, "binary_cross_entropy_with_logits": 2.0,
           "binary_cross_entropy": 2.0, "mse_loss": 10.0, "l1_loss": 3.2}  # fmt: skip
@@ -69,7 +79,9 @@ def initial_loss_off(record: Record) -> Iterator[Finding]:
             stuck(record),
             unfit(record),
             backward_steps(record),
-            late_start(record),
+            late_start(record, SPENT)
+            if least > FAR * bound * guess and not _adapted(record)
+            else None,
         )
         if each is not None
     )
@@ -104,3 +116,9 @@ def initial_loss_off(record: Record) -> Iterator[Finding]:
             ),
         ),
     )  # fmt: skip
+
+
+def _adapted(record: Record) -> bool:
+    """Whether a part of the network is frozen: it was trained before, and answers as it did."""
+    setup = record.get(Setup)
+    return setup is not None and setup.trainable < (1 - FROZEN) * setup.params

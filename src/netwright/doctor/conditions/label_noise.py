@@ -42,6 +42,11 @@ is held up by them."""
 BETTER = 0.5
 """Of the rate of wrong labels: by so much is the network better in validation than in training."""
 
+MASSIVE = 0.15
+"""Rate of contradictions, by the lower end of its interval, above which networks feel them without
+knowing them by heart. A tenth of labels drawn anew cost nothing (Rolnick, Veit, Belongie & Shavit
+2017, Deep learning is robust to massive label noise; the bench's healthy kind with one in ten)."""
+
 EPOCHS = 4
 """Evaluations below which training was not long."""
 
@@ -92,11 +97,12 @@ def label_noise(record: Record) -> Iterator[Finding]:
     # Of data fed by class the first part shows some classes alone.
     if any(each.longest_alone > 1 for each in feeds_of(record)):
         return
+    many = (labels.noise_least or 0) > MASSIVE
     harm = any_of(
         _carried(record, labels.noise),
-        _better_in_validation(record, labels.noise),
-        _held_up(record, labels) if _even(labels) else None,
-        far_behind(record) if _even(labels) else None,
+        _better_in_validation(record, labels.noise) if many else None,
+        _held_up(record, labels) if many and _even(labels) else None,
+        far_behind(record) if many and _even(labels) else None,
     )[:2]
     yield Finding(
         name="label-noise",

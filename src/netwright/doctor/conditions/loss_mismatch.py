@@ -11,6 +11,7 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import EARLY, course
 from netwright.doctor.conditions._harm import stuck
 from netwright.doctor.conditions._terms import HIGH, terms_of
+from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.neighbourhood import Neighbourhood
 from netwright.records.facts.objective import TermFact
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -20,6 +21,9 @@ LOGARITHMS = {"log_softmax", "log", "logsumexp", "logsigmoid", "log1p", "log_sig
 BINARY = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
 FAR = 1000.0
 """An output of this size shows that a loss has no least value."""
+SETTLED = 4
+"""Evaluations before which a low score is that of the beginning."""
+
 NEAREST = 0.9
 """Share of validation labels that neighbours tell where these are names of classes that can be
 learned; of ratings and counts they miss many by one."""
@@ -76,7 +80,7 @@ def loss_mismatch(record: Record) -> Iterator[Finding]:
                 continue
             seen = None
             if case is _class_numbers:  # counts and grades that are learned are none
-                seen = _unlearned(record) or stuck(record)
+                seen = _unlearned(record) or _unscored(record) or stuck(record)
             harm = found.harm or seen
             yield Finding(
                 name="loss-mismatch",
@@ -291,6 +295,28 @@ def _unlearned(record: Record) -> Evidence | None:
         witness="harm",
         step=found.steps,
     )  # fmt: skip
+
+
+def _unscored(record: Record) -> Evidence | None:
+    """The loss falls, and the answers of the loop's own score are hardly ever right."""
+    near, told = record.get(Neighbourhood), record.get(Epochs)
+    scores = [
+        each.val_score
+        for each in (told.epochs if told is not None else ())
+        if each.val_score is not None
+    ]
+    if near is None or (near.val_score or 0.0) < NEAREST or len(scores) < SETTLED:
+        return None
+    if max(scores) >= 0.5 * (near.val_score or 0.0):
+        return None
+    return Evidence(
+        signal=Phrase("best score in validation, against neighbours on samples as they are"),
+        value=max(scores),
+        baseline=near.val_score or 0.0,
+        threshold=0.5 * (near.val_score or 0.0),
+        unit="share",
+        witness="harm",
+    )
 
 
 def _exclusive(term: TermFact) -> _Case | None:

@@ -121,7 +121,7 @@ def _own_loss(record: Record) -> Iterator[Finding]:
     pull = record.get(Pull)
     if pull is None or not pull.alone or pull.away is None or pull.away < AWAY:
         return
-    if pull.targets == "numbers" and (pull.cosine is None or pull.cosine > -0.5):
+    if pull.targets == "numbers" and (pull.cosine is None or pull.cosine > -0.2):
         return
     if any(each.maximize for each in groups(record)):
         return
@@ -165,7 +165,7 @@ def _fallen(record: Record) -> Evidence | None:
     if len(finite) < ENOUGH:
         return None
     first, latest = float(np.median(finite[:3])), float(np.median(finite[-10:]))
-    scatter = float(np.median(np.abs(np.diff(finite[-ENOUGH:]))))
+    scatter = float(np.median(np.abs(np.diff(finite[:ENOUGH]))))
     bound = first - max(0.2 * abs(first), 5 * scatter)
     if latest >= bound:
         return None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._harm import stuck, unfit
-from netwright.doctor.conditions._terms import floored, is_point, last_operation, terms_of
+from netwright.doctor.conditions._terms import HIGH, floored, is_point, last_operation, terms_of
 from netwright.records.facts.objective import TermFact
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -55,6 +56,10 @@ def output_activation_mismatch(record: Record) -> Iterator[Finding]:
     for term in terms_of(record):
         if not term.driven or (term.low is None and term.high is None):
             continue
+        shared = _shared(term)
+        if shared is not None:
+            yield _finding(term, "stop", (shared,), 1.0)
+            return
         if _belongs_elsewhere(term) or is_point(term):
             continue
         if _constant(term):
@@ -82,6 +87,24 @@ def _belongs_elsewhere(term: TermFact) -> bool:
         and term.high is not None
         and term.low >= -1e-3
         and 0.9 <= term.high - term.low <= 1.001
+    )
+
+
+def _shared(term: TermFact) -> Evidence | None:
+    """A softmax before a binary loss of several labels: k of them share a sum of 1, and cost at
+    least k ln k, over all units."""
+    sums, classes = term.target_sums or 0.0, term.input_shape[-1] if term.input_shape else 0
+    if term.kind != "binary_cross_entropy" or not term.always_one or sums <= 1.2 or not classes:
+        return None
+    floor, guess = sums * math.log(sums) / classes, term.constant or 0.0
+    if floor < HIGH * guess:
+        return None
+    return Evidence(
+        signal=Phrase("the least that the loss can reach, against guessing"),
+        value=floor,
+        baseline=guess,
+        threshold=HIGH * guess,
+        witness="harm",
     )
 
 

@@ -92,4 +92,5 @@ def _twice(term: TermFact) -> bool:
     if term.kind == "cross_entropy" and not term.by_hand:
         return term.always_one and (term.classes or 0) > 1
     words = [word for word in term.before if word in ("softmax", "log_softmax", "log")]
-    return words[:2] == ["log_softmax", "softmax"] and term.floor is not None
+    twice = words[:2] == ["log_softmax", "softmax"] or words[:3] == ["log", "softmax", "softmax"]
+    return twice and term.floor is not None

@@ -7,13 +7,22 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._harm import any_of, backward_steps, nonfinite, stuck, unfit
+from netwright.doctor.conditions._start import judgement
+from netwright.doctor.conditions._validation import late_start
 from netwright.records.facts.first_layer import FirstLayer
 from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.initial_state import MOST_FLAT
 from netwright.records.record import Record
 
 LOW, HIGH = 0.05, 20.0
 """Of the layer's output to its design value. Images of 0 .. 1 measure 0.3 to 1, standardised ones
 1, those of 0 .. 255 measure 80 and more (MNIST, a convolution and a linear layer)."""
+
+SPENT = 0.2
+"""Part of the run that may go into what a network pays for the scale of its first outputs."""
+
+SLOWER = 1.5
+"""Times the loss that the trial reaches on standardised inputs; where the layer is flat too."""
 
 STD_RATIO = 1e3
 CONDITION = 1e6
@@ -39,7 +48,8 @@ def unscaled_input(record: Record) -> Iterator[Finding]:
 
     Evidence: the output of the first layer at the start over what its weights give on inputs of
     mean 0 and variance 1; the ratio of the spreads of its features. The harm is a trial: the same
-    steps on the first batch as it is and standardised; or the condition number of E[x x^T].
+    steps on the first batch as it is and standardised; or the condition number of E[x x^T]; or that
+    the layer's tanh or sigmoid is flat on most values, where the trial does not get as far.
 
     Would be wrong if: the batch as it is can be fitted as fast as the standardised one.
 
@@ -58,8 +68,10 @@ def unscaled_input(record: Record) -> Iterator[Finding]:
     if not causes:
         return
     harm = any_of(_trial(first), _conditioned(first))
+    if not harm and (first.trial is None or _slower(first)):
+        harm = any_of(_flat(record, first))
     if not harm:
-        harm = any_of(nonfinite(record), stuck(record))
+        harm = any_of(nonfinite(record), stuck(record), late_start(record, SPENT))
     if not harm and first.trial is None:
         harm = any_of(unfit(record), backward_steps(record))
     nothing = first.trial is not None and first.trial.raw_end > 0.9 * first.trial.scaled_start
@@ -144,6 +156,27 @@ def _trial(first: FirstLayer) -> Evidence | None:
         value=min(trial.raw_end, 1e30),
         baseline=trial.scaled_end,
         threshold=bound,
+        witness="harm",
+    )
+
+
+def _slower(first: FirstLayer) -> bool:
+    trial = first.trial
+    return trial is not None and trial.raw_end > SLOWER * trial.scaled_end
+
+
+def _flat(record: Record, first: FirstLayer) -> Evidence | None:
+    """Large inputs drive the activation behind the layer to where it has no slope."""
+    found = judgement(record, "saturated")
+    if found is None or first.layer not in found.layers:
+        return None
+    return Evidence(
+        signal=Phrase("values with a slope under 5 % of the steepest, in the worst layer"),
+        value=found.value,
+        baseline=0.0,
+        threshold=MOST_FLAT,
+        unit="share",
+        layer=first.layer,
         witness="harm",
     )
 

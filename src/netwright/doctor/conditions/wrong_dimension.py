@@ -59,19 +59,24 @@ def _across(record: Record, found: Mixing) -> Finding:
     return Finding(
         name="wrong-dimension",
         severity="stop" if harm else "note",
-        what=Phrase("{operation} goes over the {batch} samples of the batch",
+        what=Phrase("{operation} goes over the {places} places of a sample",
+                    operation=found.operation, places=found.places)
+        if found.places
+        else Phrase("{operation} goes over the {batch} samples of the batch",
                     operation=found.operation, batch=found.batch),
         evidence=(
             Evidence(
                 signal=Phrase("values that {operation} normalises together",
                               operation=found.operation),
-                value=found.batch,
+                value=found.places or found.batch,
                 baseline=found.classes,
             ),
             *([harm] if harm else []),
         ),
         formula="sum n_k ln n_k / N" if found.operation == "log_softmax" else "",
-        cause=Phrase("Its axis is 0, where the samples lie; the classes lie along axis 1."),
+        cause=Phrase("Its axis is that of the places, and not that of the classes.")
+        if found.places
+        else Phrase("Its axis is 0, where the samples lie; the classes lie along axis 1."),
         wrong_if=Phrase("the samples of a batch are meant to compete"),
         not_to_be_confused_with=Phrase("a loss over pairs of samples, whose table is square"),
         treatments=(
@@ -79,7 +84,7 @@ def _across(record: Record, found: Mixing) -> Finding:
                 name="fix-axis",
                 grade="advice",
                 why=Phrase("Take the axis of the classes."),
-                code=f"{found.operation}(logits, dim=1)",
+                code=f"{found.operation}(logits, dim={2 if found.places else 1})",
             ),
         ),
     )  # fmt: skip

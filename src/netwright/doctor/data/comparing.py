@@ -115,6 +115,25 @@ def channel_order(pair: Pair) -> tuple[tuple[int, ...], float]:
     return (best, gain) if gain > 2 and stands > 4 * noise else ((), 0.0)
 
 
+TURNS: dict[str, Any] = {
+    "left and right exchanged": lambda x: x[..., ::-1],
+    "top and bottom exchanged": lambda x: x[..., ::-1, :],
+    "half a turn": lambda x: x[..., ::-1, ::-1],
+    "rows and columns exchanged": lambda x: x.swapaxes(-1, -2),
+    "a quarter turn to the left": lambda x: np.rot90(x, 1, (-2, -1)),
+    "a quarter turn to the right": lambda x: np.rot90(x, -1, (-2, -1)),
+}
+
+
+def turned(pair: Pair, how: str) -> Matrix | None:
+    """The validation images flipped or turned; None where they are not square."""
+    side = round((pair.val.shape[1] / max(pair.channels, 1)) ** 0.5)
+    if not pair.channels or pair.channels * side * side != pair.val.shape[1] or side < 4:
+        return None
+    images = pair.val.reshape(len(pair.val), pair.channels, side, side)
+    return np.ascontiguousarray(TURNS[how](images)).reshape(len(images), -1)
+
+
 def aligned(pair: Pair, how: str, order: tuple[int, ...] = ()) -> Matrix:
     """The validation rows as they would be with the training data's preprocessing.
 

@@ -39,6 +39,21 @@ def kind_of(inputs: Tensor) -> Kind:
     return "series"
 
 
+BUCKETS = 128
+"""Kinds of tokens that are counted apart; more share a count."""
+
+
+def counted(tokens: Tensor) -> Matrix:
+    """(N, 128): how often each token occurs in a sample, wherever it stands.
+
+    >>> counted(torch.tensor([[3, 3, 5]]))[0, 3:6].tolist()
+    [2.0, 0.0, 1.0]
+    """
+    places = tokens.reshape(len(tokens), -1).long().remainder(BUCKETS)
+    counts = torch.zeros(len(tokens), BUCKETS)
+    return counts.scatter_add_(1, places, torch.ones_like(places).float()).double().numpy()
+
+
 def channels_first(inputs: Tensor) -> Tensor:
     """An image batch as (N, C, H, W) in floating point, wherever its channels stand."""
     if inputs.ndim == 3:

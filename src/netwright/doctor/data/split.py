@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from netwright.doctor.data.labels import class_labels, one_each
-from netwright.doctor.data.shrinking import Kind, Matrix, kind_of, moments, shrunk
+from netwright.doctor.data.shrinking import Kind, Matrix, counted, kind_of, moments, shrunk
 
 ROWS = 1500
 """Samples of a split that are kept, shrunk."""
@@ -19,7 +19,7 @@ HASHED = 200_000
 """Samples of a split whose fingerprints are kept."""
 
 MOST_NUMBERS = 16
-"""Numbers of a target that are kept as such; more are an image or a signal."""
+"""Numbers of a target that are kept as such; of more, an image or a signal, their mean."""
 
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -89,7 +89,9 @@ class Split:
             bad = ~target.reshape(count, -1).isfinite().all(1)
             self.bad_targets += (bad.nonzero()[:, 0] + self.seen).tolist()
         flat = target.reshape(count, -1)
-        if flat.is_floating_point() and flat.shape[1] <= MOST_NUMBERS:
+        if flat.is_floating_point() and flat.shape[1]:
+            if flat.shape[1] > MOST_NUMBERS:
+                flat = flat.mean(1, keepdim=True)
             if self._numbers is not None:
                 self._numbers.append(flat.double().numpy().copy())
         else:
@@ -121,7 +123,7 @@ class Split:
 
     def _keep(self, inputs: Tensor) -> None:
         """Of all that came by each sample is kept with the same chance (a reservoir)."""
-        if self.kind in ("tokens", "unknown") or kind_of(inputs) != self.kind:
+        if self.kind == "unknown" or kind_of(inputs) != self.kind:
             return
         places: dict[int, int] = {}
         for row in range(len(inputs)):
@@ -135,7 +137,9 @@ class Split:
         if not places:
             return
         taken = inputs[list(places.values())]
-        features, of_channels = shrunk(taken, self.kind), moments(taken, self.kind)
+        tokens = self.kind == "tokens"
+        features = counted(taken) if tokens else shrunk(taken, self.kind)
+        of_channels = None if tokens else moments(taken, self.kind)
         if features is None or (self._features and features.shape[1] != len(self._features[0])):
             return
         for number, (place, row) in enumerate(places.items()):
@@ -160,7 +164,14 @@ class Split:
     @property
     def features(self) -> Matrix:
         """(n, D): the samples that are kept, shrunk; (0, 0) for what has no distances."""
-        return np.stack(self._features) if self._features else np.zeros((0, 0))
+        there = self._features and self.kind != "tokens"
+        return np.stack(self._features) if there else np.zeros((0, 0))
+
+    @property
+    def counts(self) -> Matrix:
+        """(n, 128): how often the samples that are kept have each token; (0, 0) for others."""
+        there = self._features and self.kind == "tokens"
+        return np.stack(self._features) if there else np.zeros((0, 0))
 
     @property
     def moments(self) -> tuple[Matrix, Matrix] | None:
@@ -177,8 +188,7 @@ class Split:
 
     @property
     def numbers(self) -> Matrix | None:
-        """(seen, K): the targets of a regression; None where they are classes, or of many
-        numbers."""
+        """(seen, K): the targets of a regression; None where they are classes."""
         if not self._numbers or self.labels is not None:
             return None
         if len({each.shape[1] for each in self._numbers}) > 1:

@@ -58,6 +58,8 @@ def _before(way: Unfolded, term: Term, batch: int) -> dict[str, Any]:
         word = word_of(call)
         if word in ACROSS and _across(call, batch, term):
             return {"operation": word, **_floor(word, term)}
+        if word == "log_softmax" and _over_places(call, term):
+            return {"operation": word, **_floor_of_places(term)}
         if word in ("view", "reshape"):
             found = _scrambled(call, term)
             if found:
@@ -75,6 +77,36 @@ def _across(call: Call, batch: int, term: Term) -> bool:
     if dim is None:  # torch's old rule
         return given.ndim == 3
     return isinstance(dim, int) and dim % given.ndim == 0
+
+
+def _over_places(call: Call, term: Term) -> bool:
+    """Whether the rows that a likelihood gets are no distributions, for all that a log_softmax was
+    taken of the same numbers: it went along another axis."""
+    made, given, target = call.result, term.input.detach(), term.target
+    if term.kind != "nll_loss" or term.by_hand or not isinstance(made, Tensor):
+        return False
+    if given.ndim != 3 or target is None or target.ndim != 2 or made.numel() != given.numel():
+        return False
+    rows = torch.logsumexp(given.float(), 1).abs() < 1e-2
+    across = torch.logsumexp(given.float(), 2).abs() < 1e-2
+    return float(rows.float().mean()) < 0.5 and bool(across.all())
+
+
+def _floor_of_places(term: Term) -> dict[str, Any]:
+    """The n places of a sample that are of one class share a sum of 1: at best each has 1 / n."""
+    target, classes = term.target, term.input.shape[1]
+    assert target is not None
+    counts = torch.stack([(target == each).sum(1) for each in range(classes)], 1).double()
+    known = float(counts.sum())
+    if not known:
+        return {}
+    shares = counts.sum(0) / known
+    return {
+        "places": int(term.input.shape[2]),
+        "classes": classes,
+        "constant": float(-torch.xlogy(shares, shares).sum()),
+        "floor": float(torch.xlogy(counts, counts).sum()) / known,
+    }
 
 
 def _floor(word: str, term: Term) -> dict[str, Any]:
@@ -163,7 +195,24 @@ def _neighbours(patient: Patient, sample: Sample, batch: int) -> dict[str, Any]:
     for row in kept:
         swaps = {id(each): _others_replaced(each, row) for each in sample.inputs}
         change = max(change, float((run(swaps)[row] - plain[row]).abs().max()) / spread)
-    return {"tested": len(kept), "change": change if math.isfinite(change) else 0.0}
+    alone = _alone(sample, run, plain, kept[-1])
+    return {
+        "tested": len(kept),
+        "change": change if math.isfinite(change) else 0.0,
+        "change_alone": alone / spread if alone is not None and math.isfinite(alone) else None,
+    }
+
+
+def _alone(sample: Sample, run: Any, plain: Tensor, row: int) -> float | None:
+    """How far the output of a sample is from what it is in a batch of one; None where the model
+    takes no such batch."""
+    try:
+        found = run({id(each): each.detach()[row : row + 1] for each in sample.inputs})
+    except Exception:  # somebody's network, made for its own batches
+        return None
+    if found.shape != (1, *plain.shape[1:]):
+        return None
+    return float((found[0] - plain[row]).abs().max())
 
 
 def _others_replaced(values: Tensor, row: int) -> Tensor:

@@ -71,7 +71,8 @@ def neighbourhood(patient: Patient) -> Iterator[Neighbourhood]:
         "z": z,
         "majority": float(np.bincount(np.unique(given, return_inverse=True)[1]).max() / len(given)),
         **_noise(given, around, split.kept[given_places(split)]),
-        **alone(rows, given),
+        "tokens": split.kind == "tokens",
+        **(alone(rows, given) if split.kind != "tokens" else {}),
     }
     if facts.get("alone_score", 0.0) >= SOLE:
         facts["rest_score"] = _without(rows, given, split, facts["alone"])
@@ -86,7 +87,7 @@ def neighbourhood(patient: Patient) -> Iterator[Neighbourhood]:
 
 def _labelled(split: Split) -> tuple[Matrix, Indices] | None:
     """The kept samples that have a class, and their classes."""
-    labels, rows = split.labels, split.features
+    labels, rows = split.labels, split.counts if split.kind == "tokens" else split.features
     if labels is None or len(rows) < FEWEST:
         return None
     there = given_places(split)

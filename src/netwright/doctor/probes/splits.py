@@ -12,6 +12,7 @@ from torch import Tensor
 
 from netwright.doctor.data.additive import column_order
 from netwright.doctor.data.comparing import (
+    TURNS,
     Pair,
     aligned,
     channel_order,
@@ -20,6 +21,7 @@ from netwright.doctor.data.comparing import (
     pair_of,
     smirnov_bound,
     telling,
+    turned,
 )
 from netwright.doctor.data.components import principal
 from netwright.doctor.data.neighbours import nearest, votes
@@ -42,6 +44,9 @@ PAIRS = 12
 BLUR = 0.02
 """Noise, of the spread of all values, under which two alignments are compared: brought together, a
 pixel that never changes is off by a ten-thousandth, and tells the two apart without fail."""
+
+WORSE = 0.15
+"""Below the score within training: then it is tried whether validation images lie otherwise."""
 
 CLASSES = 20
 """Classes up to which it is asked what single features tell of them."""
@@ -140,6 +145,8 @@ def _alike(pair: Pair, train: Split, val: Split) -> dict[str, Any]:
             "score_within": within,
             "score_error": float(np.sqrt(max(within * (1 - within), 0.01) / len(pair.val))),
         }
+        if found["score"] < within - WORSE:
+            found |= _turned(pair, labels, others, found["score"])
     if auc < TELLING and not order:
         return found
     ways = (
@@ -164,6 +171,19 @@ def _alike(pair: Pair, train: Split, val: Split) -> dict[str, Any]:
             "offset": float(np.mean(pair.train_mean - scale * pair.val_mean)),
         }
     return found
+
+
+def _turned(pair: Pair, labels: Indices, others: Indices, score: float) -> dict[str, Any]:
+    """The flip or turn that brings validation images nearest to training ones of their class."""
+    best, name = score, ""
+    for how in TURNS:
+        rows = turned(pair, how)
+        if rows is None:
+            return {}
+        found = _score(pair.train, labels, rows, others)
+        if found > best:
+            best, name = found, how
+    return {"turned": name, "score_turned": best} if name else {}
 
 
 def _beyond(pair: Pair) -> dict[str, Any]:

@@ -19,8 +19,12 @@ class Mixing:
     batch: int
     tested: int = 0
     change: float = 0.0
+    change_alone: float | None = None
+    """The same of a sample in a batch of its own; None where the model takes no such batch."""
     operation: str = ""
     """A softmax or the like before the loss that stands across the batch."""
+    places: int | None = None
+    """Where it stands across the places of a sample instead: how many there are."""
     classes: int | None = None
     floor: float | None = None
     """The least that the loss can reach behind that operation."""

@@ -16,6 +16,9 @@ class Neighbourhood:
     classes: int
     samples: int
     neighbours: int = 0
+    tokens: bool = False
+    """Whether samples are rows of tokens, compared by how often they have each: the order that
+    they stand in is not seen."""
     agreement: float | None = None
     chance: float | None = None
     z: float | None = None

@@ -25,7 +25,7 @@ class Pull:
     output_spread: float = 0.0
     """Largest standard deviation of an output over the batch, over the size of the outputs."""
     alone: bool = True
-    """Whether the targets are all that the loss is given beside the outputs: no weights, rewards."""
+    """Whether the targets are all that the loss is given beside the outputs: no rewards."""
     crossed: tuple[tuple[int, ...], ...] = ()
     """Shapes of an output and a target that some function of the loss spread over one another,
     every sample's over all others'; () where none did."""

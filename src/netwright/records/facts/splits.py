@@ -44,6 +44,11 @@ class Splits:
     aligned_by: str = ""
     """What brings the two together best: "scale", "inverted", "channel order", "" for nothing."""
     aligned_auc: float | None = None
+    turned: str = ""
+    """Images: the flip or turn that validation images need for their nearest training samples to
+    name them best; "" where they lie well."""
+    score_turned: float | None = None
+    """`score` after that."""
     additive_within: float | None = None
     """Tables: share of the variance of the targets (or of the classes) that a sum of functions of
     one feature each foretells in the half of training that it was not fitted on."""
