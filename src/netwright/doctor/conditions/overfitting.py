@@ -26,9 +26,9 @@ ERRORS = 2.0
 LUCK = 2.0
 """And by so many times its scatter from epoch to epoch: the least of many is low by luck."""
 
-LOST = 0.02
-"""And by this part of all that was gained since guessing: of a loss that has come to a hundredth of
-what it was, a tenth more is nothing anybody would miss."""
+LOST = 0.05
+"""And by this part of all that was gained since guessing: where little is left of the loss, a
+tenth more of that is nothing anybody would miss."""
 
 
 @CONDITIONS.register(
@@ -58,9 +58,9 @@ def overfitting(record: Record) -> Iterator[Finding]:
 
     Evidence: the mean validation loss of the last two epochs above its least value by more than
     10 %, by more than two standard errors, by more than twice its scatter from epoch to epoch and
-    by more than a fiftieth of what was gained on guessing, while the training loss fell in the same
-    epochs. Where the training loss is the higher one, as under strong augmentation, the rise must
-    last for a quarter of the run.
+    by more than a twentieth of what was gained on guessing, while the training loss fell in the
+    same epochs. Where the training loss is the higher one, as under strong augmentation, the rise
+    must last for a quarter of the run.
 
     Would be wrong if: the validation set is so small that two standard errors are a handful of
     samples, or training and validation losses are not of one kind (label smoothing, mixup).
@@ -142,7 +142,7 @@ def overfitting(record: Record) -> Iterator[Finding]:
                 else []
             ),
         ),
-        formula="val(end) > val(least) + max(10 %, 2 errors, 2 scatter, 2 % gained), train falling",
+        formula="val(end) > val(least) + max(10 %, 2 errors, 2 scatter, 5 % gained), train falling",
         confidence=0.9 if not still_better else 0.6,
         cause=Phrase("What is learned since then holds for the training data alone."),
         wrong_if=Phrase("the validation loss falls below its least value again later on"),

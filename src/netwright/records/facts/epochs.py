@@ -24,6 +24,9 @@ class EpochFact:
     val_least_score: float | None = None
     """The score that the loss itself proves at the least, where it is a plain cross-entropy of the
     samples that were scored: a wrong answer costs ln 2 or more."""
+    used: bool = True
+    """Whether anything was computed from what these forwards gave: a pass that gathers the running
+    statistics of norms judges nothing."""
     val_across: bool = False
     """Whether predictions were taken along the axis of the samples."""
 
