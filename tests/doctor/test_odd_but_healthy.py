@@ -249,3 +249,29 @@ def known_by_heart(*val, samples):
 def test_one_sample_that_was_right_by_luck_is_no_score_that_was_lost():
     assert known_by_heart(0.0, 1 / 66, 0.0, 0.0, 0.0, samples=66) == []
     assert "memorised-noise" in known_by_heart(0.6, 0.7, 0.6, 0.5, 0.5, samples=300)
+
+
+# --- gradients that are kept on purpose ----------------------------------------------------------
+
+
+def without_clearing(between):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    with nw.watch(model, optimizer) as doctor:
+        for _ in range(60):
+            x = torch.randn(32, 8)
+            F.cross_entropy(model(x), x[:, :4].argmax(1)).backward()
+            optimizer.step()
+            for each in model.parameters():
+                between(each)
+    return warned(doctor.diagnosis())
+
+
+def test_gradients_that_are_halved_are_a_momentum():
+    assert without_clearing(lambda each: each.grad.mul_(0.5)) == []
+    assert without_clearing(lambda each: setattr(each, "grad", 0.5 * each.grad)) == []
+
+
+def test_gradients_that_nobody_touches_are_never_cleared():
+    assert "gradients-never-cleared" in without_clearing(lambda each: None)

@@ -25,6 +25,9 @@ NEAR = 0.02
 LONG = 300
 """H1: steps after which that is no longer the beginning."""
 
+FAR = 0.5
+"""H5: part of a floor that no run comes under which has it."""
+
 DOUBTED = 0.25
 """H2: a share of steps uphill that batches alone may bring about."""
 
@@ -177,13 +180,14 @@ def fitted(trial: FitTrial, fit: Fit) -> bool:
 
 
 def came_below(record: Record, floor: float, factor: float | None) -> bool:
-    """Whether the run itself went below what was held to be the least that its loss can reach: then
-    it is none, as where a temperature falls or a bound is learned."""
+    """Whether the run itself went far below what was held to be the least that its loss can reach:
+    then it is none, as where a temperature falls or a bound is learned. A floor is that of the
+    targets of one batch, so that others may lie a little lower."""
     steps = record.get(Steps)
     if steps is None or not factor or factor <= 0 or not of_one_form(record):
         return False
     windows = steps.smoothed(10)
-    return len(windows) > 0 and float(windows.min()) / factor < (1 - NEAR) * floor
+    return len(windows) > 0 and float(windows.min()) / factor < FAR * floor
 
 
 def nonfinite(record: Record) -> Evidence | None:
