@@ -9,7 +9,7 @@ import numpy as np
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import EARLY, Course, course, steps_of
-from netwright.doctor.conditions._harm import LOOKS, NEAR
+from netwright.doctor.conditions._harm import NEAR
 from netwright.doctor.conditions._rate import DEEPER, bad_start, too_high, too_much_regularised
 from netwright.records.facts.objective import Objective
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -24,6 +24,9 @@ a discriminator is meant to come back to guessing."""
 
 DESCENDING = 0.3
 """Step efficacy of a descent; 0.5 is that of the best step on a quadratic."""
+
+FEWEST = 3
+"""Looks on the way up that there always are, whatever the budget."""
 
 FORGOT = 0.5
 """Share of the loss of guessing that a run must have come under before it can forget."""
@@ -104,7 +107,7 @@ def _raised(record: Record, found: Course) -> bool:
         return False
     since = found.ends[int(found.windows.argmin())]
     rho = steps.rho[(steps.step > since) & np.isfinite(steps.rho)]
-    return len(rho) >= LOOKS and float(np.median(rho)) > DESCENDING
+    return len(rho) >= FEWEST and float(np.median(rho)) > DESCENDING
 
 
 def _climbed(found: Course) -> tuple[Evidence, ...]:
