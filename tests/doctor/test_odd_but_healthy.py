@@ -1,15 +1,18 @@
 """Runs that look odd and are as they should be: nothing is said of them. What was once a false
 alarm is a test here, and beside it the fault that it looked like, which is still found."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 import netwright as nw
-from netwright.doctor.conditions._harm import unfit
+from netwright.doctor.conditions._harm import floored, unfit
 from netwright.doctor.diagnosis import diagnosed
 from netwright.records.facts.epochs import EpochFact, Epochs
 from netwright.records.facts.fit import Fit, FitTrial
+from netwright.records.facts.objective import Objective
+from netwright.records.facts.steps import Steps
 from netwright.records.record import Record
 
 
@@ -145,3 +148,130 @@ def test_a_task_each_step_is_not_stuck_at_what_guessing_costs_in_the_first():
             loss.backward()
             optimizer.step()
     assert warned(doctor.diagnosis()) == []
+
+
+# --- what changes on purpose ---------------------------------------------------------------------
+
+
+def climbing(rho):
+    """A loss that doubles, and what each look says of the step."""
+    loss = np.linspace(1.0, 3.0, 240)
+    told = np.full(240, np.nan)
+    told[20::20] = rho
+    steps = Steps(
+        step=np.arange(1.0, 241), loss=loss, promised=np.ones(240), fallen=told, total=240
+    )
+    return warned(diagnosed(Record([steps])))
+
+
+def test_a_loss_that_is_raised_from_outside_has_not_diverged():
+    assert "divergence" not in climbing(0.9)
+
+
+def test_a_loss_that_climbs_with_nobody_known_to_raise_it_has():
+    assert "divergence" in climbing(np.nan)
+
+
+def falling_to(end, *, floor):
+    loss = np.concatenate([np.linspace(2.0, end, 100), np.full(100, end)])
+    steps = Steps(step=np.arange(1.0, 201), loss=loss, total=200)
+    objective = Objective(kind="cross_entropy", constant=2.3, floor=floor, least=0.0, factor=1.0)
+    return floored(Record([steps, objective]))
+
+
+def test_a_floor_that_the_run_fell_below_is_none():
+    assert falling_to(0.4, floor=1.46) is None
+    assert falling_to(1.5, floor=1.46) is not None
+
+
+class Normed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(6, 16), nn.BatchNorm1d(16, momentum=0.5), nn.ReLU(), nn.Linear(16, 3)
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def passes_in_training_mode(look):
+    torch.manual_seed(0)
+    model, x = Normed(), 2 + torch.randn(200, 6)
+    y = x[:, :3].argmax(1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with nw.watch(model, optimizer) as doctor:
+        for _ in range(4):
+            for a, b in zip(x.split(5), y.split(5), strict=True):
+                optimizer.zero_grad()
+                F.cross_entropy(model(a), b).backward()
+                optimizer.step()
+            with torch.no_grad():
+                for a, b in zip(x.split(50), y.split(50), strict=True):
+                    look(model(a), b)
+    return warned(doctor.diagnosis())
+
+
+def test_a_pass_that_gathers_running_statistics_is_no_evaluation():
+    assert "wrong-mode" not in passes_in_training_mode(lambda output, y: None)
+
+
+def test_a_validation_in_training_mode_is_one():
+    assert "wrong-mode" in passes_in_training_mode(F.cross_entropy)
+
+
+def test_targets_that_the_network_makes_grow_and_are_not_held_against_the_first():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    states = torch.eye(10)
+    with nw.watch(model, optimizer) as doctor:
+        for _ in range(300):
+            here = torch.randint(10, (32,))
+            with torch.no_grad():
+                after = model(states[(here + 1).clamp(max=9)]) * (here < 9).float()[:, None]
+            optimizer.zero_grad()
+            F.mse_loss(model(states[here]), 1.0 + 0.9 * after).backward()
+            optimizer.step()
+    assert warned(doctor.diagnosis()) == []
+
+
+def known_by_heart(*val, samples):
+    epochs = tuple(
+        EpochFact(
+            epoch=at + 1, step=20 * at + 20, train_score=1.0, val_score=each, val_samples=samples
+        )
+        for at, each in enumerate(val)
+    )
+    return warned(diagnosed(Record([Epochs(epochs=epochs)])))
+
+
+def test_one_sample_that_was_right_by_luck_is_no_score_that_was_lost():
+    assert known_by_heart(0.0, 1 / 66, 0.0, 0.0, 0.0, samples=66) == []
+    assert "memorised-noise" in known_by_heart(0.6, 0.7, 0.6, 0.5, 0.5, samples=300)
+
+
+# --- gradients that are kept on purpose ----------------------------------------------------------
+
+
+def without_clearing(between):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    with nw.watch(model, optimizer) as doctor:
+        for _ in range(60):
+            x = torch.randn(32, 8)
+            F.cross_entropy(model(x), x[:, :4].argmax(1)).backward()
+            optimizer.step()
+            for each in model.parameters():
+                between(each)
+    return warned(doctor.diagnosis())
+
+
+def test_gradients_that_are_halved_are_a_momentum():
+    assert without_clearing(lambda each: each.grad.mul_(0.5)) == []
+    assert without_clearing(lambda each: setattr(each, "grad", 0.5 * each.grad)) == []
+
+
+def test_gradients_that_nobody_touches_are_never_cleared():
+    assert "gradients-never-cleared" in without_clearing(lambda each: None)

@@ -25,6 +25,12 @@ NEAR = 0.02
 LONG = 300
 """H1: steps after which that is no longer the beginning."""
 
+FAR = 0.5
+"""H5: part of a floor that no run comes under which has it."""
+
+DOUBTED = 0.25
+"""H2: a share of steps uphill that batches alone may bring about."""
+
 LOOKS = 5
 """H2: looks below which a share of steps says little."""
 
@@ -56,11 +62,23 @@ def entropy_of_labels(record: Record) -> float | None:
     return float(-(shares * np.log(np.maximum(shares, 1e-12))).sum())
 
 
+DRIFTED = 2.0
+"""Spread of the latest targets over that of the first: further apart they are other targets."""
+
+
 def of_one_form(record: Record) -> bool:
     """Whether every step makes the same loss smaller: else what guessing costs in the first says
-    nothing of the others."""
+    nothing of the others. Targets that the network makes itself grow as it learns."""
     answers = record.get(Answers)
-    return answers is None or answers.forms < 2
+    if answers is None:
+        return True
+    if len(answers.targets) >= LOOKS:
+        first, late = (
+            float(np.median(some)) for some in (answers.targets[:3], answers.targets[-3:])
+        )
+        if not first / DRIFTED <= late <= first * DRIFTED:
+            return False
+    return answers.forms < 2
 
 
 def any_of(*evidence: Evidence | None) -> tuple[Evidence, ...]:
@@ -111,7 +129,10 @@ def backward_steps(record: Record, share: float = 0.4) -> Evidence | None:
     if len(rho) < LOOKS:
         return None
     worse = float(np.mean(rho < 0))
-    if worse <= share:
+    # Of few looks a share is off by chance: nine in ten such samples of a loop at `DOUBTED` differ
+    # from it by less.
+    chance = 1.28 * (worse * (1 - worse) / len(rho)) ** 0.5
+    if worse <= share or worse - chance < DOUBTED:
         return None
     return Evidence(
         signal=Phrase("steps that raised the loss of their own batch"),
@@ -166,6 +187,17 @@ def fitted(trial: FitTrial, fit: Fit) -> bool:
     return trial.end <= bound
 
 
+def came_below(record: Record, floor: float, factor: float | None) -> bool:
+    """Whether the run itself went far below what was held to be the least that its loss can reach:
+    then it is none, as where a temperature falls or a bound is learned. A floor is that of the
+    targets of one batch, so that others may lie a little lower."""
+    steps = record.get(Steps)
+    if steps is None or not factor or factor <= 0 or not of_one_form(record):
+        return False
+    windows = steps.smoothed(10)
+    return len(windows) > 0 and float(windows.min()) / factor < FAR * floor
+
+
 def nonfinite(record: Record) -> Evidence | None:
     """H4: values that are not finite."""
     found = record.get(NonFinite)
@@ -186,6 +218,8 @@ def floored(record: Record, share: float = 0.2) -> Evidence | None:
     if objective is None or objective.floor is None or not objective.constant:
         return None
     least = objective.least or 0.0
+    if came_below(record, objective.floor, objective.factor):
+        return None
     if objective.floor - least < share * (objective.constant - least):
         return None
     return Evidence(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from netwright.core.languages import Phrase
-from netwright.doctor.conditions._harm import entropy_of_labels
+from netwright.doctor.conditions._harm import came_below, entropy_of_labels
 from netwright.records.facts.objective import Objective, TermFact
 from netwright.records.findings import Evidence
 from netwright.records.record import Record
@@ -37,6 +37,8 @@ def floored(
     """H5 of one term: it cannot fall below a floor that is high against guessing; over all labels
     where a first batch of one class says that guessing costs nothing."""
     if term.floor is None or term.constant is None:
+        return None
+    if record is not None and came_below(record, term.floor, term.factor):
         return None
     known = entropy_of_labels(record) if record is not None else None
     guess = known if known is not None else guessing(term)

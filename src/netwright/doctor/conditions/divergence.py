@@ -8,7 +8,7 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._course import EARLY, Course, course
+from netwright.doctor.conditions._course import EARLY, Course, course, steps_of
 from netwright.doctor.conditions._harm import NEAR
 from netwright.doctor.conditions._rate import DEEPER, bad_start, too_high, too_much_regularised
 from netwright.records.facts.objective import Objective
@@ -21,6 +21,12 @@ BEYOND = 1.5
 CLASSES = ("cross_entropy", "nll_loss")
 """Losses for which guessing is the same all along: the targets of a value network grow with it, and
 a discriminator is meant to come back to guessing."""
+
+DESCENDING = 0.3
+"""Step efficacy of a descent; 0.5 is that of the best step on a quadratic."""
+
+FEWEST = 3
+"""Looks on the way up that there always are, whatever the budget."""
 
 FORGOT = 0.5
 """Share of the loss of guessing that a run must have come under before it can forget."""
@@ -42,7 +48,8 @@ def divergence(record: Record) -> Iterator[Finding]:
     Why it hurts: what was learned is lost, and nothing brings it back.
 
     Evidence: of the cause, the share of windows of the loss that lie above the one before, since
-    its least value; of the harm, the loss now against the first one. Or a loss over classes had
+    its least value, unless most steps on the way lowered the loss of their own batch as they
+    promised; of the harm, the loss now against the first one. Or a loss over classes had
     come to half of that of guessing and less, and is now back at guessing, for a quarter of the
     run. Silent where the rate is shown to be the cause: then that is the story.
 
@@ -61,7 +68,7 @@ def divergence(record: Record) -> Iterator[Finding]:
         return
     if found.steps < EARLY or found.broken is not None:
         return
-    evidence = _climbed(found)
+    evidence = () if _raised(record, found) else _climbed(found)
     climbed = bool(evidence)
     objective = record.get(Objective)
     if not evidence and objective is not None and objective.kind in CLASSES:
@@ -90,6 +97,17 @@ def divergence(record: Record) -> Iterator[Finding]:
             ),
         ),
     )  # fmt: skip
+
+
+def _raised(record: Record, found: Course) -> bool:
+    """Whether the loss is raised from outside: most steps on the way up lowered the loss of their
+    own batch, as far as they promised. Steps that lead uphill do not."""
+    steps = steps_of(record)
+    if steps is None:
+        return False
+    since = found.ends[int(found.windows.argmin())]
+    rho = steps.rho[(steps.step > since) & np.isfinite(steps.rho)]
+    return len(rho) >= FEWEST and float(np.median(rho)) > DESCENDING
 
 
 def _climbed(found: Course) -> tuple[Evidence, ...]:

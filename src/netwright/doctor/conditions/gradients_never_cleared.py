@@ -37,8 +37,9 @@ def gradients_never_cleared(record: Record) -> Iterator[Finding]:
 
     Would be wrong if: the gradients are kept on purpose, as a momentum of one's own.
 
-    Not to be confused with: accumulation, several backwards to a step; a discriminator that gets
-    gradients from the generator's loss and clears them before its own step.
+    Not to be confused with: accumulation, several backwards to a step; gradients that are made
+    smaller between two steps, a momentum of one's own; a discriminator that gets gradients from
+    the generator's loss and clears them before its own step.
 
     Treatment: optimizer.zero_grad() before the backward pass; safe.
 

@@ -52,7 +52,9 @@ def memorised_noise(record: Record) -> Iterator[Finding]:
     last = seen[-1]
     best = max(seen, key=lambda each: each.val_score or 0.0)
     train, score, top = last.train_score or 0.0, last.val_score or 0.0, best.val_score or 0.0
-    error = (top * (1 - top) / last.val_samples) ** 0.5
+    # Of scores near 0 or 1 the plain error is far too small (Agresti & Coull 1998).
+    shrunk = (top * last.val_samples + 2) / (last.val_samples + 4)
+    error = (shrunk * (1 - shrunk) / (last.val_samples + 4)) ** 0.5
     if train < KNOWN or train - score < GAP or top - score <= 2 * error or best.epoch == last.epoch:
         return
     yield Finding(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._harm import stuck, unfit
+from netwright.doctor.conditions._harm import came_below, stuck, unfit
 from netwright.doctor.conditions._terms import HIGH, floored, is_point, last_operation, terms_of
 from netwright.records.facts.objective import TermFact
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -65,6 +65,8 @@ def output_activation_mismatch(record: Record) -> Iterator[Finding]:
         if _constant(term):
             yield _finding(term, "stop", (_no_gradient(term),), 1.0)
             return
+        if term.floor is not None and came_below(record, term.floor, term.factor):
+            continue
         harm = floored(term)
         if term.kind in DIFFERENCES:
             if not term.target_outside:

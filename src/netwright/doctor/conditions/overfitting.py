@@ -26,9 +26,9 @@ ERRORS = 2.0
 LUCK = 2.0
 """And by so many times its scatter from epoch to epoch: the least of many is low by luck."""
 
-LOST = 0.02
-"""And by this part of all that was gained since guessing: of a loss that has come to a hundredth of
-what it was, a tenth more is nothing anybody would miss."""
+LOST = 0.05
+"""And, where the score has not fallen too, by this part of all that was gained since guessing: of
+a loss of which little is left a tenth more is nothing anybody would miss."""
 
 
 @CONDITIONS.register(
@@ -58,9 +58,9 @@ def overfitting(record: Record) -> Iterator[Finding]:
 
     Evidence: the mean validation loss of the last two epochs above its least value by more than
     10 %, by more than two standard errors, by more than twice its scatter from epoch to epoch and
-    by more than a fiftieth of what was gained on guessing, while the training loss fell in the same
-    epochs. Where the training loss is the higher one, as under strong augmentation, the rise must
-    last for a quarter of the run.
+    by more than a twentieth of what was gained on guessing (or the score has clearly fallen too),
+    while the training loss fell in the same epochs. Where the training loss is the higher one, as
+    under strong augmentation, the rise must last for a quarter of the run.
 
     Would be wrong if: the validation set is so small that two standard errors are a handful of
     samples, or training and validation losses are not of one kind (label smoothing, mixup).
@@ -90,7 +90,9 @@ def overfitting(record: Record) -> Iterator[Finding]:
     scatter = _scatter(losses)
     guess = guessing(record)
     gained = (guess if guess is not None else float(losses[0])) - float(losses[least])
-    bound = max(RISE * abs(float(losses[least])), ERRORS * error, LUCK * scatter, LOST * gained)
+    bound = max(RISE * abs(float(losses[least])), ERRORS * error, LUCK * scatter)
+    if not _decides_worse(seen, least):
+        bound = max(bound, LOST * gained)
     if rise <= bound:
         return
     before, after = seen[least].train_loss, seen[-1].train_loss
@@ -142,7 +144,7 @@ def overfitting(record: Record) -> Iterator[Finding]:
                 else []
             ),
         ),
-        formula="val(end) > val(least) + max(10 %, 2 errors, 2 scatter, 2 % gained), train falling",
+        formula="val(end) > val(least) + max(10 %, 2 errors, 2 scatter, 5 % gained), train falling",
         confidence=0.9 if not still_better else 0.6,
         cause=Phrase("What is learned since then holds for the training data alone."),
         wrong_if=Phrase("the validation loss falls below its least value again later on"),
@@ -162,6 +164,16 @@ def overfitting(record: Record) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _decides_worse(seen: list[EpochFact], least: int) -> bool:
+    """Whether the score has clearly fallen too since the loss was least."""
+    late = [each.val_score for each in seen[-2:] if each.val_score is not None]
+    best, count = seen[least].val_score, seen[least].val_samples
+    if best is None or not late or not count:
+        return False
+    error = ((best * count + 2) * ((1 - best) * count + 2) / (count + 4)) ** 0.5 / (count + 4)
+    return best - float(np.mean(late)) > ERRORS * error
 
 
 def _scatter(losses: Array) -> float:

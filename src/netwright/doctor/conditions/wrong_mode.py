@@ -8,6 +8,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._graph import listed
 from netwright.doctor.conditions._harm import any_of, nonfinite, stuck
+from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.modes import Modes
 from netwright.records.facts.norms import Norms
@@ -122,6 +123,9 @@ def _judged(record: Record, loop: Loop) -> Iterator[Finding]:
         return
     if setup is not None and setup.special in ("adversarial", "reinforcement", "bootstrapped"):
         return
+    told = record.get(Epochs)
+    if told is not None and told.epochs and not any(each.used for each in told.epochs):
+        return  # nobody looks at what comes out
     if norms is not None and any(each.momentum is None for each in norms.norms):
         return  # its statistics are being gathered
     gap = modes.gap if modes is not None else None

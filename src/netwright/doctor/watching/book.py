@@ -42,6 +42,8 @@ class Book:
         self._backwards = 0
         self._stamp: tuple[weakref.ref[Tensor], int] | None = None
         self._again = False
+        self._left: tuple[weakref.ref[Tensor], int] | None = None
+        """A gradient as the last step left it."""
 
     def moved(self) -> bool:
         """Whether the probes have other values than at the beginning; those on meta have none, and
@@ -58,6 +60,12 @@ class Book:
         if self._cleared:
             return
         held = [each.grad for each in self._probes if each.grad is not None]
+        if held and self._left is not None and self._backwards == 1:
+            left, version = self._left
+            if left() is not held[0] or held[0]._version != version:
+                # Somebody sees to it between two steps: cleared, or scaled as a momentum is.
+                self._cleared = True
+                return
         dense = [each for each in held if each.layout is torch.strided]
         if len(dense) < len(held):
             self._cleared = True  # sparse: not judged
@@ -109,7 +117,9 @@ class Book:
             if self._backwards and not self._cleared:
                 self.stale_starts += 1
         self._known = True
-        self._cleared = not any(each.grad is not None for each in self._probes)
+        held = [each.grad for each in self._probes if each.grad is not None]
+        self._cleared = not held
+        self._left = (weakref.ref(held[0]), held[0]._version) if held else None
         self._checked = self._heard = False
         self._backwards = 0
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from netwright.doctor.modes import put_on, take_off
-from netwright.doctor.patient import LOSSES, first_tensor
+from netwright.doctor.patient import LOSSES, first_tensor, tensors_in
 from netwright.records.facts.epochs import EpochFact, Epochs
 
 MOST = 512
@@ -37,6 +37,8 @@ class _Block:
     losses: list[tuple[float, int]] = field(default_factory=list)
     right: int = 0
     judged: int = 0
+    used: bool = False
+    """Whether anything was computed from what a forward gave."""
     across: bool = False
     """Whether predictions were taken along the batch."""
     plain: bool = True
@@ -58,6 +60,8 @@ class Evaluation(TorchFunctionMode):
         self._block: _Block | None = None
         self._pending: list[tuple[Tensor, int, Tensor | None]] = []
         self._predictions: dict[int, Tensor] = {}
+        self._given: set[int] = set()
+        """The tensors that the last forward gave, by id."""
         self._across: set[int] = set()
         """Predictions that were taken along the batch, by id."""
         self._epochs: list[EpochFact] = []
@@ -95,6 +99,8 @@ class Evaluation(TorchFunctionMode):
                 rows = len(first) if first.ndim else 1
                 total = getattr(module, "reduction", "") == "sum"
                 self._pending.append((loss.detach() / (rows if total else 1), rows, None))
+            self._given = {id(each) for each in tensors_in(output, 3)}
+            self._block.used |= loss is not None
             self._listening = True
             put_on(self)
 
@@ -135,6 +141,9 @@ class Evaluation(TorchFunctionMode):
         block = self._block
         if block is None:
             return
+        if not block.used:
+            taken = tensors_in((args, kwargs), 3)
+            block.used = any(id(each) in self._given for each in taken)
         if name in LOSSES:
             if isinstance(result, Tensor) and result.numel() == 1 and isinstance(args[0], Tensor):
                 rows = len(args[0]) if args[0].ndim else 1
@@ -279,4 +288,5 @@ def _fact(
         val_labels=tuple(recalls[0]),
         val_hits=tuple(recalls[1]),
         val_across=block.across,
+        used=block.used,
     )

@@ -23,6 +23,7 @@ CLASSES = 1000
 LABELS = 65_536
 """Labels of one look that are counted; of a larger mask every so-manieth place is."""
 
+DIFFERENCES = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 OVER_CLASSES = ("cross_entropy", "nll_loss", "multi_margin_loss")
 BINARY = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
 
@@ -37,6 +38,7 @@ class Tally:
         self._samples = 0
         self._differ = True
         self._binary = self._places = False
+        self._targets: list[float] = []
         self._forms: set[tuple[object, ...]] = set()
 
     def note(self, step: int, objective: Objective) -> None:
@@ -70,6 +72,10 @@ class Tally:
         pair = [each for each in given if isinstance(each, Tensor)][:2]
         if len(pair) < 2:
             return
+        if call.name in DIFFERENCES and pair[1].is_floating_point() and pair[1].numel() > 1:
+            self._targets.append(float(pair[1].detach().float().std(unbiased=False)))
+            if len(self._targets) > MOST:
+                del self._targets[1 : MOST // 2 : 2]
         found = _answers(call.name, output, pair[1].detach())
         if found is None:
             return
@@ -114,6 +120,7 @@ class Tally:
                 predicted=tuple(recent[1].tolist()),
                 hits=tuple(recent[2].tolist()),
                 places=self._places,
+                targets=tuple(self._targets),
                 forms=max(1, len(self._forms)),
             )
         ]

@@ -28,6 +28,8 @@ class Answers:
     hits: tuple[int, ...] = ()
     places: bool = False
     """Whether a sample has many labels."""
+    targets: tuple[float, ...] = ()
+    """The standard deviation of numbers as targets, at each look; none for classes."""
     forms: int = 1
     """How many different losses were gone back over: of a loop that teaches one task in one step
     and another in the next the losses of two steps are not to be compared."""

@@ -28,6 +28,9 @@ class EpochFact:
     """Labels of each class that the evaluation came by, up to a hundred classes; () unknown."""
     val_hits: tuple[int, ...] = ()
     """Of those, how many were answered rightly."""
+    used: bool = True
+    """Whether anything was computed from what these forwards gave: a pass that gathers the running
+    statistics of norms judges nothing."""
     val_across: bool = False
     """Whether predictions were taken along the axis of the samples."""
 
