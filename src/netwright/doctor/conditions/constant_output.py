@@ -26,8 +26,11 @@ LONG = 20
     when="in the first steps",
     group="start",
     severity="stop",
-    yields_to=(*PROVED, *THROWN, "dead-relu", "saturated-units", "vanishing-gradients"),
-)
+    yields_to=(
+        *PROVED, *THROWN, "dead-relu", "saturated-units", "vanishing-gradients", "over-regularised",
+        "weak-optimizer",
+    ),
+)  # fmt: skip
 def constant_output(record: Record) -> Iterator[Finding]:
     """All samples of a batch get one output, and it stays so.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._anew import anew
 from netwright.records.facts.restarts import Restarts
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -22,6 +23,7 @@ _TIMES = 1.2
     when="in the first steps",
     group="wiring",
     severity="warn",
+    yields_to=("unshuffled-data",),
 )
 def nondeterministic_restart(record: Record) -> Iterator[Finding]:
     """The loss jumps where weights are loaded in the middle of a run.
@@ -31,6 +33,10 @@ def nondeterministic_restart(record: Record) -> Iterator[Finding]:
     Evidence: the losses of the steps before weights were loaded and of those after. With the state
     of the optimizer loaded too it is a resumption, and a warning; without it, a note: folds,
     rewinding and restarts load first weights on purpose.
+
+    Or the losses alone: epoch after epoch begins where the first one began, though each had ended
+    lower, and validation after it was as low: what was learned did not last from one epoch to the
+    next.
 
     Would be wrong if: weights of another run were loaded on purpose.
 
@@ -81,3 +87,4 @@ def nondeterministic_restart(record: Record) -> Iterator[Finding]:
                 ),
             ),
         )  # fmt: skip
+    yield from anew(record)

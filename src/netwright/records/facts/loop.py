@@ -33,6 +33,10 @@ class Loop:
     """Whether some parameters of the optimizers have other values than when the watch began."""
     double_backwards: int = 0
     """Backwards on the very loss of the one before."""
+    cleared_backwards: int = 0
+    """Backwards whose gradients were cleared before any step had read them."""
+    told_backwards: int = 0
+    """Backwards of which it is known what became of their gradients."""
     idle_backwards: int = 0
     """The longest row of backwards without a step."""
     unchanged_steps: int = 0
