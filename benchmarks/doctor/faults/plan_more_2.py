@@ -65,7 +65,7 @@ def schedule_anew(parts: Parts) -> None:
 
 
 @fault(
-    "gradients-scaled-down-by-hand",
+    "all-gradients-scaled-down-by-hand",
     *LOW,
     "clipping-every-step",
     on="mlp resnet deep-tanh",
@@ -126,7 +126,7 @@ def batches_of_two(parts: Parts) -> None:
 
 
 @fault(
-    "accumulated-and-cleared-each-time",
+    "accumulated-and-cleared-each-batch",
     "optimizer-never-steps",
     *LOW,
     "wasteful-batch",
@@ -150,7 +150,7 @@ def accumulated_and_cleared(parts: Parts) -> None:
 
 
 @fault(
-    "the-first-checkpoint-loaded-each-epoch",
+    "all-the-first-checkpoint-loaded-each-epoch",
     "nondeterministic-restart",
     "loss-spike",
     "divergence",
@@ -196,7 +196,7 @@ def range_test(parts: Parts) -> None:
 
 
 @fault(
-    "cycles-up-to-a-rate-far-too-high",
+    "all-cycles-up-to-a-rate-far-too-high",
     *HIGH,
     "scheduler-misuse",
     "oscillating-loss",
@@ -214,7 +214,7 @@ def cycles_too_high(parts: Parts) -> None:
 
 
 @fault(
-    "momentum-damped-away",
+    "all-momentum-damped-away",
     *LOW,
     "weak-optimizer",
     on="mlp resnet deep-tanh",
@@ -247,7 +247,7 @@ def adagrad(parts: Parts) -> None:
 
 
 @fault(
-    "rprop-on-batches",
+    "the-rprop-on-batches",
     "weak-optimizer",
     *HIGH,
     "noisy-gradients",
@@ -275,7 +275,7 @@ def biases_only(parts: Parts) -> None:
 
 
 @fault(
-    "a-few-noisy-samples-for-long",
+    "a-few-samples-for-long",
     "overfitting",
     "too-much-capacity",
     on="lenet autoencoder segmentation",
@@ -291,5 +291,4 @@ pair("pixels-times-255", "step-ahead-of-backward", on="mlp deep-relu")
 pair("softmax-in-the-model", "lambda-that-returns-the-rate", on="gru lenet")
 pair("features-far-from-zero", "step-after-the-loop", on="regression gru")
 pair("labels-of-other-rows", "the-sum-and-not-the-mean", on="mlp")
-pair("no-activations", "divided-by-the-size-of-the-set", on="regression binary")
 pair("softmax-in-the-model", "values-clipped-to-a-millionth", on="mlp")

@@ -26,6 +26,9 @@ BACK = 0.7
 LITTLE = 0.1
 """Part of what an epoch gained, that all later ones together may have added to it."""
 
+LEARNED = 0.7
+"""Of the first loss: what an epoch must have come under before it can be lost."""
+
 LEAP = 0.25
 """Of the first loss: a leap of one step over an evaluation, between which nobody trained."""
 
@@ -102,6 +105,7 @@ def _once(heads: Array, tails: Array, after: Array) -> int | None:
         (rises > LEAP * heads[0])
         & (heads[1:] > (1 - LITTLE) * heads[0])
         & (after[:-1] < tails[:-1] + 0.3 * rises)
+        & (tails[:-1] < LEARNED * heads[0])
     )
     if not leaps.any():
         return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from netwright.core.languages import Phrase
-from netwright.doctor.conditions._course import UNLEARNED, Course, unlearned
+from netwright.doctor.conditions._course import Course, unlearned
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.setup import Setup
@@ -23,6 +23,9 @@ FOOT = 0.2
 
 TOP = 0.9
 """Of the peak: a run that ends there ends with the longest steps it has."""
+
+LITTLE = 0.02
+"""Of the loss of knowing nothing: a loss below is done, wherever it was before."""
 
 HIGHER = 1.5
 """Times the loss at the foot."""
@@ -82,34 +85,35 @@ def _up_again(record: Record, steps: Steps, found: Course) -> Iterator[Finding]:
     lr, at = steps.lr[kept], steps.step[kept]
     if len(lr) < 24 or lr[-1] < TOP * lr.max() or lr.min() > FOOT * lr.max():
         return
-    lowest = int(lr.argmin())
-    if lr[: lowest + 1].max() < TOP * lr.max():
-        return  # a warm-up that begins at the foot
-    near = (found.ends >= at[max(lowest - len(lr) // 8, 0)]) & (
-        found.ends <= at[min(lowest + len(lr) // 8, len(lr) - 1)]
-    )
-    if not near.any():
-        return
-    foot, end = float(found.windows[near].min()), float(found.windows[-2:].mean())
-    worse = end > max(HIGHER * foot, foot + 4 * found.scatter)
-    harm = [
-        Evidence(
-            signal=Phrase("loss of the last steps, against that at the lowest rate"),
-            value=end,
-            baseline=foot,
-            threshold=HIGHER * foot,
-            witness="harm",
-            step=found.steps,
-        )
-    ] if worse and end > (1 - UNLEARNED) / 5 * found.ignorance else _validated(record, int(at[lowest]))  # fmt: skip
+    best = int(found.windows.argmin())
+    begin = float(found.ends[best - 1]) if best else 0.0
+    there = lr[(at > begin) & (at <= found.ends[best])]
+    foot, end = found.least, float(found.windows[-2:].mean())
+    higher = max(HIGHER * foot, foot + 4 * found.scatter, LITTLE * found.ignorance)
+    lowest = int(at[int(lr.argmin())])
+    harm = []
+    if len(there) and there.mean() < FOOT * lr.max() and end > higher:
+        lowest = int(found.ends[best])
+        harm = [
+            Evidence(
+                signal=Phrase("loss of the last steps, against the least, at a lower rate"),
+                value=end,
+                baseline=foot,
+                threshold=higher,
+                witness="harm",
+                step=found.steps,
+            )
+        ]
+    elif lr[: int(lr.argmin()) + 1].max() > TOP * lr.max():  # no warm-up that begins at the foot
+        harm = _validated(record, lowest)
     if not harm:
         return
     yield Finding(
         name="scheduler-misuse",
         severity="warn",
-        step=int(at[lowest]),
-        what=Phrase("The rate came up again since step {step}, and the run ended at its peak",
-                    step=int(at[lowest])),
+        step=lowest,
+        what=Phrase("The rate has risen since step {step}, and the run ended at its peak",
+                    step=lowest),
         evidence=(
             Evidence(
                 signal=Phrase("rate of the last step, over the largest"),
@@ -120,8 +124,8 @@ def _up_again(record: Record, steps: Steps, found: Course) -> Iterator[Finding]:
             ),
             *harm,
         ),
-        cause=Phrase("The period of the schedule is shorter than the run, and a part of it is "
-                     "left over."),
+        cause=Phrase("The period of the schedule does not fit the run: it ends where the rate is "
+                     "on its way up, or back."),
         confidence=0.85,
         wrong_if=Phrase("the weights that are kept are those of the lowest rate"),
         treatments=(

@@ -23,7 +23,7 @@ _TIMES = 1.2
     when="in the first steps",
     group="wiring",
     severity="warn",
-    yields_to=("unshuffled-data",),
+    yields_to=("unshuffled-data", "learning-rate-too-high", "divergence", "labels-inconsistent"),
 )
 def nondeterministic_restart(record: Record) -> Iterator[Finding]:
     """The loss jumps where weights are loaded in the middle of a run.

@@ -48,8 +48,8 @@ def scheduler_misuse(record: Record) -> Iterator[Finding]:
     have passed its peak, had it been stepped with every batch, was stepped a few times and ended at
     its foot; the harm is that the loss is far from done while steps met hardly any curvature. Or
     the rate never came to a twentieth of the one the optimizer was given, all along a run that
-    ended next to guessing; or it had gone down, came up again, and the run ended at its peak with
-    the loss well above what it was at the foot.
+    ended next to guessing; or the run ended at the peak of its rate, with the loss well above what
+    it was at less than a fifth of it.
 
     Would be wrong if: the training was meant to go on at that rate.
 
