@@ -269,9 +269,7 @@ def rprop(parts: Parts) -> None:
 )
 def biases_only(parts: Parts) -> None:
     make = parts.optimizer
-    parts.optimizer = lambda weights, rate: make(
-        [each for each in weights if each.ndim == 1], rate
-    )
+    parts.optimizer = lambda weights, rate: make([each for each in weights if each.ndim == 1], rate)
 
 
 @fault(

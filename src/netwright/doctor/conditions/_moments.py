@@ -25,7 +25,8 @@ def short_memory(record: Record) -> Finding | None:
         return None
     beta1, beta2 = wrong[0].beta1 or 0.0, wrong[0].beta2 or 0.0
     harm = any_of(
-        nonfinite(record), stuck(record), risen(found), halted(found), _above(found), _longest(steps),
+        nonfinite(record), stuck(record), risen(found), halted(found), _above(found),
+        _longest(steps),
     )  # fmt: skip
     return Finding(
         name="weak-optimizer",

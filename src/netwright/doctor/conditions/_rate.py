@@ -66,7 +66,7 @@ RISING = 0.2
 descent on one batch hardly ever turns."""
 
 OVERWRITTEN = 0.5
-"""Update over weights, at two looks: what the weights were is then lost."""
+"""Update over weights, at two looks, or twice as much at one: what they were is then lost."""
 
 STILL = 2e-5
 """Update over weights, median: at the rates 1e-6 to 1e-4 of plain SGD that do not train, 1e-8 to
@@ -470,14 +470,14 @@ def _runaway(steps: Steps, found: Course) -> Evidence | None:
 
 
 def _overwritten(steps: Steps) -> Evidence | None:
-    """Twice and more a step was half as long as the weights themselves."""
+    """A step was as long as the weights themselves, or two of them half as long."""
     ratio = steps.update_ratio[steps.step <= EARLY]
     ratio = np.sort(ratio[np.isfinite(ratio)])
-    if len(ratio) < 2 or float(ratio[-2]) < OVERWRITTEN:
+    if len(ratio) < 2 or (ratio[-2] < OVERWRITTEN and ratio[-1] < 2 * OVERWRITTEN):
         return None
     return Evidence(
-        signal=Phrase("update over weights, second largest of the first steps"),
-        value=float(ratio[-2]),
+        signal=Phrase("update over weights, largest of the first steps"),
+        value=float(ratio[-1]),
         baseline=1e-3,
         threshold=OVERWRITTEN,
     )

@@ -15,7 +15,7 @@ from netwright.records.record import Record
 # Backwards without a step: more than anybody accumulates over without a single step before.
 _MANY = 100
 # Backwards whose gradients were followed, and the share of them that no step read.
-_TOLD, _VAIN = 20, 0.9
+_TOLD, _VAIN = 20, 0.7
 
 
 @CONDITIONS.register(
@@ -35,7 +35,7 @@ def optimizer_never_steps(record: Record) -> Iterator[Finding]:
     of some parameters, which are those of the beginning.
 
     Or there are steps, and far fewer than backwards: the gradient of each backward is seen to be
-    cleared before any step has read it, at nine of ten and more; the harm is what was computed in
+    cleared before any step has read it, at seven of ten and more; the harm is what was computed in
     vain, and a loss that is still far from done.
 
     Would be wrong if: another optimizer, or the loop itself, moves the weights: then their values

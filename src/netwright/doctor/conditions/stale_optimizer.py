@@ -37,8 +37,8 @@ def stale_optimizer(record: Record) -> Iterator[Finding]:
 
     Evidence: by identity: tensors an optimizer holds that are not in the model and get no
     gradient; parameters of the model with a gradient that no optimizer holds and that nobody moved
-    while it was watched, those of the same layers among them; groups whose rates are 0 beside others, or 10,000 times apart. Where most
-    weights stand still so, as an initialiser draws them, one batch tells the harm: it is fitted on
+    while it was watched, some of layers of which one holds the rest; groups whose rates are 0
+    beside others, or 10,000 times apart. Where most weights stand still so, as an initialiser draws them, one batch tells the harm: it is fitted on
     a copy with all weights trained, and not with these still.
 
     Would be wrong if: the rest is left out on purpose, or somebody else trains it later.
