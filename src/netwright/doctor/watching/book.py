@@ -46,6 +46,8 @@ class Book:
         self._given: weakref.ref[Tensor] | None = None
         """A gradient that the newest backward gave, and no step has read."""
         self._version = 0
+        self._stepping = False
+        """Whether a step is under way: its closure clears and takes gradients as it likes."""
 
     def moved(self) -> bool:
         """Whether the probes have other values than at the beginning; those on meta have none, and
@@ -89,7 +91,7 @@ class Book:
         if not self._heard:
             self._heard = any(each.grad is not None for each in self._probes)
         given = next((each.grad for each in self._probes if each.grad is not None), None)
-        if given is not None and self._known:
+        if given is not None and self._known and not self._stepping:
             self._given, self._version = weakref.ref(given), given._version
         if self._stored is None:
             return
@@ -104,7 +106,7 @@ class Book:
 
     def step_begins(self) -> None:
         gradient = next((each.grad for each in self._probes if each.grad is not None), None)
-        self._again = False
+        self._again, self._stepping = False, True
         self.told_backwards += self._given is not None
         self._given = None
         if gradient is None:
@@ -126,7 +128,7 @@ class Book:
             self.stale_checked += 1
             if self._backwards and not self._cleared:
                 self.stale_starts += 1
-        self._known = True
+        self._known, self._stepping = True, False
         self._cleared = not any(each.grad is not None for each in self._probes)
         self._checked = self._heard = False
         self._backwards = 0
