@@ -105,7 +105,7 @@ def _up_again(record: Record, steps: Steps, found: Course) -> Iterator[Finding]:
             )
         ]
     elif lr[: int(lr.argmin()) + 1].max() > TOP * lr.max():  # no warm-up that begins at the foot
-        harm = _validated(record, lowest)
+        harm = _validated(record, lowest, LITTLE * found.ignorance)
     if not harm:
         return
     yield Finding(
@@ -139,7 +139,7 @@ def _up_again(record: Record, steps: Steps, found: Course) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _validated(record: Record, lowest: int) -> list[Evidence]:
+def _validated(record: Record, lowest: int, done: float) -> list[Evidence]:
     """The validation loss at the end, against its least one round the lowest rate."""
     told = record.get(Epochs)
     seen = [each for each in (told.epochs if told else ()) if each.val_loss is not None]
@@ -150,7 +150,7 @@ def _validated(record: Record, lowest: int) -> list[Evidence]:
     last = seen[-1]
     error = max(least.val_loss_error or 0.0, last.val_loss_error or 0.0)
     now, then = last.val_loss or 0.0, least.val_loss or 0.0
-    if now < max(HIGHER * then, then + 3 * error):
+    if now < max(HIGHER * then, then + 3 * error, done):
         return []
     return [
         Evidence(
