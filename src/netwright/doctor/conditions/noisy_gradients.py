@@ -36,8 +36,8 @@ def noisy_gradients(record: Record) -> Iterator[Finding]:
 
     Evidence: actual over promised fall above a half in the median, so that no step is too long for
     its own batch; a loss that fell by under 2 % over the later half, or is above its beginning; a
-    batch of at most 16, with its noise scale where one batch could be divided. A warning where the loss stays
-    at guessing, or is no lower than at the beginning after 300 steps; else a note.
+    batch of at most 16, with its noise scale where one batch could be divided. A warning where the
+    loss stays at guessing, or is no lower than at the beginning after 300 steps; else a note.
 
     Would be wrong if: batches four times as large do no better.
 

@@ -35,11 +35,11 @@ def stale_optimizer(record: Record) -> Iterator[Finding]:
     Why it hurts: what no optimizer holds gets gradients and is never moved. It happens when a
     layer is exchanged, or a model built anew, after the optimizer was made.
 
-    Evidence: by identity: tensors an optimizer holds that are not in the model and get no
-    gradient; parameters of the model with a gradient that no optimizer holds and that nobody moved
-    while it was watched, some of layers of which one holds the rest; groups whose rates are 0
-    beside others, or 10,000 times apart. Where most weights stand still so, as an initialiser draws them, one batch tells the harm: it is fitted on
-    a copy with all weights trained, and not with these still.
+    Evidence: by identity: tensors an optimizer holds that are not in the model and get no gradient;
+    parameters of the model with a gradient that no optimizer holds and that nobody moved while it
+    was watched, some of layers of which one holds the rest; groups whose rates are 0 beside others,
+    or 10,000 times apart. Where most weights stand still so, as an initialiser draws them, one
+    batch tells the harm: it is fitted on a copy with all weights trained, and not with these still.
 
     Would be wrong if: the rest is left out on purpose, or somebody else trains it later.
 
@@ -96,7 +96,7 @@ def _strangers(record: Record, loop: Loop) -> Iterator[Finding]:
             baseline=len(missing),
             witness="harm",
         )
-    ] if both else list(any_of(stuck(record), torn and _unlearned(record)))  # fmt: skip
+    ] if both else list(any_of(stuck(record), _unlearned(record) if torn else None))  # fmt: skip
     if torn and not harm:
         return
     yield Finding(
