@@ -65,10 +65,8 @@ class Book:
             # Set to None, or to zero in place: nothing else touches it between two backwards.
             self.told_backwards += 1
             gradient = self._given()
-            held = (
-                any(each.grad is gradient for each in self._probes) if gradient is not None else 0
-            )
-            self.cleared_backwards += not held or _zeroed(gradient, self._version)
+            there = gradient is not None and any(each.grad is gradient for each in self._probes)
+            self.cleared_backwards += not there or _zeroed(gradient, self._version)
             self._given = None
         if self._cleared:
             return
