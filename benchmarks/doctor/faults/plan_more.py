@@ -410,5 +410,3 @@ def weights_in_bfloat16(parts: Parts) -> None:
 
     parts.model = Rounded()
     parts.optimizer = lambda weights, _: SGD(weights, lr=2e-3, momentum=0.9)
-
-

@@ -44,6 +44,7 @@ def optimizer_fact(optimizer: Optimizer, paths: dict[int, str]) -> OptimizerFact
                 beta2=_number(betas[1]),
                 eps=_number(group.get("eps")),
                 maximize=bool(group.get("maximize", False)),
+                meant=_number(group.get("initial_lr", optimizer.defaults.get("lr"))),
                 names=tuple(paths.get(id(each), "") for each in held),
             )
         )

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from netwright.core.languages import Phrase
-from netwright.doctor.conditions._harm import of_one_form
+from netwright.doctor.conditions._harm import entropy_of_labels, of_one_form
+from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.objective import Objective
 from netwright.records.facts.setup import Setup
@@ -23,6 +24,12 @@ EARLY = 40
 
 GAME = 5
 """Steps from which on the order of forwards, backwards and steps is known."""
+
+SOME = 5
+"""Epochs after which a loss next to that of guessing is no beginning any more."""
+
+UNLEARNED = 0.9
+"""Of what guessing costs: a loss above that has learned next to nothing."""
 
 DONE = 0.1
 """Share of the loss of guessing under which a run has learned most of what there is."""
@@ -144,18 +151,19 @@ def _guess(record: Record, begin: float) -> float | None:
     """The loss of guessing, in the unit of the loop: it may divide the loss for accumulation.
 
     The constant is of one batch: a batch of four knows two or three classes of ten, and its own
-    best constant is far better than any network can be expected to guess.
+    best constant is far better than any network can be expected to guess. Where all labels were
+    read their shares tell instead.
     """
     objective = record.get(Objective)
-    if objective is None or not objective.constant or objective.first_loss is None:
+    if objective is None or not objective.first_loss or objective.first_loss <= 0:
         return None
     if not of_one_form(record):
         return None
-    size = _rows(record) or 0
-    if size < max(16, 3 * (objective.classes or 1)) or objective.first_loss <= 0:
-        return None
+    constant, size = objective.constant, _rows(record) or 0
+    if not constant or size < max(16, 3 * (objective.classes or 1)):
+        return entropy_of_labels(record) if objective.factor == 1.0 else None
     unit = begin / objective.first_loss
-    return objective.constant * (unit if abs(unit - 1) > 0.2 else 1.0)
+    return constant * (unit if abs(unit - 1) > 0.2 else 1.0)
 
 
 def _rows(record: Record) -> int | None:
@@ -226,6 +234,49 @@ def halted(found: Course, share: float = 0.02) -> Evidence | None:
         value=fall,
         threshold=share,
         unit="share",
+        witness="harm",
+        step=found.steps,
+    )
+
+
+def swings(found: Course, share: float = 0.3) -> tuple[Evidence, ...]:
+    """The harm that the loss goes up and down over the later half and comes no lower."""
+    if len(found.windows) < 8 or found.done:
+        return ()
+    half = len(found.windows) // 2
+    late, early = found.windows[half:], found.windows[1:half]
+    swing = float(late.std() / max(late.mean(), 1e-30))
+    if swing <= share or late.mean() < 0.9 * early.mean():
+        return ()
+    return (
+        Evidence(
+            signal=Phrase("spread of the loss over the later half, over its mean"),
+            value=swing,
+            threshold=share,
+            witness="harm",
+        ),
+        Evidence(
+            signal=Phrase("mean loss of the later half, against the earlier"),
+            value=float(late.mean()),
+            baseline=float(early.mean()),
+            witness="harm",
+        ),
+    )
+
+
+def unlearned(record: Record, found: Course) -> Evidence | None:
+    """The harm that after some epochs the loss is next to that of guessing."""
+    epochs = record.get(Epochs)
+    long = found.steps >= 100 or (epochs is not None and len(epochs.epochs) >= SOME)
+    if not long or found.steps < EARLY or found.guess is None or len(found.windows) < 8:
+        return None
+    if found.latest < UNLEARNED * found.guess:
+        return None
+    return Evidence(
+        signal=Phrase("loss of the last steps, against that of knowing nothing"),
+        value=found.latest,
+        baseline=found.guess,
+        threshold=UNLEARNED * found.guess,
         witness="harm",
         step=found.steps,
     )

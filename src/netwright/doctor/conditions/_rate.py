@@ -20,6 +20,8 @@ from netwright.doctor.conditions._course import (
     hardly_falls,
     risen,
     steps_of,
+    swings,
+    unlearned,
 )
 from netwright.doctor.conditions._harm import (
     LONG,
@@ -33,7 +35,7 @@ from netwright.doctor.conditions._harm import (
 from netwright.doctor.conditions._roots import PROVED
 from netwright.doctor.conditions._scale import growing, shrinking
 from netwright.doctor.conditions._start import harm_of_start, judgement
-from netwright.doctor.conditions._trials import end_of, fits, unfit_as_set
+from netwright.doctor.conditions._trials import end_of, fits, fits_somewhere, unfit_as_set
 from netwright.records.facts.curvature import Curvature
 from netwright.records.facts.fit import Fit
 from netwright.records.facts.loop import Loop
@@ -58,6 +60,13 @@ not done: 0.26 (a discriminator) and 0.7 to 1; Adam at 0.3 in a GRU that climbed
 LEAP = 0.05
 """Update over weights, at one step. Healthy first steps by Adam at 1e-3: 0.014; at 1e-2: 0.14, in
 networks that settle at once; without harm this is no finding."""
+
+RISING = 0.2
+"""Share of the steps of a trial that raise the loss of the batch it fits: at a rate that suits, a
+descent on one batch hardly ever turns."""
+
+OVERWRITTEN = 0.5
+"""Update over weights, at two looks, or twice as much at one: what they were is then lost."""
 
 STILL = 2e-5
 """Update over weights, median: at the rates 1e-6 to 1e-4 of plain SGD that do not train, 1e-8 to
@@ -157,24 +166,27 @@ def too_high(record: Record) -> Case | None:
         return None
     steps = steps_of(record)
     assert steps is not None
-    futile = _futile(steps)
-    back = risen(found) or (halted(found) if futile is not None else None)
-    if found.learned and back is None:
+    futile, sooner = _futile(steps), _sooner_at_a_tenth(record)
+    back = any_of(risen(found))
+    if not back and (futile is not None or sooner is not None):
+        back = any_of(halted(found)) or (swings(found) if sooner is not None else ())
+    if found.learned and not back:
         return None
-    causes = any_of(
-        bent, trial, _backward(steps), _explosion(steps, found), futile, _leap(steps, found)
+    thrown = any_of(
+        _backward(steps), _explosion(steps, found), _overwritten(steps), _killed(steps, found)
     )
+    if not back and thrown and fits_somewhere(record):
+        back = any_of(unlearned(record, found))
+    causes = any_of(bent, trial, sooner, *thrown, futile, None if thrown else _leap(steps, found))
     harms = any_of(
         nonfinite(record) if found.broken is not None else None,
         broken(found),
         stuck(record),
-        back,
+        *back,
     )
     # A large first step alone is common in healthy runs; it needs the explosion beside it.
     causes = any_of(*causes, _runaway(steps, found))
-    strong = any_of(
-        bent, trial, _backward(steps), _explosion(steps, found), futile, _runaway(steps, found)
-    )
+    strong = any_of(bent, trial, sooner, *thrown, futile, _runaway(steps, found))
     return Case(causes, harms) if harms and strong else None
 
 
@@ -369,6 +381,24 @@ def _trial_too_high(record: Record) -> Evidence | None:
     )  # fmt: skip
 
 
+def _sooner_at_a_tenth(record: Record) -> Evidence | None:
+    """The batch is fitted in a third of the steps at a tenth of the rate; at the rate that is set
+    steps go up again and again."""
+    fit = record.get(Fit)
+    one, tenth = (fit.at(1.0), fit.at(0.1)) if fit is not None else (None, None)
+    if one is None or tenth is None or one.end != one.end or one.rising < RISING:
+        return None
+    if not fits(record, 0.1) or one.steps < 3 * tenth.steps or one.end < 1.5 * tenth.end:
+        return None
+    return Evidence(
+        signal=Phrase("steps on one batch alone at the rate, against those that fit it at a tenth "
+                      "of it"),
+        value=one.steps,
+        baseline=tenth.steps,
+        threshold=3 * tenth.steps,
+    )  # fmt: skip
+
+
 def _bent(record: Record) -> Evidence | None:
     bend = record.get(Curvature)
     if bend is None or bend.preconditioned or bend.rate * bend.least <= bend.limit:
@@ -450,6 +480,37 @@ def _runaway(steps: Steps, found: Course) -> Evidence | None:
         value=float(finite[-1]),
         baseline=found.least,
         step=found.broken,
+    )
+
+
+def _overwritten(steps: Steps) -> Evidence | None:
+    """A step was as long as the weights themselves, or two of them half as long."""
+    ratio = steps.update_ratio[steps.step <= EARLY]
+    ratio = np.sort(ratio[np.isfinite(ratio)])
+    if len(ratio) < 2 or (ratio[-2] < OVERWRITTEN and ratio[-1] < 2 * OVERWRITTEN):
+        return None
+    return Evidence(
+        signal=Phrase("update over weights, largest of the first steps"),
+        value=float(ratio[-1]),
+        baseline=1e-3,
+        threshold=OVERWRITTEN,
+    )
+
+
+def _killed(steps: Steps, found: Course) -> Evidence | None:
+    """After long first steps hardly a gradient is left, and the loss is no lower for it."""
+    norms = steps.raw_grad_norm if np.isfinite(steps.raw_grad_norm).any() else steps.grad_norm
+    first, late = norms[steps.step <= EARLY], norms[steps.step > EARLY / 2]
+    first, late = first[np.isfinite(first)], late[np.isfinite(late)]
+    if len(first) < 2 or len(late) < 3 or _leap(steps, found) is None:
+        return None
+    if found.latest < found.reference or float(late.max()) > GONE / 10 * float(first.max()):
+        return None
+    return Evidence(
+        signal=Phrase("largest gradient after the first long steps, against that among them"),
+        value=float(late.max()),
+        baseline=float(first.max()),
+        threshold=GONE / 10 * float(first.max()),
     )
 
 

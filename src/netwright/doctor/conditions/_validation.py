@@ -7,6 +7,8 @@ are healthy as long as no cause is proven beside them.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from netwright.core.languages import Phrase
@@ -45,6 +47,8 @@ def guessing(record: Record) -> float | None:
     whole = entropy_of_labels(record)
     if whole is not None:
         return whole * (objective.factor or 1.0)
+    if found.guess is None and objective.kind == "cross_entropy" and objective.classes:
+        return math.log(max(objective.classes, 2))  # at the most: with even shares
     return found.guess
 
 

@@ -34,12 +34,8 @@ LEFT = 0.3
     group="start",
     severity="stop",
     yields_to=(
-        *PROVED,
-        *THROWN,
-        "dead-relu",
-        "bottleneck",
-        "saturated-units",
-        "vanishing-gradients",
+        *PROVED, *THROWN, "dead-relu", "bottleneck", "saturated-units", "vanishing-gradients",
+        "over-regularised", "weak-optimizer",
     ),
 )  # fmt: skip
 def constant_output(record: Record) -> Iterator[Finding]:

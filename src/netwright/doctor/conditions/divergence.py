@@ -40,6 +40,7 @@ FORGOT = 0.5
     severity="stop",
     yields_to=(
         *DEEPER, "learning-rate-too-high", "over-regularised", "nonfinite", "unshuffled-data",
+        "weak-optimizer",
     ),
 )  # fmt: skip
 def divergence(record: Record) -> Iterator[Finding]:

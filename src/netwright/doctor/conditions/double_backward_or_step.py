@@ -32,8 +32,9 @@ def double_backward_or_step(record: Record) -> Iterator[Finding]:
     second step goes on along a gradient that was true before the first.
 
     Evidence: steps with the very gradients of the step before, untouched since; backwards on the
-    very loss of the one before. It is a warning where the run is at guessing, stands still far from
-    done, or has lost what it had reached; else a note.
+    very loss of the one before: what they add is the same gradient once more, so that each step
+    is so many times as long as was set. Two steps are a warning where the run is at guessing,
+    stands still far from done, or has lost what it had reached; else a note.
 
     Would be wrong if: it is meant, as a way of taking larger steps.
 
@@ -58,7 +59,17 @@ def double_backward_or_step(record: Record) -> Iterator[Finding]:
     second = of_steps >= of_backwards
     found = course(record)
     lost = risen(found) or halted(found) if found is not None else None
-    harm = any_of(nonfinite(record), backward_steps(record), stuck(record), lost)
+    longer = None
+    if not second and loop.backwards > backwards:
+        longer = Evidence(
+            signal=Phrase("times the gradient that is stepped on is that of its loss"),
+            value=loop.backwards / (loop.backwards - backwards),
+            baseline=1.0,
+            threshold=1 / (1 - _SHARE),
+            unit="times",
+            witness="harm",
+        )
+    harm = any_of(nonfinite(record), backward_steps(record), stuck(record), lost, longer)
     yield Finding(
         name="double-backward-or-step",
         severity="warn" if harm else "note",

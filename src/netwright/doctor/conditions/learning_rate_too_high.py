@@ -30,13 +30,15 @@ def learning_rate_too_high(record: Record) -> Iterator[Finding]:
     are dead or saturated, and stays there.
 
     Evidence: of the cause, one of: rate x top curvature above that limit; one batch that is fitted
-    at a tenth of the rate and not at the rate; steps that raise the loss of their own batch at
-    more than 40 % of the looks; a loss that leaps to 1.5 times its beginning while steps are
-    longer than 5 % of the weights; steps that come to less than a tenth of what they promise in
-    the median; a loss that grew tenfold over several steps before it broke. Of the harm: a loss
-    that is not finite, that stays at that of guessing, or that stands 1.25 times above what it had
-    reached. Once 40 steps were seen the run itself must be bad; before, the trial alone speaks,
-    unless the loop clips.
+    at a tenth of the rate and not at the rate; steps that raise the loss of their own batch at more
+    than 40 % of the looks; a loss that leaps to 1.5 times its beginning while steps are longer than
+    5 % of the weights; steps that come to less than a tenth of what they promise in the median; a
+    loss that grew tenfold over several steps before it broke; a step as long as the weights
+    themselves; long first steps after which hardly a gradient is left; one batch that is fitted
+    three times as soon at a tenth of the rate. Of the harm: a loss that is not finite, that stays
+    at that of guessing, that stands 1.25 times above what it had reached, or where the causes are
+    strong stands still, swings, or is next to guessing after epochs. Once 40 steps were seen the
+    run itself must be bad; before, the trial alone speaks, unless the loop clips.
 
     Would be wrong if: the same run with a tenth of the rate is no better.
 

@@ -35,9 +35,9 @@ def noisy_gradients(record: Record) -> Iterator[Finding]:
     Why it hurts: what one small batch asks for the next one undoes; the steps go to and fro.
 
     Evidence: actual over promised fall above a half in the median, so that no step is too long for
-    its own batch; a loss that fell by under 2 % over the later half and is not done; a batch of at
-    most 16, with its noise scale where one batch could be divided. A warning where the loss stays
-    at guessing, or is no lower than at the beginning after 300 steps; else a note.
+    its own batch; a loss that fell by under 2 % over the later half, or is above its beginning; a
+    batch of at most 16, with its noise scale where one batch could be divided. A warning where the
+    loss stays at guessing, or is no lower than at the beginning after 300 steps; else a note.
 
     Would be wrong if: batches four times as large do no better.
 
@@ -62,7 +62,7 @@ def noisy_gradients(record: Record) -> Iterator[Finding]:
     half = len(found.windows) // 2
     early, late = float(found.windows[half - half // 2 : half].mean()), found.windows[half:]
     fall = (early - float(late.mean())) / max(early, 1e-30)
-    if fall > 0.02:
+    if fall > 0.02 and found.latest < max(found.begin, found.guess or 0.0):
         return
     noise, harm = record.get(GradientNoise), any_of(stuck(record), _lost(record, found))
     yield Finding(

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.records.facts.restarts import Restarts
+from netwright.doctor.conditions._anew import anew
+from netwright.records.facts.epochs import Epochs
+from netwright.records.facts.restarts import RestartFact, Restarts
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
@@ -14,6 +16,8 @@ from netwright.records.record import Record
 _FAR = 4.0
 # And times the loss before.
 _TIMES = 1.2
+# Loads, about one to an epoch, each of which lost what was gained.
+_OFTEN = 4
 
 
 @CONDITIONS.register(
@@ -22,6 +26,7 @@ _TIMES = 1.2
     when="in the first steps",
     group="wiring",
     severity="warn",
+    yields_to=("unshuffled-data", "learning-rate-too-high", "divergence", "labels-inconsistent"),
 )
 def nondeterministic_restart(record: Record) -> Iterator[Finding]:
     """The loss jumps where weights are loaded in the middle of a run.
@@ -31,6 +36,10 @@ def nondeterministic_restart(record: Record) -> Iterator[Finding]:
     Evidence: the losses of the steps before weights were loaded and of those after. With the state
     of the optimizer loaded too it is a resumption, and a warning; without it, a note: folds,
     rewinding and restarts load first weights on purpose.
+
+    Or the losses alone: epoch after epoch begins where the first one began, though each had ended
+    lower, and validation after it was as low: what was learned did not last from one epoch to the
+    next. Or weights are loaded about once an epoch, and the loss is higher after each.
 
     Would be wrong if: weights of another run were loaded on purpose.
 
@@ -42,10 +51,20 @@ def nondeterministic_restart(record: Record) -> Iterator[Finding]:
 
     Source: PyTorch documentation, saving and loading a general checkpoint.
     """
-    restarts = record.get(Restarts)
-    for each in restarts.restarts if restarts is not None else ():
+    found = list(anew(record))
+    yield from found
+    restarts, epochs = record.get(Restarts), record.get(Epochs)
+    seen = restarts.restarts if restarts is not None else ()
+    thrown = [each for each in seen if each.after > each.before + each.spread]
+    # As often as there are epochs: no fold is a single epoch, and no best weights come back so.
+    often = len(epochs.epochs) if epochs is not None else 0
+    regular = len(seen) >= _OFTEN and 1.5 * len(seen) >= often
+    if not found and regular and len(thrown) >= 0.9 * len(seen):
+        yield _each_epoch(seen)
+        return
+    for each in seen:
         rise = each.after - each.before
-        if rise < _FAR * each.spread or each.after < _TIMES * each.before:
+        if found or rise < _FAR * each.spread or each.after < _TIMES * each.before:
             continue
         yield Finding(
             name="nondeterministic-restart",
@@ -81,3 +100,41 @@ def nondeterministic_restart(record: Record) -> Iterator[Finding]:
                 ),
             ),
         )  # fmt: skip
+
+
+def _each_epoch(seen: tuple[RestartFact, ...]) -> Finding:
+    before, after = (
+        sum(values) / len(seen)
+        for values in ([each.before for each in seen], [each.after for each in seen])
+    )
+    return Finding(
+        name="nondeterministic-restart",
+        severity="warn",
+        step=seen[0].step,
+        what=Phrase("Weights are loaded {count} times, about once an epoch, and the loss jumps "
+                    "each time", count=len(seen)),
+        evidence=(
+            Evidence(
+                signal=Phrase("weights loaded, the optimizer's state not"),
+                value=len(seen),
+                baseline=0,
+            ),
+            Evidence(
+                signal=Phrase("median loss of the steps after, against those before"),
+                value=after,
+                baseline=before,
+                witness="harm",
+                step=seen[-1].step,
+            ),
+        ),
+        cause=Phrase("The weights that are loaded are older than those that training had reached."),
+        confidence=0.85,
+        wrong_if=Phrase("each epoch is a training of its own, as of a fold or of a task"),
+        treatments=(
+            Treatment(
+                name="whole-checkpoint",
+                grade="advice",
+                why=Phrase("Save and load weights, buffers, optimizer and schedule together."),
+            ),
+        ),
+    )  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._course import course, steps_of
+from netwright.doctor.conditions._course import course, steps_of, swings
 from netwright.doctor.conditions._rate import DEEPER, too_high, true_rho
 from netwright.doctor.conditions.loss_spike import spikes_of
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -58,10 +58,8 @@ def oscillating_loss(record: Record) -> Iterator[Finding]:
     worse, middle = float(np.mean(rho < 0)), float(np.median(rho))
     if worse <= OFTEN and middle >= 0.1:
         return
-    half = len(found.windows) // 2
-    late, early = found.windows[half:], found.windows[1:half]
-    swing = float(late.std() / max(late.mean(), 1e-30))
-    if swing <= SWING or late.mean() < 0.9 * early.mean():
+    harm = swings(found, SWING)
+    if not harm:
         return
     yield Finding(
         name="oscillating-loss",
@@ -80,18 +78,7 @@ def oscillating_loss(record: Record) -> Iterator[Finding]:
                 value=middle,
                 baseline=0.5,
             ),
-            Evidence(
-                signal=Phrase("spread of the loss over the later half, over its mean"),
-                value=swing,
-                threshold=SWING,
-                witness="harm",
-            ),
-            Evidence(
-                signal=Phrase("mean loss of the later half, against the earlier"),
-                value=float(late.mean()),
-                baseline=float(early.mean()),
-                witness="harm",
-            ),
+            *harm,
         ),
         cause=Phrase("Steps go from one side of the valley to the other."),
         confidence=0.8,

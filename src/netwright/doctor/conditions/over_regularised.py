@@ -6,10 +6,22 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._course import UNLEARNED
+from netwright.doctor.conditions._harm import NEAR, entropy_of_labels
 from netwright.doctor.conditions._rate import DEEPER, groups, too_much_regularised
+from netwright.doctor.conditions._terms import terms_of
+from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.fit import Fit
+from netwright.records.facts.objective import Objective
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
+
+GUESSED = 0.7
+"""Of what guessing costs on the first batch: a loss that is above, and never moves, is that of
+guessing on other data."""
+
+EPOCHS = 3
+"""Validations after which a loss at guessing is no beginning."""
 
 
 @CONDITIONS.register(
@@ -31,6 +43,9 @@ def over_regularised(record: Record) -> Iterator[Finding]:
     network of two hidden layers, decay of 1 in Adam and of 50 in AdamW; dropout of 0.5 and decay
     of 0.3 in AdamW fit the batch and learn.
 
+    Or by the loss: what is added to it outweighs the loss of the data at the first batch, and that
+    of the data stays at guessing in validation, epoch after epoch.
+
     Would be wrong if: the run learns all the same, over many more steps.
 
     Not to be confused with: ordinary regularisation, which slows the fit of one batch and does not
@@ -40,6 +55,7 @@ def over_regularised(record: Record) -> Iterator[Finding]:
 
     Source: Srivastava et al. 2014, Dropout; Loshchilov & Hutter 2019, Decoupled weight decay.
     """
+    yield from _outweighed(record)
     case, fit = too_much_regularised(record), record.get(Fit)
     if case is None or fit is None:
         return
@@ -70,3 +86,57 @@ def over_regularised(record: Record) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _outweighed(record: Record) -> Iterator[Finding]:
+    """A penalty that is larger than the loss it is added to."""
+    terms, objective, told = terms_of(record), record.get(Objective), record.get(Epochs)
+    if len(terms) != 1 or objective is None or told is None or not objective.first_loss:
+        return
+    (term,) = terms
+    if term.factor is not None or term.constant is None or term.value <= 0:
+        return
+    added = objective.first_loss - term.value
+    if added < term.value or any(g.maximize for g in groups(record)):
+        return
+    losses = [each.val_loss for each in told.epochs if each.val_loss is not None]
+    guess = entropy_of_labels(record) or term.constant
+    if len(losses) < EPOCHS:
+        return
+    # The constant is of one batch of training; of other data it costs somewhat more or less.
+    flat = max(losses) - min(losses) < NEAR * max(losses) and min(losses) > GUESSED * guess
+    if min(losses) < UNLEARNED * guess and not flat:
+        return
+    yield Finding(
+        name="over-regularised",
+        severity="warn",
+        what=Phrase("What is added to {loss} is {times} times as large, and nothing is learned",
+                    loss=term.kind, times=f"{added / term.value:.3g}"),
+        evidence=(
+            Evidence(
+                signal=Phrase("what is added to the loss of the data, at the first batch"),
+                value=added,
+                baseline=term.value,
+                threshold=term.value,
+            ),
+            Evidence(
+                signal=Phrase("least loss of the data in {count} validations, against guessing",
+                              count=len(losses)),
+                value=min(losses),
+                baseline=guess,
+                threshold=UNLEARNED * guess,
+                witness="harm",
+                step=told.epochs[-1].step,
+            ),
+        ),
+        cause=Phrase("The steps serve what is added to the loss, not the loss of the data."),
+        confidence=0.8,
+        wrong_if=Phrase("what is added is what is to be learned, and falls"),
+        treatments=(
+            Treatment(
+                name="smaller-penalty",
+                grade="ask",
+                why=Phrase("Weigh the penalty so that it begins at a hundredth of the loss."),
+            ),
+        ),
+    )  # fmt: skip

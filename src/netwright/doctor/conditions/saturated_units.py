@@ -24,7 +24,7 @@ _RISEN = 0.1
     when="in the first steps",
     group="start",
     severity="warn",
-    yields_to=(*PROVED, *THROWN, "initial-loss-off", "bottleneck"),
+    yields_to=(*PROVED, *THROWN, "initial-loss-off", "bottleneck", "noisy-gradients"),
 )
 def saturated_units(record: Record) -> Iterator[Finding]:
     """Hidden units with tanh or sigmoid stand at the ends of their range, more and more of them.

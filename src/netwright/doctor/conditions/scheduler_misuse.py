@@ -9,6 +9,7 @@ import numpy as np
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import EARLY, Course, course, steps_of
+from netwright.doctor.conditions._plan import off_the_rate
 from netwright.doctor.conditions._rate import GONE, STILL, rate_gone
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.schedule import Schedule
@@ -45,7 +46,10 @@ def scheduler_misuse(record: Record) -> Iterator[Finding]:
     far from being done. As simulated, where the loop steps the schedule after every batch: the
     steps at the peak that the whole plan comes to. Or the other way round: a schedule that would
     have passed its peak, had it been stepped with every batch, was stepped a few times and ended at
-    its foot; the harm is that the loss is far from done while steps met hardly any curvature.
+    its foot; the harm is that the loss is far from done while steps met hardly any curvature. Or
+    the rate never came to a twentieth of the one the optimizer was given, all along a run that
+    ended next to guessing; or the run ended at the peak of its rate, with the loss well above what
+    it was at less than a fifth of it.
 
     Would be wrong if: the training was meant to go on at that rate.
 
@@ -59,6 +63,7 @@ def scheduler_misuse(record: Record) -> Iterator[Finding]:
     steps, found = steps_of(record), course(record)
     if steps is not None and found is not None:
         yield from _at_the_foot(record, steps, found)
+        yield from off_the_rate(record, steps, found)
     case = _seen(record, steps, found) if steps is not None and found is not None else None
     case = case or _simulated(record)
     if case is None:

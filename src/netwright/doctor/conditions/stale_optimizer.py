@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._course import course, unlearned
 from netwright.doctor.conditions._graph import listed
-from netwright.doctor.conditions._harm import any_of, stuck
+from netwright.doctor.conditions._harm import any_of, stuck, unfit
 from netwright.doctor.conditions._still import Stillness, stillness
 from netwright.records.facts.layers import Layers
 from netwright.records.facts.loop import Loop
@@ -34,11 +35,11 @@ def stale_optimizer(record: Record) -> Iterator[Finding]:
     Why it hurts: what no optimizer holds gets gradients and is never moved. It happens when a
     layer is exchanged, or a model built anew, after the optimizer was made.
 
-    Evidence: by identity: tensors an optimizer holds that are not in the model and get no
-    gradient; parameters of the model with a gradient that no optimizer holds and that nobody moved
-    while it was watched; groups whose rates are 0 beside others, or 10,000 times apart. Where most
-    weights stand still so, as an initialiser draws them, one batch tells the harm: it is fitted on
-    a copy with all weights trained, and not with these still.
+    Evidence: by identity: tensors an optimizer holds that are not in the model and get no gradient;
+    parameters of the model with a gradient that no optimizer holds and that nobody moved while it
+    was watched, some of layers of which one holds the rest; groups whose rates are 0 beside others,
+    or 10,000 times apart. Where most weights stand still so, as an initialiser draws them, one
+    batch tells the harm: it is fitted on a copy with all weights trained, and not with these still.
 
     Would be wrong if: the rest is left out on purpose, or somebody else trains it later.
 
@@ -67,7 +68,8 @@ def stale_optimizer(record: Record) -> Iterator[Finding]:
 def _strangers(record: Record, loop: Loop) -> Iterator[Finding]:
     both = bool(loop.not_in_model)
     missing = loop.not_held
-    if not missing or (not both and not _odd(record, missing)):
+    torn = () if both else _torn(record, missing)
+    if not missing or (not both and not torn and not _odd(record, missing)):
         return
     layers = tuple(dict.fromkeys(each.rpartition(".")[0] for each in missing))
     cause = [
@@ -94,7 +96,9 @@ def _strangers(record: Record, loop: Loop) -> Iterator[Finding]:
             baseline=len(missing),
             witness="harm",
         )
-    ] if both else list(any_of(stuck(record)))  # fmt: skip
+    ] if both else list(any_of(stuck(record), _unlearned(record) if torn else None))  # fmt: skip
+    if torn and not harm:
+        return
     yield Finding(
         name="stale-optimizer",
         severity="stop" if both else "warn" if harm else "note",
@@ -117,6 +121,29 @@ def _strangers(record: Record, loop: Loop) -> Iterator[Finding]:
             ),
         ),
     )  # fmt: skip
+
+
+def _torn(record: Record, missing: tuple[str, ...]) -> tuple[str, ...]:
+    """Layers of which an optimizer holds one parameter (a bias) and nobody another (its weight): in
+    a network that is trained from its start nobody means that."""
+    setup = record.get(Setup)
+    if setup is None or setup.pretrained:
+        return ()
+    held = {
+        name.rpartition(".")[0]
+        for optimizer in setup.optimizers
+        for group in optimizer.groups
+        for name in group.names
+        if name
+    }
+    left = dict.fromkeys(each.rpartition(".")[0] for each in missing)
+    torn = tuple(each for each in left if each in held)
+    return torn if 2 * len(torn) >= len(left) else ()
+
+
+def _unlearned(record: Record) -> Evidence | None:
+    found = course(record)
+    return None if found is None else unlearned(record, found) or unfit(record)
 
 
 def _odd(record: Record, missing: tuple[str, ...]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,12 @@ SOLVED = 0.5
 
 FLAT = 0.01
 """The fall of the loss over the last third of the run, of its value."""
+
+STRAIGHT = 0.8
+"""Step efficacy above which steps meet hardly any curvature."""
+
+PATH = 0.3
+"""Sum of the relative steps of a whole run under which weights stay nearly where they began."""
 
 GAP = 0.1
 """Validation above training by this part or less: it is not over-fitted."""
@@ -84,7 +91,7 @@ def underfitting(record: Record) -> Iterator[Finding]:
         return
     can = fit is not None and any(fitted(each, fit) for each in fit.trials)
     rho = steps.rho[np.isfinite(steps.rho)]
-    if not can or len(rho) < LOOKS:
+    if not can or len(rho) < LOOKS or _slow(steps, rho):
         return
     yield Finding(
         name="underfitting",
@@ -124,3 +131,11 @@ def underfitting(record: Record) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _slow(steps: Steps, rho: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
+    """Whether the steps met no curvature, and all of them together hardly moved the weights."""
+    ratio = steps.update_ratio[np.isfinite(steps.update_ratio)]
+    if not len(ratio) or float(np.median(rho)) < STRAIGHT:
+        return False
+    return steps.total * float(np.median(ratio)) < PATH

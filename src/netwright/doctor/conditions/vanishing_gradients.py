@@ -31,7 +31,9 @@ _STILL = 1e-3
     when="in the first steps",
     group="start",
     severity="stop",
-    yields_to=(*PROVED, "bottleneck", "saturated-units", "dead-relu", "divergence"),
+    yields_to=(
+        *PROVED, "bottleneck", "saturated-units", "dead-relu", "divergence", "over-regularised",
+    ),
 )
 def vanishing_gradients(record: Record) -> Iterator[Finding]:
     """The gradient fades geometrically on its way to the input.

@@ -8,6 +8,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import EARLY, course
 from netwright.doctor.conditions._harm import any_of, stuck, unfit
+from netwright.doctor.conditions._moments import short_memory
 from netwright.doctor.conditions._rate import (
     DEEPER,
     bad_start,
@@ -43,7 +44,10 @@ def weak_optimizer(record: Record) -> Iterator[Finding]:
     Evidence: the trial. One batch is fitted at none of three rates; Adam at 1e-3 falls at least
     twice as far in the same steps; and ten times the rate is beyond what the curvature allows, or
     does no better, so that the rate is not the matter. Once 40 steps were seen the run must not
-    have learned.
+    have learned. Or by its settings alone: Adam averages gradients for longer than their squares
+    (beta1 above the root of beta2, mostly the two swapped), so that one small gradient after large
+    ones makes a step without a bound; the harm is such a step, as long as the weights
+    themselves, or a loss that climbs back, stands or breaks.
 
     Would be wrong if: the same optimizer with a hundred times the rate, or with momentum, does as
     well as Adam.
@@ -53,8 +57,13 @@ def weak_optimizer(record: Record) -> Iterator[Finding]:
 
     Treatment: momentum of 0.9, or Adam; ask.
 
-    Source: Sutskever et al. 2013, On the importance of initialization and momentum.
+    Source: Sutskever et al. 2013, On the importance of initialization and momentum; Kingma & Ba
+    2015, Adam, theorem 4.1, for beta1 below the root of beta2.
     """
+    unbounded = short_memory(record)
+    if unbounded is not None:
+        yield unbounded
+        return
     fit, setup, found = record.get(Fit), record.get(Setup), course(record)
     adam = fit.variants.get("adam") if fit is not None else None
     cannot = unfit(record)

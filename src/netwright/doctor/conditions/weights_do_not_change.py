@@ -14,6 +14,8 @@ from netwright.records.record import Record
 # Looks in a row: the first step of a warm-up from 0 moves nothing either.
 _LOOKS = 4
 _ALWAYS = 0.9
+# Steps without any backward before them.
+_BARE = 20
 
 
 @CONDITIONS.register(
@@ -22,15 +24,17 @@ _ALWAYS = 0.9
     when="in the first steps",
     group="wiring",
     severity="stop",
-    yields_to=("stale-optimizer", "learning-rate-too-low", "scheduler-misuse"),
-)
+    yields_to=("stale-optimizer", "learning-rate-too-low", "scheduler-misuse", "detached-graph",
+               "loss-ignores-parameters", "frozen-parameters"),
+)  # fmt: skip
 def weights_do_not_change(record: Record) -> Iterator[Finding]:
     """Steps are taken, and every weight is bit for bit what it was before.
 
     Why it hurts: nothing is learned, however long it runs.
 
     Evidence: steps that were looked at after which every parameter with a gradient was the same;
-    or steps without any gradient though a backward had just given one: it was cleared between.
+    or steps without any gradient though a backward had just given one: it was cleared between; or
+    steps of which none found a gradient, and forwards that wanted one: the backward comes too late.
 
     Would be wrong if: the rate is 0 for a while on purpose, as in the first steps of a warm-up.
 
@@ -47,10 +51,20 @@ def weights_do_not_change(record: Record) -> Iterator[Finding]:
     heard = loop.heard or loop.steps
     cleared = loop.empty_steps >= _LOOKS and loop.empty_steps >= _ALWAYS * heard
     still = loop.unchanged_steps >= _LOOKS
+    # Every backward comes after its step, and its gradient is cleared before the next one.
+    bare = (
+        not loop.backwards
+        and loop.looked >= _LOOKS
+        and loop.steps >= _BARE
+        and len(loop.never_graded) >= loop.held > 0
+    )
+    cleared = cleared or bare
     if (not cleared and not still) or loop.probes_moved:
         return
     rate = setup.lr if setup is not None else None
     count, of = (loop.empty_steps, heard) if cleared else (loop.unchanged_steps, loop.looked)
+    if bare:
+        count = of = loop.looked
     yield Finding(
         name="weights-do-not-change",
         severity="stop",
@@ -58,7 +72,9 @@ def weights_do_not_change(record: Record) -> Iterator[Finding]:
                     count=count, all=of),
         evidence=(
             Evidence(
-                signal=Phrase("steps without a gradient, right after a backward that gave one")
+                signal=Phrase("steps looked at that found no gradient, as no backward came before")
+                if bare
+                else Phrase("steps without a gradient, right after a backward that gave one")
                 if cleared
                 else Phrase("steps that moved no parameter that has a gradient"),
                 value=count,
@@ -76,7 +92,10 @@ def weights_do_not_change(record: Record) -> Iterator[Finding]:
                 witness="harm",
             ),
         ),
-        cause=Phrase("The gradients are cleared between the backward pass and the step.")
+        cause=Phrase("The step is taken before the backward pass, and the gradients are cleared "
+                     "after it.")
+        if bare
+        else Phrase("The gradients are cleared between the backward pass and the step.")
         if cleared
         else Phrase("The learning rate is 0.")
         if rate == 0

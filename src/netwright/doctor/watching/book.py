@@ -22,6 +22,7 @@ class Book:
         self.optimizer = optimizer
         self.stale_starts = self.stale_checked = 0
         self.steps_without_backward = self.empty_steps = 0
+        self.cleared_backwards = self.told_backwards = 0
         self.heard = 0
         """Steps of which what came before them was told, too."""
         self.excess: float | None = None
@@ -44,6 +45,11 @@ class Book:
         self._again = False
         self._left: tuple[weakref.ref[Tensor], int] | None = None
         """A gradient as the last step left it."""
+        self._given: weakref.ref[Tensor] | None = None
+        """A gradient that the newest backward gave, and no step has read."""
+        self._version = 0
+        self._stepping = False
+        """Whether a step is under way: its closure clears and takes gradients as it likes."""
 
     def moved(self) -> bool:
         """Whether the probes have other values than at the beginning; those on meta have none, and
@@ -57,6 +63,13 @@ class Book:
 
     def backward_begins(self, *, looking: bool) -> None:
         self._backwards += 1
+        if self._given is not None:
+            # Set to None, or to zero in place: nothing else touches it between two backwards.
+            self.told_backwards += 1
+            gradient = self._given()
+            there = gradient is not None and any(each.grad is gradient for each in self._probes)
+            self.cleared_backwards += not there or _zeroed(gradient, self._version)
+            self._given = None
         if self._cleared:
             return
         held = [each.grad for each in self._probes if each.grad is not None]
@@ -83,6 +96,9 @@ class Book:
     def backward_ended(self) -> None:
         if not self._heard:
             self._heard = any(each.grad is not None for each in self._probes)
+        given = next((each.grad for each in self._probes if each.grad is not None), None)
+        if given is not None and self._known and not self._stepping:
+            self._given, self._version = weakref.ref(given), given._version
         if self._stored is None:
             return
         now = [each.grad for each in self._probes if each.grad is not None]
@@ -96,7 +112,9 @@ class Book:
 
     def step_begins(self) -> None:
         gradient = next((each.grad for each in self._probes if each.grad is not None), None)
-        self._again = False
+        self._again, self._stepping = False, True
+        self.told_backwards += self._given is not None
+        self._given = None
         if gradient is None:
             self.empty_steps += self._heard
             self._stamp = None
@@ -116,12 +134,19 @@ class Book:
             self.stale_checked += 1
             if self._backwards and not self._cleared:
                 self.stale_starts += 1
-        self._known = True
+        self._known, self._stepping = True, False
         held = [each.grad for each in self._probes if each.grad is not None]
         self._cleared = not held
         self._left = (weakref.ref(held[0]), held[0]._version) if held else None
         self._checked = self._heard = False
         self._backwards = 0
+
+
+def _zeroed(gradient: Tensor | None, version: int) -> bool:
+    """Whether it was written to since, and is 0 now; read on the processor alone."""
+    if gradient is None or gradient._version == version or gradient.device.type != "cpu":
+        return False
+    return not bool(gradient.any())
 
 
 def _choose(optimizer: Optimizer) -> list[Tensor]:

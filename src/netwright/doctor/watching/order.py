@@ -37,7 +37,10 @@ COUNTS = (
 )  # fmt: skip
 
 
-BOOKED = ("stale_starts", "stale_checked", "steps_without_backward", "empty_steps", "heard")
+BOOKED = (
+    "stale_starts", "stale_checked", "steps_without_backward", "empty_steps", "heard",
+    "cleared_backwards", "told_backwards",
+)  # fmt: skip
 """Counted for each optimizer by itself."""
 
 

@@ -35,6 +35,10 @@ class Loop:
     """Backwards on the very loss of the one before."""
     backwards_told: int | None = None
     """Backwards of which it is known whether they were that: all, or those of a sample of steps."""
+    cleared_backwards: int = 0
+    """Backwards whose gradients were cleared before any step had read them."""
+    told_backwards: int = 0
+    """Backwards of which it is known what became of their gradients."""
     idle_backwards: int = 0
     """The longest row of backwards without a step."""
     unchanged_steps: int = 0

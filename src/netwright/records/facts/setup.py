@@ -33,6 +33,8 @@ class GroupFact:
     eps: float | None = None
     maximize: bool = False
     """The optimizer climbs."""
+    meant: float | None = None
+    """The rate that the optimizer was given, before a schedule or the loop changed it."""
     names: tuple[str, ...] = ()
     """Paths of its parameters in the model, "" for one that the model does not have."""
 
