@@ -32,7 +32,12 @@ _STILL = 1e-3
     group="start",
     severity="stop",
     yields_to=(
-        *PROVED, "bottleneck", "saturated-units", "dead-relu", "divergence", "over-regularised",
+        *PROVED,
+        "bottleneck",
+        "saturated-units",
+        "dead-relu",
+        "divergence",
+        "over-regularised",
     ),
 )
 def vanishing_gradients(record: Record) -> Iterator[Finding]:
