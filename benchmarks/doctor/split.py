@@ -2,6 +2,10 @@
 
 Who tunes a condition never sees the findings of a held-out cell; `run.py` does not show them unless
 asked by `--part held-out`. A fault made of two is held out where either of them is.
+
+The third is one of what was there when it was first measured. Faults and kinds that were written
+since, by people who then looked at what the doctor says of them, belong to the open part: they have
+names that say so.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def asked(code: str) -> str:
     return done.stdout
 
 
-def test_there_are_as_many_faults_and_kinds_as_promised_and_a_third_is_held_out():
+def test_there_are_as_many_faults_and_kinds_as_promised_and_many_are_held_out():
     said = asked(
         "from faults import FAULTS\n"
         "from healthy import KINDS\n"
@@ -38,8 +38,8 @@ def test_there_are_as_many_faults_and_kinds_as_promised_and_a_third_is_held_out(
         "single = [each.target for each in FAULTS if not each.target.made_of]\n"
         "print(len(single), len(KINDS))\n"
         "for some in (single, [each.target for each in KINDS]):\n"
-        "    share = sum(each.part == 'held-out' for each in some) / len(some)\n"
-        "    assert 0.25 < share < 0.45, share\n"
+        "    held = sum(each.part == 'held-out' for each in some)\n"
+        "    assert held >= 35, held\n"
         "for each in FAULTS:\n"
         "    parts = {FAULTS.get(name).target.part for name in each.target.made_of}\n"
         "    assert each.target.part == 'held-out' or 'held-out' not in parts, each.name\n"
