@@ -101,7 +101,7 @@ def test_labels_drawn_anew_contradict_with_every_class_alike_and_validation_know
     epochs = run([1.2, 1.1, 1.0, 0.9, 0.9], [0.5, 0.3, 0.2, 0.2, 0.2], SCORED, guess=1.39)[0]
     found = found_in(record.with_facts(epochs))["label-noise"]
     assert found.severity == "warn"
-    assert found_in(record)["label-noise"].severity == "note"
+    assert "label-noise" not in found_in(record)  # four classes that all touch look no other
 
 
 def test_a_tenth_of_labels_drawn_anew_is_borne():

@@ -53,7 +53,7 @@ def plan_of(optimizer):
 
 
 def optimizer_of(model, fault=""):
-    return torch.optim.SGD(model.parameters(), lr=100.0 if fault == "rate" else 0.1)
+    return torch.optim.SGD(model.parameters(), lr=100.0 if fault == "rate" else 0.3)
 
 
 class Loop:

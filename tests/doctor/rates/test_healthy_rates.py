@@ -34,9 +34,10 @@ def pretrained(small):
 
 
 def frozen(small):
-    model = small.mlp()
+    model = pretrained(small)
     for each in model[:-1].parameters():
         each.requires_grad_(False)
+    model[-1].reset_parameters()
     return model
 
 

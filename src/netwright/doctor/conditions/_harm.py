@@ -195,7 +195,13 @@ def came_below(record: Record, floor: float, factor: float | None) -> bool:
     if steps is None or not factor or factor <= 0 or not of_one_form(record):
         return False
     windows = steps.smoothed(10)
-    return len(windows) > 0 and float(windows.min()) / factor < FAR * floor
+    if not len(windows):
+        return False
+    objective = record.get(Objective)
+    first = objective.first_loss if objective is not None else None
+    # What a loss scaler multiplies with is in the factor, and in no loss of a step.
+    scaled = first and abs(windows[0] - first) < abs(windows[0] / factor - first)
+    return float(windows.min()) / (1.0 if scaled else factor) < FAR * floor
 
 
 def nonfinite(record: Record) -> Evidence | None:

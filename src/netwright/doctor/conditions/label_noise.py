@@ -104,6 +104,8 @@ def label_noise(record: Record) -> Iterator[Finding]:
         _held_up(record, labels) if many and _even(labels) else None,
         far_behind(record) if many and _even(labels) else None,
     )[:2]
+    if not harm and not _pure(labels, PURE):  # few classes that all touch overlap evenly, too
+        return
     yield Finding(
         name="label-noise",
         severity="warn" if harm else "note",

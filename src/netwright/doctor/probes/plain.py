@@ -195,6 +195,8 @@ def _as_rows(found: list[Tensor]) -> Tensor | None:
     rows = []
     for each in found:
         values = each.detach()
+        if len(values) < 2:
+            return None
         if not values.is_floating_point():
             kinds = int(values.max()) + 1 if values.numel() else 0
             if values.dtype == torch.bool or int(values.min()) < 0 or kinds > TOKENS:
