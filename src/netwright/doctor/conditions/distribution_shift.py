@@ -21,6 +21,9 @@ deviations of a normal feature has 0.31."""
 BEYOND = 0.1
 """Share of validation beyond all that training has of a feature. By chance it is 2 / n."""
 
+CHANCE = 1e-3
+"""Of all features together: how likely that may be by chance."""
+
 TIMES = 2.0
 """Times the training loss that validation costs there at the least."""
 
@@ -128,6 +131,8 @@ def _beyond(splits: Splits) -> Evidence | None:
     """Samples that training has nothing of the like of."""
     if splits.beyond_share <= BEYOND or all_moved(splits) or not splits.complete:
         return None
+    if by_chance(splits.beyond_share, splits.train_samples) * max(1, splits.compared) > CHANCE:
+        return None
     return Evidence(
         signal=Phrase(
             "validation samples whose feature {feature} lies beyond all of training's",
@@ -138,6 +143,16 @@ def _beyond(splits: Splits) -> Evidence | None:
         threshold=BEYOND,
         unit="share",
     )
+
+
+def by_chance(share: float, samples: int) -> float:
+    """How likely it is that more than `share` of all there is lies beyond the range of so many
+    samples: what the two outermost leave out is Beta(2, n - 1).
+
+    >>> round(by_chance(0.1, 40), 3), by_chance(0.1, 1000) < 1e-40
+    (0.08, True)
+    """
+    return float((1 - share) ** samples + samples * share * (1 - share) ** max(0, samples - 1))
 
 
 def _labels(splits: Splits) -> Evidence | None:

@@ -22,6 +22,8 @@ NORMALISERS = {"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_n
 PLACES = 20_000
 """Rows of features (pixels of images) that are looked at."""
 
+RECURRENT = ("gru", "lstm", "rnn_tanh", "rnn_relu")
+
 SUSPECT_RATIO = (0.05, 20.0)
 SUSPECT_STD_RATIO = 1e3
 """What `unscaled-input` calls off; only then is the trial worth its time."""
@@ -68,6 +70,8 @@ class _Front:
             self._after = name
         elif name in ACTIVATIONS and self._given is not None:
             self._over = True
+        elif name in RECURRENT and self._given is None:
+            self._hear_recurrent(call.args)
         elif name in CONTRACTIONS:
             self._hear(name, call.args, call.kwargs, call.result)
 
@@ -92,6 +96,16 @@ class _Front:
             )
             return
         self._given = (name, inputs[0].detach(), weights, output.detach())
+
+    def _hear_recurrent(self, args: Any) -> None:
+        """What the gates of the first layer get of the input: that product is made inside of it."""
+        self._over = True
+        given = args[0] if args else None
+        held = next((each for each in args[1:] if isinstance(each, list | tuple) and each), ())
+        weight = next((each for each in held if isinstance(each, nn.Parameter)), None)
+        if isinstance(given, Tensor) and weight is not None and not given.requires_grad:
+            rows = given.detach()
+            self._given = ("linear", rows, [weight], rows @ weight.detach().T)
 
     def fact(self) -> FirstLayer | None:
         if self._given is None:
