@@ -192,7 +192,7 @@ def came_below(record: Record, floor: float, factor: float | None) -> bool:
     then it is none, as where a temperature falls or a bound is learned. A floor is that of the
     targets of one batch, so that others may lie a little lower."""
     steps = record.get(Steps)
-    if steps is None or not factor or factor <= 0 or not of_one_form(record):
+    if steps is None or not factor or factor <= 0:
         return False
     windows = steps.smoothed(10)
     if not len(windows):
