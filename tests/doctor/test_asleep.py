@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from netwright.doctor.quiet import quiet
 from netwright.doctor.watch import watch
 from netwright.doctor.watching import pace
 from netwright.doctor.watching.pace import BLOCK, WINDOW, Pace
 from netwright.doctor.watching.watcher import FIRST_BATCHES
+from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.nonfinite import NonFinite
 from netwright.records.facts.passing import Passing
@@ -106,6 +109,29 @@ def test_batches_that_come_again_with_the_rhythm_of_the_blocks_are_no_few():
     few = trained(network(), period[:8] * 60).record().get(Passing)
     assert few.distinct == 8
     assert few.told >= 2 * few.distinct
+
+
+def test_a_pass_of_ours_between_the_windows_leaves_the_loop_heard():
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
+    feed = list(batches(80))
+    with watch(model, optimizer, checkup=False) as doctor:
+        for number, (x, y) in enumerate(feed, 1):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            if number == 60:
+                assert doctor.watcher._asleep
+                doctor.watcher.ours = True  # as a probe does, in the middle of a run
+                with quiet(model), torch.no_grad():
+                    model(x)
+                doctor.watcher.ours = False
+        model.eval()
+        with torch.no_grad():
+            F.cross_entropy(model(feed[0][0]), feed[0][1])
+    record = doctor.record()
+    assert np.isfinite(record.get(Steps).loss).sum() == 80
+    assert [each.step for each in record.get(Epochs).epochs] == [80]
 
 
 def test_the_windows_lie_at_places_of_their_own():

@@ -31,7 +31,8 @@ LONG = 100
 
 MISSED = 0.5
 """Of the recall of the other classes: what the recall of the rare ones in validation stays under,
-by the upper end of its 95 % interval."""
+by the upper end of its 95 % interval. A calibrated network is shy of rare classes and misses some
+at a threshold of a half; one that misses most has not learned them."""
 
 JUDGED = 3
 """Labels of rare classes in one evaluation below which that is not asked: of three that are all

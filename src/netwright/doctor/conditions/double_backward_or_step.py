@@ -52,7 +52,7 @@ def double_backward_or_step(record: Record) -> Iterator[Finding]:
     backwards = loop.double_backwards
     heard = loop.heard or loop.steps
     of_steps = steps / heard if heard and steps >= _LEAST else 0.0
-    told = loop.backwards_told or loop.backwards
+    told = loop.backwards_heard or loop.backwards
     of_backwards = backwards / told if told and backwards >= _LEAST else 0.0
     if max(of_steps, of_backwards) < _SHARE:
         return

@@ -29,7 +29,7 @@ LIKE = {"detach", "softmax", "log_softmax", "cpu", "float", "clone", "to"}
 """Calls after which the largest of the logits is still the largest."""
 
 COUNTS = (
-    "steps", "backwards", "backwards_told", "looked", "double_backwards", "unchanged_steps",
+    "steps", "backwards", "backwards_heard", "looked", "double_backwards", "unchanged_steps",
     "changed_steps",
     "training_forwards_in_eval", "evaluation_forwards_in_training",
     "evaluation_forwards", "repeated_batches", "distinct_batches", "evaluation_blocks",
@@ -154,7 +154,7 @@ class Order:
         self.backwards_in_step += 1
         self._idle += 1
         self._most_idle = max(self._most_idle, self._idle)
-        self._counts["backwards_told"] += 1
+        self._counts["backwards_heard"] += 1
         if loss is not None:
             # By a weak reference: an `id` is given to the next loss once this one is gone.
             if self._loss is not None and self._loss() is loss:

@@ -150,11 +150,12 @@ class Roots:
             )  # fmt: skip
 
     def _begins_only(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        # Not for calls of ours: what they do to the hooks is undone with all they do.
+        if torch.compiler.is_compiling() or self._listener.ours or _in_a_backward():
+            return
         if not torch.is_grad_enabled():
             self.wake()  # in time for the end of this very call
             self._begins(module, args, kwargs)
-            return
-        if torch.compiler.is_compiling() or self._listener.ours or _in_a_backward():
             return
         if not redirected(module):
             self._listener.forward_begins(module, args, kwargs)

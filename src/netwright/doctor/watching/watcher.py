@@ -378,8 +378,12 @@ class Watcher:
         if self._in_step:
             self._check()
         elif self.scale != 1.0 and (losses := self._notes.seen):
-            last = losses[-1]
-            self.finite.scaled(self.steps + 1, last, self._notes.taped, replay=not self._strange)
+            self.ours = True
+            try:
+                taped = self._notes.taped
+                self.finite.scaled(self.steps + 1, losses[-1], taped, replay=not self._strange)
+            finally:
+                self.ours = False
         self.pace.hooks += time.perf_counter() - began
 
     def _check(self) -> None:

@@ -33,7 +33,7 @@ class Loop:
     """Whether some parameters of the optimizers have other values than when the watch began."""
     double_backwards: int = 0
     """Backwards on the very loss of the one before."""
-    backwards_told: int | None = None
+    backwards_heard: int | None = None
     """Backwards of which it is known whether they were that: all, or those of a sample of steps."""
     cleared_backwards: int = 0
     """Backwards whose gradients were cleared before any step had read them."""
