@@ -112,7 +112,7 @@ def ptflops(backend: str) -> Tool:
         )
         if macs is None:
             raise RuntimeError("ptflops printed an exception")
-        return int(macs), params, []  # type: ignore[call-overload]
+        return int(macs), params, []
 
     return call
 
@@ -255,7 +255,7 @@ def made_fake(model: nn.Module) -> None:
             for name, each in store.items():
                 if each is not None:
                     fake = memo.setdefault(id(each), fake_mode().from_tensor(each))
-                    store[name] = fake  # type: ignore[assignment]
+                    store[name] = fake
 
 
 GRADS: dict[str, Callable[[], Any]] = {

@@ -218,11 +218,11 @@ def loaders_made() -> Iterator[list[DataLoader[Any]]]:
         made.append(loader)
         return iterate(loader)
 
-    DataLoader.__iter__ = noticed  # type: ignore[method-assign]
+    DataLoader.__iter__ = noticed
     try:
         yield made
     finally:
-        DataLoader.__iter__ = iterate  # type: ignore[method-assign]
+        DataLoader.__iter__ = iterate
 
 
 CONTENDERS = {"bare": bare, "lightning": lightning, "netwright": netwright}

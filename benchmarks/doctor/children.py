@@ -71,7 +71,7 @@ def answers(
             answer: Answer | None = None
             if ear in ready:
                 try:
-                    answer = ear.recv()  # type: ignore[union-attr]
+                    answer = ear.recv()
                 except EOFError:
                     process.join()
                     answer = {"failed": f"the process ended with {process.exitcode}"}
@@ -82,7 +82,7 @@ def answers(
             process.kill()
             process.join()
             del running[ear]
-            ear.close()  # type: ignore[union-attr]
+            ear.close()
             yield name, answer
 
 

@@ -105,9 +105,9 @@ def split(x: Tensor, y: Tensor, seed: int, *, val: int = 300, test: int = 400) -
 def _digits() -> Pair:
     found = built_in(Request(place="digits"), DigitsOptions())
     parts = [found.parts[name] for name in ("train", "test")]
-    rows = torch.cat([torch.from_numpy(each.rows) for each in parts])  # type: ignore[attr-defined]
+    rows = torch.cat([torch.from_numpy(each.rows) for each in parts])
     labels = torch.cat([torch.from_numpy(each.labels) for each in parts])
-    return parts[0].pool[rows].float() / 255, labels  # type: ignore[attr-defined]
+    return parts[0].pool[rows].float() / 255, labels
 
 
 @lru_cache

@@ -205,13 +205,13 @@ class Heard:
                     self.trouble = f"{type(error).__name__}: {error}"[:150]
 
         ends = [self.optimizers[0].register_step_post_hook(after)]
-        torch.autograd.backward = told_backward  # type: ignore[assignment]
+        torch.autograd.backward = told_backward
         for name, plain in losses.items():
             setattr(F, name, told_loss(plain))
         try:
             yield
         finally:
-            torch.autograd.backward = backward  # type: ignore[assignment]
+            torch.autograd.backward = backward
             for name, plain in losses.items():
                 setattr(F, name, plain)
             for end in ends:
@@ -357,11 +357,11 @@ def cockpit_(
         count[0] += 1
         return done
 
-    torch.autograd.backward = backward  # type: ignore[assignment]
+    torch.autograd.backward = backward
     try:
         yield
     finally:
-        torch.autograd.backward = plain  # type: ignore[assignment]
+        torch.autograd.backward = plain
         output = panel.get_output()
         norms: list[tuple[int, float]] = []
         for step, values in sorted(output.items()):

@@ -168,7 +168,7 @@ class Product(torch.autograd.Function):
         return x @ w
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         x, w = ctx.saved_tensors
         return grad @ w.t(), x.t() @ grad
 

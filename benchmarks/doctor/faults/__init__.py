@@ -61,7 +61,7 @@ def fault(
             hurts=hurts,
             why=why,
         )
-        FAULTS.register(name)(made)  # type: ignore[type-var]
+        FAULTS.register(name)(made)
         return apply
 
     return enter
@@ -79,7 +79,7 @@ def pair(one: str, two: str, *, on: str) -> None:
         second.apply(parts)
 
     name = f"{one} + {two}"
-    FAULTS.register(name)(  # type: ignore[type-var]
+    FAULTS.register(name)(
         Fault(
             name=name,
             apply=apply,

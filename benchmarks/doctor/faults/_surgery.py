@@ -64,12 +64,12 @@ def again(parts: Parts, weights: Callable[[Tensor], object]) -> None:
     """Another start for every weight matrix; biases zero."""
     with torch.no_grad():
         for each in weighted(parts.model):
-            weights(each.weight)  # type: ignore[arg-type]
+            weights(each.weight)
             if each.bias is not None:
-                each.bias.zero_()  # type: ignore[operator]
+                each.bias.zero_()
 
 
 def one_output(parts: Parts) -> None:
     """The regression with its first target alone, (N, 1)."""
     on_targets(parts, lambda y: y[:, :1])
-    parts.model[-1] = nn.Linear(parts.model[-1].in_features, 1)  # type: ignore[index, operator, union-attr, arg-type]
+    parts.model[-1] = nn.Linear(parts.model[-1].in_features, 1)

@@ -256,7 +256,7 @@ def every_batch_dropped(parts: Parts) -> None:
 def validation_rows_in_training(parts: Parts) -> None:
     """The table was split after the rows had been doubled; few rows, noisy targets."""
     _few_and_noisy(parts)
-    parts.val = tuple(each.clone() for each in parts.train)  # type: ignore[assignment]
+    parts.val = tuple(each.clone() for each in parts.train)
 
 
 @fault("near-copies-in-training", "split-leakage", on="mlp regression", hurts="honesty")
@@ -297,7 +297,7 @@ def batch_first_forgotten(parts: Parts) -> None:
     if isinstance(parts.model, Recurrent):
         parts.model.cell.batch_first = False
     else:
-        parts.model.encoder.self_attn.batch_first = False  # type: ignore[union-attr]
+        parts.model.encoder.self_attn.batch_first = False
 
 
 @fault("view-instead-of-transpose", "batch-mixing", on="mlp autoencoder bn-mlp")

@@ -1,4 +1,4 @@
-"""More faults of output, loss, targets and data, on other set-ups and by other slips."""
+"""What is given to the loss is wrong: other slips, on other set-ups."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def binary_loss_by_hand_across(parts: Parts) -> None:
        on="gru transformer", why="a head so large is what the first loss shows")  # fmt: skip
 def a_head_forty_times_too_large(parts: Parts) -> None:
     with torch.no_grad():
-        parts.model.head.weight *= 40  # type: ignore[union-attr, operator]
+        parts.model.head.weight *= 40
 
 
 @fault("four-kinds-numbered-anew", "labels-inconsistent", on="gru transformer")

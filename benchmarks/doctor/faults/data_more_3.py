@@ -1,4 +1,4 @@
-"""A third look at output, loss, targets and data."""
+"""What is given to the loss is wrong: a third row of slips."""
 
 from __future__ import annotations
 

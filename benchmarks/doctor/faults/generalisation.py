@@ -49,7 +49,7 @@ def overfits_noisy_targets(parts: Parts) -> None:
 )
 def a_linear_model(parts: Parts) -> None:
     layers = weighted(parts.model)
-    parts.model = stack([layers[0].in_features, layers[-1].out_features])  # type: ignore[list-item]
+    parts.model = stack([layers[0].in_features, layers[-1].out_features])
 
 
 @fault(

@@ -107,12 +107,12 @@ def head_replaced(parts: Parts) -> None:
 
     def wired(training: Training) -> None:
         model = training.model
-        name = "head" if hasattr(model, "head") else str(len(model) - 1)  # type: ignore[arg-type]
+        name = "head" if hasattr(model, "head") else str(len(model) - 1)
         old = model.get_submodule(name)
-        setattr(model, name, nn.Linear(old.in_features, old.out_features))  # type: ignore[arg-type]
+        setattr(model, name, nn.Linear(old.in_features, old.out_features))
         with torch.no_grad():
             for each in weighted(model)[:-1]:
-                each.weight.copy_(torch.randn(each.weight.shape) * 0.02)  # type: ignore[operator, union-attr, arg-type]
+                each.weight.copy_(torch.randn(each.weight.shape) * 0.02)
 
     parts.wired = wired
 

@@ -60,7 +60,7 @@ def biases_of_minus_thirty(parts: Parts) -> None:
 def _biases(parts: Parts, value: float) -> None:
     with torch.no_grad():
         for each in weighted(parts.model)[:-1]:
-            each.bias.fill_(value)  # type: ignore[operator, union-attr]
+            each.bias.fill_(value)
 
 
 class Negated(nn.Module):
@@ -85,9 +85,9 @@ def negated_and_rectified_again(parts: Parts) -> None:
 @fault("norms-for-activations", "missing-nonlinearity", on="binary regression autoencoder")
 def norms_for_activations(parts: Parts) -> None:
     """A normalisation was put where the activation stood."""
-    widths = iter([each.weight.shape[0] for each in weighted(parts.model)])  # type: ignore[index, union-attr]
+    widths = iter([each.weight.shape[0] for each in weighted(parts.model)])
     swap(parts.model, nn.ReLU, lambda _: nn.BatchNorm1d(int(next(widths))))
-    if any(isinstance(each, nn.Sigmoid) for each in parts.model):  # type: ignore[union-attr]
+    if any(isinstance(each, nn.Sigmoid) for each in parts.model):
         _widths_of_the_autoencoder(parts)
 
 
@@ -153,7 +153,7 @@ class InDict(nn.Module):
 
 @fault("layers-under-their-names", "unregistered-parameters", on="segmentation deep-relu binary")
 def layers_under_their_names(parts: Parts) -> None:
-    parts.model = InDict(list(parts.model))  # type: ignore[call-overload]
+    parts.model = InDict(list(parts.model))
 
 
 @fault("frozen-up-to-the-middle", "frozen-parameters", on="segmentation autoencoder deep-tanh")
@@ -206,7 +206,7 @@ def through_a_single_unit(parts: Parts) -> None:
        on="segmentation",
        why="what lies where is lost in the middle, so that the network cannot fit")  # fmt: skip
 def pooled_to_a_single_place(parts: Parts) -> None:
-    layers = list(parts.model)  # type: ignore[call-overload]
+    layers = list(parts.model)
     layers[6:6] = [nn.AdaptiveAvgPool2d(1), nn.Upsample(size=(4, 4))]
     parts.model = nn.Sequential(*layers)
 
@@ -247,7 +247,7 @@ def momentum_as_another_framework_means_it(parts: Parts) -> None:
 @fault("a-layer-norm-of-one-unit", "constant-output", "batchnorm-on-output", on="binary",
        why="the one number of each sample less its own mean is zero")  # fmt: skip
 def a_layer_norm_of_one_unit(parts: Parts) -> None:
-    parts.model.append(nn.LayerNorm(1))  # type: ignore[operator]
+    parts.model.append(nn.LayerNorm(1))
 
 
 @fault("dropout-before-every-norm", "dropout-before-batchnorm", "over-regularised", "underfitting",
@@ -266,7 +266,7 @@ def dropout_before_every_norm(parts: Parts) -> None:
 def a_dozen_sigmoid_layers(parts: Parts) -> None:
     linear = weighted(parts.model)
     wide, out = linear[0].in_features, linear[-1].out_features
-    parts.model = stack([wide, *[32] * 12, out], nn.Sigmoid)  # type: ignore[list-item]
+    parts.model = stack([wide, *[32] * 12, out], nn.Sigmoid)
 
 
 @fault("a-state-that-doubles", "exploding-gradients", "weights-too-large", "nonfinite",

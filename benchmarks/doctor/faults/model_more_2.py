@@ -1,4 +1,4 @@
-"""Still more faults of the network: what stands in `__init__` and `forward` and was not meant."""
+"""Still more faults of the network: what stands in its code though nobody meant it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def recurrent_weights_of_five(parts: Parts) -> None:
 def sigmoids_of_wide_weights(parts: Parts) -> None:
     swap(parts.model, nn.ReLU, lambda _: nn.Sigmoid())
     for each in weighted(parts.model)[:-1]:
-        nn.init.normal_(each.weight, std=4)  # type: ignore[arg-type]
+        nn.init.normal_(each.weight, std=4)
 
 
 @fault("all-clipped-at-six", "saturated-at-start", "dead-at-start", "constant-output",
@@ -63,7 +63,7 @@ def all_clipped_at_six(parts: Parts) -> None:
     swap(parts.model, nn.ReLU, lambda _: nn.ReLU6())
     with torch.no_grad():
         for each in weighted(parts.model)[:-1]:
-            each.bias.fill_(20)  # type: ignore[operator, union-attr]
+            each.bias.fill_(20)
 
 
 @fault("a-threshold-nobody-reaches", "dead-at-start", "dead-relu", "constant-output",
@@ -115,7 +115,7 @@ class Overwritten(nn.Module):
 def a_branch_overwritten(parts: Parts) -> None:
     linear = weighted(parts.model)
     wide, out = linear[0].in_features, linear[-1].out_features
-    parts.model = Overwritten(parts.model, wide, out)  # type: ignore[arg-type]
+    parts.model = Overwritten(parts.model, wide, out)
 
 
 class ByHand(nn.Module):
@@ -123,8 +123,8 @@ class ByHand(nn.Module):
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
-        self.w = layer.weight.detach().clone().requires_grad_()  # type: ignore[operator, union-attr]
-        self.b = layer.bias.detach().clone().requires_grad_()  # type: ignore[operator, union-attr]
+        self.w = layer.weight.detach().clone().requires_grad_()
+        self.b = layer.bias.detach().clone().requires_grad_()
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.w, self.b)
@@ -153,7 +153,7 @@ class Copied(nn.Module):
        "detached-graph", "loss-ignores-parameters", on="regression deep-relu",
        why="what runs is another each time; what is held is never used")  # fmt: skip
 def a_copy_of_the_layers_each_time(parts: Parts) -> None:
-    layers = list(parts.model)  # type: ignore[call-overload]
+    layers = list(parts.model)
     parts.model = nn.Sequential(Copied(nn.Sequential(*layers[:-1])), layers[-1])
 
 
@@ -162,8 +162,8 @@ def a_copy_of_the_layers_each_time(parts: Parts) -> None:
        why="frozen at zero it gives the same to all, and moves nothing before it")  # fmt: skip
 def a_head_of_zeros_and_frozen(parts: Parts) -> None:
     head = weighted(parts.model)[-1]
-    nn.init.zeros_(head.weight)  # type: ignore[arg-type]
-    head.weight.requires_grad_(False)  # type: ignore[operator, union-attr]
+    nn.init.zeros_(head.weight)
+    head.weight.requires_grad_(False)
 
 
 # Width
@@ -225,7 +225,7 @@ def norms_that_keep_nothing(parts: Parts) -> None:
 @fault("scores-normalised-by-the-batch", "batchnorm-on-output", on="gru deep-relu binary")
 def scores_normalised_by_the_batch(parts: Parts) -> None:
     out = weighted(parts.model)[-1].out_features
-    then(parts, nn.BatchNorm1d(out, affine=False))  # type: ignore[arg-type]
+    then(parts, nn.BatchNorm1d(out, affine=False))
 
 
 @fault("most-of-the-inputs-dropped", "over-regularised", "underfitting", on="lenet deep-tanh",
@@ -251,7 +251,7 @@ class Masked(nn.Module):
 @fault("a-mask-of-zeros", "constant-output", "dead-at-start", "loss-ignores-parameters",
        on="mlp segmentation", why="nothing of the input gets past it")  # fmt: skip
 def a_mask_of_zeros(parts: Parts) -> None:
-    layers = list(parts.model)  # type: ignore[call-overload]
+    layers = list(parts.model)
     parts.model = nn.Sequential(*layers[:3], Masked(), *layers[3:])
 
 
@@ -260,7 +260,7 @@ def a_mask_of_zeros(parts: Parts) -> None:
 def thirty_tanh_layers_drawn_small(parts: Parts) -> None:
     linear = weighted(parts.model)
     wide, out = linear[0].in_features, linear[-1].out_features
-    parts.model = stack([wide, *[32] * 30, out], nn.Tanh)  # type: ignore[list-item]
+    parts.model = stack([wide, *[32] * 30, out], nn.Tanh)
 
 
 @fault("each-answer-over-its-spread", "nonfinite", on="binary")

@@ -80,7 +80,7 @@ def softmax_of_one_unit(parts: Parts) -> None:
 @fault("mean-squares-of-class-numbers", "loss-mismatch", on="mlp lenet gru")
 def mean_squares_of_class_numbers(parts: Parts) -> None:
     last = weighted(parts.model)[-1]
-    head = nn.Linear(last.in_features, 1)  # type: ignore[arg-type]
+    head = nn.Linear(last.in_features, 1)
     if isinstance(parts.model, nn.Sequential):
         parts.model[-1] = head
     else:
@@ -210,13 +210,13 @@ def loss_of_rounded_answers(parts: Parts) -> None:
 )
 def head_too_large(parts: Parts) -> None:
     with torch.no_grad():
-        weighted(parts.model)[-1].weight.mul_(100)  # type: ignore[operator, union-attr]
+        weighted(parts.model)[-1].weight.mul_(100)
 
 
 @fault("head-with-a-bias-far-off", "initial-loss-off", on="regression segmentation autoencoder")
 def head_with_a_bias_far_off(parts: Parts) -> None:
     with torch.no_grad():
-        weighted(parts.model)[-1].bias.fill_(40.0)  # type: ignore[operator, union-attr]
+        weighted(parts.model)[-1].bias.fill_(40.0)
 
 
 @fault(

@@ -1,4 +1,4 @@
-"""More faults of rate, plan, loop and generalisation, as people make them in their own scripts."""
+"""How the training goes is wrong: slips as people make them in their own loops."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def sum_of_weights(parts: Parts) -> None:
     weights = [each.weight for each in weighted(parts.model)]
 
     def loss(output: Tensor, target: Tensor) -> Tensor:
-        return inner(output, target) + 0.05 * sum(each.abs().sum() for each in weights)  # type: ignore[operator, misc, return-value]
+        return inner(output, target) + 0.05 * sum(each.abs().sum() for each in weights)
 
     parts.loss = loss
 
@@ -383,7 +383,7 @@ def over_the_training_set(parts: Parts) -> None:
                     output = model(x)
                     parts.loss(output, y).item()
                     found += int((output.argmax(1) == y).sum())
-            training.reported.append(found / len(training.train.dataset))  # type: ignore[arg-type]
+            training.reported.append(found / len(training.train.dataset))
 
     parts.loop = loop
 

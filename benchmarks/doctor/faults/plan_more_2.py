@@ -31,7 +31,7 @@ def changed(parts: Parts, change: object) -> None:
                 optimizer.zero_grad()
                 loss = parts.loss(model(x), y)
                 loss.backward()
-                change(model)  # type: ignore[operator]
+                change(model)
                 optimizer.step()
             validate(training)
 

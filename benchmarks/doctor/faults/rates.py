@@ -23,7 +23,7 @@ WHY_LOW = "too low a rate is slow, and stops before it has arrived"
 
 
 def every_step(parts: Parts, make: object) -> None:
-    parts.schedule = make  # type: ignore[assignment]
+    parts.schedule = make
     parts.schedule_every = "step"
 
 

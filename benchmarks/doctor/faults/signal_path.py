@@ -147,7 +147,7 @@ def part_under_no_grad(parts: Parts) -> None:
                 return self.inner(x)
 
     if isinstance(parts.model, Recurrent):
-        parts.model.cell = Cut(parts.model.cell)  # type: ignore[assignment]
+        parts.model.cell = Cut(parts.model.cell)
     elif isinstance(parts.model, nn.Sequential):
         layers = list(parts.model.children())
         parts.model = nn.Sequential(Cut(nn.Sequential(*layers[:-1])), layers[-1])

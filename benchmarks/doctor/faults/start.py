@@ -36,7 +36,7 @@ def all_filters_alike(parts: Parts) -> None:
 def hidden_layers_zero(parts: Parts) -> None:
     with torch.no_grad():
         for each in weighted(parts.model)[:-1]:
-            each.weight.zero_()  # type: ignore[operator, union-attr]
+            each.weight.zero_()
 
 
 @fault(
@@ -61,7 +61,7 @@ def normal_of_deviation_one(parts: Parts) -> None:
 def three_times_he(parts: Parts) -> None:
     with torch.no_grad():
         for each in weighted(parts.model):
-            each.weight.mul_(3)  # type: ignore[operator, union-attr]
+            each.weight.mul_(3)
 
 
 @fault(
@@ -98,7 +98,7 @@ def normal_of_a_hundredth(parts: Parts) -> None:
 def saturated_tanh(parts: Parts) -> None:
     with torch.no_grad():
         for each in weighted(parts.model)[:-1]:
-            each.weight.mul_(6)  # type: ignore[operator, union-attr]
+            each.weight.mul_(6)
 
 
 @fault(
@@ -111,7 +111,7 @@ def saturated_tanh(parts: Parts) -> None:
 def biases_far_below_zero(parts: Parts) -> None:
     with torch.no_grad():
         for each in weighted(parts.model)[:-1]:
-            each.bias.fill_(-8.0)  # type: ignore[operator, union-attr]
+            each.bias.fill_(-8.0)
 
 
 @fault(
@@ -126,4 +126,4 @@ def sigmoid_units_at_minus_12(parts: Parts) -> None:
     swap(parts.model, nn.ReLU, lambda _: nn.Sigmoid())
     with torch.no_grad():
         for each in weighted(parts.model)[:-1]:
-            each.bias.fill_(-12.0)  # type: ignore[operator, union-attr]
+            each.bias.fill_(-12.0)

@@ -52,7 +52,7 @@ def blocks_that_are_not_called(parts: Parts) -> None:
             return self.head(x)
 
     layers = weighted(parts.model)
-    parts.model = Skips(parts.model, layers[0].in_features, layers[-1].out_features)  # type: ignore[arg-type]
+    parts.model = Skips(parts.model, layers[0].in_features, layers[-1].out_features)
 
 
 class Listed(nn.Module):
@@ -109,16 +109,16 @@ def a_group_of_rate_zero(parts: Parts) -> None:
     why="a layer that is too narrow is too little capacity at one place",
 )
 def two_units_in_the_middle(parts: Parts) -> None:
-    if parts.model[0].__class__ is nn.Sequential:  # type: ignore[index]
+    if parts.model[0].__class__ is nn.Sequential:
         parts.model = nn.Sequential(stack([64, 48, 1]), stack([1, 48, 64]), nn.Sigmoid())
         return
     head = weighted(parts.model)[-1]
     wide, out = head.in_features, head.out_features
     parts.model = nn.Sequential(
-        *list(parts.model.children())[:-1],  # type: ignore[arg-type]
+        *list(parts.model.children())[:-1],
         nn.Linear(wide, 2),
         nn.ReLU(),
-        nn.Linear(2, out),  # type: ignore[arg-type]
+        nn.Linear(2, out),
     )
 
 
@@ -154,7 +154,7 @@ def one_channel_between_blocks(parts: Parts) -> None:
 def three_units_a_layer(parts: Parts) -> None:
     layers = weighted(parts.model)
     widths = [layers[0].in_features, *[3] * (len(layers) - 1), layers[-1].out_features]
-    parts.model = stack(widths)  # type: ignore[arg-type]
+    parts.model = stack(widths)
 
 
 @fault(
@@ -167,7 +167,7 @@ def three_units_a_layer(parts: Parts) -> None:
 def a_wide_network_on_forty_rows(parts: Parts) -> None:
     parts.train = rows(parts.train, torch.arange(40))
     wide = [weighted(parts.model)[0].in_features, 512, 512, weighted(parts.model)[-1].out_features]
-    parts.model = stack(wide)  # type: ignore[arg-type]
+    parts.model = stack(wide)
     parts.epochs *= 6
     parts.batch = 20
 

@@ -36,7 +36,7 @@ def kind(name: str, *, at_least: float) -> Callable[[Run], Run]:
     """Enter a kind of healthy run."""
 
     def enter(run: Run) -> Run:
-        KINDS.register(name)(Kind(name=name, run=run, at_least=at_least))  # type: ignore[type-var]
+        KINDS.register(name)(Kind(name=name, run=run, at_least=at_least))
         return run
 
     return enter

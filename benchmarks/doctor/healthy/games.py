@@ -130,7 +130,7 @@ def reversed_gradient(seed: int, watched: Watched) -> float:
             return x.view_as(x)
 
         @staticmethod
-        def backward(context: object, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        def backward(context: object, gradient: Tensor) -> Tensor:
             return -0.3 * gradient
 
     class Adversarial(nn.Module):

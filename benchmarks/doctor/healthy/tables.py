@@ -21,7 +21,7 @@ def categories(seed: int, columns: int = 6, levels: int = 30) -> tuple[Tensor, T
     x = x.reshape(3000, columns)
     worth = torch.randn(columns, levels, generator=draws)
     total = sum(worth[each][x[:, each]] for each in range(columns))
-    return x, total + 0.3 * torch.randn(3000, generator=draws)  # type: ignore[operator]
+    return x, total + 0.3 * torch.randn(3000, generator=draws)
 
 
 @kind("one-hot-columns-by-the-hundred", at_least=0.8)
