@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from netwright.doctor.quiet import quiet
 from netwright.doctor.watch import watch
 from netwright.doctor.watching import pace
+from netwright.doctor.watching.doze import FIRST_BATCHES
 from netwright.doctor.watching.pace import BLOCK, WINDOW, Pace
-from netwright.doctor.watching.watcher import FIRST_BATCHES
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.nonfinite import NonFinite
@@ -121,7 +121,7 @@ def test_a_pass_of_ours_between_the_windows_leaves_the_loop_heard():
             F.cross_entropy(model(x), y).backward()
             optimizer.step()
             if number == 60:
-                assert doctor.watcher._asleep
+                assert doctor.watcher.doze.asleep
                 doctor.watcher.ours = True  # as a probe does, in the middle of a run
                 with quiet(model), torch.no_grad():
                     model(x)

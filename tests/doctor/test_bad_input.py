@@ -289,7 +289,7 @@ def test_a_loop_that_never_steps_is_watched_in_bounded_memory():
             optimizer.zero_grad()
             classify(model).backward()
         assert doctor.watcher.fault == ""
-        assert len(doctor.watcher._notes.losses) <= 64
+        assert len(doctor.watcher.notes.losses) <= 64
         assert doctor.diagnosis().named("optimizer-never-steps") is not None
 
 

@@ -35,7 +35,7 @@ def test_a_loop_that_never_steps_keeps_little():
     model = mlp()
     doctor = train(model, sgd(model), step=lambda i, loss: loss.backward(), steps=300)
     assert doctor.watcher.fault == ""
-    assert len(doctor.watcher._notes.losses) <= 64
+    assert len(doctor.watcher.notes.losses) <= 64
 
 
 class Complex(nn.Module):

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from netwright.doctor.probes import PROBES
 from netwright.doctor.watch import Doctor, watch
-from netwright.doctor.watching.pace import Pace
+from netwright.doctor.watching.pace import LOOKS, Pace
 from netwright.doctor.watching.series import Series
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.layers import Layers
@@ -308,7 +308,7 @@ def test_looks_are_dense_at_first_and_then_as_rare_as_the_budget_asks(
             pace.looked_at(step, 0.020)
             looked.append(step)
     assert looked[:3] == [1, 2, 3]
-    assert pace.looks / 400 == pytest.approx(0.02, rel=0.25)
+    assert pace.looks / 400 == pytest.approx(LOOKS * 0.02, rel=0.25)
 
 
 def test_every_probe_can_look_at_a_plain_network() -> None:

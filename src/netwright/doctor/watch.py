@@ -107,7 +107,9 @@ class Doctor:
     def __enter__(self) -> Doctor:
         watcher = self.watcher
         watcher.attach()
-        self._ends.append(BACKWARD.listen(watcher.backward_begins, watcher.backward_ended))
+        self._ends.append(
+            BACKWARD.listen(watcher.doze.backward_begins, watcher.doze.backward_ended)
+        )
         if self._owns_company:
             self._company.attach()
             self._ends.append(self._company.detach)
@@ -146,7 +148,7 @@ class Doctor:
     def _hook(self, optimizer: Optimizer) -> None:
         """After the hooks of the watcher: when a step is counted, it may be time for a round."""
         begins = guarded(
-            lambda *_: self._company.regulators.step_begins(self.watcher), self.watcher._failed
+            lambda *_: self._company.regulators.step_begins(self.watcher), self.watcher.failed
         )
         before = optimizer.register_step_pre_hook(begins)
         after = optimizer.register_step_post_hook(self._stepped)
@@ -182,7 +184,7 @@ class Doctor:
             if self._on_round is not None:
                 self._on_round(self, found)
         except Exception as error:
-            watcher._failed(error)
+            watcher.failed(error)
             return
         spent = time.perf_counter() - began
         if watcher.steps == FIRST[0]:  # on what the check-up has found: it counts with that
@@ -255,7 +257,7 @@ class Doctor:
         try:
             return watcher.facts()
         except Exception as error:
-            watcher._failed(error)
+            watcher.failed(error)
             return [watcher.cost()]
 
     @property

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions._harm import entropy_of_labels, of_one_form
+from netwright.doctor.conditions._once import once
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.objective import Objective
@@ -65,7 +67,7 @@ class Course:
     def least(self) -> float:
         return float(self.windows.min())
 
-    @property
+    @cached_property
     def latest(self) -> float:
         """The median of the last three windows."""
         return float(np.median(self.windows[-3:]))
@@ -100,6 +102,7 @@ def steps_of(record: Record) -> Steps | None:
     return replace(steps, **missing) if missing else steps
 
 
+@once
 def course(record: Record) -> Course | None:
     """None where no step was seen, where the loss is negative, or where no single loss is made
     smaller (adversarial loops, rewards)."""

@@ -47,7 +47,7 @@ class Efficacy:
     def turns(self, step: int) -> bool:
         """Whether it is time to compute a batch in the other mode: at first ever more rarely."""
         last = self._modes[-1][0] if self._modes else 0
-        return step >= min(2 * last, last + SPARSE) and step > 1
+        return step >= min(4 * last, last + SPARSE) and step > 1
 
     def other_mode(self, noted: Noted, step: int, *, scale: float) -> None:
         """The loss of the batch of `fallen` in the other mode, beside that which it had there."""

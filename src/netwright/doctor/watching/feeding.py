@@ -64,11 +64,11 @@ class Feeding:
 
     def attach(self) -> None:
         self._ends = [
-            ITERATED.listen(None, guarded(self._iterated, self._failed)),
+            ITERATED.listen(None, guarded(self._iterated, self.failed)),
             DELIVERED.listen(
-                guarded(self._asks, self._failed), guarded(self._delivered, self._failed)
+                guarded(self._asks, self.failed), guarded(self._delivered, self._failed)
             ),
-            BACKWARD.listen(guarded(self._backward, self._failed)),
+            BACKWARD.listen(guarded(self._backward, self.failed)),
         ]
 
     def detach(self) -> None:
@@ -87,7 +87,7 @@ class Feeding:
 
     def _failed(self, error: BaseException) -> None:
         for each in self._watchers:
-            each._failed(error)
+            each.failed(error)
 
     # What is heard
 

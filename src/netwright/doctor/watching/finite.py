@@ -56,13 +56,21 @@ class Finite:
         self._optimizers = optimizers
         self._probe: Tensor | None = None
         self._chosen = False
-        self._harmless = 0
+        self.harmless = 0
         self._scaled = 0
         # Of the step before, on a graphics card
         self._flag: tuple[Tensor, Any] | None = None
         self._taped: list[Taped] = []
         self._step = 0
         self._kept: list[Tensor] | None = None
+
+    @property
+    def few(self) -> Tensor | None:
+        """The parameter whose gradient is looked at, where that is read value by value."""
+        probe = self._probe
+        if probe is None or probe.ndim != 1 or not probe.is_cpu or probe.is_complex():
+            return None
+        return probe if probe.numel() <= FEW else None
 
     def fine(self, loss: float) -> bool:
         """Whether the loss and the gradient of a step are finite, on a processor; where they do not
@@ -76,7 +84,7 @@ class Finite:
             loss += sum(gradient.tolist()) if few and gradient.ndim == 1 else gradient.sum().item()
         if not math.isfinite(loss):
             return False
-        self._harmless = 0
+        self.harmless = 0
         return True
 
     def due(
@@ -98,7 +106,7 @@ class Finite:
             bad_loss = any(not math.isfinite(each) for each in values)
             bad_gradient = gradient is not None and not math.isfinite(_total(gradient))
             if not bad_loss and not bad_gradient:
-                self._harmless = 0
+                self.harmless = 0
                 return False
             nan = any(math.isnan(each) for each in values)
             return self._found(step, taped, None, nan=nan, replay=replay)
@@ -157,8 +165,8 @@ class Finite:
         if not stepped:
             # A bad loss with a good gradient hurts nothing yet: somebody takes care of it, or it
             # was scaled beyond what it can hold.
-            self._harmless += nan
-            if self._harmless < 3:
+            self.harmless += nan
+            if self.harmless < 3:
                 return False
         with self._weights_of(kept):
             self.fact = self._explained(step, taped, replay=replay, stepped=stepped)

@@ -40,12 +40,12 @@ class Ledger:
         """Each of `heard` is told every loss, in order; None where a step had none."""
         self.rows = Series(COLUMNS)
         self._heard = heard
-        self._waiting: list[tuple[Any, ...]] = []
+        self.waiting: list[tuple[Any, ...]] = []
 
     def note(self, noted: tuple[Any, ...], more: Mapping[str, float | None] | None = None) -> None:
         """One step: `noted` as in `NOTED`, and what a look has found besides."""
-        self._waiting.append(noted)
-        if more is None and len(self._waiting) < MOST:
+        self.waiting.append(noted)
+        if more is None and len(self.waiting) < MOST:
             return
         self.settle()
         if more is not None:
@@ -53,7 +53,7 @@ class Ledger:
 
     def settle(self) -> None:
         """Hand on what waits."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         if not waiting:
             return
         self.rows.extend(waiting, NOTED)

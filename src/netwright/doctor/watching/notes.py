@@ -40,7 +40,7 @@ class Notes:
         self.objectives: list[Noted] = []
         self._begin: RandomState | None = None
         self._surroundings: Surroundings | None = None
-        self._door: tuple[nn.Module, Any, Any] | None = None
+        self.last_call: tuple[nn.Module, Any, Any] | None = None
         self._used = False
         """Whether a backward ran on what is on the tape."""
         self._taping = True
@@ -68,7 +68,7 @@ class Notes:
 
     def door(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         """The last call, of which little else may be known."""
-        self._door = (module, args, kwargs)
+        self.last_call = (module, args, kwargs)
 
     def called(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         """The model was called: from here on torch's functions are heard."""
@@ -118,9 +118,9 @@ class Notes:
     def of_door(self) -> list[Taped]:
         """The last call of the model, made once more to be taped: with the random numbers of now.
         To be called where the model's state is kept safe."""
-        if self._door is None:
+        if self.last_call is None:
             return []
-        module, args, kwargs = self._door
+        module, args, kwargs = self.last_call
         with torch.enable_grad():
             output = module(*args, **kwargs)
         made = next(iter(tensors_in(output)), None)
@@ -155,4 +155,4 @@ class Notes:
         self.values.clear()
         if self.losses:
             self.losses.clear()
-        self._door = None
+        self.last_call = None

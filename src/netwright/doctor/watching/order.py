@@ -56,16 +56,16 @@ class Order:
         self._model = model
         self._books = [Book(each) for each in optimizers]
         self._resting = False
-        self._calls: dict[int, int] = {}
+        self.calls: dict[int, int] = {}
         """Forwards with gradients of each module that the loop calls: an encoder and a decoder are
         not two passes."""
-        self._counts = dict.fromkeys(COUNTS, 0)
-        self._idle = self._most_idle = 0
+        self.counts = dict.fromkeys(COUNTS, 0)
+        self.idle = self.most_idle = 0
         self._loss: weakref.ref[Tensor] | None = None
-        self._in_eval: bool | None = None
+        self.in_eval: bool | None = None
         self._was_training = 0
         self._first_eval_step: int | None = None
-        self._block = [0, 0]
+        self.block = [0, 0]
         """Forwards without gradients since the last training forward, and those in training."""
         self._sensitive = tuple(
             dict.fromkeys(type(each).__name__ for each in model.modules() if acts_by_mode(each))
@@ -91,11 +91,11 @@ class Order:
     @property
     def forwards(self) -> int:
         """Calls of the model from outside, with and without gradients."""
-        return sum(self._calls.values()) + self._counts["evaluation_forwards"]
+        return sum(self.calls.values()) + self.counts["evaluation_forwards"]
 
     @property
     def backwards(self) -> int:
-        return self._counts["backwards"]
+        return self.counts["backwards"]
 
     def epoch_begins(self) -> None:
         """From here on a batch of the epoch before is no repetition."""
@@ -104,32 +104,32 @@ class Order:
 
     def step_left_out(self) -> None:
         """A scaler found gradients that are not finite, and did not call the optimizer."""
-        self._idle = 0
+        self.idle = 0
         self.backwards_in_step = 0
         self.began = False
 
     def forward(self, door: nn.Module, training: bool, graded: bool) -> None:
         """A forward pass of the model, or of the part of it that is called, begins."""
         if graded:
-            self._calls[id(door)] = self._calls.get(id(door), 0) + 1
-            self._in_eval = not training
-            if self._block[0]:
-                self._close_block()
+            self.calls[id(door)] = self.calls.get(id(door), 0) + 1
+            self.in_eval = not training
+            if self.block[0]:
+                self.close_block()
             return
-        self._counts["evaluation_forwards"] += 1
-        self._block[0] += 1
+        self.counts["evaluation_forwards"] += 1
+        self.block[0] += 1
         if training and self._sensitive:
-            self._counts["evaluation_forwards_in_training"] += 1
-            self._block[1] += 1
+            self.counts["evaluation_forwards_in_training"] += 1
+            self.block[1] += 1
 
-    def _close_block(self) -> None:
-        forwards, in_training = self._block
-        self._block = [0, 0]
-        if forwards > 1 and self._counts["steps"]:
-            self._counts["evaluation_blocks"] += 1
-            self._counts["evaluation_forwards_in_blocks"] += forwards
+    def close_block(self) -> None:
+        forwards, in_training = self.block
+        self.block = [0, 0]
+        if forwards > 1 and self.counts["steps"]:
+            self.counts["evaluation_blocks"] += 1
+            self.counts["evaluation_forwards_in_blocks"] += forwards
             if in_training == forwards:
-                self._counts["evaluation_blocks_in_training"] += 1
+                self.counts["evaluation_blocks_in_training"] += 1
 
     def batch(self, given: Any) -> None:
         """The fingerprint of a batch, of at most some hundred of its values."""
@@ -141,24 +141,24 @@ class Order:
         else:
             return
         if key in self._seen:
-            self._counts["repeated_batches"] += 1
+            self.counts["repeated_batches"] += 1
         else:
-            self._counts["distinct_batches"] += 1
+            self.counts["distinct_batches"] += 1
         if len(self._recent) == self._recent.maxlen:
             self._seen.discard(self._recent[0])
         self._recent.append(key)
         self._seen.add(key)
 
     def backward_begins(self, loss: Tensor | None, *, looking: bool) -> None:
-        self._counts["backwards"] += 1
+        self.counts["backwards"] += 1
         self.backwards_in_step += 1
-        self._idle += 1
-        self._most_idle = max(self._most_idle, self._idle)
-        self._counts["backwards_heard"] += 1
+        self.idle += 1
+        self.most_idle = max(self.most_idle, self.idle)
+        self.counts["backwards_heard"] += 1
         if loss is not None:
             # By a weak reference: an `id` is given to the next loss once this one is gone.
             if self._loss is not None and self._loss() is loss:
-                self._counts["double_backwards"] += 1
+                self.counts["double_backwards"] += 1
             self._loss = weakref.ref(loss)
         if not self._resting:
             for each in self._books:
@@ -166,11 +166,11 @@ class Order:
 
     def backward_dozed(self) -> None:
         """A backward begins of which nothing else is to be told."""
-        self._counts["backwards"] += 1
+        self.counts["backwards"] += 1
         self.backwards_in_step += 1
-        self._idle = idle = self._idle + 1
-        if idle > self._most_idle:
-            self._most_idle = idle
+        self.idle = idle = self.idle + 1
+        if idle > self.most_idle:
+            self.most_idle = idle
 
     def backward_ended(self) -> None:
         if not self._resting:
@@ -196,26 +196,26 @@ class Order:
                 each.step_ended()
         self.slept()
         if look is not None:
-            self._counts["looked"] += 1
+            self.counts["looked"] += 1
             if look.unchanged is not None:
                 moved = bool(look.moved)
-                self._counts["changed_steps" if moved else "unchanged_steps"] += 1
+                self.counts["changed_steps" if moved else "unchanged_steps"] += 1
                 self._unchanged = look.unchanged
             self._note_gradients()
 
     def slept(self) -> None:
         """A step has ended, whether more of it was told or not."""
-        self._counts["steps"] += 1
-        if self._in_eval is not None and self._sensitive:
-            if self._in_eval:
-                self._counts["training_forwards_in_eval"] += 1
+        self.counts["steps"] += 1
+        if self.in_eval is not None and self._sensitive:
+            if self.in_eval:
+                self.counts["training_forwards_in_eval"] += 1
                 if self._was_training and self._first_eval_step is None:
-                    self._first_eval_step = self._counts["steps"]
+                    self._first_eval_step = self.counts["steps"]
             else:
                 self._was_training += 1
                 self._first_eval_step = None
-        self._in_eval = None
-        self._idle = 0
+        self.in_eval = None
+        self.idle = 0
         self.backwards_in_step = 0
         self.began = False
 
@@ -269,15 +269,15 @@ class Order:
 
     def facts(self) -> Loop:
         names = [name for name, each in self._model.named_parameters() if each.requires_grad]
-        looked = bool(self._counts["looked"])
+        looked = bool(self.counts["looked"])
         sums = {name: sum(getattr(each, name) for each in self._books) for name in BOOKED}
         excess = [each.excess for each in self._books if each.excess is not None]
-        counts: dict[str, Any] = {**self._counts, **sums}
-        counts["training_forwards"] = max(self._calls.values(), default=0)
+        counts: dict[str, Any] = {**self.counts, **sums}
+        counts["training_forwards"] = max(self.calls.values(), default=0)
         return Loop(
             **{name: count for name, count in counts.items() if name in _FIELDS},
             stale_excess=max(excess, default=None),
-            idle_backwards=self._most_idle,
+            idle_backwards=self.most_idle,
             mode_sensitive=self._sensitive,
             running_statistics=self._normed,
             left_in_eval_since=self._first_eval_step,

@@ -25,6 +25,12 @@ WINDOW = 4
 PART = 0.25
 """Of the budget, for what the hooks do at steps that are not looked at."""
 
+LOOKS = 0.3
+"""Of the budget, for looks beside those that are promised."""
+
+LEFT = 0.05
+"""Of the budget, for such looks where the hooks take all of it."""
+
 CLOSEST = 10
 """Steps between two looks at the least, after the first ones."""
 
@@ -111,8 +117,9 @@ class Pace:
         per_step = self.budget * training / max(1, step)
         hooks = self._asleep or LIGHT * self._awake
         # Where the hooks alone take the budget a part of it is left to the looks all the same.
-        income = max(per_step - hooks, PART * per_step)
-        earned = max(self.budget * training - self.hooks, PART * self.budget * training)
+        income = max(min(per_step - hooks, LOOKS * per_step), LEFT * per_step)
+        whole = self.budget * training
+        earned = max(min(whole - self.hooks, LOOKS * whole), LEFT * whole)
         debt = self.looks + per_look - CREDIT - earned
         return max(CLOSEST, math.ceil(debt / income))
 

@@ -118,7 +118,7 @@ class Program:
         self.fault = f"{type(error).__name__}: {error}".partition("\n")[0]
         for case in self.cases:
             if case.doctor is not None:
-                case.doctor.watcher._failed(error)
+                case.doctor.watcher.failed(error)
         if self._on_fault is not None:
             self._on_fault(self.fault)
 

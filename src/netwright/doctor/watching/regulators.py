@@ -46,11 +46,11 @@ class Regulators:
 
     def attach(self) -> None:
         self._ends = [
-            SCALED.listen(guarded(self._scaled, self._failed)),
+            SCALED.listen(guarded(self._scaled, self.failed)),
             SCALE_UPDATED.listen(
-                guarded(self._update_begins, self._failed), guarded(self._updated, self._failed)
+                guarded(self._update_begins, self.failed), guarded(self._updated, self._failed)
             ),
-            CLIP_NORM.listen(guarded(self._clipped, self._failed)),
+            CLIP_NORM.listen(guarded(self._clipped, self.failed)),
         ]
 
     def detach(self) -> None:
@@ -77,7 +77,7 @@ class Regulators:
 
     def _failed(self, error: BaseException) -> None:
         for each in self._watchers:
-            each._failed(error)
+            each.failed(error)
 
     def look_for_schedulers(self, watcher: Watcher) -> None:
         """Find the schedulers that turn the rates of `watcher`'s optimizers, by who is alive."""

@@ -126,8 +126,9 @@ class Roots:
     def _listen_to_its_end(self, module: nn.Module) -> Any:
         return module.register_forward_hook(Hook(self._ended), with_kwargs=True, always_call=True)
 
-    def rest(self) -> None:
-        """Where one door is left: of a call that takes gradients hear that it begins, no more."""
+    def rest(self, instead: Callable[..., None]) -> None:
+        """Where one door is left: of a call that takes gradients hear that it begins, no more.
+        `instead` is told of the calls, and hands on to `begins_only` what is not one of those."""
         if self._resting is not None or len(self._hooks) != 1 or self._calls < FORWARDS:
             return
         module = next((each for each in self._doors.values() if id(each) in self._hooks), None)
@@ -135,7 +136,7 @@ class Roots:
             return
         self._hooks[id(module)][1].remove()
         entry = self._entries[id(module)]
-        entry.work = self._begins_only
+        entry.work = instead
         self._resting = (module, entry)
 
     def wake(self) -> None:
@@ -149,7 +150,7 @@ class Roots:
                 self._hooks[id(module)][0], self._listen_to_its_end(module)
             )  # fmt: skip
 
-    def _begins_only(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+    def begins_only(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         # Not for calls of ours: what they do to the hooks is undone with all they do.
         if torch.compiler.is_compiling() or self._listener.ours or _in_a_backward():
             return

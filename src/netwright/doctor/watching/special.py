@@ -278,7 +278,7 @@ class Specials:
     def introduce(self, watcher: Watcher, sample: Sample | None) -> None:
         """The first batch of a patient is there: what is like it is looked for."""
         if watcher not in self._copies:
-            self._copies[watcher] = Copies(watcher.model, GAMES.held(), watcher._failed)
+            self._copies[watcher] = Copies(watcher.model, GAMES.held(), watcher.failed)
         if sample is not None and rewarded(sample):
             self._said[watcher] = "reinforcement"
 

@@ -21,6 +21,7 @@ from netwright.doctor.patient import OVER_CLASSES, Sample, losses_of, tensors_in
 from netwright.doctor.quiet import strange_hooks
 from netwright.doctor.tape import Objective, Tape
 from netwright.doctor.watching.discreet import Hook
+from netwright.doctor.watching.doze import Doze
 from netwright.doctor.watching.efficacy import Efficacy
 from netwright.doctor.watching.evaluation import Evaluation
 from netwright.doctor.watching.filters import filters_of
@@ -47,9 +48,6 @@ from netwright.records.facts.nonfinite import NonFinite
 from netwright.records.facts.norms import NormFact, Norms
 from netwright.records.facts.reach import Cut, Reach
 from netwright.records.facts.steps import Steps
-
-FIRST_BATCHES = 128
-"""Steps of which every batch is told from the others."""
 
 FIRST_FILTERS = 128
 """Steps after which the filters are compared for the first time."""
@@ -84,12 +82,12 @@ class Watcher:
         self.passing = PassingBy()
         self.samples: list[Sample] = []
         self.finite = Finite(model, self.optimizers)
-        self._notes = Notes()
-        self.finite.fallback = self._notes.of_door
+        self.notes = Notes()
+        self.finite.fallback = self.notes.of_door
         self.hidden = Hidden(model, self.optimizers)
         self.memory = Memory(cuda=any(each.is_cuda for each in model.parameters()))
         self.restarts = RestartsSeen()
-        self._ledger = Ledger(self.evaluation.trained, self.restarts.loss)
+        self.ledger = Ledger(self.evaluation.trained, self.restarts.loss)
         self.norms: dict[str, NormFact] = {}
         self._efficacy = Efficacy(model)
         self.steps = 0
@@ -102,22 +100,21 @@ class Watcher:
         """Whether a backward pass was asked for after forwards without gradients alone."""
         self.scale = 1.0
         """What a scaler multiplies the loss with."""
-        self._on_sample, self._on_step, self._on_fault = on_sample, on_step, on_fault
-        self._roots = Roots(model, self)
+        self._on_sample, self.on_step, self._on_fault = on_sample, on_step, on_fault
+        self.roots = Roots(model, self)
+        self.doze = Doze(self)
         self._ends: list[Callable[[], None]] = []
         self._look: Look | None = None
-        self._asleep = False
-        """Whether this step is told by its loss alone: most are, where hearing more is dear."""
         self._hooks = (0, 0.0)
         """The last step that was heard of in the same way as the one before it; what the hooks had
         taken by then."""
-        self._wakes = 1
-        self._in_step = False
+        self.wakes = 1
+        self.in_step = False
         self._filters: Filters | None = None
         self.over = False
         """Whether the watch has ended."""
         self._strange = False
-        self._last = time.perf_counter()
+        self.last = time.perf_counter()
         self._compiled = _is_compiled(model)
 
     # What a watch begins and ends with
@@ -125,8 +122,8 @@ class Watcher:
     def attach(self) -> None:
         self.over = False
         self._strange = strange_hooks(self.model) or talks(self.model)
-        self._roots.attach()
-        loaded = guarded(lambda *_: self._loaded(), self._failed)
+        self.roots.attach()
+        loaded = guarded(lambda *_: self._loaded(), self.failed)
         hooked = self.model.register_load_state_dict_post_hook(Hook(loaded))
         self._ends.append(hooked.remove)
         for each in self.optimizers:
@@ -139,15 +136,15 @@ class Watcher:
         self._hook(optimizer)
 
     def _hook(self, optimizer: Optimizer) -> None:
-        before = optimizer.register_step_pre_hook(guarded(self.step_begins, self._failed))
-        after = optimizer.register_step_post_hook(guarded(self.step_ended, self._failed))
-        loaded = guarded(lambda *_: self._loaded(optimizer=True), self._failed)
+        before = optimizer.register_step_pre_hook(self.doze.step_begins)
+        after = optimizer.register_step_post_hook(self.doze.step_ended)
+        loaded = guarded(lambda *_: self._loaded(optimizer=True), self.failed)
         state = optimizer.register_load_state_dict_post_hook(loaded)
         self._ends += [before.remove, after.remove, state.remove]
 
     def _loaded(self, *, optimizer: bool = False) -> None:
         """Weights or the state of an optimizer were loaded."""
-        self._ledger.settle()
+        self.ledger.settle()
         if optimizer:
             self.restarts.optimizer_loaded(self.steps)
         else:
@@ -164,16 +161,17 @@ class Watcher:
     def _rest(self) -> None:
         """Hear nothing more. The hooks on optimizers stay: one of them may be under way, and torch
         walks through them as they are."""
-        self._roots.detach()
-        self._ledger.settle()
+        self.roots.detach()
+        self.doze.asleep = False
+        self.ledger.settle()
         self.evaluation.closes(self.steps)
         self._give_up_step()
         self.finite.close()
 
     def _give_up_step(self) -> None:
         """Keep nothing of the step that is under way."""
-        self._notes.drop()
-        self._notes.forget()
+        self.notes.drop()
+        self.notes.forget()
         if self._look is not None:
             self._look.close()
             self._look = None
@@ -181,14 +179,14 @@ class Watcher:
     @property
     def rows(self) -> Series:
         """What is known of each step."""
-        self._ledger.settle()
-        return self._ledger.rows
+        self.ledger.settle()
+        return self.ledger.rows
 
     @property
     def nonfinite(self) -> NonFinite | None:
         return self.finite.fact
 
-    def _failed(self, error: BaseException) -> None:
+    def failed(self, error: BaseException) -> None:
         """Something of ours went wrong: the loop goes on without being watched."""
         if self.fault:
             return
@@ -201,12 +199,12 @@ class Watcher:
     def compiled(self, module: nn.Module) -> None:
         """A module of the model runs as a compiled graph from here on."""
         self._compiled = True
-        self._roots.compiled(module)
+        self.roots.compiled(module)
 
     @property
     def tape(self) -> Tape | None:
         """Of the step that is under way, where it is looked at."""
-        return self._notes.tape
+        return self.notes.tape
 
     # What the loop does
 
@@ -215,37 +213,21 @@ class Watcher:
             return
         began = time.perf_counter()
         try:
-            if self._asleep and torch.is_grad_enabled():
-                self._asleep_forward(module, args, kwargs)
-            else:
-                self._forward_begins(module, args, kwargs)
+            if self.doze.asleep and torch.is_grad_enabled():
+                self.doze.forward(module, args, kwargs)
+                return
+            self._forward_begins(module, args, kwargs)
         except Exception as error:
-            self._failed(error)
+            self.failed(error)
         self.pace.hooks += time.perf_counter() - began
 
-    def _asleep_forward(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        order = self.order
-        order.forward(module, self.model.training, True)
-        self._notes.door(module, args, kwargs)
-        if order.began:
-            return
-        order.began = True
-        if self.evaluation.open:
-            self.evaluation.closes(self.steps)
-        if self.steps < FIRST_BATCHES:
-            order.batch((args, kwargs))
-            self.passing.batch(order.latest)
-        else:
-            order.latest = None
-            self.passing.batches += 1
-
     def _forward_begins(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        self._notes.hush()
+        self.notes.hush()
         graded = torch.is_grad_enabled()
         self.order.forward(module, self.model.training, graded)
         if not graded:
             if not self._compiled:
-                self._ledger.settle()
+                self.ledger.settle()
                 self.evaluation.begins(self.steps)
             if not self.model.training:
                 self.passing.evaluated((args, kwargs))
@@ -258,14 +240,14 @@ class Watcher:
             if self.pace.due(self.steps + 1):
                 self.passing.trained((args, kwargs))
                 self._look = Look(self.model, self.optimizers, compiled=self._compiled)
-        self._notes.begins(looking=self._look is not None)
+        self.notes.begins(looking=self._look is not None)
         if self._look is not None:
             self._look.forward_begins()
 
     def forward_ended(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if self.ours or self.fault or transformed():
             return
-        if self._asleep and torch.is_grad_enabled():
+        if self.doze.asleep and torch.is_grad_enabled():
             return
         began = time.perf_counter()
         try:
@@ -273,12 +255,12 @@ class Watcher:
             if self._look is not None:
                 self._look.forward_ended()
             if graded:
-                self._notes.door(module, args, kwargs)
-                self._notes.called(module, args, kwargs, output)
+                self.notes.door(module, args, kwargs)
+                self.notes.called(module, args, kwargs, output)
             elif output is not None:
                 self.evaluation.ended(module, args, kwargs, output)
         except Exception as error:
-            self._failed(error)
+            self.failed(error)
         self.pace.hooks += time.perf_counter() - began
 
     def backward_begins(self, tensors: Any, *rest: Any, **named: Any) -> None:
@@ -288,7 +270,7 @@ class Watcher:
         try:
             self._backward_begins(tensors)
         except Exception as error:
-            self._failed(error)
+            self.failed(error)
 
     def _backward_begins(self, tensors: Any) -> None:
         loss = tensors if isinstance(tensors, Tensor) else next(iter(tensors_in(tensors)), None)
@@ -297,9 +279,9 @@ class Watcher:
                 self.ungraded = True
             return
         began = time.perf_counter()
-        if loss is not None and not self._notes.full and loss.numel() == 1:
+        if loss is not None and not self.notes.full and loss.numel() == 1:
             self._counted(loss)
-        if self._asleep:
+        if self.doze.asleep:
             self.order.backward_dozed()
         else:
             self.order.backward_begins(loss, looking=self._look is not None)
@@ -309,34 +291,34 @@ class Watcher:
 
     def _counted(self, loss: Tensor) -> None:
         """A loss of the step that is under way."""
-        if self._asleep:
+        if self.doze.asleep:
             if loss.is_cpu:
-                self._notes.values.append(loss.item())
+                self.notes.values.append(loss.item())
             else:  # reading it would wait
-                self._notes.losses.append(loss.detach())
+                self.notes.losses.append(loss.detach())
             if not (self.steps + 1) % EVERY:
                 self.memory.loss(self.steps + 1, loss)
             return
         self.memory.loss(self.steps + 1, loss)
         if not self.hidden.done:
             self.hidden.look(loss)
-        if self._notes.backward(loss) and self._look is not None:
+        if self.notes.backward(loss) and self._look is not None:
             self._note_objective(loss, self._look)
 
     def _note_objective(self, loss: Tensor, look: Look) -> None:
-        if len(self._notes.objectives) > MOST_TAPES:
+        if len(self.notes.objectives) > MOST_TAPES:
             return
-        found = self._notes.objective(loss, look.losses_inside())
+        found = self.notes.objective(loss, look.losses_inside())
         if found is None:
             self._note_severed(loss)
             return
         judged = next((each for each in losses_of(found) if each.name in OVER_CLASSES), None)
         if judged is not None and len(judged.args) > 1:
             self.evaluation.scored(*judged.args[:2])
-            self.order.scored(self._notes.calls, *judged.args[:2])
+            self.order.scored(self.notes.calls, *judged.args[:2])
         self.tally.note(self.steps + 1, found)
         if len(self.samples) < SAMPLES:
-            sample = self._notes.sample(found, self.steps + 1)
+            sample = self.notes.sample(found, self.steps + 1)
             if sample.scale == 1.0:  # otherwise the scaling was seen on the tape
                 sample.loss /= self.scale
             self._hand_over(sample)
@@ -355,40 +337,42 @@ class Watcher:
 
     def _note_severed(self, loss: Tensor) -> None:
         """A first loss that no call leads to from the model: handed over for that alone."""
-        calls = [each for each in self._notes.calls if each.of_module]
+        calls = [each for each in self.notes.calls if each.of_module]
         if not self.samples and loss.grad_fn is None and calls:
             severed = Objective(tuple(calls), loss)
-            self._hand_over(self._notes.sample(severed, self.steps + 1))
+            self._hand_over(self.notes.sample(severed, self.steps + 1))
 
     def backward_ended(self, *rest: Any, **named: Any) -> None:
         if self.ours or self.fault or not self.order.began:
             return
-        if self._asleep and not self._in_step and self.scale == 1.0:
+        if self.doze.asleep and not self.in_step and self.scale == 1.0:
             return
         try:
             self._backward_ended()
         except Exception as error:
-            self._failed(error)
+            self.failed(error)
 
     def _backward_ended(self) -> None:
         began = time.perf_counter()
         self.order.backward_ended()
         if self._look is not None:
             self._look.backward_ended()
-        if self._in_step:
-            self._check()
-        elif self.scale != 1.0 and (losses := self._notes.seen):
+        if self.in_step:
+            self.check()
+        elif self.scale != 1.0 and (losses := self.notes.seen):
             self.ours = True
             try:
-                taped = self._notes.taped
+                taped = self.notes.taped
                 self.finite.scaled(self.steps + 1, losses[-1], taped, replay=not self._strange)
             finally:
                 self.ours = False
         self.pace.hooks += time.perf_counter() - began
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Whether all is finite, before the weights are moved by it."""
-        notes = self._notes
+        notes = self.notes
+        if not notes.values and not notes.losses:
+            return
         if notes.values and self.finite.fine(notes.values[-1]):
             return
         losses = notes.seen
@@ -398,71 +382,79 @@ class Watcher:
         finally:
             self.ours = False
 
-    def step_begins(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    def step_begins(self, optimizer: Optimizer) -> None:
         if self.ours or self.fault:
             return
         began = time.perf_counter()
-        self._in_step = True
-        if not self._asleep:
-            self._notes.hush()
+        self.in_step = True
+        try:
+            self.notes.hush()
             self.order.step_begins(optimizer)
-        if self._notes.values or self._notes.losses:
-            self._check()
+            self.check()
+        except Exception as error:
+            self.failed(error)
         self.pace.hooks += time.perf_counter() - began
 
-    def step_ended(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    def step_ended(self, optimizer: Optimizer) -> None:
         if self.ours or self.fault:
             return
+        try:
+            self._step_ended(optimizer)
+        except Exception as error:
+            self.failed(error)
+
+    def _step_ended(self, optimizer: Optimizer) -> None:
         began = time.perf_counter()
-        self._in_step = False
+        self.in_step = False
         self.steps += 1
-        losses = self._notes.values or [float(each) for each in self._notes.losses]
+        losses = self.notes.values or [float(each) for each in self.notes.losses]
         loss = math.fsum(losses) / len(losses) / self.scale if losses else None
         rate = max([float(each["lr"]) for each in optimizer.param_groups], default=None)
-        noted = (self.steps, loss, rate, began - self._last, self.wait, self.epoch)
-        self._last = began
+        noted = (self.steps, loss, rate, began - self.last, self.wait, self.epoch)
+        self.last = began
         self.wait = 0.0
         if not self.steps % EVERY:
             self.memory.stepped(self.steps)
-        if self._asleep:
-            self._ledger.note(noted)
+        if self.doze.asleep:
+            self.ledger.note(noted)
             self.order.slept()
-            self._notes.forget_losses()
+            self.notes.forget_losses()
             self.pace.hooks += time.perf_counter() - began
         else:
             self._heard_all(noted, optimizer, began)
-        if self.steps + 1 >= self._wakes:
-            self._turn_over()
-        if self._on_step is not None:
-            self._on_step(self.steps)
+        if self.steps + 1 >= self.wakes:
+            self.turn_over()
+        if self.on_step is not None:
+            self.on_step(self.steps)
 
-    def _turn_over(self) -> None:
+    def turn_over(self) -> None:
         """Whether the steps to come are told by their losses alone, and until when."""
         step, hooks = self._hooks
-        if self._asleep:
+        if self.doze.asleep:
             spent = self.pace.hooks - hooks
             self.pace.heard(spent, self.steps - step, everything=False)
         self._hooks = (self.steps, self.pace.hooks)
         self.pace.steps = self.steps
-        self._wakes = self.pace.wakes(self.steps + 1)
-        asleep = self._wakes > self.steps + 1
-        if asleep != self._asleep:
-            self._asleep = asleep
+        self.wakes = self.pace.wakes(self.steps + 1)
+        asleep = self.wakes > self.steps + 1
+        if asleep != self.doze.asleep:
+            self.doze.asleep = asleep
+            self.doze.few = self.finite.few
             self.order.rest(asleep)
         if asleep and not self._compiled:
-            self._roots.rest()
+            self.roots.rest(self.doze.call)
         else:
-            self._roots.wake()
+            self.roots.wake()
 
     def _heard_all(self, noted: tuple[Any, ...], optimizer: Optimizer, began: float) -> None:
         """The end of a step of which everything was heard."""
-        self._notes.hush()
+        self.notes.hush()
         look = self._look
         more = self._finish_look(look, optimizer) if look is not None else None
-        self._ledger.note(noted, more)
+        self.ledger.note(noted, more)
         self.order.step_ended(optimizer, look=look)
-        self._notes.forget()
-        self._notes.tape = self._look = None
+        self.notes.forget()
+        self.notes.tape = self._look = None
         spent = time.perf_counter() - began
         if look is not None:
             self.pace.looked_at(self.steps, spent + look.seconds)
@@ -478,7 +470,7 @@ class Watcher:
     def _finish_look(self, look: Look, optimizer: Optimizer) -> dict[str, float | None]:
         found = look.finish(self.order.backwards_in_step, scale=self.scale, stepped=optimizer)
         found.update(self._fallen(look))
-        for noted, *_ in self._notes.objectives[:1]:
+        for noted, *_ in self.notes.objectives[:1]:
             self.passing.look(noted, self.steps)
         self.table.add(self.steps, look.layers)
         for each in look.norms:
@@ -493,8 +485,8 @@ class Watcher:
             return {}
         self.ours = True
         try:
-            noted = self._notes.objectives
-            fallen = self._efficacy.fallen(noted, self._notes.losses)
+            noted = self.notes.objectives
+            fallen = self._efficacy.fallen(noted, self.notes.losses)
             alone = fallen is not None and len(noted) == 1
             if alone and self._efficacy.turns(self.steps):
                 self._efficacy.other_mode(noted[0], self.steps, scale=self.scale)
