@@ -64,11 +64,11 @@ class Feeding:
 
     def attach(self) -> None:
         self._ends = [
-            ITERATED.listen(None, guarded(self._iterated, self.failed)),
+            ITERATED.listen(None, guarded(self._iterated, self._failed)),
             DELIVERED.listen(
-                guarded(self._asks, self.failed), guarded(self._delivered, self._failed)
+                guarded(self._asks, self._failed), guarded(self._delivered, self._failed)
             ),
-            BACKWARD.listen(guarded(self._backward, self.failed)),
+            BACKWARD.listen(guarded(self._backward, self._failed)),
         ]
 
     def detach(self) -> None:

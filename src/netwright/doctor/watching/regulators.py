@@ -46,11 +46,11 @@ class Regulators:
 
     def attach(self) -> None:
         self._ends = [
-            SCALED.listen(guarded(self._scaled, self.failed)),
+            SCALED.listen(guarded(self._scaled, self._failed)),
             SCALE_UPDATED.listen(
-                guarded(self._update_begins, self.failed), guarded(self._updated, self._failed)
+                guarded(self._update_begins, self._failed), guarded(self._updated, self._failed)
             ),
-            CLIP_NORM.listen(guarded(self._clipped, self.failed)),
+            CLIP_NORM.listen(guarded(self._clipped, self._failed)),
         ]
 
     def detach(self) -> None:
