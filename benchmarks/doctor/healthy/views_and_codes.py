@@ -327,7 +327,10 @@ def mutual(seed: int, watched: Watched) -> float:
     """Mutual learning (Zhang et al. 2018): two networks, two optimizers, steps in turn."""
     digits = data.digits(seed)
     pair = nn.ModuleList([stack([64, 64, 10]), small_lenet()])
-    optimizers = [SGD(pair[0].parameters(), lr=0.05, momentum=0.9), Adam(pair[1].parameters(), 2e-3)]
+    optimizers = [
+        SGD(pair[0].parameters(), lr=0.05, momentum=0.9),
+        Adam(pair[1].parameters(), 2e-3),
+    ]
     with watched(pair, optimizers):
         for x, y in batches(digits.train, 64, 8):
             for own, other in ((0, 1), (1, 0)):

@@ -216,7 +216,7 @@ def from_perturbations(seed: int, watched: Watched) -> float:
             with torch.no_grad():
                 noise = {n: torch.randn(40, *each.shape) for n, each in names.items()}
 
-                def judged(signed: dict[str, Tensor]) -> Tensor:
+                def judged(signed: dict[str, Tensor], x: Tensor = x, y: Tensor = y) -> Tensor:
                     return F.cross_entropy(functional_call(model, signed, (x,)), y)
 
                 up = vmap(judged)({n: names[n] + 0.05 * each for n, each in noise.items()})

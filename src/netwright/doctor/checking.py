@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from netwright.core.unheard import unwarned
 from netwright.core.errors import DataError, SettingError
 from netwright.doctor.checkup import SECONDS, examine
 from netwright.doctor.deadline import Deadline
@@ -148,7 +149,8 @@ def patient_of(
 def checked(patient: Patient, *, seconds: float = SECONDS) -> Diagnosis:
     """What the probes and conditions say of a patient, by the deadline that it came with if there
     is one."""
-    return diagnosed(Record([patient.setup, *examine(patient, seconds=seconds)]))
+    with unwarned():
+        return diagnosed(Record([patient.setup, *examine(patient, seconds=seconds)]))
 
 
 def _source(data: Any, name: str, model: nn.Module) -> Source:

@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from netwright.core.errors import SettingError
+from netwright.core.unheard import unwarned
 from netwright.doctor.diagnosis import Diagnosis, diagnosed
 from netwright.doctor.failing import failure_of
 from netwright.doctor.patient import Patient, Sample
@@ -236,12 +237,13 @@ class Doctor:
                 from netwright.doctor.checkup import SECONDS, examine
 
                 seconds = SECONDS if self._checkup is True else float(self._checkup)
-                with as_written():
+                with as_written(), unwarned():
                     self._checked = list(examine(self.patient, seconds=seconds))
             else:
                 from netwright.doctor.checkup import glance
 
-                self._checked = list(glance(self.patient, sample))
+                with unwarned():
+                    self._checked = list(glance(self.patient, sample))
             self.patient.setup = shown_by(self.patient.setup, sample)
             self._relying.keep(sample, self._neighbourhood)
         finally:
@@ -253,7 +255,8 @@ class Doctor:
         in the middle of the loop."""
         watcher = self.watcher
         try:
-            return watcher.facts()
+            with unwarned():
+                return watcher.facts()
         except Exception as error:
             watcher._failed(error)
             return [watcher.cost()]

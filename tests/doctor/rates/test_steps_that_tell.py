@@ -226,7 +226,9 @@ def test_weights_loaded_for_a_reason_are_none(small, restarts):
 def noisy(losses, batch=4, **more):
     steps = told(losses, promised=1.0, fallen=0.8, update_ratio=0.02, **more)
     objective = replace(CLASSES, input_shape=(batch, 10), target_shape=(batch,), constant=None)
-    return Record([steps, objective, Setup(model="Sequential", params=100, trainable=100, batch=batch)])
+    return Record(
+        [steps, objective, Setup(model="Sequential", params=100, trainable=100, batch=batch)]
+    )
 
 
 def test_batches_of_four_that_undo_each_other_are_too_small(small):

@@ -47,7 +47,7 @@ def batch_mixing(record: Record) -> Iterator[Finding]:
     set, steps of a sequence).
 
     Not to be confused with: batch norm in training mode, which this is not measured in; contrastive
-    losses and kernels, which compare samples with one another; time-first input of recurrent layers.
+    losses and kernels, which compare samples with one another; recurrent layers, time first.
 
     Treatment: keep the batch axis first in every view, batch_first=True; advice.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -179,9 +178,7 @@ def _neighbours(patient: Patient, sample: Sample, batch: int) -> dict[str, Any]:
             hushed(*roots, begin=sample.random),
             sample.surroundings.again(),
             torch.set_grad_enabled(graph),
-            warnings.catch_warnings(),
         ):
-            warnings.simplefilter("ignore")
             for each in roots:
                 each.eval()
             return part.again(swaps).float()

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from netwright.core.unheard import unwarned
 from netwright.doctor.patient import OVER_CLASSES, Sample, losses_of, tensors_in
 from netwright.doctor.quiet import strange_hooks
 from netwright.doctor.tape import Objective, Tape
@@ -458,7 +459,10 @@ class Watcher:
         """The end of a step of which everything was heard."""
         self._notes.hush()
         look = self._look
-        more = self._finish_look(look, optimizer) if look is not None else None
+        more = None
+        if look is not None:
+            with unwarned():
+                more = self._finish_look(look, optimizer)
         self._ledger.note(noted, more)
         self.order.step_ended(optimizer, look=look)
         self._notes.forget()
