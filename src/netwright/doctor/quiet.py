@@ -119,6 +119,18 @@ def quiet(*models: nn.Module, begin: RandomState | None = None) -> Iterator[None
         state.restore()
 
 
+def weight_of(module: nn.Module | None) -> torch.Tensor | None:
+    """The weight of a layer. One that is computed when it is asked for (by a parametrization: a
+    spectral norm counts its iterations) may write buffers and draw random numbers."""
+    if module is None:
+        return None
+    own = module._parameters.get("weight", vars(module).get("weight"))
+    if own is None and hasattr(type(module), "weight"):
+        with quiet(module):
+            own = module.weight
+    return own if isinstance(own, torch.Tensor) else None
+
+
 def _written(buffer: torch.Tensor) -> int:
     """How often it was written to; tensors of inference mode do not count that."""
     return -1 if buffer.is_inference() else buffer._version

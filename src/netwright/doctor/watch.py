@@ -106,6 +106,15 @@ class Doctor:
         )
 
     def __enter__(self) -> Doctor:
+        try:
+            self._attach()
+        except (
+            Exception
+        ) as error:  # a model or an optimizer of another make: it trains all the same
+            self.watcher._failed(error)
+        return self
+
+    def _attach(self) -> None:
         watcher = self.watcher
         watcher.attach()
         self._ends.append(BACKWARD.listen(watcher.backward_begins, watcher.backward_ended))
@@ -115,7 +124,6 @@ class Doctor:
         self._company.attend(watcher)
         for each in watcher.optimizers:
             self._hook(each)
-        return self
 
     def __exit__(
         self,
@@ -155,7 +163,7 @@ class Doctor:
         self._ends += [before.remove, after.remove]
 
     def _stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if self.watcher.ours or self.watcher.fault:
+        if self.watcher.ours or self.watcher.fault or self.watcher.in_step:
             return
         steps = self.watcher.steps
         if steps <= EARLY or steps >= self._rounds.next:

@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from netwright.core.unheard import unwarned
 from netwright.doctor.patient import OVER_CLASSES, Sample, losses_of, tensors_in
 from netwright.doctor.quiet import strange_hooks
+from netwright.doctor.setup_facts import number_of
 from netwright.doctor.tape import Objective, Tape
 from netwright.doctor.watching.discreet import Hook
 from netwright.doctor.watching.efficacy import Efficacy
@@ -31,6 +32,7 @@ from netwright.doctor.watching.hidden import Hidden
 from netwright.doctor.watching.layer_table import LayerTable
 from netwright.doctor.watching.ledger import Ledger
 from netwright.doctor.watching.look import Look
+from netwright.doctor.watching.nesting import within_its_step
 from netwright.doctor.watching.notes import MOST_TAPES, Notes
 from netwright.doctor.watching.order import Order
 from netwright.doctor.watching.pace import Pace
@@ -113,7 +115,11 @@ class Watcher:
         """The last step that was heard of in the same way as the one before it; what the hooks had
         taken by then."""
         self._wakes = 1
-        self._in_step = False
+        self.in_step = False
+        """Whether an optimizer is making a step."""
+        self._inner = 0
+        """Steps of the same optimizer within that one: a class may call the step of its parent,
+        and torch tells of both."""
         self._filters: Filters | None = None
         self.over = False
         """Whether the watch has ended."""
@@ -128,8 +134,9 @@ class Watcher:
         self._strange = strange_hooks(self.model) or talks(self.model)
         self._roots.attach()
         loaded = guarded(lambda *_: self._loaded(), self._failed)
-        hooked = self.model.register_load_state_dict_post_hook(Hook(loaded))
-        self._ends.append(hooked.remove)
+        if not isinstance(self.model, torch.jit.ScriptModule):  # which takes no such hook
+            hooked = self.model.register_load_state_dict_post_hook(Hook(loaded))
+            self._ends.append(hooked.remove)
         for each in self.optimizers:
             self._hook(each)
 
@@ -364,7 +371,7 @@ class Watcher:
     def backward_ended(self, *rest: Any, **named: Any) -> None:
         if self.ours or self.fault or not self.order.began:
             return
-        if self._asleep and not self._in_step and self.scale == 1.0:
+        if self._asleep and not self.in_step and self.scale == 1.0:
             return
         try:
             self._backward_ended()
@@ -376,7 +383,7 @@ class Watcher:
         self.order.backward_ended()
         if self._look is not None:
             self._look.backward_ended()
-        if self._in_step:
+        if self.in_step:
             self._check()
         elif self.scale != 1.0 and (losses := self._notes.seen):
             self.ours = True
@@ -402,8 +409,11 @@ class Watcher:
     def step_begins(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if self.ours or self.fault:
             return
+        if self.in_step and within_its_step(optimizer):
+            self._inner += 1
+            return
         began = time.perf_counter()
-        self._in_step = True
+        self.in_step, self._inner = True, 0
         if not self._asleep:
             self._notes.hush()
             self.order.step_begins(optimizer)
@@ -414,12 +424,16 @@ class Watcher:
     def step_ended(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if self.ours or self.fault:
             return
+        if self._inner:
+            self._inner -= 1
+            return
         began = time.perf_counter()
-        self._in_step = False
+        self.in_step = False
         self.steps += 1
         losses = self._notes.values or [float(each) for each in self._notes.losses]
         loss = math.fsum(losses) / len(losses) / self.scale if losses else None
-        rate = max([float(each["lr"]) for each in optimizer.param_groups], default=None)
+        rates = (number_of(each.get("lr")) for each in optimizer.param_groups)
+        rate = max((each for each in rates if each is not None), default=None)
         noted = (self.steps, loss, rate, began - self._last, self.wait, self.epoch)
         self._last = began
         self.wait = 0.0
