@@ -128,7 +128,7 @@ def test_a_model_that_is_wrapped_later_is_seen_through_its_wrapper():
         train(wrapped, optimizer)
         (case,) = program.cases
         assert case.doctor.patient.model is inner
-        assert case.doctor.watcher._roots.doors == (inner,)
+        assert case.doctor.watcher.roots.doors == (inner,)
         assert steps_of(case) == 3
 
 

@@ -11,9 +11,11 @@ from itertools import islice
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from netwright.core.errors import DataError, SettingError
+from netwright.core.unheard import unwarned
 from netwright.doctor.checkup import SECONDS, examine
 from netwright.doctor.deadline import Deadline
 from netwright.doctor.diagnosis import Diagnosis, diagnosed
@@ -58,7 +60,7 @@ def checkup(
     no batch. What the model or the loss raise on the first batch is raised here too, unless a
     condition knows it: labels out of range, say, are a finding.
     """
-    _refuse_unfit(model, loss_fn)
+    _refuse_unfit(model, loss_fn, optimizer, seconds)
     state, deadline = RandomState(), Deadline(seconds)
     try:
         train = _source(data, "train", model)
@@ -86,7 +88,7 @@ def checkup(
         state.restore()
 
 
-def _refuse_unfit(model: object, loss_fn: object) -> None:
+def _refuse_unfit(model: object, loss_fn: object, optimizer: object, seconds: object) -> None:
     """`SettingError` for what cannot be looked at; a class in place of an instance is the usual
     slip."""
     if not isinstance(model, nn.Module):
@@ -100,6 +102,22 @@ def _refuse_unfit(model: object, loss_fn: object) -> None:
             "A check-up takes a loss second, a function of output and target, not {given}.",
             hint="Try: nw.checkup(model, nn.CrossEntropyLoss(), data)",
             given=named(loss_fn),
+        )
+    if any(map(is_lazy, model.parameters())):
+        raise SettingError(
+            "The model has lazy layers that have no weights yet.",
+            hint="Run it on a batch first: model(inputs)",
+        )
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise SettingError(
+            "A check-up takes an optimizer, an instance of torch.optim.Optimizer, not {given}.",
+            hint="Try: nw.checkup(model, nn.CrossEntropyLoss(), data, optimizer)",
+            given=named(optimizer),
+        )
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+        raise SettingError(
+            "seconds says how long a check-up may take, above 0, not {value}.",
+            value=repr(seconds),
         )
 
 
@@ -148,7 +166,8 @@ def patient_of(
 def checked(patient: Patient, *, seconds: float = SECONDS) -> Diagnosis:
     """What the probes and conditions say of a patient, by the deadline that it came with if there
     is one."""
-    return diagnosed(Record([patient.setup, *examine(patient, seconds=seconds)]))
+    with unwarned():
+        return diagnosed(Record([patient.setup, *examine(patient, seconds=seconds)]))
 
 
 def _source(data: Any, name: str, model: nn.Module) -> Source:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import warnings
 from typing import Any
 
 import torch
@@ -70,10 +69,8 @@ def _time_again(patient: Patient, sample: Sample) -> None:
                begin=sample.random),
         sample.surroundings.again(),
         torch.no_grad(),
-        warnings.catch_warnings(),
         patient.deadline.timed(),
     ):  # fmt: skip
-        warnings.simplefilter("ignore")
         sample.objective.again()
 
 
@@ -94,9 +91,7 @@ def part_of(patient: Patient, sample: Sample, count: int) -> Sample | None:
                    begin=sample.random),
             sample.surroundings.again(),
             torch.enable_grad(),
-            warnings.catch_warnings(),
         ):  # fmt: skip
-            warnings.simplefilter("ignore")
             replayed = _replayed(sample.objective, swaps)
         made = sample_of(
             replayed, random=sample.random, surroundings=sample.surroundings, step=sample.step

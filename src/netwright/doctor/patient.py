@@ -114,6 +114,11 @@ class Patient:
         return {id(each): name for name, each in self.model.named_parameters()}
 
 
+def rowwise(tensor: Tensor) -> bool:
+    """Whether its rows can be cut out and read: sparse, nested and unreal tensors have none."""
+    return tensor.layout is torch.strided and not tensor.is_nested and not tensor.is_meta
+
+
 def first_tensor(value: Any) -> Tensor | None:
     """The first tensor in a value, whatever holds it."""
     return next(iter(tensors_in(value)), None)

@@ -1,13 +1,12 @@
 """Run somebody's network once more, and nobody can tell afterwards.
 
 Parameters are not written by a forward pass; buffers, attributes and random states may be, and
-are put back. What the network prints meanwhile is dropped.
+are put back. What the network prints and warns of meanwhile is dropped.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import random
 import sys
 from collections import OrderedDict
@@ -17,6 +16,8 @@ from typing import Any
 
 import torch
 from torch import nn
+
+from netwright.core.unheard import unheard
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def quiet(*models: nn.Module, begin: RandomState | None = None) -> Iterator[None
             for name, buffer in module._buffers.items():
                 module._buffers[name] = copies.get(id(buffer), buffer)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with unheard():
             yield
     finally:
         for own, before, containers in attributes:
@@ -116,6 +117,18 @@ def quiet(*models: nn.Module, begin: RandomState | None = None) -> Iterator[None
                 if _written(buffer) != version:  # it was reached by another name
                     buffer.copy_(content)
         state.restore()
+
+
+def weight_of(module: nn.Module | None) -> torch.Tensor | None:
+    """The weight of a layer. One that is computed when it is asked for (by a parametrization: a
+    spectral norm counts its iterations) may write buffers and draw random numbers."""
+    if module is None:
+        return None
+    own = module._parameters.get("weight", vars(module).get("weight"))
+    if own is None and hasattr(type(module), "weight"):
+        with quiet(module):
+            own = module.weight
+    return own if isinstance(own, torch.Tensor) else None
 
 
 def _written(buffer: torch.Tensor) -> int:

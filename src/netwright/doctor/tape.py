@@ -85,12 +85,19 @@ class Tape(TorchFunctionMode):
             if self._listening:
                 self.failed = (Call(func, tuple(args), dict(kwargs or {}), None), error)
             raise
-        if self._listening and len(self.cuts) < MOST_CUTS and _cuts(func, args, result):
+        if self._listening:
+            try:
+                self._hear(func, args, kwargs, result)
+            except Exception:  # of ours, in the middle of somebody's pass: no more is noted
+                self.full = True
+        return result
+
+    def _hear(self, func: Any, args: Any, kwargs: dict[str, Any] | None, result: Any) -> None:
+        if len(self.cuts) < MOST_CUTS and _cuts(func, args, result):
             call = Call(func, tuple(args), dict(kwargs or {}), result)
             self.cuts.append(Cut(call, _line(), torch.is_grad_enabled()))
-        if self._listening and not self.full and _makes_tensors(func, result):
+        if not self.full and _makes_tensors(func, result):
             self.note(func, args, kwargs, result)
-        return result
 
     def on(self) -> None:
         """Listen from here on."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
-import io
 import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from netwright.core.unheard import unheard
 from netwright.doctor.patient import Patient, Sample, tensors_in
 from netwright.doctor.quiet import HOOKS, RandomState, silenced
 from netwright.doctor.tape import Call
@@ -116,7 +116,7 @@ class Twin:
         with (
             torch.enable_grad(),
             self.sample.surroundings.again(),
-            contextlib.redirect_stdout(io.StringIO()),
+            unheard(),
         ):
             found = self.sample.objective.again({**self.swaps, **(swaps or {})})
         return found / self.sample.scale if self.sample.scale != 1 else found

@@ -6,7 +6,6 @@ the same loss tells which functions lie between the last weights and it.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -179,10 +178,8 @@ def _unfolded(patient: Patient, sample: Sample) -> Unfolded | None:
         hushed(patient.model, *_others(patient, sample), begin=sample.random),
         sample.surroundings.again(),
         torch.enable_grad(),
-        warnings.catch_warnings(),
         patient.deadline.timed(),
     ):
-        warnings.simplefilter("ignore")  # the loop has heard them already
         tape.on()
         try:
             loss = sample.objective.again()

@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from netwright.core.errors import SettingError
+from netwright.core.unheard import unwarned
 from netwright.doctor.diagnosis import Diagnosis, diagnosed
 from netwright.doctor.failing import failure_of
 from netwright.doctor.patient import Patient, Sample
@@ -105,6 +106,14 @@ class Doctor:
         )
 
     def __enter__(self) -> Doctor:
+        try:
+            self._attach()
+        except Exception as error:
+            # A model or an optimizer of another make: it trains all the same.
+            self.watcher.failed(error)
+        return self
+
+    def _attach(self) -> None:
         watcher = self.watcher
         watcher.attach()
         self._ends.append(
@@ -116,7 +125,6 @@ class Doctor:
         self._company.attend(watcher)
         for each in watcher.optimizers:
             self._hook(each)
-        return self
 
     def __exit__(
         self,
@@ -156,7 +164,7 @@ class Doctor:
         self._ends += [before.remove, after.remove]
 
     def _stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if self.watcher.ours or self.watcher.fault:
+        if self.watcher.ours or self.watcher.fault or self.watcher.in_step:
             return
         steps = self.watcher.steps
         if steps <= EARLY or steps >= self._rounds.next:
@@ -238,12 +246,13 @@ class Doctor:
                 from netwright.doctor.checkup import SECONDS, examine
 
                 seconds = SECONDS if self._checkup is True else float(self._checkup)
-                with as_written():
+                with as_written(), unwarned():
                     self._checked = list(examine(self.patient, seconds=seconds))
             else:
                 from netwright.doctor.checkup import glance
 
-                self._checked = list(glance(self.patient, sample))
+                with unwarned():
+                    self._checked = list(glance(self.patient, sample))
             self.patient.setup = shown_by(self.patient.setup, sample)
             self._relying.keep(sample, self._neighbourhood)
         finally:
@@ -255,7 +264,8 @@ class Doctor:
         in the middle of the loop."""
         watcher = self.watcher
         try:
-            return watcher.facts()
+            with unwarned():
+                return watcher.facts()
         except Exception as error:
             watcher.failed(error)
             return [watcher.cost()]

@@ -7,7 +7,6 @@ import contextlib
 import gc
 import random
 import sys
-import warnings
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from itertools import chain, filterfalse
@@ -18,6 +17,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
+from netwright.core.unheard import unwarned
 from netwright.inspection.anatomy import Anatomy
 
 _CONTAINERS = frozenset((dict, list, set, OrderedDict, deque))
@@ -38,8 +38,7 @@ def untouched(parts: Anatomy, *, training: bool, restored: bool = True) -> Itera
         stack.enter_context(_slow_paths())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.no_grad())
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")
+        stack.enter_context(unwarned())
         for own in owns:
             own["training"] = training
         yield

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.core.errors import SettingError
+from netwright.tasks.shadowing import taken_out
 
 OURS = str(Path(__file__).resolve().parent.parent) + os.sep
 
@@ -85,7 +86,9 @@ def launch(script: Script, *, leave: bool) -> Ending:
     main = _main_module(script)
     sys.modules["__main__"] = main
     sys.argv[:] = script.argv
+    hidden: dict[str, types.ModuleType] = {}
     if not getattr(sys.flags, "safe_path", False) and sys.path:
+        hidden = taken_out(script.folder)
         sys.path[0] = script.folder
     try:
         ending = _run(script, vars(main))
@@ -100,6 +103,7 @@ def launch(script: Script, *, leave: bool) -> Ending:
             if before[0] is not None:
                 sys.modules["__main__"] = before[0]
             sys.argv[:], sys.path[:] = before[1], before[2]
+            sys.modules.update(hidden)
 
 
 def _run(script: Script, names: dict[str, Any]) -> Ending:

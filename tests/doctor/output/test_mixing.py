@@ -250,3 +250,65 @@ def test_a_network_that_answers_otherwise_in_a_batch_of_one_is_told():
     assert judged(record).named("batch-mixing").severity == "warn"
     plain = probed(nn.Sequential(nn.Linear(6, 4)), F.cross_entropy, X, Y)
     assert plain.get(Mixing).change_alone < 1e-5
+
+
+class Pairs(nn.Module):
+    """How much two samples have in common, of each pair."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(6, 4)
+
+    def forward(self, x):
+        z = F.normalize(self.body(x))
+        return z @ z.T
+
+
+class Own(nn.Module):
+    """Attention that takes the batch for a sequence: its output is one row for each sample."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.out = nn.Linear(6, 6), nn.Linear(6, 4)
+
+    def forward(self, x):
+        return self.out((self.body(x) @ x.T).softmax(1) @ x)
+
+
+def test_an_output_with_a_column_for_each_sample_compares_them_by_design(looked):
+    loss = lambda z, y: F.cross_entropy(z / 0.1, torch.arange(len(z)))  # noqa: E731
+    assert looked(Pairs(), loss, X, Y).named("batch-mixing") is None
+    assert "batch-mixing" in above_notes(looked(Own(), F.cross_entropy, X, Y))
+
+
+class Rounded(nn.Module):
+    """Signals in a few levels of the largest of the batch, which is held constant or not."""
+
+    def __init__(self, *, constant):
+        super().__init__()
+        self.constant = constant
+
+    def forward(self, x):
+        step = x.abs().amax(0, keepdim=True) / 3
+        step = step.detach() if self.constant else step
+        return x + ((x / step).round() * step - x).detach() if self.constant else x / step
+
+
+def test_a_measure_of_the_batch_that_is_held_constant_mistakes_no_axis():
+    def found(constant):
+        model = nn.Sequential(Rounded(constant=constant), nn.Linear(6, 4))
+        return probed(model, F.cross_entropy, X, Y)
+
+    assert found(True).get(Mixing).change > 0.05
+    assert found(True).get(Mixing).graded is False
+    assert judged(found(True)).named("batch-mixing").severity == "note"
+    assert found(False).get(Mixing).graded is True
+    assert judged(found(False)).named("batch-mixing").severity == "warn"
+
+
+def test_asking_for_that_gradient_leaves_those_of_the_loop_alone(looked):
+    model = Own()
+    for each in model.parameters():
+        each.grad = torch.ones_like(each)
+    looked(model, F.cross_entropy, X, Y)
+    assert all(bool((each.grad == 1).all()) for each in model.parameters())

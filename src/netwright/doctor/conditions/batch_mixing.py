@@ -38,14 +38,16 @@ def batch_mixing(record: Record) -> Iterator[Finding]:
     the time (batch_first), a mean over axis 0.
 
     Evidence: all samples but one were replaced; the output of that one changed by more than a
-    twentieth of the spread of all outputs, or it does in a batch of its own. Or the
+    twentieth of the spread of all outputs, or it does in a batch of its own. A note where no
+    gradient leads from an output to another sample: what they share is then a measure of the batch
+    that is held constant (the range of signals that are rounded), and no axis was mistaken. Or the
     loss raised since there were more or fewer rows of output than labels.
 
     Would be wrong if: the rows of the input are parts of one thing (nodes of a graph, points of a
     set, steps of a sequence).
 
     Not to be confused with: batch norm in training mode, which this is not measured in; contrastive
-    losses, which compare samples behind the model; time-first input of recurrent layers.
+    losses and kernels, which compare samples with one another; recurrent layers, time first.
 
     Treatment: keep the batch axis first in every view, batch_first=True; advice.
 
@@ -62,7 +64,7 @@ def batch_mixing(record: Record) -> Iterator[Finding]:
     change = max(found.change, found.change_alone or 0.0)
     adversarial = setup is not None and setup.special == "adversarial"
     meant = adversarial or any(each.target_distinct == 1 for each in terms_of(record))
-    harmful = change > MUCH and not meant
+    harmful = change > MUCH and not meant and found.graded is not False
     worse = stuck(record) or unfit(record)
     yield Finding(
         name="batch-mixing",

@@ -12,6 +12,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import Array, course, steps_of
 from netwright.doctor.conditions._rate import DEEPER, too_high
+from netwright.records.facts.restarts import Restarts
 from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -71,7 +72,8 @@ def loss_spike(record: Record) -> Iterator[Finding]:
     Would be wrong if: the data changed at that step.
 
     Not to be confused with: the scatter of small batches, a restart of a cyclic rate; harder
-    samples that come in (a curriculum), whose loss leaps and then falls as the first loss did.
+    samples that come in (a curriculum), whose loss leaps and then falls as the first loss did;
+    weights that were loaded there, which `nondeterministic-restart` tells.
 
     Treatment: go back to before the spike and leave that batch out, clip by the global norm; ask.
 
@@ -82,7 +84,7 @@ def loss_spike(record: Record) -> Iterator[Finding]:
         return
     if too_high(record) is not None:
         return
-    spikes = spikes_of(steps)
+    spikes = [each for each in spikes_of(steps) if not _loaded(record, each)]
     if not spikes:
         return
     lasting = [
@@ -181,6 +183,13 @@ def spikes_of(steps: Steps) -> list[Spike]:
             )
             row += RECOVERY + 1
     return found
+
+
+def _loaded(record: Record, spike: Spike) -> bool:
+    """Whether weights were loaded there: no step threw them, and the restart is told by itself."""
+    found = record.get(Restarts)
+    seen = found.restarts if found is not None else ()
+    return any(0 <= spike.step - each.step <= LASTING for each in seen)
 
 
 def _falls(earlier: Array, later: Array) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -174,21 +173,21 @@ def _neighbours(patient: Patient, sample: Sample, batch: int) -> dict[str, Any]:
     part = Objective(calls[: last + 1], end)
     roots = [patient.model, *(call.run for call in modules)]
 
-    def run(swaps: dict[int, Tensor]) -> Tensor:
+    def run(swaps: dict[int, Tensor], *, graph: bool = False) -> Tensor:
         with (
             hushed(*roots, begin=sample.random),
             sample.surroundings.again(),
-            torch.no_grad(),
-            warnings.catch_warnings(),
+            torch.set_grad_enabled(graph),
         ):
-            warnings.simplefilter("ignore")
             for each in roots:
                 each.eval()
-            return part.again(swaps).detach().float()
+            return part.again(swaps).float()
 
     plain = run({})
     spread = float(plain.std(unbiased=False))
     if not math.isfinite(spread) or spread <= 0:
+        return {}
+    if _of_pairs(sample, run, plain, batch):
         return {}
     kept = sorted({0, batch // 2})
     change = 0.0
@@ -200,7 +199,42 @@ def _neighbours(patient: Patient, sample: Sample, batch: int) -> dict[str, Any]:
         "tested": len(kept),
         "change": change if math.isfinite(change) else 0.0,
         "change_alone": alone / spread if alone is not None and math.isfinite(alone) else None,
+        "graded": _graded(sample, run, kept[-1]) if max(change, alone or 0.0) > 0 else None,
     }
+
+
+def _of_pairs(sample: Sample, run: Any, plain: Tensor, batch: int) -> bool:
+    """Whether the output has a row and a column for each sample: what two have in common, as in a
+    kernel or where pictures are matched with their words, is told of pairs by design."""
+    if batch not in plain.shape[1:] or batch < 4:
+        return False
+    half = batch // 2
+    try:
+        found = run({id(each): each.detach()[:half] for each in sample.inputs})
+    except Exception:  # somebody's network, made for its own batches
+        return False
+    return tuple(found.shape) == tuple(half if each == batch else each for each in plain.shape)
+
+
+def _graded(sample: Sample, run: Any, row: int) -> bool | None:
+    """Whether the output of a sample has a gradient with respect to the others. It has none where
+    they share nothing but a measure that is held constant, as the range of signals that are
+    rounded. None where nobody can tell: of whole numbers there is no gradient."""
+    if not all(each.is_floating_point() for each in sample.inputs):
+        return None
+    given = [each.detach().clone().requires_grad_() for each in sample.inputs]
+    try:
+        made = run(dict(zip(map(id, sample.inputs), given, strict=True)), graph=True)[row]
+        weights = torch.linspace(1, 2, made.numel()).to(made).reshape(made.shape)
+        found = torch.autograd.grad((made * weights).sum(), given, allow_unused=True)
+    except Exception:  # a layer that has no gradient in evaluation mode
+        return None
+    others = [each.clone() for each in found if each is not None]
+    if not others:
+        return None
+    for each in others:
+        each[row] = 0
+    return any(bool(each.any()) for each in others)
 
 
 def _alone(sample: Sample, run: Any, plain: Tensor, row: int) -> float | None:

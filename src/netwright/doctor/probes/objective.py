@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -150,9 +149,7 @@ def _elsewhere(patient: Patient, sample: Sample, main: TermFact) -> list[float]:
             hushed(patient.model, begin=sample.random),
             sample.surroundings.again(),
             torch.no_grad(),
-            warnings.catch_warnings(),
         ):
-            warnings.simplefilter("ignore")
             try:
                 loss = float(sample.objective.again(swaps))
             except Exception:
@@ -227,8 +224,7 @@ def _range_of(
     if normed or not tail.begins or sum(each.numel() for each in tail.begins) > LARGEST:
         return facts
     lows, highs, ones = [], [], True
-    with quiet(patient.model, begin=sample.random), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet(patient.model, begin=sample.random), torch.no_grad():
         for drive in DRIVES:
             seen = [tail.driven(each).float() for each in _patterns(tail.begins, drive)]
             if not all(bool(each.isfinite().all()) for each in seen):

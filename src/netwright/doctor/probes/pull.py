@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,9 +41,7 @@ def pull(patient: Patient) -> Iterator[Pull]:
         hushed(patient.model, begin=sample.random),
         sample.surroundings.again(),
         torch.enable_grad(),
-        warnings.catch_warnings(),
     ):
-        warnings.simplefilter("ignore")
         z = output.detach().clone().requires_grad_()
         loss = tail.again({id(output): z})
         if not loss.requires_grad:

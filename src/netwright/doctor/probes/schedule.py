@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch.optim import SGD, Optimizer
 
+from netwright.core.unheard import unwarned
 from netwright.doctor.patient import Patient
 from netwright.doctor.probes import PROBES
 from netwright.records.facts.schedule import Schedule
@@ -35,8 +35,7 @@ def schedule(patient: Patient) -> Iterator[Schedule]:
     memo: dict[int, Any] = {id(optimizer): dummy}
     copies = [copy.deepcopy(each, memo) for each in patient.schedulers]
     rates = [_rate(dummy)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with unwarned():
         for _ in range(count):
             try:
                 for each in copies:

@@ -56,7 +56,9 @@ def still(patient: Patient) -> Iterator[Still]:
         return
     (optimizer,) = patient.optimizers
     layers = {
-        path: each for path, each in patient.model.named_modules() if isinstance(each, LAYERS)
+        path: each
+        for path, each in patient.model.named_modules()
+        if isinstance(each, LAYERS) and each._parameters.get("weight") is not None
     }
     reasons = {path: _stands(each, optimizer) for path, each in layers.items()}
     resting = [path for path, why in reasons.items() if why and as_drawn(layers[path])]

@@ -6,6 +6,7 @@ import weakref
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 PROBES = 3
@@ -155,7 +156,10 @@ def _choose(optimizer: Optimizer) -> list[Tensor]:
         each
         for group in optimizer.param_groups
         for each in group["params"]
-        if each.requires_grad and each.is_floating_point() and each.layout is torch.strided
+        if each.requires_grad
+        and each.is_floating_point()
+        and each.layout is torch.strided
+        and not is_lazy(each)
     ]
     small = [each for each in held if each.numel() <= LARGEST]
     step = max(1, len(small) // PROBES)

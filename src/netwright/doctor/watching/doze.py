@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from netwright.doctor.setup_facts import number_of
 from netwright.doctor.watching.growth import EVERY
 from netwright.doctor.watching.ledger import MOST
 from netwright.doctor.watching.notes import MOST_BACKWARDS
@@ -109,7 +110,7 @@ class Doze:
     def step_begins(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """An optimizer is about to move the weights: is what it moves them by finite?"""
         watcher = self._watcher
-        if not self.asleep or watcher.ours:
+        if not self.asleep or watcher.ours or watcher.in_step:
             watcher.step_begins(optimizer)
             return
         began = _clock()
@@ -130,7 +131,7 @@ class Doze:
     def step_ended(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """A step is over."""
         watcher, order, values = self._watcher, self._order, self._notes.values
-        if not self.asleep or len(values) != 1 or watcher.ours:
+        if not self.asleep or len(values) != 1 or watcher.ours or watcher.inner:
             watcher.step_ended(optimizer)
             return
         began = _clock()
@@ -138,11 +139,9 @@ class Doze:
             watcher.in_step = False
             watcher.steps = step = watcher.steps + 1
             groups = optimizer.param_groups
-            rate = (
-                groups[0]["lr"] if len(groups) == 1 else max(float(each["lr"]) for each in groups)
-            )
+            rate = groups[0].get("lr") if len(groups) == 1 else None
             if type(rate) is not float:
-                rate = float(rate)
+                rate = rate_of(optimizer)
             waiting = watcher.ledger.waiting
             waiting.append(
                 (step, values[0] / watcher.scale, rate, began - watcher.last, watcher.wait,
@@ -164,3 +163,9 @@ class Doze:
                 watcher.on_step(step)
         except Exception as error:
             watcher.failed(error)
+
+
+def rate_of(optimizer: Optimizer) -> float | None:
+    """The largest rate among its groups; None where an optimizer of another make has none."""
+    rates = (number_of(each.get("lr")) for each in optimizer.param_groups)
+    return max((each for each in rates if each is not None), default=None)

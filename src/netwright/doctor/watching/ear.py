@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from netwright.doctor.modes import put_on, take_off
-from netwright.doctor.patient import LOSSES, first_tensor
+from netwright.doctor.patient import LOSSES, first_tensor, rowwise
 from netwright.doctor.tape import Call
 
 SAMPLE = 4096
@@ -68,6 +68,8 @@ class Ear(TorchFunctionMode):
         self._last = ""
         self._channels_last = False
         self.outputs: list[Output] = []
+        self.error: Exception | None = None
+        """What went wrong with our listening; nothing is heard from then on."""
 
     def on(self) -> None:
         put_on(self)
@@ -79,6 +81,14 @@ class Ear(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
+        if self.error is None:
+            try:
+                self._hear(func, args, kwargs, result)
+            except Exception as error:  # it belongs to us: the loop is in the middle of its pass
+                self.error = error
+        return result
+
+    def _hear(self, func: Any, args: Any, kwargs: dict[str, Any] | None, result: Any) -> None:
         name = getattr(func, "__name__", "")
         bare = name if name.startswith("__") else name.removesuffix("_")
         if bare in CONTRACTIONS:
@@ -93,7 +103,6 @@ class Ear(TorchFunctionMode):
             self._norm(args, kwargs or {})
         elif bare in LOSSES and isinstance(result, Tensor) and result.requires_grad:
             self.losses.append(Call(func, tuple(args), dict(kwargs or {}), result))
-        return result
 
     def _norm(self, args: Any, kwargs: dict[str, Any]) -> None:
         """The statistics a norm keeps, against those of the batch it just met."""
@@ -153,6 +162,8 @@ class Ear(TorchFunctionMode):
         tensor = first_tensor(result)
         if tensor is None or not tensor.is_floating_point() or not tensor.numel():
             return
+        if not rowwise(tensor):
+            return
         count = self._counts[name] = self._counts.get(name, 0) + 1
         with torch.no_grad():
             flat = tensor.detach()
@@ -170,7 +181,10 @@ class Ear(TorchFunctionMode):
         if tensor.requires_grad:
 
             def hear(gradient: Tensor) -> None:
-                output.gradient = _strided(gradient.detach()).clone()
+                try:
+                    output.gradient = _strided(gradient.detach()).clone()
+                except Exception as error:
+                    self.error = error
 
             tensor.register_hook(hear)
 

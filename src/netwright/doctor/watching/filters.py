@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
+from netwright.doctor.quiet import weight_of
 from netwright.records.facts.filters import FilterFact, Filters
 
 MOST = 256
@@ -30,15 +32,19 @@ def filters_of(model: nn.Module, step: int) -> Filters:
 
     Two random directions in few dimensions may well be alike; `FilterFact.fan_in` says how many.
     """
-    layers = [
-        (name, each)
+    known = [
+        (name, weight_of(each), each)
         for name, each in model.named_modules()
-        if isinstance(each, WEIGHTED) and 0 < each.weight.numel() <= LARGEST
+        if isinstance(each, WEIGHTED)
+    ]
+    layers = [
+        (name, weight.detach(), each)
+        for name, weight, each in known
+        if weight is not None and not is_lazy(weight) and 0 < weight.numel() <= LARGEST
     ]
     found = []
     stride = max(1, -(-len(layers) // LAYERS))
-    for name, each in layers[:-1:stride]:
-        weight = each.weight.detach()
+    for name, weight, each in layers[:-1:stride]:
         if not weight.is_floating_point() or weight.layout is not torch.strided:
             continue
         transposed = getattr(each, "transposed", False) and getattr(each, "groups", 1) == 1

@@ -64,6 +64,12 @@ class Look:
     def forward_ended(self) -> None:
         if self._ear is not None:
             self._ear.off()
+            self._own_up()
+
+    def _own_up(self) -> None:
+        """Raise what the ear kept to itself in the middle of a pass."""
+        if self._ear is not None and self._ear.error is not None:
+            raise self._ear.error
 
     def losses_inside(self) -> tuple[Call, ...]:
         """The losses that modules computed since this was last asked."""
@@ -87,6 +93,7 @@ class Look:
     ) -> dict[str, float | None]:
         """The row of this step, after the optimizer has moved the weights. Of what another one
         holds than `stepped` it is not known yet whether it moves."""
+        self._own_up()
         groups = stepped.param_groups if stepped is not None else []
         self._mine = {id(each) for group in groups for each in group["params"]}
         with torch.no_grad():

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from netwright.doctor.data.feeding import mixing
 from netwright.doctor.data.labels import class_labels, one_each
 from netwright.doctor.data.split import Split
-from netwright.doctor.patient import first_tensor, losses_of
+from netwright.doctor.patient import first_tensor, losses_of, rowwise
 from netwright.doctor.tape import Objective
 from netwright.records.facts.feed import Feed
 from netwright.records.facts.passing import Passing
@@ -69,6 +69,8 @@ class PassingBy:
     def _keep(self, split: Split, given: Any) -> None:
         inputs = first_tensor(given)
         if inputs is None or not inputs.ndim:
+            return
+        if not rowwise(inputs):
             return
         self._batch = max(self._batch, len(inputs)) if split is self._train else self._batch
         if split.seen < INPUTS:

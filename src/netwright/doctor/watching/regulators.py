@@ -87,7 +87,11 @@ class Regulators:
                 counts.schedulers[id(each)] = each
 
     def schedulers(self, watcher: Watcher) -> tuple[LRScheduler, ...]:
-        return tuple(self._counts[id(watcher)].schedulers.values())
+        return tuple(self._known(watcher).schedulers.values())
+
+    def _known(self, watcher: Watcher) -> Counts:
+        """Nothing yet, of one whose watch has not begun."""
+        return self._counts.get(id(watcher)) or Counts()
 
     def step_begins(self, watcher: Watcher) -> None:
         """The first step is about to be taken: no scheduler should have turned yet."""
@@ -101,7 +105,7 @@ class Regulators:
 
     def loop_facts(self, watcher: Watcher) -> dict[str, Any]:
         """Fields of `Loop`."""
-        counts = self._counts[id(watcher)]
+        counts = self._known(watcher)
         return {
             "scaler_halvings": counts.halvings,
             "scaler_skips": counts.skips,

@@ -7,7 +7,7 @@ from collections import deque
 import torch
 from torch import Tensor
 
-from netwright.doctor.patient import first_tensor, losses_of
+from netwright.doctor.patient import first_tensor, losses_of, rowwise
 from netwright.doctor.tape import Call, Objective
 from netwright.records.facts.answers import Answers
 
@@ -50,6 +50,8 @@ class Tally:
         modules = objective.modules
         if call is None or output is None or not modules or not output.is_floating_point():
             return
+        if not rowwise(output):
+            return
         with torch.no_grad():
             self._spread(step, output.detach(), first_tensor((modules[0].args, modules[0].kwargs)))
             self._count(step, call, output.detach())
@@ -61,7 +63,7 @@ class Tally:
         size = values.square().mean().sqrt()
         self._spreads.append((step, float(values.std(0).max() / size.clamp_min(1e-30))))
         self._samples = len(output)
-        if given is not None and given.ndim and len(given) == len(output):
+        if given is not None and rowwise(given) and given.ndim and len(given) == len(output):
             rows = given.detach().reshape(len(given), -1)[:, :4096]
             self._differ = bool((rows != rows[:1]).any())
         if len(self._spreads) > MOST:
@@ -80,6 +82,8 @@ class Tally:
         if found is None:
             return
         labels, answers, classes = found
+        if not labels.numel():  # an empty batch
+            return
         every = -(-labels.numel() // LABELS)
         labels, answers = labels[::every], answers[::every]
         kept = (labels >= 0) & (labels < classes)

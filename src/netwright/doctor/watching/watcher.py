@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from netwright.core.unheard import unwarned
 from netwright.doctor.patient import OVER_CLASSES, Sample, losses_of, tensors_in
 from netwright.doctor.quiet import strange_hooks
 from netwright.doctor.tape import Objective, Tape
 from netwright.doctor.watching.discreet import Hook
-from netwright.doctor.watching.doze import Doze
+from netwright.doctor.watching.doze import Doze, rate_of
 from netwright.doctor.watching.efficacy import Efficacy
 from netwright.doctor.watching.evaluation import Evaluation
 from netwright.doctor.watching.filters import filters_of
@@ -31,6 +32,7 @@ from netwright.doctor.watching.hidden import Hidden
 from netwright.doctor.watching.layer_table import LayerTable
 from netwright.doctor.watching.ledger import Ledger
 from netwright.doctor.watching.look import Look
+from netwright.doctor.watching.nesting import within_its_step
 from netwright.doctor.watching.notes import MOST_TAPES, Notes
 from netwright.doctor.watching.order import Order
 from netwright.doctor.watching.pace import Pace
@@ -110,6 +112,10 @@ class Watcher:
         taken by then."""
         self.wakes = 1
         self.in_step = False
+        """Whether an optimizer is making a step."""
+        self.inner = 0
+        """Steps of the same optimizer within that one: a class may call the step of its parent,
+        and torch tells of both."""
         self._filters: Filters | None = None
         self.over = False
         """Whether the watch has ended."""
@@ -124,8 +130,9 @@ class Watcher:
         self._strange = strange_hooks(self.model) or talks(self.model)
         self.roots.attach()
         loaded = guarded(lambda *_: self._loaded(), self.failed)
-        hooked = self.model.register_load_state_dict_post_hook(Hook(loaded))
-        self._ends.append(hooked.remove)
+        if not isinstance(self.model, torch.jit.ScriptModule):  # which takes no such hook
+            hooked = self.model.register_load_state_dict_post_hook(Hook(loaded))
+            self._ends.append(hooked.remove)
         for each in self.optimizers:
             self._hook(each)
 
@@ -385,8 +392,11 @@ class Watcher:
     def step_begins(self, optimizer: Optimizer) -> None:
         if self.ours or self.fault:
             return
+        if self.in_step and within_its_step(optimizer):
+            self.inner += 1
+            return
         began = time.perf_counter()
-        self.in_step = True
+        self.in_step, self.inner = True, 0
         try:
             self.notes.hush()
             self.order.step_begins(optimizer)
@@ -397,6 +407,9 @@ class Watcher:
 
     def step_ended(self, optimizer: Optimizer) -> None:
         if self.ours or self.fault:
+            return
+        if self.inner:
+            self.inner -= 1
             return
         try:
             self._step_ended(optimizer)
@@ -409,8 +422,7 @@ class Watcher:
         self.steps += 1
         losses = self.notes.values or [float(each) for each in self.notes.losses]
         loss = math.fsum(losses) / len(losses) / self.scale if losses else None
-        rate = max([float(each["lr"]) for each in optimizer.param_groups], default=None)
-        noted = (self.steps, loss, rate, began - self.last, self.wait, self.epoch)
+        noted = (self.steps, loss, rate_of(optimizer), began - self.last, self.wait, self.epoch)
         self.last = began
         self.wait = 0.0
         if not self.steps % EVERY:
@@ -450,7 +462,10 @@ class Watcher:
         """The end of a step of which everything was heard."""
         self.notes.hush()
         look = self._look
-        more = self._finish_look(look, optimizer) if look is not None else None
+        more = None
+        if look is not None:
+            with unwarned():
+                more = self._finish_look(look, optimizer)
         self.ledger.note(noted, more)
         self.order.step_ended(optimizer, look=look)
         self.notes.forget()

@@ -21,6 +21,9 @@ class Mixing:
     change: float = 0.0
     change_alone: float | None = None
     """The same of a sample in a batch of its own; None where the model takes no such batch."""
+    graded: bool | None = None
+    """Whether an output has a gradient with respect to the other samples; None where nobody can
+    tell."""
     operation: str = ""
     """A softmax or the like before the loss that stands across the batch."""
     places: int | None = None
