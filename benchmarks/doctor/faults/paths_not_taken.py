@@ -114,7 +114,7 @@ def head_on_the_input(parts: Parts) -> None:
     parts.model = LastInput(parts.model)
 
 
-@fault("a-body-within-a-function", "unregistered-parameters", on="mlp autoencoder lenet")
+@fault("a-body-within-a-function", "unregistered-parameters", on="mlp lenet")
 def a_body_within_a_function(parts: Parts) -> None:
     body = parts.model[:-1]
     for each in weighted(body):
