@@ -5,6 +5,7 @@ from __future__ import annotations
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions._course import Course, course
 from netwright.doctor.conditions._harm import entropy_of_labels
+from netwright.records.facts.learnable import Learnable
 from netwright.records.facts.plain_fit import PlainFit
 from netwright.records.findings import Evidence
 from netwright.records.record import Record
@@ -55,12 +56,15 @@ def far_from_done(record: Record) -> Evidence | None:
     found, plain = course(record), record.get(PlainFit)
     if found is None or found.broken is not None or found.steps < LATE:
         return None
-    guess = _guess(record, found)
+    guess, known = _guess(record, found), record.get(Learnable)
     if guess is None or found.latest < HALF * guess:
         return None
-    if plain is None or plain.unseen is None or not plain.constant:
+    if plain is not None and plain.unseen is not None and plain.constant:
+        others = guess * plain.unseen / plain.constant
+    elif known is not None:
+        others = guess * known.unseen / known.guess
+    else:
         return None
-    others = guess * plain.unseen / plain.constant
     if found.latest < ABOVE * others:
         return None
     return Evidence(

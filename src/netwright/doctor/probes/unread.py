@@ -1,0 +1,80 @@
+"""Whether the outputs depend on all that goes in: what they do not, is exchanged between samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from netwright.doctor.deadline import STEP
+from netwright.doctor.patient import Patient, first_tensor
+from netwright.doctor.probes import PROBES
+from netwright.doctor.tape import Call
+from netwright.doctor.twin import NoTwinError, Twin
+from netwright.records.facts.unread import Unread
+
+SAME = 1e-6
+"""Change of the outputs, of their size, that is rounding."""
+
+LARGEST = 20_000_000
+"""Numbers of an input above which nothing is tried."""
+
+
+@PROBES.register("unread", order=14, needs=("sample",), cost="2F+1B")
+def unread(patient: Patient) -> Iterator[Unread]:
+    """The numbers of the input that get no gradient from a random direction of the outputs take
+    the values of the next sample, all of them at once. In evaluation mode, on a copy."""
+    sample = patient.sample
+    assert sample is not None
+    if not patient.deadline.affords(patient.deadline.passes(STEP + 1)):
+        patient.deadline.leave_out("passes", 0, 2)
+        return
+    try:
+        twin = Twin(patient, sample)
+    except NoTwinError:
+        return
+    _, calls = twin.network()
+    if len(calls) != 1:
+        return
+    (call,) = calls
+    given = first_tensor((call.args, call.kwargs))
+    if given is None or not given.is_floating_point() or given.ndim < 2 or len(given) < 4:
+        return
+    if given.numel() > LARGEST:
+        return
+    network = twin.swaps[id(call.run)]
+    with twin, torch.enable_grad(), sample.surroundings.again():
+        twin.model.eval()
+        rows = given.detach().clone().requires_grad_()
+        whole = _answer(network, call, given, rows)
+        if whole is None or len(whole) != len(rows):
+            return
+        draw = torch.Generator().manual_seed(0)
+        way = torch.randn(whole.shape, generator=draw).to(whole)
+        (slope,) = torch.autograd.grad((whole * way).sum(), rows, allow_unused=True)
+        values = given.detach()
+        varied = (values != values[:1]).any(0)
+        idle = varied if slope is None else varied & ~(slope != 0).any(0)
+        if not bool(idle.any()):
+            return
+        with torch.no_grad():
+            again = _answer(network, call, given, torch.where(idle, values.roll(1, 0), values))
+    if again is None or again.shape != whole.shape:
+        return
+    size = float(whole.detach().square().mean().sqrt())
+    change = float((again - whole.detach()).abs().max()) / max(size, 1e-30)
+    if change <= SAME:
+        place = tuple(int(each) for each in idle.nonzero()[0])
+        yield Unread(varied=int(varied.sum()), idle=int(idle.sum()), change=change, example=place)
+
+
+def _answer(network: Any, call: Call, given: Tensor, rows: Tensor) -> Tensor | None:
+    """The first output for `rows` in the place of the input."""
+    args, kwargs = tree_map(
+        lambda value: rows if value is given else value, (call.args, call.kwargs)
+    )
+    found = first_tensor(network(*args, **kwargs))
+    return found if found is not None and found.is_floating_point() and found.ndim else None
