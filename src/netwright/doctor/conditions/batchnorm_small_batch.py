@@ -27,7 +27,7 @@ _FEWEST = 16
     reads=(InspectionRecord, Record),
     when="before the first step",
     group="structure",
-    severity="warn",
+    severity="stop",
     yields_to=("tiny-feature-map",),
 )
 def batchnorm_small_batch(record: InspectionRecord | Record) -> Iterator[Finding]:

@@ -106,11 +106,14 @@ def still(patient: Patient) -> Iterator[Still]:
 
 def _drawn(layers: dict[str, nn.Module]) -> list[str]:
     """Those that bear the mark of an initialiser. Some layers of a trained network have hardly
-    moved: a bell curve counts where all that are large enough to show one do."""
+    moved: a bell curve counts where all that are large enough to show one do, and then for the
+    small ones beside them."""
     sure = {path for path, each in layers.items() if as_drawn(each)}
     bell = {path for path, each in layers.items() if path not in sure and _is_normal(each)}
     large = {path for path, each in layers.items() if weights_of(each)[0].numel() >= FEWEST_NORMAL}
-    return [path for path in layers if path in sure or (path in bell and large <= sure | bell)]
+    if not bell or not large <= sure | bell:
+        return [path for path in layers if path in sure]
+    return [path for path in layers if path in sure | bell or path not in large]
 
 
 def as_drawn(layer: nn.Module) -> bool:

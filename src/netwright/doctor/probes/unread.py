@@ -1,4 +1,4 @@
-"""Whether the outputs depend on all that goes in: what they do not, is exchanged between samples."""
+"""Whether all that goes in matters to the outputs: what seems idle is exchanged between samples."""
 
 from __future__ import annotations
 
