@@ -1,4 +1,4 @@
-"""A bad start is held against one drawn anew; inputs that nothing reads; batches of one left over."""
+"""A bad start against one drawn anew; inputs that nothing reads; batches of one left over."""
 
 import pytest
 import torch
@@ -99,11 +99,16 @@ def test_a_last_batch_of_one_is_told_before_the_norm_raises():
     model = normed()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     doctor = watch(model, optimizer, every=2)
-    with pytest.raises(ValueError, match="more than 1 value"), doctor:
-        for x, y in loader:
-            optimizer.zero_grad()
-            F.cross_entropy(model(x), y).backward()
-            optimizer.step()
+
+    def epoch():
+        with doctor:
+            for x, y in loader:
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+
+    with pytest.raises(ValueError, match="more than 1 value"):
+        epoch()
     (finding,) = found(doctor, "batchnorm-small-batch")
     assert finding.severity == "stop"
     assert "257" in finding.formula
