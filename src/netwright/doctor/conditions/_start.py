@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netwright.core.languages import Phrase
-from netwright.doctor.conditions._capacity import far_from_done
+from netwright.doctor.conditions._capacity import far_behind, far_from_done
 from netwright.doctor.conditions._course import course
 from netwright.doctor.conditions._harm import any_of, nonfinite, stuck, unfit
 from netwright.doctor.conditions._trials import unfit_as_set
@@ -46,7 +46,7 @@ def harm_of_start(record: Record) -> tuple[Evidence, ...]:
     """The batch cannot be fitted, at any rate or at the one that is set, or the run is stuck; or a
     plain network fits the batch, and the run does not come half of the way."""
     harm = any_of(unfit(record) or unfit_as_set(record), stuck(record), nonfinite(record))
-    return harm or any_of(far_from_done(record)) or any_of(overtaken(record))
+    return harm or any_of(far_from_done(record) or far_behind(record) or overtaken(record))
 
 
 def overtaken(record: Record) -> Evidence | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._capacity import far_from_done, outdone
+from netwright.doctor.conditions._capacity import far_behind, far_from_done, outdone
 from netwright.doctor.conditions._graph import WEIGHTED, Graph, features, named
 from netwright.doctor.conditions._harm import any_of, floored, unfit
 from netwright.doctor.conditions._rate import DEEPER, too_high, too_low
@@ -179,9 +179,9 @@ def _closed(record: Record) -> Iterator[Finding]:
 def _unread(record: Record) -> Iterator[Finding]:
     """Most numbers of a sample do not matter to any output, and a plain network that is shown all
     of them does far better."""
-    found, plain, far = record.get(Unread), outdone(record), far_from_done(record)
+    found, far = record.get(Unread), far_from_done(record) or far_behind(record)
     setup = record.get(Setup)
-    if found is None or plain is None or far is None or (setup is not None and setup.special):
+    if found is None or far is None or (setup is not None and setup.special):
         return
     if found.idle < MOST * found.varied:
         return
@@ -202,7 +202,6 @@ def _unread(record: Record) -> Iterator[Finding]:
                 signal=Phrase("change of the outputs when they are, of their size"),
                 value=found.change,
             ),
-            plain,
             far,
         ),
         cause=Phrase("A stride, an index or a slice leaves them out, the first at {place}.",
