@@ -178,7 +178,7 @@ def pixels_cast_to_integers(parts: Parts) -> None:
 
 @fault("signs-for-features", "constant-output", "detached-graph", "loss-ignores-parameters",
        "frozen-parameters", "vanishing-gradients", "bottleneck", "too-little-capacity",
-       on="mlp regression deep-tanh",
+       "dead-at-start", on="mlp regression",
        why="a sign has no slope: all before it gets a gradient of zero")  # fmt: skip
 def signs_for_features(parts: Parts) -> None:
     """Binary codes without a straight-through estimate."""

@@ -114,8 +114,9 @@ def biases_drawn_up_to_ten(parts: Parts) -> None:
 
 
 @fault("steep-steps-for-activations", "saturated-at-start", "saturated-units",
-       "vanishing-gradients", "exploding-gradients", on="mlp regression deep-tanh",
-       why="tanh of fifty times its input is flat, and steep between")  # fmt: skip
+       "vanishing-gradients", "exploding-gradients", "weights-too-large",
+       on="mlp regression deep-tanh",
+       why="flat, and steep between: tanh of weights that are fifty times too large")  # fmt: skip
 def steep_steps_for_activations(parts: Parts) -> None:
     """A soft step with its temperature turned the wrong way."""
     swap(parts.model, ACTIVATIONS, lambda _: Squash(50.0))
