@@ -103,6 +103,82 @@ def test_layers_in_a_module_list_are_silent():
     assert not found(train(model, sgd(model)), "unregistered-parameters")
 
 
+class InFunctions(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        body = nn.Linear(8, 8)
+        self.body = lambda x: torch.relu(body(x))
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+def test_layers_within_a_function_are_named():
+    model = InFunctions()
+    (finding,) = found(train(model, sgd(model)), "unregistered-parameters")
+    assert (finding.layers, finding.severity) == (("body",), "stop")
+
+
+def test_layers_within_a_function_that_another_optimizer_trains_are_silent():
+    model, body = InFunctions(), nn.Linear(8, 8)
+    model.body = lambda x: torch.relu(body(x))
+    other = sgd(body)
+
+    def step(i, loss):
+        loss.backward()
+        other.step()
+        optimizer.step()
+        model.zero_grad()
+        body.zero_grad()
+
+    optimizer = sgd(model)
+    assert not found(train(model, optimizer, step=step), "unregistered-parameters")
+
+
+class TimesTenth(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.weight = nn.Parameter(torch.randn(8, 8)) * 0.1
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x):
+        return self.head(torch.relu(x @ self.weight))
+
+
+def test_a_parameter_that_was_multiplied_is_none_any_more():
+    model = TimesTenth()
+    with watch(model, sgd(model), checkup=False) as doctor:
+        for x, y in batches(1):
+            F.cross_entropy(model(x), y).backward()
+    (finding,) = found(doctor, "unregistered-parameters")
+    assert finding.layers == ("weight",)
+
+
+class Keeps(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = mlp()
+
+    def forward(self, x):
+        self.last = self.layers(x)
+        return self.last
+
+
+def test_a_result_that_is_kept_for_later_is_silent():
+    model, encoder = Keeps(), nn.Linear(8, 8)
+    optimizer = sgd(model)
+    with watch(model, optimizer, checkup=False) as doctor:
+        for x, y in batches(12):
+            optimizer.zero_grad()
+            F.cross_entropy(model(encoder(x)), y).backward()
+            optimizer.step()
+    assert not found(doctor, "unregistered-parameters")
+
+
 class MadeAnew(nn.Module):
     def __init__(self):
         super().__init__()

@@ -115,3 +115,40 @@ def test_an_initialiser_leaves_a_mark_that_a_few_steps_take_away(layer, drawn):
         (output - output.detach().roll(1, 0) - 1).square().mean().backward()
         optimizer.step()
     assert not as_drawn(layer)
+
+
+def bell(model):
+    for each in [e for e in model if isinstance(e, nn.Linear)]:
+        nn.init.normal_(each.weight, std=0.02)
+    return model
+
+
+def test_weights_drawn_from_a_bell_curve_and_frozen_are_named(small):
+    said = waves(small, lambda: frozen(bell(network())), small.adam(5e-3))
+    assert "frozen-parameters" in small.alarms(said)
+
+
+def test_a_backbone_drawn_from_a_bell_curve_and_trained_may_be_frozen(small):
+    def made():
+        model = bell(network())
+        optimizer = torch.optim.Adam(model.parameters(), 5e-3)
+        for _ in range(200):
+            optimizer.zero_grad()
+            F.mse_loss(model(WAVES), HEIGHTS).backward()
+            optimizer.step()
+        model[-1].reset_parameters()
+        return frozen(model)
+
+    assert "frozen-parameters" not in small.alarms(waves(small, made, small.adam(5e-3)))
+
+
+def test_weights_that_are_frozen_beside_biases_that_move_are_named(small):
+    def made():
+        model = network()
+        for name, each in model.named_parameters():
+            each.requires_grad_("bias" in name)
+        return model
+
+    said = waves(small, made, small.adam(5e-3))
+    assert small.root(said) == "frozen-parameters"
+    assert said.named("frozen-parameters").layers == ("0", "2", "4")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions._course import Course, course
 from netwright.doctor.conditions._harm import entropy_of_labels
+from netwright.records.facts.epochs import Epochs
+from netwright.records.facts.learnable import Learnable
 from netwright.records.facts.plain_fit import PlainFit
 from netwright.records.findings import Evidence
 from netwright.records.record import Record
@@ -27,6 +29,13 @@ NOISE = 0.95
 
 ABOVE = 1.2
 """Times what a plain network comes to in a moment, without having seen the samples."""
+
+
+LATER, SOME = 240, 4
+"""Steps and epochs from which on what a run comes to is held against a plain network."""
+
+TWICE = 2.0
+"""Times the loss of that network."""
 
 
 def outdone(record: Record) -> Evidence | None:
@@ -52,15 +61,14 @@ def outdone(record: Record) -> Evidence | None:
 def far_from_done(record: Record) -> Evidence | None:
     """After many steps the loss still stands above half of guessing, and above what a plain network
     comes to on samples that it has not seen: what is left to learn is not noise."""
-    found, plain = course(record), record.get(PlainFit)
+    found = course(record)
     if found is None or found.broken is not None or found.steps < LATE:
         return None
     guess = _guess(record, found)
-    if guess is None or found.latest < HALF * guess:
+    share = _unseen(record)
+    if guess is None or share is None or found.latest < HALF * guess:
         return None
-    if plain is None or plain.unseen is None or not plain.constant:
-        return None
-    others = guess * plain.unseen / plain.constant
+    others = guess * share
     if found.latest < ABOVE * others:
         return None
     return Evidence(
@@ -74,6 +82,40 @@ def far_from_done(record: Record) -> Evidence | None:
         witness="harm",
         step=found.steps,
     )
+
+
+def far_behind(record: Record) -> Evidence | None:
+    """After as many steps as a plain network took, and more, the run has on its validation data
+    never come to twice the loss of that network on samples that it has not seen."""
+    found, epochs = course(record), record.get(Epochs)
+    if found is None or found.broken is not None or found.steps < LATER or epochs is None:
+        return None
+    guess, share = _guess(record, found), _unseen(record)
+    told = [each.val_loss for each in epochs.epochs if each.val_loss is not None]
+    if guess is None or share is None or len(told) < SOME:
+        return None
+    least = min(told)
+    if least < max(TWICE * guess * share, LOW / 2 * guess):
+        return None
+    return Evidence(
+        signal=Phrase(
+            "least loss on the validation data, against that of two plain hidden layers on "
+            "samples they have not seen"
+        ),
+        value=least,
+        baseline=guess * share,
+        threshold=max(TWICE * guess * share, LOW / 2 * guess),
+        witness="harm",
+        step=found.steps,
+    )
+
+
+def _unseen(record: Record) -> float | None:
+    """What a plain network comes to on samples that it has not seen, of the loss of guessing."""
+    plain, known = record.get(PlainFit), record.get(Learnable)
+    if plain is not None and plain.unseen is not None and plain.constant:
+        return plain.unseen / plain.constant
+    return known.unseen / known.guess if known is not None else None
 
 
 def is_noise(record: Record) -> bool:

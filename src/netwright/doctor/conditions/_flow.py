@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from netwright.doctor.conditions._capacity import far_from_done
 from netwright.doctor.conditions._harm import any_of, backward_steps, nonfinite, stuck, unfit
 from netwright.records.facts.layers import Layers, Table
 from netwright.records.findings import Evidence
@@ -54,7 +55,8 @@ def columns(layers: Layers, signal: str, *, activations: bool = False) -> list[C
 
 def bad(record: Record) -> tuple[Evidence, ...]:
     """Harm that a signal that does not flow would bring about, the surest first."""
-    return any_of(nonfinite(record), stuck(record), unfit(record), backward_steps(record))
+    surest = any_of(nonfinite(record), stuck(record), unfit(record), backward_steps(record))
+    return surest or any_of(far_from_done(record))
 
 
 def layer_of(name: str) -> str:

@@ -10,6 +10,7 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._graph import BATCH_NORMS, Graph, layers_of, listed, named
 from netwright.records.facts.modes import Modes
 from netwright.records.facts.norms import Norms
+from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.inspection import InspectionRecord, Operation
 from netwright.records.record import Record
@@ -26,7 +27,7 @@ _FEWEST = 16
     reads=(InspectionRecord, Record),
     when="before the first step",
     group="structure",
-    severity="warn",
+    severity="stop",
     yields_to=("tiny-feature-map",),
 )
 def batchnorm_small_batch(record: InspectionRecord | Record) -> Iterator[Finding]:
@@ -38,7 +39,8 @@ def batchnorm_small_batch(record: InspectionRecord | Record) -> Iterator[Finding
 
     Evidence: values a channel, batch x height x width, where the network was inspected in training
     mode or with a batch of several. It is a warning at two values or fewer, where nothing of the
-    size of a value is left; a note below 16.
+    size of a value is left; a note below 16. It is a stop where the samples do not go into batches
+    but for one, whose norm torch refuses to compute, and the last batch is not left out.
 
     Would be wrong if: training uses a larger batch than the one inspected.
 
@@ -52,7 +54,8 @@ def batchnorm_small_batch(record: InspectionRecord | Record) -> Iterator[Finding
     if isinstance(record, Record):
         kept, inspection = record.get(Norms), record.get(InspectionRecord)
         if kept is not None:
-            yield from _in_loop(kept, record.get(Modes))
+            alone = list(_left_alone(kept, record.get(Setup)))
+            yield from alone or _in_loop(kept, record.get(Modes))
             return
         if inspection is None:
             return
@@ -116,6 +119,53 @@ def _in_training(record: InspectionRecord, operation: Operation) -> bool:
     return any(
         each.name == operation.layer and each.training and each.leaf for each in record.layers
     )
+
+
+def _left_alone(norms: Norms, setup: Setup | None) -> Iterator[Finding]:
+    """The last batch of an epoch is one sample, of which a norm gets one value a channel."""
+    if setup is None or not setup.batch or not setup.train_samples or not setup.steps_per_epoch:
+        return
+    batch, samples = setup.batch, setup.train_samples
+    refused = [each for each in norms.norms if each.updated and each.values == batch]
+    kept = setup.steps_per_epoch == samples // batch + 1
+    if batch < 2 or samples <= batch or samples % batch != 1 or not kept or not refused:
+        return
+    names = tuple(each.name for each in refused)
+    yield Finding(
+        name="batchnorm-small-batch",
+        severity="stop",
+        layers=names,
+        what=Phrase("The last batch of an epoch has one sample, and {layers} cannot take its "
+                    "spread", layers=listed(list(names))),
+        evidence=(
+            Evidence(
+                signal=Phrase("samples left over when {samples} go into batches of {batch}",
+                              samples=samples, batch=batch),
+                value=1,
+                baseline=0,
+            ),
+            Evidence(
+                signal=Phrase("values a channel in {layer} at the last step of the epoch; torch "
+                              "raises at one", layer=names[0]),
+                value=1,
+                threshold=2,
+                witness="harm",
+                layer=names[0],
+                step=setup.steps_per_epoch,
+            ),
+        ),
+        formula=f"{samples} = {samples // batch} x {batch} + 1",
+        cause=Phrase("A norm of one place a channel needs two samples to train on."),
+        wrong_if=Phrase("the loop leaves the last batch out by itself"),
+        treatments=(
+            Treatment(
+                name="drop-last",
+                grade="safe",
+                why=Phrase("Leave the last batch out, or take batches of another size."),
+                code="DataLoader(..., drop_last=True)",
+            ),
+        ),
+    )  # fmt: skip
 
 
 def _in_loop(norms: Norms, modes: Modes | None) -> Iterator[Finding]:

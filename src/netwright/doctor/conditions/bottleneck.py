@@ -8,15 +8,19 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._capacity import far_from_done, outdone
+from netwright.doctor.conditions._capacity import far_behind, far_from_done, outdone
 from netwright.doctor.conditions._graph import WEIGHTED, Graph, features, named
 from netwright.doctor.conditions._harm import any_of, floored, unfit
 from netwright.doctor.conditions._rate import DEEPER, too_high, too_low
 from netwright.records.facts.narrow import Narrow
 from netwright.records.facts.setup import Setup
+from netwright.records.facts.unread import Unread
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.inspection import InspectionRecord, Operation
 from netwright.records.record import Record
+
+MOST = 0.5
+"""Share of the numbers of a sample which is most of them."""
 
 
 @CONDITIONS.register(
@@ -38,7 +42,8 @@ def bottleneck(record: InspectionRecord | Record) -> Iterator[Finding]:
     in numbers a sample, against log2 of the outputs. It is a note. In a live network it is proved
     by closing the layer: where it puts out its mean over the batch all outputs are equal. It is a
     warning where one batch cannot be fitted at any of three rates, or where two plain hidden layers
-    fit it and the run stands above half of guessing; then fewer numbers than outputs suffice.
+    fit it and the run stands above half of guessing; then fewer numbers than outputs suffice. The
+    same where most numbers of a sample can be exchanged for another's and no output changes.
 
     Would be wrong if: the rank of this layer's features over the data is enough, and a linear
     classifier on what comes before it does no better than one behind it.
@@ -48,6 +53,11 @@ def bottleneck(record: InspectionRecord | Record) -> Iterator[Finding]:
 
     Treatment: more units in that layer; ask.
     """
+    if isinstance(record, Record):
+        unread = list(_unread(record))
+        if unread:
+            yield from unread
+            return
     if isinstance(record, Record) and record.get(Narrow) is not None:
         yield from _closed(record)
         return
@@ -161,6 +171,49 @@ def _closed(record: Record) -> Iterator[Finding]:
                 name="widen",
                 grade="ask",
                 why=Phrase("Give the layer at least as many units as there are classes."),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _unread(record: Record) -> Iterator[Finding]:
+    """Most numbers of a sample do not matter to any output, and a plain network that is shown all
+    of them does far better."""
+    found, far = record.get(Unread), far_from_done(record) or far_behind(record)
+    setup = record.get(Setup)
+    if found is None or far is None or (setup is not None and setup.special):
+        return
+    if found.idle < MOST * found.varied:
+        return
+    yield Finding(
+        name="bottleneck",
+        severity="warn",
+        what=Phrase("No output depends on {idle} of the {varied} numbers of a sample",
+                    idle=found.idle, varied=found.varied),
+        evidence=(
+            Evidence(
+                signal=Phrase("numbers that can be those of another sample, of {varied} that "
+                              "differ", varied=found.varied),
+                value=found.idle,
+                baseline=0,
+                threshold=MOST * found.varied,
+            ),
+            Evidence(
+                signal=Phrase("change of the outputs when they are, of their size"),
+                value=found.change,
+            ),
+            far,
+        ),
+        cause=Phrase("A stride, an index or a slice leaves them out, the first at {place}.",
+                     place=str(found.example)),
+        confidence=0.85,
+        wrong_if=Phrase("what is left out says nothing of the targets"),
+        treatments=(
+            Treatment(
+                name="read-all",
+                grade="advice",
+                why=Phrase("Look at strides, slices and indices before the first layers, and at "
+                           "which step of a sequence is read."),
             ),
         ),
     )  # fmt: skip

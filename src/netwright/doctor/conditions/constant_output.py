@@ -11,11 +11,18 @@ from netwright.doctor.conditions._harm import stuck, unfit
 from netwright.doctor.conditions._roots import PROVED, THROWN
 from netwright.doctor.conditions._terms import floored, is_point, terms_of
 from netwright.records.facts.answers import Answers
+from netwright.records.facts.fit import Fit
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
 SAME = 1e-5
 """Spread over the batch, of the size of the outputs: rounding leaves about 1e-7."""
+
+NEARLY = 1e-3
+"""The same where one batch never comes below guessing: what a norm makes of nothing is noise."""
+
+NOTHING = 0.995
+"""Of the loss of the best constant on a batch: a trial above that has learned nothing else."""
 
 LONG = 20
 """Steps after which outputs that were equal at the start ought to differ."""
@@ -80,7 +87,7 @@ def constant_output(record: Record) -> Iterator[Finding]:
                         signal=Phrase("largest spread of an output over the batch, of the "
                                       "outputs' size"),
                         value=seen[1],
-                        threshold=SAME,
+                        threshold=_bound(record),
                         step=seen[0],
                     )
                 ]
@@ -123,9 +130,18 @@ def _seen(record: Record) -> tuple[int, float] | None:
         spread for step, spread in zip(answers.steps, answers.spread, strict=True) if step > LONG
     ]
     # A spread that is not a number says nothing of the outputs but that they are none.
-    if len(later) < 2 or not all(spread <= SAME for spread in later):
+    if len(later) < 2 or not all(spread <= _bound(record) for spread in later):
         return None
     return answers.steps[-1], max(later)
+
+
+def _bound(record: Record) -> float:
+    """How far outputs may differ that are as good as one."""
+    fit = record.get(Fit)
+    if fit is None or not fit.complete or fit.constant is None or unfit(record) is None:
+        return SAME
+    ends = [e.end for e in (*fit.trials, *fit.variants.values()) if e.end == e.end]
+    return NEARLY if ends and min(ends) >= NOTHING * fit.constant else SAME
 
 
 def _all_along(record: Record) -> Evidence | None:

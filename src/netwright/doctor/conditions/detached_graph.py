@@ -54,10 +54,10 @@ def detached_graph(record: Record) -> Iterator[Finding]:
     Source: torch's notes on autograd mechanics.
     """
     reach, setup = record.get(Reach), record.get(Setup)
-    if reach is None or not reach.cuts:
+    if reach is None or not (reach.cuts or reach.missing):
         return
     pretrained = setup is not None and setup.pretrained
-    if not reach.attached or reach.leaf:
+    if (not reach.attached or reach.leaf) and reach.cuts:
         yield _finding(reach, "stop", (no_gradient(reach),), 1.0)
     elif reach.missing and not reach.opaque and reach.reached:
         harm = never_reached(record, reach.missing)
@@ -103,7 +103,10 @@ def _finding(reach: Reach, severity: str, harm: tuple[Evidence, ...], confidence
 
 
 def _telling(cuts: tuple[Cut, ...]) -> Cut:
-    """The one that a reader would look for: a word of its own before a comparison or a rounding."""
+    """The one that a reader would look for: a word of its own before a comparison or a rounding.
+    Where no call is seen to cut, a hook does or a function of somebody's own."""
+    if not cuts:
+        return Cut(operation="a hook", place="")
     return next((each for each in cuts if each.operation in CURES), cuts[0])
 
 

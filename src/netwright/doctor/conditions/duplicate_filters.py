@@ -8,7 +8,9 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._flow import bad
 from netwright.doctor.conditions._graph import listed
+from netwright.doctor.conditions._harm import any_of
 from netwright.doctor.conditions._roots import PROVED, THROWN
+from netwright.doctor.conditions._start import overtaken
 from netwright.records.facts.filters import Filters
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -57,7 +59,7 @@ def duplicate_filters(record: Record) -> Iterator[Finding]:
     if not found:
         return
     worst = max(found, key=lambda each: each.alike / each.filters)
-    harm = bad(record)
+    harm = bad(record) or any_of(overtaken(record))
     yield Finding(
         name="duplicate-filters",
         severity="warn" if harm else "note",

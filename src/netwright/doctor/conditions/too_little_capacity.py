@@ -36,7 +36,7 @@ RESTED = 0.02
     severity="warn",
     yields_to=(
         *DEEPER, "learning-rate-too-high", "learning-rate-too-low", "weak-optimizer",
-        "over-regularised", "missing-nonlinearity", "bottleneck",
+        "over-regularised", "missing-nonlinearity", "bottleneck", "vanishing-gradients",
     ),
 )  # fmt: skip
 def too_little_capacity(record: Record) -> Iterator[Finding]:

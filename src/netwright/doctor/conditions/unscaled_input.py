@@ -62,8 +62,8 @@ def unscaled_input(record: Record) -> Iterator[Finding]:
     Source: LeCun, Bottou, Orr & Mueller 1998, Efficient backprop, section 4.3.
     """
     first = record.get(FirstLayer)
-    if first is None or first.normaliser:
-        return
+    if first is None or first.normaliser or first.input_rms == 0:
+        return  # of what is zero throughout no scale is wrong: something before it took all away
     causes = any_of(_scale(first), _features(first))
     if not causes:
         return

@@ -12,6 +12,7 @@ from netwright.doctor.conditions._flow import columns
 from netwright.doctor.conditions._harm import any_of, stuck, unfit
 from netwright.doctor.conditions._roots import PROVED
 from netwright.records.facts.layers import Layers
+from netwright.records.facts.through_time import ThroughTime
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
@@ -49,6 +50,7 @@ def vanishing_gradients(record: Record) -> Iterator[Finding]:
     Evidence: the gradient of the loss by the outputs of the layers (not by their weights), the
     first against the last, with one slope in between; the relative updates of the first layers
     against the median layer's; and a loss that stays at guessing, or a batch that cannot be fitted.
+    Of rows of steps the same from the last step to the first ones.
 
     Would be wrong if: the first layers need not learn: their relative updates are then small, and
     the loss falls all the same.
@@ -62,6 +64,10 @@ def vanishing_gradients(record: Record) -> Iterator[Finding]:
     Source: Hochreiter 1991; Glorot & Bengio 2010, Understanding the difficulty of training deep
     feedforward neural networks.
     """
+    through = list(_through_time(record))
+    if through:
+        yield from through
+        return
     layers = record.get(Layers)
     if layers is None:
         return
@@ -130,6 +136,47 @@ def vanishing_gradients(record: Record) -> Iterator[Finding]:
                 name="norm-or-residual",
                 grade="ask",
                 why=Phrase("Batch normalisation, or residual connections round the layers."),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _through_time(record: Record) -> Iterator[Finding]:
+    """Nothing comes back to the first steps of a row, and the run learns nothing."""
+    found, harm = record.get(ThroughTime), any_of(stuck(record), unfit(record))
+    if found is None or found.first > _FALL or found.line < _LINE or not harm:
+        return
+    yield Finding(
+        name="vanishing-gradients",
+        severity="stop",
+        what=Phrase("Of the gradient {share:.1e} is left at the first third of {steps} steps of a "
+                    "row", share=found.first, steps=found.steps),
+        evidence=(
+            Evidence(
+                signal=Phrase("gradient at the first steps of a row, of the largest"),
+                value=found.first,
+                baseline=1.0,
+                threshold=_FALL,
+                unit="times",
+            ),
+            Evidence(
+                signal=Phrase("correlation of its logarithm with the number of the step"),
+                value=found.line,
+                threshold=_LINE,
+            ),
+            *harm,
+        ),
+        formula="gradient at step t ~ r^(steps - t), r < 1",
+        cause=Phrase("Each step passes back a part of the gradient it gets: what came first is "
+                     "forgotten."),
+        wrong_if=Phrase("the first steps say nothing of the targets"),
+        treatments=(
+            Treatment(
+                name="shorter-way",
+                grade="ask",
+                why=Phrase("Read the state at the last real step and not behind the padding, or "
+                           "a mean over the steps; a GRU or LSTM; recurrent weights that are "
+                           "orthogonal."),
             ),
         ),
     )  # fmt: skip

@@ -86,8 +86,9 @@ def plain(patient: Patient) -> Iterator[PlainFit]:
         network = _perceptron(shown.shape[1], output[0].numel()).to(shown)
         stand_in = _InPlace(twin, network, shown, calls[0], output)
         made = trial(stand_in, Adam(network.parameters(), lr=RATE), STEPS)
-        unseen = _unseen(patient, objective, len(shown)) if made.end < LEFT * constant else None
-    yield PlainFit(trial=made, width=WIDTH, best=min(ends), constant=constant, unseen=unseen)
+        known = unseen(patient, objective, len(shown)) if made.end < LEFT * constant else None
+    patient.workings["unseen"] = known is not None
+    yield PlainFit(trial=made, width=WIDTH, best=min(ends), constant=constant, unseen=known)
 
 
 def _perceptron(wide: int, out: int) -> nn.Sequential:
@@ -96,7 +97,7 @@ def _perceptron(wide: int, out: int) -> nn.Sequential:
     )
 
 
-def _unseen(patient: Patient, call: Call, batch: int) -> float | None:
+def unseen(patient: Patient, call: Call, batch: int) -> float | None:
     """The least loss, with two standard errors on top, on a quarter of the samples of such a
     network that learns from the others: noise can be learned by heart, and tells nothing of what
     was not seen."""
@@ -138,9 +139,9 @@ def _unseen(patient: Patient, call: Call, batch: int) -> float | None:
     return least if math.isfinite(least) else None
 
 
-def _rows(patient: Patient) -> tuple[Tensor, Tensor] | None:
-    """Some samples with their targets: of the training data where they can be read, else of the
-    batches that came by."""
+def rows_of(patient: Patient) -> tuple[Tensor, Tensor] | None:
+    """Some samples as they go in, with their targets: of the training data where they can be read,
+    else of the batches that came by."""
     pairs: list[tuple[Tensor, Tensor]] = []
     if patient.train is not None:
         until, state = time.perf_counter() + SECONDS, RandomState()
@@ -161,8 +162,14 @@ def _rows(patient: Patient) -> tuple[Tensor, Tensor] | None:
     if sum(len(each) for each, _ in pairs) < FEWEST:
         return None
     inputs, target = (torch.cat(each) for each in zip(*pairs, strict=True))
-    rows = _as_rows([inputs])
-    return None if rows is None else (rows, target)
+    return inputs, target
+
+
+def _rows(patient: Patient) -> tuple[Tensor, Tensor] | None:
+    """The same with each sample as one row of numbers."""
+    pair = rows_of(patient)
+    rows = None if pair is None else _as_rows([pair[0]])
+    return None if pair is None or rows is None else (rows, pair[1])
 
 
 class _InPlace:

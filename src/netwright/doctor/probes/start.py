@@ -66,7 +66,9 @@ def start(patient: Patient) -> Iterator[object]:
             return
     found = _in_the_model(found, path)
     yield found
-    yield _scales(twin, patient, found, sample)
+    scales = _scales(twin, patient, found, sample)
+    patient.workings["start"] = (found, scales)
+    yield scales
 
 
 def _batch(call: Call) -> Any:

@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -27,6 +28,13 @@ LEAST = 60
 PART = 0.5
 """And what part of the time that is left both may take."""
 
+FEWEST_NORMAL, MOST_NORMAL = 512, 4_000_000
+"""Numbers of a matrix below which a bell curve shows itself by chance, and above which the look
+costs too much."""
+
+SIGMAS = 3.0
+"""Standard errors by which mean and tails of numbers that were drawn may be off."""
+
 EDGE = 10.0
 """Of n uniform draws the largest is within about 1 / n of the bound; ten times that is allowed."""
 
@@ -37,7 +45,7 @@ RATE = 3e-3
 
 LAYERS = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d,
-    nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
+    nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.RNNBase,
 )  # fmt: skip
 
 
@@ -61,10 +69,10 @@ def still(patient: Patient) -> Iterator[Still]:
         if isinstance(each, LAYERS) and each._parameters.get("weight") is not None
     }
     reasons = {path: _stands(each, optimizer) for path, each in layers.items()}
-    resting = [path for path, why in reasons.items() if why and as_drawn(layers[path])]
-    total = sum(each.weight.numel() for each in layers.values())
-    numel = sum(layers[path].weight.numel() for path in resting)
-    if not resting or len(resting) == len(layers):
+    resting = _drawn({path: each for path, each in layers.items() if reasons[path]})
+    total = sum(each.numel() for layer in layers.values() for each in weights_of(layer))
+    numel = sum(each.numel() for path in resting for each in weights_of(layers[path]))
+    if not resting:
         return
     pair = None
     sample = light(patient)
@@ -98,10 +106,23 @@ def still(patient: Patient) -> Iterator[Still]:
     )
 
 
+def _drawn(layers: dict[str, nn.Module]) -> list[str]:
+    """Those that bear the mark of an initialiser. Some layers of a trained network have hardly
+    moved: a bell curve counts where all that are large enough to show one do, and then for the
+    small ones beside them."""
+    sure = {path for path, each in layers.items() if as_drawn(each)}
+    bell = {path for path, each in layers.items() if path not in sure and _is_normal(each)}
+    large = {path for path, each in layers.items() if weights_of(each)[0].numel() >= FEWEST_NORMAL}
+    if not bell or not large <= sure | bell:
+        return [path for path in layers if path in sure]
+    return [path for path in layers if path in sure | bell or path not in large]
+
+
 def as_drawn(layer: nn.Module) -> bool:
     """Whether a layer bears the mark of an initialiser: biases that are all zero, or weights that
     fill a uniform interval of torch's own, Kaiming's or Xavier's width to its very edge and not
-    beyond. Any training leaves neither.
+    beyond, or lie as numbers do that are drawn one by one from a bell curve. Any training leaves
+    none of it.
 
     >>> as_drawn(nn.Linear(20, 20))
     True
@@ -110,6 +131,9 @@ def as_drawn(layer: nn.Module) -> bool:
     >>> as_drawn(trained)
     False
     """
+    if isinstance(layer, nn.RNNBase):
+        bound = 1 / layer.hidden_size**0.5
+        return all(_fills(each, bound) for each in weights_of(layer))
     weight, bias = layer.weight, layer.bias
     assert isinstance(weight, Tensor)
     if isinstance(bias, Tensor) and len(bias) >= FEWEST and not bias.detach().any():
@@ -117,17 +141,66 @@ def as_drawn(layer: nn.Module) -> bool:
     # The axes change places in a transposed layer, in torch's initialisers as well.
     inner = weight[0].numel()
     outer = weight.shape[0] * weight[0][0].numel()
+    bounds = (1 / inner**0.5, (6 / inner) ** 0.5, (6 / (inner + outer)) ** 0.5)
+    return any(_fills(weight, each) for each in bounds)
+
+
+def _fills(weight: Tensor, bound: float) -> bool:
     largest = float(weight.detach().abs().max())
-    for bound in (1 / inner**0.5, (6 / inner) ** 0.5, (6 / (inner + outer)) ** 0.5):
-        if bound * (1 - EDGE / weight.numel()) <= largest <= bound * (1 + 1e-6):
-            return True
-    return False
+    return bound * (1 - EDGE / weight.numel()) <= largest <= bound * (1 + 1e-6)
+
+
+def _is_normal(layer: nn.Module) -> bool:
+    """Whether the weights of a layer are as if each was drawn by itself from one bell curve: mean,
+    tails and the largest singular value are what chance gives, and the biases are those of torch.
+    A trained matrix has directions of its own; one that hardly moved has biases that did.
+
+    >>> _ = torch.manual_seed(0)
+    >>> layer = nn.Linear(32, 64)
+    >>> _ = nn.init.normal_(layer.weight, std=0.02)
+    >>> _is_normal(layer)
+    True
+    >>> _ = layer.weight.data.add_(0.05 * torch.ones(64, 1) * torch.randn(32))
+    >>> _is_normal(layer)
+    False
+    """
+    rows = weights_of(layer)[0].detach().float().flatten(1)
+    many, (high, wide) = rows.numel(), rows.shape
+    bias = layer.bias
+    if not isinstance(bias, Tensor) or not _fills(bias, 1 / wide**0.5):
+        return False
+    if many < FEWEST_NORMAL or min(high, wide) < FEWEST or many > MOST_NORMAL:
+        return False
+    size = float(rows.std())
+    if size <= 0:
+        return False
+    tails = float((rows / size).pow(4).mean())
+    if abs(float(rows.mean())) > SIGMAS * size / many**0.5:
+        return False
+    if abs(tails - 3) > SIGMAS * (24 / many) ** 0.5:
+        return False
+    off = float(torch.linalg.matrix_norm(rows, ord=2)) / size - (high**0.5 + wide**0.5)
+    # How far the largest is off by chance: Tracy and Widom's law, of mean -1.2 and deviation 1.3.
+    chance = 0.5 * (high**-0.5 + wide**-0.5) ** (1 / 3)
+    return -5 * chance <= off <= 3 * chance
+
+
+def weights_of(layer: nn.Module) -> list[Tensor]:
+    """The matrices of a layer: those of a recurrent one are several."""
+    if isinstance(layer, nn.RNNBase):
+        return [each for name, each in layer.named_parameters() if name.startswith("weight")]
+    assert isinstance(layer.weight, Tensor)
+    return [layer.weight]
 
 
 def _stands(layer: nn.Module, optimizer: Optimizer) -> Why | None:
-    """Why the weight of a layer stands still, None where it is trained."""
-    weight = layer.weight
-    assert isinstance(weight, Tensor)
+    """Why the weights of a layer stand still, None where one of them is trained."""
+    reasons = [_why(each, optimizer) for each in weights_of(layer)]
+    return reasons[0] if all(reasons) else None
+
+
+def _why(weight: Tensor, optimizer: Optimizer) -> Why | None:
+    """Why a parameter stands still, None where it is trained."""
     if not weight.requires_grad:
         return "frozen"
     group = next(
@@ -144,7 +217,9 @@ def _tried(
     twin: Twin, original: Optimizer, resting: list[nn.Module], steps: int
 ) -> tuple[str, FitTrial, FitTrial] | None:
     """The two trials, by the optimizer that is set or by Adam."""
-    ours = [twin.swaps[id(p)] for layer in resting for p in layer.parameters(recurse=False)]
+    # Biases may move where the weights beside them do not.
+    still = [p for layer in resting for p in layer.parameters(recurse=False) if _why(p, original)]
+    ours = [twin.swaps[id(p)] for p in still]
     mine = {id(each) for each in ours}
     rest = [each for each in twin.parameters.values() if id(each) not in mine]
     held_there = {

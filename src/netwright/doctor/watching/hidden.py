@@ -1,9 +1,14 @@
-"""What a loss depends on and its model does not know: layers in plain lists, parameters made in
-the forward pass."""
+"""What a loss depends on and its model does not know: layers in plain lists or in functions,
+parameters made in the forward pass."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import gc
+import itertools
+import types
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,6 +20,11 @@ from netwright.records.facts.wiring import Wiring
 DEEPEST = 3
 """Lists within lists that are looked into."""
 
+MOST = 2000
+"""Things within the attributes of a model after which the search ends."""
+
+FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
+
 
 class Hidden:
     """Looks at the graphs of the first two losses, and never again."""
@@ -25,7 +35,7 @@ class Hidden:
         self._optimizers = optimizers
         self._nobodys: list[int] = []
         self._looked = 0
-        self._plain: list[Tensor] = []
+        self._plain: list[weakref.ref[Tensor]] = []
 
     @property
     def done(self) -> bool:
@@ -46,18 +56,21 @@ class Hidden:
         unknown = {id(each): each for each in leaves}
         places: dict[str, None] = {}
         found: dict[int, Tensor] = {}
-        before = {id(each) for each in self._plain}
+        before = {id(each()) for each in self._plain}
         self._plain = []
-        for place, tensor in hidden_in(self._model):
-            if not isinstance(tensor, nn.Parameter):
+        for place, tensor in itertools.islice(hidden_in(self._model), MOST):
+            if tensor.is_leaf and not isinstance(tensor, nn.Parameter):
                 # A batch that a model keeps for later, to ask for its gradient, is another each
                 # time; weights stay.
-                self._plain.append(tensor)
+                self._plain.append(weakref.ref(tensor))
                 if id(tensor) not in before:
                     continue
-            if id(tensor) in unknown:
-                places[place] = None
-                found[id(tensor)] = tensor
+            for each in (tensor,) if tensor.is_leaf else leaves_behind(tensor):
+                # Behind a result that is kept for later lies what other modules own.
+                elsewhere = not tensor.is_leaf and _in_a_module(each)
+                if id(each) in unknown and not elsewhere and not _in_an_optimizer(each, held):
+                    places[place] = None
+                    found[id(each)] = each
         nobodys = [
             each
             for key, each in unknown.items()
@@ -98,30 +111,67 @@ def leaves_behind(tensor: Tensor, most: int = 50_000) -> Iterator[Tensor]:
 
 
 def hidden_in(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """The parameters that plain lists, tuples and dicts of a model hold, and plain tensors that ask
-    for a gradient, with their place."""
+    """The parameters that plain lists, dicts, functions and objects of a model hold, and plain
+    tensors that ask for a gradient or were computed of what does, with their place."""
+    seen: set[int] = set()
     for name, module in model.named_modules():
-        for attribute, value in vars(module).items():
-            plain = isinstance(value, list | tuple | dict | Tensor)
-            if attribute.startswith("_") or not plain:
-                continue
-            start = f"{name}.{attribute}" if name else attribute
-            yield from _within(start, value, DEEPEST)
+        for attribute, value in list(vars(module).items()):
+            if not attribute.startswith("_") and not isinstance(value, nn.Module):
+                start = f"{name}.{attribute}" if name else attribute
+                yield from _within(start, value, DEEPEST, seen)
 
 
-def _within(place: str, value: Any, depth: int) -> Iterator[tuple[str, Tensor]]:
+def _within(place: str, value: Any, depth: int, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
     if isinstance(value, nn.Module):
         for each in value.parameters():
             yield place, each
-    elif isinstance(value, Tensor):
-        if isinstance(value, nn.Parameter) or (value.is_leaf and value.requires_grad):
+        return
+    if isinstance(value, Tensor):
+        if isinstance(value, nn.Parameter) or value.requires_grad:
             yield place, value
-    elif depth and isinstance(value, dict):
-        for key, each in value.items():
-            yield from _within(f"{place}[{key!r}]", each, depth - 1)
-    elif depth and isinstance(value, list | tuple):
-        for number, each in enumerate(value):
-            yield from _within(f"{place}[{number}]", each, depth - 1)
+        return
+    if not depth or id(value) in seen or len(seen) > MOST:
+        return
+    if isinstance(value, dict):
+        parts = [(f"{place}[{key!r}]", each) for key, each in value.items()]
+    elif isinstance(value, list | tuple):
+        parts = [(f"{place}[{number}]", each) for number, each in enumerate(value)]
+    elif isinstance(value, FUNCTIONS):
+        parts = [(place, each) for each in _closed_over(value)]
+    elif type(value).__module__ != "builtins" and hasattr(value, "__dict__"):
+        if isinstance(value, type | types.ModuleType):
+            return
+        parts = [(f"{place}.{key}", each) for key, each in vars(value).items()]
+    else:
+        return
+    seen.add(id(value))
+    for inner, each in parts:
+        yield from _within(inner, each, depth - 1, seen)
+
+
+def _closed_over(function: Any) -> Iterator[Any]:
+    """What a function holds besides its arguments."""
+    if isinstance(function, functools.partial):
+        yield from (function.func, *function.args, *function.keywords.values())
+        return
+    if isinstance(function, types.MethodType):
+        yield function.__self__
+        function = function.__func__
+    for cell in getattr(function, "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # a cell that is empty yet
+            yield cell.cell_contents
+
+
+def _in_an_optimizer(parameter: Tensor, held: set[int]) -> bool:
+    """Whether an optimizer that is not this model's holds it: part of another network."""
+    if id(parameter) in held:
+        return False
+    return any(
+        isinstance(group, dict) and group.get("params") is each
+        for each in gc.get_referrers(parameter)
+        if isinstance(each, list)
+        for group in gc.get_referrers(each)
+    )
 
 
 def _in_a_module(parameter: Tensor) -> bool:
