@@ -137,7 +137,7 @@ def batches_of_three(parts: Parts) -> None:
     *HIGH,
     "weak-optimizer",
     "noisy-gradients",
-    on="segmentation lenet",
+    on="segmentation",
     why="signs of each batch's gradient: weak, loud at this rate, and it swings",
 )
 def no_memory(parts: Parts) -> None:

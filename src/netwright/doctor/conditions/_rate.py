@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from netwright.core.languages import Phrase
+from netwright.doctor.conditions._behind import behind
 from netwright.doctor.conditions._course import (
     EARLY,
     Array,
@@ -170,11 +171,13 @@ def too_high(record: Record) -> Case | None:
     back = any_of(risen(found))
     if not back and (futile is not None or sooner is not None):
         back = any_of(halted(found)) or (swings(found) if sooner is not None else ())
-    if found.learned and not back:
-        return None
     thrown = any_of(
         _backward(steps), _explosion(steps, found), _overwritten(steps), _killed(steps, found)
     )
+    if not back and (thrown or trial or sooner or futile):
+        back = any_of(behind(record, found))
+    if found.learned and not back:
+        return None
     if not back and thrown and fits_somewhere(record):
         back = any_of(unlearned(record, found))
     causes = any_of(bent, trial, sooner, *thrown, futile, None if thrown else _leap(steps, found))
@@ -224,7 +227,7 @@ def too_low(record: Record) -> Case | None:
     if not lowest <= efficacy <= highest or size == 0.0:
         return None
     more = _more_at_ten(record, most=0.02 if size <= STILL else 0.05)
-    stands = any_of(hardly_falls(found), stuck(record))
+    stands = any_of(hardly_falls(found), stuck(record)) or any_of(behind(record, found))
     shown = stuck(record) or size <= SLOW / 10
     slow = size <= SLOW and shown and more is not None and found.steps >= 3 * EARLY
     if size > STILL and eps is None and not slow:
@@ -260,7 +263,8 @@ def too_much_regularised(record: Record) -> Case | None:
     if fit is None or free is None or cannot is None or not fitted(free, fit) or bad_start(record):
         return None
     found = course(record)
-    if found is not None and found.steps >= LONG and found.learned:
+    learned = found is not None and found.steps >= LONG and found.learned
+    if found is not None and learned and behind(record, found) is None:
         return None
     one = fit.at(1.0)
     assert one is not None
@@ -296,7 +300,7 @@ def clipped_away(record: Record) -> Case | None:
             witness="harm",
             step=found.steps,
         )  # fmt: skip
-    harms = any_of(stuck(record), hardly_falls(found), unlike)
+    harms = any_of(stuck(record), hardly_falls(found), unlike, behind(record, found))
     if not harms:
         return None
     loop = record.get(Loop)

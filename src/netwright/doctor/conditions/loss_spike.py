@@ -55,7 +55,7 @@ class Spike:
     when="in the first steps",
     group="rate",
     severity="warn",
-    yields_to=(*DEEPER, "learning-rate-too-high", "divergence"),
+    yields_to=(*DEEPER, "learning-rate-too-high", "scheduler-misuse", "divergence"),
 )
 def loss_spike(record: Record) -> Iterator[Finding]:
     """The loss leaps far above its own history, for several steps.

@@ -86,7 +86,8 @@ def plain(patient: Patient) -> Iterator[PlainFit]:
         network = _perceptron(shown.shape[1], output[0].numel()).to(shown)
         stand_in = _InPlace(twin, network, shown, calls[0], output)
         made = trial(stand_in, Adam(network.parameters(), lr=RATE), STEPS)
-        unseen = _unseen(patient, objective, len(shown)) if made.end < LEFT * constant else None
+        fits = made.end < LEFT * constant
+        unseen = unseen_by_plain(patient, objective, len(shown)) if fits else None
     yield PlainFit(trial=made, width=WIDTH, best=min(ends), constant=constant, unseen=unseen)
 
 
@@ -96,7 +97,7 @@ def _perceptron(wide: int, out: int) -> nn.Sequential:
     )
 
 
-def _unseen(patient: Patient, call: Call, batch: int) -> float | None:
+def unseen_by_plain(patient: Patient, call: Call, batch: int) -> float | None:
     """The least loss, with two standard errors on top, on a quarter of the samples of such a
     network that learns from the others: noise can be learned by heart, and tells nothing of what
     was not seen."""

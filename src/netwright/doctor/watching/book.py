@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from netwright.doctor.watching.look import Look
+
 PROBES = 3
 """Parameters whose gradients tell whether it was cleared."""
 
@@ -30,6 +32,9 @@ class Book:
         self._probes = _choose(optimizer)
         self._first = [each.detach().clone() for each in self._probes]
         self._stored: list[Tensor] | None = None
+        self.kept: list[float] = []
+        """Of steps looked at: how much of them was still there when the next forward began."""
+        self._step: list[tuple[Tensor, Tensor, Tensor]] = []
         self.rest()
 
     def rest(self) -> None:
@@ -60,6 +65,25 @@ class Book:
                 for each, first in zip(self._probes, self._first, strict=True)
                 if each.shape == first.shape and each.device == first.device
             )
+
+    def stepped(self, look: Look) -> None:
+        """A step was looked at: what it did to the probes is kept until the next forward pass."""
+        self._step = [
+            (each, before, each.detach().clone())
+            for each in self._probes
+            if (before := look.before(each)) is not None
+        ]
+
+    def forward_begins(self) -> None:
+        """Whether what the last step did is still there."""
+        if not self._step:
+            return
+        with torch.no_grad():
+            made = sum(float((a - b).abs().square().sum()) for _, b, a in self._step)
+            left = sum(float((p - b).abs().square().sum()) for p, b, _ in self._step)
+        if made > 0:
+            self.kept.append((left / made) ** 0.5)
+        self._step = []
 
     def backward_begins(self, *, looking: bool) -> None:
         self._backwards += 1

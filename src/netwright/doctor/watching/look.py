@@ -65,6 +65,11 @@ class Look:
         if self._ear is not None:
             self._ear.off()
 
+    def before(self, held: Tensor) -> Tensor | None:
+        """What a parameter was when the backward pass began."""
+        pairs = zip(self._held, self._before or (), strict=False)
+        return next((before for each, before in pairs if each is held), None)
+
     def losses_inside(self) -> tuple[Call, ...]:
         """The losses that modules computed since this was last asked."""
         if self._ear is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
 import torch
@@ -113,6 +114,8 @@ class Order:
         if graded:
             self._calls[id(door)] = self._calls.get(id(door), 0) + 1
             self._in_eval = not training
+            for each in self._books:
+                each.forward_begins()
             if self._block[0]:
                 self._close_block()
             return
@@ -201,6 +204,9 @@ class Order:
                 moved = bool(look.moved)
                 self._counts["changed_steps" if moved else "unchanged_steps"] += 1
                 self._unchanged = look.unchanged
+            for each in self._books:
+                if each.optimizer is optimizer:
+                    each.stepped(look)
             self._note_gradients()
 
     def slept(self) -> None:
@@ -232,7 +238,11 @@ class Order:
             known.add(id(each))
             # Somebody else may train it: another optimizer, a moving average, by hand.
             version = (id(each), each._version)
-            if self._versions.setdefault(name, version) != version:
+            before = self._versions.setdefault(name, version)
+            if before[0] != version[0]:  # another tensor under that name: nobody has moved it
+                self._versions[name] = version
+                self._moved.discard(name)
+            elif before != version:
                 self._moved.add(name)
             if not each.requires_grad:
                 continue
@@ -272,12 +282,15 @@ class Order:
         looked = bool(self._counts["looked"])
         sums = {name: sum(getattr(each, name) for each in self._books) for name in BOOKED}
         excess = [each.excess for each in self._books if each.excess is not None]
+        kept = [share for each in self._books for share in each.kept]
         counts: dict[str, Any] = {**self._counts, **sums}
         counts["training_forwards"] = max(self._calls.values(), default=0)
         return Loop(
             **{name: count for name, count in counts.items() if name in _FIELDS},
             stale_excess=max(excess, default=None),
             idle_backwards=self._most_idle,
+            kept_steps=float(median(kept)) if kept else None,
+            kept_looks=len(kept),
             mode_sensitive=self._sensitive,
             running_statistics=self._normed,
             left_in_eval_since=self._first_eval_step,

@@ -64,6 +64,11 @@ class Loop:
     training_forwards: int = 0
     """Forwards with gradients, of the part that is called most often."""
     evaluation_forwards: int = 0
+    kept_steps: float | None = None
+    """Of a step, in the median, what was still there when the next forward pass began: 1 where
+    nobody touches the weights between."""
+    kept_looks: int = 0
+    """Steps of which that is known."""
     never_graded: tuple[str, ...] = ()
     """Trainable parameters that had no gradient at any step looked at."""
     zero_graded: tuple[str, ...] = ()
