@@ -80,7 +80,7 @@ def stopped_early(record: Record) -> Iterator[Finding]:
         return
     fall = to_come(found)
     harm = _falling(record, found, steps) if ended and fall >= MUCH else None
-    if harm is None and ended and fall >= SOME and _rate_up(steps):
+    if harm is None and ended and fall >= SOME and _rate_up(steps) and _still_better(epochs):
         harm = behind(record, found)
     # Where nobody told the plan, its end is known by the loop's own alone.
     if (fall < MORE and harm is None) or (harm is None and not (setup and setup.planned_steps)):
@@ -138,6 +138,12 @@ def _falling(record: Record, found: Course, steps: Steps) -> Evidence | None:
         witness="harm",
         step=last.step,
     )  # fmt: skip
+
+
+def _still_better(epochs: Epochs | None) -> bool:
+    """Whether the last validation was clearly the best one."""
+    losses = [e.val_loss for e in (epochs.epochs if epochs else ()) if e.val_loss is not None]
+    return len(losses) >= FEW and losses[-1] < (1 - SOME) * min(losses[:-1])
 
 
 def _rate_up(steps: Steps) -> bool:
