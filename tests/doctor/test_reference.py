@@ -2,15 +2,21 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
+from netwright.doctor.diagnosis import diagnosed
 from netwright.doctor.watch import watch
+from netwright.records.facts.epochs import EpochFact, Epochs
 from netwright.records.facts.fit import Fit
+from netwright.records.facts.objective import Objective
 from netwright.records.facts.reference import Reference
+from netwright.records.facts.steps import Steps
+from netwright.records.record import Record
 from netwright.testing.loops import alarms, found
 
 torch.manual_seed(0)
@@ -50,7 +56,7 @@ def trained(model, optimizer, *, epochs=6, x=X, y=Y, before=None):
 @pytest.fixture(scope="module")
 def too_high():
     model = net()
-    return trained(model, torch.optim.Adam(model.parameters(), lr=0.4))
+    return trained(model, torch.optim.Adam(model.parameters(), lr=0.1))
 
 
 def test_a_rate_that_still_learns_something_is_too_high_where_a_plain_network_learns_far_more(
@@ -103,25 +109,59 @@ def test_reading_the_data_once_more_changes_no_random_number():
     assert torch.equal(*kept)
 
 
+def course_of(losses, validated):
+    """A record of nothing but losses: of steps, and of validation after every tenth of them."""
+    count = len(losses)
+    every = count // len(validated)
+    return Record(
+        [
+            Steps(
+                step=np.arange(1.0, count + 1),
+                loss=np.asarray(losses),
+                lr=np.full(count, 0.1),
+                total=count,
+            ),
+            Objective(
+                kind="cross_entropy", first_loss=2.3, constant=2.3, classes=10,
+                target_shape=(64,), factor=1.0,
+            ),
+            Epochs(
+                epochs=tuple(
+                    EpochFact(epoch=1 + i, step=every * (1 + i), val_loss=each, val_loss_error=0.01)
+                    for i, each in enumerate(validated)
+                )
+            ),
+        ]
+    )  # fmt: skip
+
+
+def names(record):
+    return {each.name for each in diagnosed(record).findings if each.severity != "note"}
+
+
+FALLEN_AND_RISEN = [*np.linspace(2.3, 0.2, 60), *np.linspace(0.3, 1.7, 180)]
+
+
 def test_a_run_that_lost_most_of_what_it_had_learned_diverges():
-    model = net()
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    validated = [1.5, 0.4, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7]
+    assert "divergence" in names(course_of(FALLEN_AND_RISEN, validated))
 
-    def push(epoch):
-        if epoch >= 5:  # somebody moves the weights, a little farther each time
-            with torch.no_grad():
-                for each in model.parameters():
-                    each.mul_(1.0 + 0.25 * (epoch - 4))
-                optimizer.param_groups[0]["lr"] = 1e-5
 
-    names = alarms(trained(model, optimizer, epochs=10, before=push))
-    assert names & {"divergence", "learning-rate-too-high"}
+def test_samples_that_become_harder_while_validation_gets_better_do_not_diverge():
+    validated = [1.9, 1.6, 1.4, 1.2, 1.0, 0.9, 0.8, 0.7, 0.65, 0.6]
+    assert "divergence" not in names(course_of(FALLEN_AND_RISEN, validated))
+
+
+def test_a_loss_above_guessing_diverges_where_validation_does():
+    climbs = list(np.linspace(2.3, 3.3, 240))
+    assert "divergence" in names(course_of(climbs, np.linspace(2.4, 3.4, 10)))
+    assert "divergence" not in names(course_of(climbs, np.linspace(2.3, 1.4, 10)))
 
 
 def test_an_end_while_validation_gets_better_is_early_where_there_is_far_to_go():
     model = net()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
-    (finding,) = found(trained(model, optimizer, epochs=5), "stopped-early")
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    (finding,) = found(trained(model, optimizer, epochs=4), "stopped-early")
     assert finding.severity == "warn"
 
 

@@ -169,3 +169,53 @@ def test_a_penalty_with_a_minus_outgrows_the_loss():
 
 def test_a_penalty_with_a_plus_is_no_sign():
     assert not found(penalised(0.01), "loss-sign")
+
+
+def held_to(norm):
+    def train_held(model, optimizer):
+        def step(i, loss):
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            with torch.no_grad():
+                for each in model.parameters():
+                    each.mul_(torch.clamp(norm / each.norm(), max=1.0))
+
+        return train(model, optimizer, step=step, steps=320, every=8)
+
+    model = mlp()
+    return train_held(model, torch.optim.Adam(model.parameters(), lr=0.02))
+
+
+def test_weights_that_are_held_too_small_after_each_step_are_over_regularised():
+    (finding,) = found(held_to(0.05), "over-regularised")
+    assert finding.evidence[1].value < -0.7
+    assert finding.severity == "warn"
+
+
+def test_a_wide_bound_on_the_weights_is_silent():
+    assert not alarms(held_to(3.0))
+
+
+def halved(scale, lr):
+    """Gradients that are brought to half precision, of a loss that was made small before."""
+    model = mlp()
+    optimizer = sgd(model, lr)
+
+    def step(i, loss):
+        optimizer.zero_grad()
+        (loss * scale).backward()
+        for each in model.parameters():
+            each.grad.copy_(each.grad.half().float() / scale)
+        optimizer.step()
+
+    return train(model, optimizer, step=step, steps=320, every=8)
+
+
+def test_gradients_too_small_for_half_precision_are_lost():
+    (finding,) = found(halved(2.0**-26, 0.1), "mixed-precision-trouble")
+    assert finding.evidence[0].value > 0.5
+
+
+def test_gradients_that_half_precision_bears_are_silent():
+    assert not found(halved(1.0, 0.1), "mixed-precision-trouble")

@@ -18,6 +18,9 @@ TIMES = 2.0
 PART = 0.1
 """And by how much, of what guessing costs."""
 
+SHORT, TWICE = 12, 2
+"""Steps, and validations, that make a short loop a training."""
+
 LEARNED = 0.5
 """Of what guessing costs: a plain network above that has shown nothing."""
 
@@ -26,15 +29,16 @@ def behind(record: Record, found: Course) -> Evidence | None:
     """At the end of the loop neither its training nor its validation loss has come near to that of
     a plain network on samples which that did not learn from."""
     plain, loop, objective = record.get(Reference), record.get(Loop), record.get(Objective)
-    if plain is None or loop is None or not loop.ended or found.steps < EARLY:
+    told = record.get(Epochs)
+    losses = [e.val_loss for e in (told.epochs if told else ()) if e.val_loss is not None]
+    few = SHORT if len(losses) >= TWICE else EARLY
+    if plain is None or loop is None or not loop.ended or found.steps < few:
         return None
     if objective is None or objective.terms > 1 or objective.factor not in (None, 1.0):
         return None
     guess = entropy_of_labels(record) or objective.constant
     if guess is None or plain.unseen > LEARNED * guess:
         return None
-    told = record.get(Epochs)
-    losses = [e.val_loss for e in (told.epochs if told else ()) if e.val_loss is not None]
     # What is learned from may be distorted on purpose; what is validated on is not.
     now = min([*losses[-1:], found.latest]) if found.broken is None else guess
     bound = max(TIMES * plain.unseen, plain.unseen + PART * guess)

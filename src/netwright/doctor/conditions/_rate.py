@@ -84,6 +84,16 @@ SINGULAR = {"log", "log2", "log10", "div", "truediv", "true_divide", "divide", "
             "reciprocal", "pow", "norm"}  # fmt: skip
 """Operations that have no value, or no slope, at 0."""
 
+ASIDE = 0.5
+"""Of the length of a step: what else moves the weights, if that is as much."""
+
+SHRINKING = 0.2
+"""The same of what shrinks them: steps a fifth of the weights long, that lead nowhere, are held in
+balance by a tenth."""
+
+INWARD = -0.7
+"""Cosine between what is done to the weights and the weights themselves: it shrinks them."""
+
 GONE = 0.01
 """Share of its peak below which a rate is as good as 0."""
 
@@ -131,6 +141,15 @@ def bad_start(record: Record) -> bool:
     return bool((growing(record) or shrinking(record)) and harm_of_start(record))
 
 
+def moved_aside(record: Record) -> bool:
+    """Whether somebody else moves the weights between the steps, as far as these do or farther:
+    then no rate explains what becomes of them."""
+    loop = record.get(Loop)
+    if loop is None or loop.kept_looks < FEW:
+        return False
+    return loop.aside >= ASIDE or (loop.aside >= SHRINKING and loop.aside_along < INWARD)
+
+
 def unclipped(record: Record) -> bool:
     """Whether the loop leaves the gradients as they are, as far as was seen: the trials of the
     check-up do not clip."""
@@ -155,7 +174,7 @@ def clipped_share(steps: Steps) -> tuple[float, float]:
 
 def too_high(record: Record) -> Case | None:
     """Steps that leap over the valley: the run breaks, stays at guessing, or climbs back."""
-    if bad_start(record) or too_much_regularised(record) is not None:
+    if bad_start(record) or too_much_regularised(record) is not None or moved_aside(record):
         return None
     trial, bent = _trial_too_high(record), _bent(record)
     found = course(record)

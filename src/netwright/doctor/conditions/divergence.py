@@ -19,6 +19,9 @@ from netwright.records.record import Record
 BEYOND = 1.5
 """How far above its beginning a loss has left it."""
 
+ABOVE = 1.2
+"""The same, where the validation loss has left guessing behind by as much."""
+
 CLASSES = ("cross_entropy", "nll_loss")
 """Losses for which guessing is the same all along: the targets of a value network grow with it, and
 a discriminator is meant to come back to guessing."""
@@ -57,7 +60,8 @@ def divergence(record: Record) -> Iterator[Finding]:
 
     Evidence: of the cause, the share of windows of the loss that lie above the one before, since
     its least value, unless most steps on the way lowered the loss of their own batch as they
-    promised; of the harm, the loss now against the first one. Or a loss over classes had
+    promised and the validation loss is not worse than guessing for it; of the harm, the loss now
+    against the first one. Or a loss over classes had
     come to half of that of guessing and less, and is now back at guessing, for a quarter of the
     run; or it stands at twice its least for that long, and so does the validation loss.
     Silent where the rate is shown to be the cause: then that is the story.
@@ -77,7 +81,12 @@ def divergence(record: Record) -> Iterator[Finding]:
         return
     if found.steps < EARLY or found.broken is not None:
         return
-    evidence = () if _raised(record, found) else _climbed(found)
+    worse = _worse_than_guessing(record, found)
+    evidence = _climbed(found, ABOVE) if worse else ()
+    if worse and evidence:
+        evidence = (*evidence, worse)
+    if not evidence and not _raised(record, found):
+        evidence = _climbed(found, BEYOND)
     climbed = bool(evidence)
     objective = record.get(Objective)
     if not evidence and objective is not None and objective.kind in CLASSES:
@@ -122,11 +131,32 @@ def _raised(record: Record, found: Course) -> bool:
     return len(rho) >= FEWEST and float(np.median(rho)) > DESCENDING
 
 
-def _climbed(found: Course) -> tuple[Evidence, ...]:
+def _worse_than_guessing(record: Record, found: Course) -> Evidence | None:
+    """What is validated on is answered worse than by a constant, and ever worse: no penalty that is
+    raised, nor samples that become harder, does that."""
+    told = record.get(Epochs)
+    losses = [e.val_loss for e in (told.epochs if told else ()) if e.val_loss is not None]
+    if found.guess is None or len(losses) < FEWEST:
+        return None
+    bound = ABOVE * max(found.guess, losses[0])
+    now = min(losses[-2:])
+    if now < bound:
+        return None
+    return Evidence(
+        signal=Phrase("validation loss of the last epochs, against guessing and the first"),
+        value=now,
+        baseline=max(found.guess, losses[0]),
+        threshold=bound,
+        witness="harm",
+        step=found.steps,
+    )
+
+
+def _climbed(found: Course, beyond: float) -> tuple[Evidence, ...]:
     if len(found.windows) < 5:
         return ()
     start = max(found.begin, found.guess or 0.0, float(found.windows[:2].max()))
-    if found.latest < max(BEYOND * start, start + 5 * found.scatter):
+    if found.latest < max(beyond * start, start + 5 * found.scatter):
         return ()
     least = int(found.windows.argmin())
     since = found.windows[least:]
@@ -144,7 +174,7 @@ def _climbed(found: Course) -> tuple[Evidence, ...]:
             signal=Phrase("loss of the last steps, against the first"),
             value=found.latest,
             baseline=start,
-            threshold=BEYOND * start,
+            threshold=beyond * start,
             witness="harm",
             step=found.steps,
         ),

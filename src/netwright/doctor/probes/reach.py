@@ -144,7 +144,7 @@ def _through_another(
     """Values that leave torch, for NumPy's functions or another library's, and come back as a
     tensor that nothing made: of the shape that a cut was given on the way."""
     wanted = _behind(way)
-    made = {id(each) for call in way.calls for each in tensors_in(call.result, 3)}
+    made = {id(each) for call in way.calls if given(call) for each in tensors_in(call.result, 3)}
     known = {id(each) for each in (*patient.model.parameters(), *patient.model.buffers())}
     known |= {id(each) for each in (*sample.inputs, sample.target) if each is not None}
     shapes = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 
 import torch
@@ -34,6 +35,9 @@ class Book:
         self._stored: list[Tensor] | None = None
         self.kept: list[float] = []
         """Of steps looked at: how much of them was still there when the next forward began."""
+        self.aside: list[tuple[float, float]] = []
+        """How far somebody else moved the weights between such a step and that forward pass, over
+        the length of the step, and the cosine between that and the weights: -1 is shrinking."""
         self._step: list[tuple[Tensor, Tensor, Tensor]] = []
         self.rest()
 
@@ -81,8 +85,13 @@ class Book:
         with torch.no_grad():
             made = sum(float((a - b).abs().square().sum()) for _, b, a in self._step)
             left = sum(float((p - b).abs().square().sum()) for p, b, _ in self._step)
-        if made > 0:
+            other = sum(float((p - a).abs().square().sum()) for p, _, a in self._step)
+            size = sum(float(a.abs().square().sum()) for *_, a in self._step)
+            along = sum(float(((p - a) * a).real.sum()) for p, _, a in self._step) if other else 0.0
+        if 0 < made < math.inf and left < math.inf and other < math.inf:
             self.kept.append((left / made) ** 0.5)
+            turned = along / (other * size) ** 0.5 if other and size else 0.0
+            self.aside.append(((other / made) ** 0.5, turned))
         self._step = []
 
     def backward_begins(self, *, looking: bool) -> None:

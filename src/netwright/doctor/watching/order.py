@@ -85,6 +85,7 @@ class Order:
         self._unchanged: tuple[str, ...] = ()
         self._misread = 0
         self._misread_sizes = (0, 0)
+        self._lost: list[float] = []
 
     def add(self, optimizer: Optimizer) -> None:
         self._books.append(Book(optimizer))
@@ -204,6 +205,8 @@ class Order:
                 moved = bool(look.moved)
                 self._counts["changed_steps" if moved else "unchanged_steps"] += 1
                 self._unchanged = look.unchanged
+            if look.lost is not None:
+                self._lost.append(look.lost)
             for each in self._books:
                 if each.optimizer is optimizer:
                     each.stepped(look)
@@ -283,6 +286,7 @@ class Order:
         sums = {name: sum(getattr(each, name) for each in self._books) for name in BOOKED}
         excess = [each.excess for each in self._books if each.excess is not None]
         kept = [share for each in self._books for share in each.kept]
+        aside = [pair for each in self._books for pair in each.aside]
         counts: dict[str, Any] = {**self._counts, **sums}
         counts["training_forwards"] = max(self._calls.values(), default=0)
         return Loop(
@@ -291,6 +295,9 @@ class Order:
             idle_backwards=self._most_idle,
             kept_steps=float(median(kept)) if kept else None,
             kept_looks=len(kept),
+            aside=float(median(size for size, _ in aside)) if aside else 0.0,
+            aside_along=float(median(along for _, along in aside)) if aside else 0.0,
+            lost_gradients=float(median(self._lost)) if self._lost else 0.0,
             mode_sensitive=self._sensitive,
             running_statistics=self._normed,
             left_in_eval_since=self._first_eval_step,
