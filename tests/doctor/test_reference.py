@@ -1,5 +1,6 @@
 """A plain network as a measure: runs that end far above what it learned of the same data."""
 
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,7 +29,7 @@ def net(*widths):
     torch.manual_seed(1)
     sizes = (8, *(widths or (64, 64)), 2)
     layers = []
-    for wide, out in zip(sizes, sizes[1:], strict=False):
+    for wide, out in itertools.pairwise(sizes):
         layers += [nn.Linear(wide, out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -122,7 +123,7 @@ def course_of(losses, validated):
                 total=count,
             ),
             Objective(
-                kind="cross_entropy", first_loss=2.3, constant=2.3, classes=10,
+                kind="cross_entropy", losses=(2.3,), constant=2.3, classes=10,
                 target_shape=(64,), factor=1.0,
             ),
             Epochs(

@@ -163,14 +163,14 @@ def _through_another(
             tainted[id(each)] = tainted.get(id(each), set()) | sources
     behind: set[int] = set()
     cuts = []
-    for each in way.cuts:
-        for one in given(each.call):
+    for cut in way.cuts:
+        for one in given(cut.call):
             if one.shape in shapes and tainted.get(id(one)):
                 behind |= tainted[id(one)]
-                cuts.append(each)
-    chosen = {id(each.call): each for each in cuts}.values()
+                cuts.append(cut)
+    chosen = {id(cut.call): cut for cut in cuts}.values()
     return [names[key] for key in names if key in behind], tuple(
-        _told(_original(each, sample)) for each in [*chosen][:8]
+        _told(_original(cut, sample)) for cut in [*chosen][:8]
     )
 
 
