@@ -62,7 +62,13 @@ class Spike:
     when="in the first steps",
     group="rate",
     severity="warn",
-    yields_to=(*DEEPER, "learning-rate-too-high", "scheduler-misuse", "divergence"),
+    yields_to=(
+        *DEEPER,
+        "learning-rate-too-high",
+        "scheduler-misuse",
+        "over-regularised",
+        "divergence",
+    ),
 )
 def loss_spike(record: Record) -> Iterator[Finding]:
     """The loss leaps far above its own history, for several steps.
