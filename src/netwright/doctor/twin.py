@@ -141,6 +141,8 @@ class Twin:
         if not groups:
             raise NoTwinError("the optimizer holds nothing of the model")
         known = inspect.signature(type(original).__init__).parameters
+        if "lr" not in known:
+            return _born_again(original, groups)
         given = {key: value for key, value in original.defaults.items() if key in known}
         given["lr"] = groups[0]["lr"]
         return type(original)(groups, **given)
@@ -160,6 +162,23 @@ class Twin:
                     each.grad = None
             for module, training in modes:
                 module.training = training
+
+
+PLAIN = (bool, int, float, str, type(None))
+"""What an optimizer of somebody's own may keep beside its groups to be made anew from them."""
+
+
+def _born_again(original: Optimizer, groups: list[dict[str, Any]]) -> Optimizer:
+    """An optimizer of somebody's own, whose constructor calls the rate otherwise: made by that of
+    torch, and given the numbers and words that the original has beside."""
+    made: Optimizer = object.__new__(type(original))
+    Optimizer.__init__(made, groups, dict(original.defaults))
+    for name, value in vars(original).items():
+        if name not in vars(made):
+            if not isinstance(value, PLAIN):
+                raise NoTwinError(f"the optimizer keeps {name} of its own")
+            vars(made)[name] = value
+    return made
 
 
 def real(gradient: Tensor) -> Tensor:

@@ -187,23 +187,35 @@ class Finding:
         }
 
 
+EFFECT = SEVERITIES.index("note") - 0.5
+"""The place of an alarm that another one explains."""
+
+
 def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The worst first; a root before what yields to it, and as bad as the worst of that; one that
-    only points to causes after those that name one, unless it explains some itself; then in the
-    order of treatment, the surer first."""
+    """The worst first; a root before what yields to it, and as bad as the worst of that.
+
+    Alarms that another alarm explains come after all that are no effects, before notes. One that
+    only points to causes stands after those that name one, unless it explains some itself; then in
+    the order of treatment, the surer first.
+    """
     known = list(findings)
     roots = {name: _roots(name, known) for name in {each.name for each in known}}
     explaining = set().union(*roots.values())
 
-    def key(finding: Finding) -> tuple[int, int, bool, int, float, str, tuple[str, ...]]:
+    alarms = {each.name for each in known if each.severity != "note"}
+
+    def key(finding: Finding) -> tuple[float, int, bool, int, float, str, tuple[str, ...]]:
         worst = min(
             SEVERITIES.index(each.severity)
             for each in known
             if each.name == finding.name or finding.name in roots[each.name]
         )
         own = SEVERITIES.index(finding.severity)
+        place = float(own if roots[finding.name] else min(own, worst))
+        if finding.severity != "note" and roots[finding.name] & alarms:
+            place = EFFECT
         return (
-            own if roots[finding.name] else min(own, worst),
+            place,
             len(roots[finding.name]),
             finding.points and finding.name not in explaining,
             GROUPS.index(finding.group),

@@ -29,6 +29,9 @@ LITTLE = 0.1
 LEARNED = 0.7
 """Of the first loss: what an epoch must have come under before it can be lost."""
 
+BEYOND = 2.0
+"""Times the first loss: a leap so far above it is no way back, the weights were thrown off."""
+
 LEAP = 0.25
 """Of the first loss: a leap of one step over an evaluation, between which nobody trained."""
 
@@ -104,6 +107,7 @@ def _once(heads: Array, tails: Array, after: Array) -> int | None:
     leaps = (
         (rises > LEAP * heads[0])
         & (heads[1:] > (1 - LITTLE) * heads[0])
+        & (heads[1:] < BEYOND * heads[0])
         & (after[:-1] < tails[:-1] + 0.3 * rises)
         & (tails[:-1] < LEARNED * heads[0])
     )

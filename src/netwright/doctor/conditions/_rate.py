@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from netwright.core.languages import Phrase
+from netwright.doctor.conditions._behind import behind
 from netwright.doctor.conditions._course import (
     EARLY,
     Array,
@@ -83,6 +84,16 @@ SINGULAR = {"log", "log2", "log10", "div", "truediv", "true_divide", "divide", "
             "reciprocal", "pow", "norm"}  # fmt: skip
 """Operations that have no value, or no slope, at 0."""
 
+ASIDE = 0.5
+"""Of the length of a step: what else moves the weights, if that is as much."""
+
+SHRINKING = 0.2
+"""The same of what shrinks them: steps a fifth of the weights long, that lead nowhere, are held in
+balance by a tenth."""
+
+INWARD = -0.7
+"""Cosine between what is done to the weights and the weights themselves: it shrinks them."""
+
 GONE = 0.01
 """Share of its peak below which a rate is as good as 0."""
 
@@ -130,6 +141,15 @@ def bad_start(record: Record) -> bool:
     return bool((growing(record) or shrinking(record)) and harm_of_start(record))
 
 
+def moved_aside(record: Record) -> bool:
+    """Whether somebody else moves the weights between the steps, as far as these do or farther:
+    then no rate explains what becomes of them."""
+    loop = record.get(Loop)
+    if loop is None or loop.kept_looks < FEW:
+        return False
+    return loop.aside >= ASIDE or (loop.aside >= SHRINKING and loop.aside_along < INWARD)
+
+
 def unclipped(record: Record) -> bool:
     """Whether the loop leaves the gradients as they are, as far as was seen: the trials of the
     check-up do not clip."""
@@ -154,7 +174,7 @@ def clipped_share(steps: Steps) -> tuple[float, float]:
 
 def too_high(record: Record) -> Case | None:
     """Steps that leap over the valley: the run breaks, stays at guessing, or climbs back."""
-    if bad_start(record) or too_much_regularised(record) is not None:
+    if bad_start(record) or too_much_regularised(record) is not None or moved_aside(record):
         return None
     trial, bent = _trial_too_high(record), _bent(record)
     found = course(record)
@@ -170,11 +190,13 @@ def too_high(record: Record) -> Case | None:
     back = any_of(risen(found))
     if not back and (futile is not None or sooner is not None):
         back = any_of(halted(found)) or (swings(found) if sooner is not None else ())
-    if found.learned and not back:
-        return None
     thrown = any_of(
         _backward(steps), _explosion(steps, found), _overwritten(steps), _killed(steps, found)
     )
+    if not back and (thrown or trial or sooner or futile):
+        back = any_of(behind(record, found))
+    if found.learned and not back:
+        return None
     if not back and thrown and fits_somewhere(record):
         back = any_of(unlearned(record, found))
     causes = any_of(bent, trial, sooner, *thrown, futile, None if thrown else _leap(steps, found))
@@ -224,7 +246,7 @@ def too_low(record: Record) -> Case | None:
     if not lowest <= efficacy <= highest or size == 0.0:
         return None
     more = _more_at_ten(record, most=0.02 if size <= STILL else 0.05)
-    stands = any_of(hardly_falls(found), stuck(record))
+    stands = any_of(hardly_falls(found), stuck(record)) or any_of(behind(record, found))
     shown = stuck(record) or size <= SLOW / 10
     slow = size <= SLOW and shown and more is not None and found.steps >= 3 * EARLY
     if size > STILL and eps is None and not slow:
@@ -260,7 +282,8 @@ def too_much_regularised(record: Record) -> Case | None:
     if fit is None or free is None or cannot is None or not fitted(free, fit) or bad_start(record):
         return None
     found = course(record)
-    if found is not None and found.steps >= LONG and found.learned:
+    learned = found is not None and found.steps >= LONG and found.learned
+    if found is not None and learned and behind(record, found) is None:
         return None
     one = fit.at(1.0)
     assert one is not None
@@ -296,7 +319,7 @@ def clipped_away(record: Record) -> Case | None:
             witness="harm",
             step=found.steps,
         )  # fmt: skip
-    harms = any_of(stuck(record), hardly_falls(found), unlike)
+    harms = any_of(stuck(record), hardly_falls(found), unlike, behind(record, found))
     if not harms:
         return None
     loop = record.get(Loop)

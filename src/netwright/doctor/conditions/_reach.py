@@ -22,6 +22,21 @@ def no_gradient(reach: Reach) -> Evidence:
     )
 
 
+def flat(record: Record, names: tuple[str, ...]) -> Evidence | None:
+    """Parameters, all of `names`, whose gradient was exactly 0 at each of several steps."""
+    loop = record.get(Loop)
+    if loop is None or loop.looked < LOOKS or not set(names) <= set(loop.zero_graded):
+        return None
+    return Evidence(
+        signal=Phrase("parameters whose gradient was 0 at each of {looked} steps",
+                      looked=loop.looked),
+        value=len(names),
+        baseline=0,
+        witness="harm",
+        step=loop.steps,
+    )  # fmt: skip
+
+
 def never_reached(record: Record, names: tuple[str, ...] | None = None) -> Evidence | None:
     """Parameters, of `names` where given, that had no gradient at any of several steps."""
     loop = record.get(Loop)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._reach import never_reached, no_gradient
+from netwright.doctor.conditions._reach import flat, never_reached, no_gradient
 from netwright.records.facts.reach import Cut, Reach
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -41,7 +41,8 @@ def detached_graph(record: Record) -> Iterator[Finding]:
     Evidence: the autograd graph of the loss does not lead to these parameters, though the values
     do; the call that took a tensor with a gradient and gave one without, and its line. It is a
     note until the parameters have had no gradient at the steps looked at, for another loss may
-    train them.
+    train them. Or every way leads through a function in steps (`round`, `sign`), and the gradient
+    of the parameters before it was 0 at each look.
 
     Would be wrong if: the parameters get a gradient from another loss, or are meant to stay.
 
@@ -54,6 +55,8 @@ def detached_graph(record: Record) -> Iterator[Finding]:
     Source: torch's notes on autograd mechanics.
     """
     reach, setup = record.get(Reach), record.get(Setup)
+    if reach is not None and reach.flat:
+        yield from _in_steps(record, reach)
     if reach is None or not (reach.cuts or reach.missing):
         return
     pretrained = setup is not None and setup.pretrained
@@ -63,6 +66,40 @@ def detached_graph(record: Record) -> Iterator[Finding]:
         harm = never_reached(record, reach.missing)
         severity = "warn" if harm and not pretrained else "note"
         yield _finding(reach, severity, (harm,) if harm else (), 0.9 if harm else 0.6)
+
+
+def _in_steps(record: Record, reach: Reach) -> Iterator[Finding]:
+    """Rounding, signs: the graph leads on behind them, and no gradient does."""
+    harm = flat(record, reach.flat)
+    if harm is None:
+        return
+    yield Finding(
+        name="detached-graph",
+        severity="warn",
+        layers=_layers(reach.flat),
+        what=Phrase("{operation} lets no gradient through to {count} parameters",
+                    operation=", ".join(reach.steps), count=len(reach.flat)),
+        evidence=(
+            Evidence(
+                signal=Phrase("parameters that a way without such a function leads to, of those "
+                              "that the loss depends on"),
+                value=reach.reached - len(reach.flat),
+                baseline=reach.reached,
+            ),
+            harm,
+        ),
+        confidence=0.95,
+        cause=Phrase("A function in steps is flat wherever it has a slope: its gradient is 0."),
+        wrong_if=Phrase("these parameters are meant to stay as they were drawn"),
+        treatments=(
+            Treatment(
+                name="straight-through",
+                grade="advice",
+                why=Phrase("Pass the gradient on as if nothing had been rounded."),
+                code="x = x + (torch.round(x) - x).detach()",
+            ),
+        ),
+    )  # fmt: skip
 
 
 def _finding(reach: Reach, severity: str, harm: tuple[Evidence, ...], confidence: float) -> Finding:

@@ -11,12 +11,16 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import EARLY, Course, course, steps_of
 from netwright.doctor.conditions._harm import NEAR
 from netwright.doctor.conditions._rate import DEEPER, bad_start, too_high, too_much_regularised
+from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.objective import Objective
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
 BEYOND = 1.5
 """How far above its beginning a loss has left it."""
+
+ABOVE = 1.2
+"""The same, where the validation loss has left guessing behind by as much."""
 
 CLASSES = ("cross_entropy", "nll_loss")
 """Losses for which guessing is the same all along: the targets of a value network grow with it, and
@@ -27,6 +31,12 @@ DESCENDING = 0.3
 
 FEWEST = 3
 """Looks on the way up that there always are, whatever the budget."""
+
+LOST = 2.0
+"""Times the least loss of training, and of validation, that both stand at in the end."""
+
+LEFT = 0.3
+"""Of what guessing costs: a loss below that has lost little."""
 
 FORGOT = 0.5
 """Share of the loss of guessing that a run must have come under before it can forget."""
@@ -50,9 +60,11 @@ def divergence(record: Record) -> Iterator[Finding]:
 
     Evidence: of the cause, the share of windows of the loss that lie above the one before, since
     its least value, unless most steps on the way lowered the loss of their own batch as they
-    promised; of the harm, the loss now against the first one. Or a loss over classes had
+    promised and the validation loss is not worse than guessing for it; of the harm, the loss now
+    against the first one. Or a loss over classes had
     come to half of that of guessing and less, and is now back at guessing, for a quarter of the
-    run. Silent where the rate is shown to be the cause: then that is the story.
+    run; or it stands at twice its least for that long, and so does the validation loss.
+    Silent where the rate is shown to be the cause: then that is the story.
 
     Would be wrong if: the loss is meant to grow (a penalty that is raised, harder samples).
 
@@ -69,11 +81,19 @@ def divergence(record: Record) -> Iterator[Finding]:
         return
     if found.steps < EARLY or found.broken is not None:
         return
-    evidence = () if _raised(record, found) else _climbed(found)
+    worse = _worse_than_guessing(record, found)
+    evidence = _climbed(found, ABOVE) if worse else ()
+    if worse and evidence:
+        evidence = (*evidence, worse)
+    if not evidence and not _raised(record, found):
+        evidence = _climbed(found, BEYOND)
     climbed = bool(evidence)
     objective = record.get(Objective)
     if not evidence and objective is not None and objective.kind in CLASSES:
         evidence = _forgotten(found)
+    if not evidence:
+        evidence = _lost(record, found)
+        climbed = bool(evidence)
     if not evidence:
         return
     yield Finding(
@@ -111,11 +131,32 @@ def _raised(record: Record, found: Course) -> bool:
     return len(rho) >= FEWEST and float(np.median(rho)) > DESCENDING
 
 
-def _climbed(found: Course) -> tuple[Evidence, ...]:
+def _worse_than_guessing(record: Record, found: Course) -> Evidence | None:
+    """What is validated on is answered worse than by a constant, and ever worse: no penalty that is
+    raised, nor samples that become harder, does that."""
+    told = record.get(Epochs)
+    losses = [e.val_loss for e in (told.epochs if told else ()) if e.val_loss is not None]
+    if found.guess is None or len(losses) < FEWEST:
+        return None
+    bound = ABOVE * max(found.guess, losses[0])
+    now = min(losses[-2:])
+    if now < bound:
+        return None
+    return Evidence(
+        signal=Phrase("validation loss of the last epochs, against guessing and the first"),
+        value=now,
+        baseline=max(found.guess, losses[0]),
+        threshold=bound,
+        witness="harm",
+        step=found.steps,
+    )
+
+
+def _climbed(found: Course, beyond: float) -> tuple[Evidence, ...]:
     if len(found.windows) < 5:
         return ()
     start = max(found.begin, found.guess or 0.0, float(found.windows[:2].max()))
-    if found.latest < max(BEYOND * start, start + 5 * found.scatter):
+    if found.latest < max(beyond * start, start + 5 * found.scatter):
         return ()
     least = int(found.windows.argmin())
     since = found.windows[least:]
@@ -133,9 +174,48 @@ def _climbed(found: Course) -> tuple[Evidence, ...]:
             signal=Phrase("loss of the last steps, against the first"),
             value=found.latest,
             baseline=start,
-            threshold=BEYOND * start,
+            threshold=beyond * start,
             witness="harm",
             step=found.steps,
+        ),
+    )
+
+
+def _lost(record: Record, found: Course) -> tuple[Evidence, ...]:
+    """Most of what was learned is lost for good, of what is validated on as well: the samples have
+    not become harder, nor is it those of training that are learned by heart."""
+    told, steps = record.get(Epochs), steps_of(record)
+    seen = [each for each in (told.epochs if told else ()) if each.val_loss is not None]
+    last = max(3, len(found.windows) // 4)
+    if found.guess is None or len(found.windows) < 8 or len(seen) < 4 or steps is None:
+        return ()
+    if found.least > FORGOT * found.guess or found.latest < LEFT * found.guess:
+        return ()
+    if found.windows[-last:].min() < max(LOST * found.least, found.least + 4 * found.scatter):
+        return ()
+    best = int(found.windows.argmin())
+    then = steps.lr[(steps.step <= found.ends[best]) & np.isfinite(steps.lr)]
+    if not len(then) or float(steps.lr[-1]) > 1.1 * float(then[-1]):
+        return ()  # a schedule has raised the rate since: that is another story
+    losses = [each.val_loss or 0.0 for each in seen]
+    doubt = 2 * max(each.val_loss_error or 0.0 for each in seen)
+    if min(losses[-2:]) < max(LOST * min(losses), min(losses) + doubt):
+        return ()
+    return (
+        Evidence(
+            signal=Phrase("loss of the last steps, against the least it had reached"),
+            value=found.latest,
+            baseline=found.least,
+            threshold=LOST * found.least,
+            step=int(found.ends[best]),
+        ),
+        Evidence(
+            signal=Phrase("validation loss of the last epochs, against the least"),
+            value=min(losses[-2:]),
+            baseline=min(losses),
+            threshold=LOST * min(losses),
+            witness="harm",
+            step=seen[-1].step,
         ),
     )
 

@@ -15,6 +15,8 @@ from netwright.records.record import Record
 _ALWAYS = 0.9
 _STEPS = 3
 _MANY = 20
+# Cleared every few steps: the half of an accumulation. What is left over must outweigh the rest.
+_OFTEN = 0.5
 # Norm of what is left over against the fresh gradient: below a tenth it turns no step round.
 _MUCH = 0.1
 
@@ -33,7 +35,9 @@ def gradients_never_cleared(record: Record) -> Iterator[Finding]:
     from step to step, overshoots, and cannot turn round.
 
     Evidence: backwards that begin with a gradient in place although the optimizer stepped since
-    the last one, and the norm of what was left over against that of the fresh gradient.
+    the last one, and the norm of what was left over against that of the fresh gradient. Always, or
+    at more than half of the steps where what is left over outweighs what is fresh: then they are
+    cleared every few steps, as if it were an accumulation, and every batch is a step.
 
     Would be wrong if: the gradients are kept on purpose, as a momentum of one's own.
 
@@ -56,7 +60,10 @@ def gradients_never_cleared(record: Record) -> Iterator[Finding]:
             return
     elif excess < _MUCH:
         return
-    if share < _ALWAYS:
+    least = _ALWAYS
+    if excess is not None and excess >= 1 and loop.stale_checked >= _MANY:
+        least = _OFTEN
+    if share < least:
         return
     yield Finding(
         name="gradients-never-cleared",
@@ -68,7 +75,7 @@ def gradients_never_cleared(record: Record) -> Iterator[Finding]:
                 signal=Phrase("steps that began with old gradients in place"),
                 value=share,
                 baseline=0.0,
-                threshold=_ALWAYS,
+                threshold=least,
                 unit="share",
             ),
             *(

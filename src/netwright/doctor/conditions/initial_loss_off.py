@@ -38,7 +38,7 @@ LARGER = {"cross_entropy": 2.0, "nll_loss": 2.0, "binary_cross_entropy_with_logi
     yields_to=(
         "unscaled-target", "unscaled-input", "weights-too-large", "labels-out-of-range",
         "labels-shifted", "silent-broadcast", "loss-mismatch", "wrong-dimension",
-        "output-activation-mismatch", "inconsistent-preprocessing",
+        "output-activation-mismatch", "inconsistent-preprocessing", "over-regularised",
     ),
 )  # fmt: skip
 def initial_loss_off(record: Record) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ _LOOKS = 6
     severity="warn",
     yields_to=(
         *PROVED, *THROWN, "exploding-gradients", "initial-loss-off", "duplicate-filters",
+        "over-regularised",
     ),
 )  # fmt: skip
 def internal_drift(record: Record) -> Iterator[Finding]:

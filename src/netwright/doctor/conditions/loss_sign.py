@@ -10,6 +10,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._rate import groups
 from netwright.doctor.conditions._terms import terms_of
+from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.fit import Fit
 from netwright.records.facts.objective import TermFact
 from netwright.records.facts.pull import Pull
@@ -23,6 +24,9 @@ WORSE = 1.2
 
 AWAY = 0.95
 """Share of the pull of an unknown loss that leads away from the targets."""
+
+UNDER = 0.1
+"""Of what guessing costs: so far below its least a loss of the data cannot be."""
 
 ENOUGH = 20
 """Steps after which that is no longer an accident."""
@@ -45,7 +49,9 @@ def loss_sign(record: Record) -> Iterator[Finding]:
     Evidence: the factor between the one loss of the loop and what the backward pass is given is
     negative, or the optimizer is told to maximise; the loss proper is above its start and above
     guessing after some steps, or after the trial on one batch. Of a loss of one's own: its gradient
-    leads the outputs away from their targets, and it has fallen.
+    leads the outputs away from their targets, and it has fallen. Of a loss from which something is
+    taken off: it has fallen under the least that the loss of the data can be, and that of the data
+    has grown beyond guessing in validation.
 
     Would be wrong if: the loss proper falls after all.
 
@@ -65,6 +71,8 @@ def loss_sign(record: Record) -> Iterator[Finding]:
     if len(terms) != 1:
         return
     (term,) = terms
+    if term.factor is None:
+        yield from _undercut(record, term)
     upward = bool(groups(record)) and all(each.maximize for each in groups(record))
     if term.factor is None or term.value <= 0 or term.target_distinct == 1:
         return
@@ -111,6 +119,57 @@ def loss_sign(record: Record) -> Iterator[Finding]:
                 grade="ask",
                 why=Phrase("Minimise the loss itself."),
                 code="maximize=False" if upward else "loss = -loss",
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _undercut(record: Record, term: TermFact) -> Iterator[Finding]:
+    """Something is taken off the loss, and grows without a bound: a penalty with a minus."""
+    steps, told = record.get(Steps), record.get(Epochs)
+    losses = [each.val_loss for each in (told.epochs if told else ()) if each.val_loss is not None]
+    if steps is None or steps.total < ENOUGH or len(losses) < 3 or term.value <= 0:
+        return
+    if term.least is None or term.constant is None:
+        return
+    finite = steps.loss[np.isfinite(steps.loss)]
+    latest = float(np.median(finite[-10:])) if len(finite) else 0.0
+    bound = WORSE * max(term.constant, losses[0])
+    if latest >= term.least - UNDER * term.constant or losses[-1] < bound:
+        return
+    yield Finding(
+        name="loss-sign",
+        severity="stop",
+        step=steps.total,
+        what=Phrase("What is taken off {loss} outgrows it", loss=term.kind),
+        evidence=(
+            Evidence(
+                signal=Phrase("what the backward pass gets, against the least that {loss} can be",
+                              loss=term.kind),
+                value=latest,
+                baseline=term.least,
+                threshold=term.least - UNDER * term.constant,
+                step=steps.total,
+            ),
+            Evidence(
+                signal=Phrase("loss of the data in the last validation, against the first"),
+                value=losses[-1],
+                baseline=losses[0],
+                threshold=bound,
+                witness="harm",
+            ),
+        ),
+        formula="L - k |w|^2 has no least value",
+        cause=Phrase("A term that is to be made small has the sign of one that is to be made "
+                     "large."),
+        wrong_if=Phrase("what is taken off has a bound"),
+        not_to_be_confused_with=Phrase("an entropy, which is to be large and has a bound"),
+        treatments=(
+            Treatment(
+                name="flip-sign",
+                grade="ask",
+                why=Phrase("Add the penalty to the loss."),
+                code="loss = loss + penalty",
             ),
         ),
     )  # fmt: skip

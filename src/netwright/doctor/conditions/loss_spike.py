@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._behind import behind
 from netwright.doctor.conditions._course import Array, course, steps_of
 from netwright.doctor.conditions._rate import DEEPER, too_high
 from netwright.records.facts.restarts import Restarts
@@ -31,6 +32,12 @@ LASTING = 3
 """Rows that a spike lasts at least: one odd batch is none."""
 
 RECOVERY = 50
+
+TIMES = 10.0
+"""Of its level: a loss of one batch alone that is out of all proportion."""
+
+SEVERAL = 2
+"""Such batches that are no accident."""
 
 FEW = 10
 """Rows after the time to recover, twice, below which nobody knows whether it came back."""
@@ -56,7 +63,13 @@ class Spike:
     when="in the first steps",
     group="rate",
     severity="warn",
-    yields_to=(*DEEPER, "learning-rate-too-high", "divergence"),
+    yields_to=(
+        *DEEPER,
+        "learning-rate-too-high",
+        "scheduler-misuse",
+        "over-regularised",
+        "divergence",
+    ),
 )
 def loss_spike(record: Record) -> Iterator[Finding]:
     """The loss leaps far above its own history, for several steps.
@@ -67,7 +80,8 @@ def loss_spike(record: Record) -> Iterator[Finding]:
     Evidence: of the cause, the robust deviation of the logarithm of the loss from the 30 steps
     before, over at least three steps, beyond 8 at 1.5 times its level, or 4 at ten times. Of the
     harm: from 50 steps later on the loss has come to rest at 1.5 times what it was. A spike that
-    healed, or heals, is a note.
+    healed, or heals, is a note. Or single steps, two and more, at ten times their level, in a run
+    that ends far above what a plain network came to on the same data.
 
     Would be wrong if: the data changed at that step.
 
@@ -85,6 +99,11 @@ def loss_spike(record: Record) -> Iterator[Finding]:
     if too_high(record) is not None:
         return
     spikes = [each for each in spikes_of(steps) if not _loaded(record, each)]
+    odd = _now_and_then(steps)
+    harm = behind(record, found) if len(odd) >= SEVERAL else None
+    if harm is not None:
+        yield _repeated(odd, harm)
+        return
     if not spikes:
         return
     lasting = [
@@ -144,6 +163,58 @@ def loss_spike(record: Record) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _now_and_then(steps: Steps) -> list[tuple[int, float, float]]:
+    """Single steps whose loss is ten times that of the thirty before, and those losses."""
+    finite = np.isfinite(steps.loss) & (steps.loss > 0)
+    loss, at = steps.loss[finite], steps.step[finite]
+    if len(loss) < 2 * HISTORY:
+        return []
+    levels = np.median(sliding_window_view(loss, HISTORY)[:-1], axis=1)
+    high = np.flatnonzero(loss[HISTORY:] > TIMES * levels)
+    return [
+        (int(at[HISTORY + row]), float(loss[HISTORY + row]), float(levels[row])) for row in high
+    ]
+
+
+def _repeated(odd: list[tuple[int, float, float]], harm: Evidence) -> Finding:
+    """Batches now and then whose loss is out of all proportion, in a run that comes to nothing."""
+    step, height, level = max(odd, key=lambda each: each[1] / each[2])
+    return Finding(
+        name="loss-spike",
+        severity="warn",
+        step=odd[0][0],
+        what=Phrase("The loss leapt at {count} single steps, {times} times its level and more",
+                    count=len(odd), times=f"{TIMES:g}"),
+        evidence=(
+            Evidence(
+                signal=Phrase("steps with such a loss"),
+                value=len(odd),
+                baseline=0,
+                threshold=SEVERAL,
+            ),
+            Evidence(
+                signal=Phrase("loss at the spike, against its level before"),
+                value=height,
+                baseline=level,
+                step=step,
+            ),
+            harm,
+        ),
+        cause=Phrase("Some batches are of another size than all others, and each throws the "
+                     "weights off."),
+        wrong_if=Phrase("a run without these batches comes to no lower loss"),
+        treatments=(
+            Treatment(
+                name="look-at-batches",
+                grade="advice",
+                why=Phrase("Look at what these batches hold, leave out what is broken, and clip "
+                           "the gradient by its norm."),
+                code="torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)",
+            ),
+        ),
+    )  # fmt: skip
 
 
 def spikes_of(steps: Steps) -> list[Spike]:

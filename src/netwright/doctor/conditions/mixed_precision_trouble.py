@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._behind import behind
+from netwright.doctor.conditions._course import Course, course, hardly_falls
+from netwright.doctor.conditions._harm import any_of, stuck
 from netwright.records.facts.loop import Loop
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -14,6 +17,8 @@ from netwright.records.record import Record
 _HALVINGS = 10
 # Steps left out, of all: a scale that fits leaves out one in two thousand.
 _SHARE = 0.2
+# Entries of the gradient that became 0 on their way to the step.
+_LOST = 0.5
 
 
 @CONDITIONS.register(
@@ -30,7 +35,8 @@ def mixed_precision_trouble(record: Record) -> Iterator[Finding]:
     Why it hurts: a step that is left out learns nothing; and a scale that has fallen far lets
     small gradients vanish in half precision.
 
-    Evidence: halvings of the scaler, and the steps it left out, of all.
+    Evidence: halvings of the scaler, and the steps it left out, of all. Or entries of the gradient
+    that are 0 at the step and were not after the backward pass, most of them, in a run that stands.
 
     Would be wrong if: the scaler began far too high; then it soon finds its scale, and the share
     of steps that are left out falls.
@@ -43,7 +49,9 @@ def mixed_precision_trouble(record: Record) -> Iterator[Finding]:
 
     Source: Micikevicius et al. 2018, Mixed precision training.
     """
-    loop = record.get(Loop)
+    loop, found = record.get(Loop), course(record)
+    if loop is not None and found is not None:
+        yield from _vanished(record, loop, found)
     if loop is None or loop.scaler_halvings < _HALVINGS:
         return
     share = loop.scaler_skips / max(1, loop.scaler_skips + loop.steps)
@@ -85,3 +93,39 @@ def mixed_precision_trouble(record: Record) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _vanished(record: Record, loop: Loop, found: Course) -> Iterator[Finding]:
+    """Gradients that were there, and are 0 when the step reads them."""
+    harm = any_of(stuck(record), hardly_falls(found), behind(record, found))
+    if loop.lost_gradients < _LOST or loop.looked < 4 or not harm:
+        return
+    yield Finding(
+        name="mixed-precision-trouble",
+        severity="warn",
+        what=Phrase("{share} of the gradient has become 0 between the backward pass and the step",
+                    share=f"{100 * loop.lost_gradients:.0f} %"),
+        evidence=(
+            Evidence(
+                signal=Phrase("entries of the gradient that became 0 before the step"),
+                value=loop.lost_gradients,
+                baseline=0.0,
+                threshold=_LOST,
+                unit="share",
+            ),
+            *harm,
+        ),
+        cause=Phrase("They are too small for the precision they were brought to, or somebody "
+                     "strikes them out."),
+        confidence=0.7,
+        wrong_if=Phrase("gradients are made sparse on purpose, and the run is no better without"),
+        treatments=(
+            Treatment(
+                name="scale-loss",
+                grade="ask",
+                why=Phrase("Multiply the loss before the backward pass, as a scaler does, or keep "
+                           "gradients in single precision."),
+                code="torch.amp.GradScaler()",
+            ),
+        ),
+    )  # fmt: skip

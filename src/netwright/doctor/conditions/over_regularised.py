@@ -6,12 +6,20 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._course import UNLEARNED
-from netwright.doctor.conditions._harm import NEAR, entropy_of_labels
-from netwright.doctor.conditions._rate import DEEPER, groups, too_much_regularised
+from netwright.doctor.conditions._behind import behind
+from netwright.doctor.conditions._course import UNLEARNED, course, hardly_falls
+from netwright.doctor.conditions._harm import NEAR, any_of, entropy_of_labels, stuck
+from netwright.doctor.conditions._rate import (
+    DEEPER,
+    INWARD,
+    groups,
+    moved_aside,
+    too_much_regularised,
+)
 from netwright.doctor.conditions._terms import terms_of
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.fit import Fit
+from netwright.records.facts.loop import Loop
 from netwright.records.facts.objective import Objective
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -46,6 +54,9 @@ def over_regularised(record: Record) -> Iterator[Finding]:
     Or by the loss: what is added to it outweighs the loss of the data at the first batch, and that
     of the data stays at guessing in validation, epoch after epoch.
 
+    Or by the weights: after each step somebody shrinks them by a fifth of its length or more, and
+    the run stands or is far from what a plain network came to.
+
     Would be wrong if: the run learns all the same, over many more steps.
 
     Not to be confused with: ordinary regularisation, which slows the fit of one batch and does not
@@ -56,6 +67,7 @@ def over_regularised(record: Record) -> Iterator[Finding]:
     Source: Srivastava et al. 2014, Dropout; Loshchilov & Hutter 2019, Decoupled weight decay.
     """
     yield from _outweighed(record)
+    yield from _held_down(record)
     case, fit = too_much_regularised(record), record.get(Fit)
     if case is None or fit is None:
         return
@@ -137,6 +149,48 @@ def _outweighed(record: Record) -> Iterator[Finding]:
                 name="smaller-penalty",
                 grade="ask",
                 why=Phrase("Weigh the penalty so that it begins at a hundredth of the loss."),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _held_down(record: Record) -> Iterator[Finding]:
+    """Weights that are shrunk between the steps, by a bound on them or by hand."""
+    loop, found = record.get(Loop), course(record)
+    if loop is None or found is None or not moved_aside(record) or loop.aside_along > INWARD:
+        return
+    harm = any_of(stuck(record), hardly_falls(found), behind(record, found))
+    if not harm:
+        return
+    yield Finding(
+        name="over-regularised",
+        severity="warn",
+        what=Phrase("After each step the weights are shrunk by {times} of its length",
+                    times=f"{loop.aside:.2g}"),
+        evidence=(
+            Evidence(
+                signal=Phrase("what moves the weights between two steps, over the length of a "
+                              "step, median of {count}", count=loop.kept_looks),
+                value=loop.aside,
+                baseline=0.0,
+            ),
+            Evidence(
+                signal=Phrase("cosine between that move and the weights"),
+                value=loop.aside_along,
+                baseline=0.0,
+                threshold=INWARD,
+            ),
+            *harm,
+        ),
+        cause=Phrase("What a step builds up is taken down again: a bound on the weights that is "
+                     "too tight, or a decay by hand."),
+        confidence=0.85,
+        wrong_if=Phrase("the run is no better without that bound"),
+        treatments=(
+            Treatment(
+                name="wider-bound",
+                grade="ask",
+                why=Phrase("Give the weights a bound ten times as wide, or none."),
             ),
         ),
     )  # fmt: skip

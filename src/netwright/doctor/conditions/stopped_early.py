@@ -8,6 +8,7 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._behind import behind
 from netwright.doctor.conditions._course import EARLY, Course, course, steps_of
 from netwright.doctor.conditions._rate import rate_gone, too_high, too_low
 from netwright.doctor.conditions._validation import guessing
@@ -23,6 +24,9 @@ MORE = 0.05
 
 MUCH = 0.1
 """The same that is a warning, where validation falls as well."""
+
+SOME = 0.02
+"""The same that will do where the run is far from what a plain network came to."""
 
 LEFT = 0.3
 """Part of the loss of guessing that must be there still."""
@@ -54,7 +58,8 @@ def stopped_early(record: Record) -> Iterator[Finding]:
     fifth of the steps, above 5 %, at the end of the plan; where validation was seen, its loss is
     at its least. A note: the plan may be all the time there is. A warning where the loop came to
     its own end with the rate still up, a third of the loss of guessing is left, it would fall by a
-    tenth, and the validation loss fell by as much in the last fifth of the epochs.
+    tenth, and the validation loss fell by as much in the last fifth of the epochs; or where it
+    would fall by 2 % and is far above what a plain network came to on the same data in a moment.
 
     Would be wrong if: the validation loss no longer falls.
 
@@ -75,8 +80,10 @@ def stopped_early(record: Record) -> Iterator[Finding]:
         return
     fall = to_come(found)
     harm = _falling(record, found, steps) if ended and fall >= MUCH else None
+    if harm is None and ended and fall >= SOME and _rate_up(steps) and _still_better(epochs):
+        harm = behind(record, found)
     # Where nobody told the plan, its end is known by the loop's own alone.
-    if fall < MORE or (harm is None and not (setup and setup.planned_steps)):
+    if (fall < MORE and harm is None) or (harm is None and not (setup and setup.planned_steps)):
         return
     yield Finding(
         name="stopped-early",
@@ -112,10 +119,9 @@ def _falling(record: Record, found: Course, steps: Steps) -> Evidence | None:
     """The validation loss falls as fast as ever when the loop ends, with much left to learn."""
     told, guess = record.get(Epochs), guessing(record)
     seen = [each for each in (told.epochs if told else ()) if each.val_loss is not None]
-    lr = steps.lr[np.isfinite(steps.lr)]
     if len(seen) < 2 or guess is None or found.latest < LEFT * guess:
         return None
-    if len(lr) and lr[-1] < RATE * lr.max():
+    if not _rate_up(steps):
         return None
     last = seen[-1]
     before = seen[-1 - max(1, len(seen) // 5)]
@@ -132,6 +138,18 @@ def _falling(record: Record, found: Course, steps: Steps) -> Evidence | None:
         witness="harm",
         step=last.step,
     )  # fmt: skip
+
+
+def _still_better(epochs: Epochs | None) -> bool:
+    """Whether the last validation was clearly the best one."""
+    losses = [e.val_loss for e in (epochs.epochs if epochs else ()) if e.val_loss is not None]
+    return len(losses) >= FEW and losses[-1] < (1 - SOME) * min(losses[:-1])
+
+
+def _rate_up(steps: Steps) -> bool:
+    """Whether the rate is still near its peak: a plan that had lowered it meant the end."""
+    lr = steps.lr[np.isfinite(steps.lr)]
+    return not len(lr) or bool(lr[-1] >= RATE * lr.max())
 
 
 def to_come(found: Course) -> float:

@@ -10,6 +10,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._flow import columns
 from netwright.doctor.conditions._harm import any_of, stuck, unfit
+from netwright.doctor.conditions._rate import too_low
 from netwright.doctor.conditions._roots import PROVED
 from netwright.records.facts.layers import Layers
 from netwright.records.facts.through_time import ThroughTime
@@ -109,7 +110,9 @@ def vanishing_gradients(record: Record) -> Iterator[Finding]:
                     unit="times",
                 )
             )
-    harm = any_of(stuck(record), unfit(record))
+    # Short steps leave any loss at guessing, and any batch unfitted.
+    slow = too_low(record) is not None
+    harm = () if slow else any_of(stuck(record), unfit(record))
     if not harm and (moved is None or moved >= _STILL):
         return
     first = tuple(each.name for each in flow[: max(1, len(flow) // 3)])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._behind import behind
 from netwright.doctor.conditions._course import EARLY, course
 from netwright.doctor.conditions._harm import any_of, stuck, unfit
 from netwright.doctor.conditions._moments import short_memory
@@ -73,7 +74,9 @@ def weak_optimizer(record: Record) -> Iterator[Finding]:
         return
     if any(floored(each) for each in terms_of(record)) or any(g.maximize for g in groups(record)):
         return  # the loss cannot fall, or is not meant to
-    if too_much_regularised(record) or (found and found.steps >= EARLY and found.learned):
+    if too_much_regularised(record):
+        return
+    if found and found.steps >= EARLY and found.learned and behind(record, found) is None:
         return
     one, ten = fit.at(1.0), fit.at(10.0)
     fallen, by_adam = fit.best.start - fit.best.end, adam.start - adam.end

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._behind import behind
+from netwright.doctor.conditions._course import course, hardly_falls
+from netwright.doctor.conditions._harm import any_of, stuck
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -16,6 +19,8 @@ _LOOKS = 4
 _ALWAYS = 0.9
 # Steps without any backward before them.
 _BARE = 20
+# Of a step, what is left of it: a copy that follows slowly, or pulls back, leaves more.
+_LEFT = 0.1
 
 
 @CONDITIONS.register(
@@ -34,7 +39,9 @@ def weights_do_not_change(record: Record) -> Iterator[Finding]:
 
     Evidence: steps that were looked at after which every parameter with a gradient was the same;
     or steps without any gradient though a backward had just given one: it was cleared between; or
-    steps of which none found a gradient, and forwards that wanted one: the backward comes too late.
+    steps of which none found a gradient, and forwards that wanted one: the backward comes too late;
+    or steps of which less than a tenth is left when the next forward pass begins, in a run that
+    stands: somebody puts the weights back.
 
     Would be wrong if: the rate is 0 for a while on purpose, as in the first steps of a warm-up.
 
@@ -46,6 +53,8 @@ def weights_do_not_change(record: Record) -> Iterator[Finding]:
     Source: Humbatova et al. 2020, Taxonomy of real faults in deep learning systems.
     """
     loop, setup = record.get(Loop), record.get(Setup)
+    if loop is not None:
+        yield from _undone(record, loop)
     if loop is None or loop.changed_steps or loop.not_in_model:
         return
     heard = loop.heard or loop.steps
@@ -109,6 +118,44 @@ def weights_do_not_change(record: Record) -> Iterator[Finding]:
                 if cleared
                 else Phrase("Give the optimizer a rate that moves the weights."),
                 code="optimizer.zero_grad(); loss.backward(); optimizer.step()" if cleared else "",
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _undone(record: Record, loop: Loop) -> Iterator[Finding]:
+    """The steps move the weights, and somebody puts them back before they are used."""
+    found = course(record)
+    if loop.kept_steps is None or loop.kept_looks < _LOOKS or loop.kept_steps >= _LEFT:
+        return
+    if found is None:
+        return
+    harm = any_of(stuck(record), hardly_falls(found), behind(record, found))
+    yield Finding(
+        name="weights-do-not-change",
+        severity="stop" if harm else "note",
+        what=Phrase("Of each step {share} is left when the next batch comes",
+                    share=f"{100 * loop.kept_steps:.2g} %"),
+        evidence=(
+            Evidence(
+                signal=Phrase("what is left of a step before the next forward pass, median of "
+                              "{count}", count=loop.kept_looks),
+                value=loop.kept_steps,
+                baseline=1.0,
+                threshold=_LEFT,
+                unit="share",
+            ),
+            *harm,
+        ),
+        cause=Phrase("Something writes older values into the weights after each step: an average "
+                     "of them, or a copy."),
+        wrong_if=Phrase("the weights are put back on purpose"),
+        treatments=(
+            Treatment(
+                name="average-beside",
+                grade="advice",
+                why=Phrase("Keep the average in a copy of the model, and train the model itself."),
+                code="averaged = torch.optim.swa_utils.AveragedModel(model)",
             ),
         ),
     )  # fmt: skip

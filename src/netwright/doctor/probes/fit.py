@@ -247,6 +247,9 @@ def trial(
     inner: list[float] = []
     longest = 0.0
 
+    deaf = False
+    """Whether this optimizer takes no notice of a closure."""
+
     def closure() -> torch.Tensor:
         nonlocal longest
         began = time.perf_counter()
@@ -267,7 +270,12 @@ def trial(
     try:
         for _ in range(steps):
             inner.clear()
-            optimizer.step(closure)  # type: ignore[arg-type]
+            if not deaf:
+                optimizer.step(closure)  # type: ignore[arg-type]
+                deaf = not inner
+            if deaf:
+                closure()
+                optimizer.step()
             losses.append(inner[0])
             lost = not math.isfinite(inner[0]) or abs(inner[0]) > HOPELESS * max(
                 abs(losses[0]), 1e-12

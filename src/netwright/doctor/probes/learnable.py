@@ -9,7 +9,7 @@ from torch import Tensor
 from netwright.doctor.patient import Patient
 from netwright.doctor.probes import PROBES
 from netwright.doctor.probes.fit import constant_of
-from netwright.doctor.probes.plain import FREE, MOST, unseen
+from netwright.doctor.probes.plain import FREE, MOST, unseen_by_plain
 from netwright.doctor.twin import NoTwinError, Twin
 from netwright.records.facts.learnable import Learnable
 
@@ -27,7 +27,7 @@ def learnable(patient: Patient) -> Iterator[Learnable]:
     sample = patient.sample
     assert sample is not None
     call, output = sample.loss_call, sample.output
-    if patient.train is None or patient.workings.get("unseen") or patient.deadline.left < TIME:
+    if patient.train is None or patient.deadline.left < TIME:
         return
     if (
         call is None
@@ -43,7 +43,7 @@ def learnable(patient: Patient) -> Iterator[Learnable]:
         return
     try:
         with Twin(patient, sample):  # the random numbers are those of the loop afterwards
-            found = unseen(patient, call, sample.size)
+            found = unseen_by_plain(patient, call, sample.size)
     except (NoTwinError, RuntimeError, ValueError, IndexError, TypeError):
         return  # the loss takes more than an output and its target
     if found is not None:

@@ -86,8 +86,8 @@ def plain(patient: Patient) -> Iterator[PlainFit]:
         network = _perceptron(shown.shape[1], output[0].numel()).to(shown)
         stand_in = _InPlace(twin, network, shown, calls[0], output)
         made = trial(stand_in, Adam(network.parameters(), lr=RATE), STEPS)
-        known = unseen(patient, objective, len(shown)) if made.end < LEFT * constant else None
-    patient.workings["unseen"] = known is not None
+        fits = made.end < LEFT * constant
+        known = unseen_by_plain(patient, objective, len(shown)) if fits else None
     yield PlainFit(trial=made, width=WIDTH, best=min(ends), constant=constant, unseen=known)
 
 
@@ -97,10 +97,18 @@ def _perceptron(wide: int, out: int) -> nn.Sequential:
     )
 
 
-def unseen(patient: Patient, call: Call, batch: int) -> float | None:
+def unseen_by_plain(patient: Patient, call: Call, batch: int) -> float | None:
     """The least loss, with two standard errors on top, on a quarter of the samples of such a
     network that learns from the others: noise can be learned by heart, and tells nothing of what
-    was not seen."""
+    was not seen. Several probes ask for it; it is worked out once."""
+    known = patient.workings
+    if "unseen" not in known:
+        known["unseen"] = _unseen_by_plain(patient, call, batch)
+    found: float | None = known["unseen"]
+    return found
+
+
+def _unseen_by_plain(patient: Patient, call: Call, batch: int) -> float | None:
     loss = getattr(nn.functional, call.name)
     options = {k: v for k, v in call.kwargs.items() if k not in ("input", "target", "reduction")}
     rows = _rows(patient)

@@ -15,6 +15,9 @@ from netwright.doctor.tape import Cut as TapeCut
 from netwright.doctor.unfolding import Unfolded, given, unfolded, word_of
 from netwright.records.facts.reach import Cut, Reach
 
+STEPS = ("Round", "Floor", "Ceil", "Trunc", "Sign", "Heaviside")
+"""Functions in steps, as nodes of the graph are called: their slope is 0 wherever there is one."""
+
 MOST = 1_000_000
 """Nodes of the graph after which the search is given up."""
 
@@ -36,6 +39,7 @@ def reach(patient: Patient) -> Iterator[Reach]:
     missing, cuts = (_cut_off(patient, sample, lacking)) if lacking else ([], ())
     if lacking and not loss.requires_grad:
         cuts = cuts or tuple(_told(each) for each in sample.cuts if _leads_on(each, loss))
+    sloped, steps = _sloped(loss)
     yield Reach(
         attached=loss.requires_grad,
         leaf=loss.requires_grad and loss.grad_fn is None,
@@ -44,6 +48,15 @@ def reach(patient: Patient) -> Iterator[Reach]:
         missing=tuple(filter(None, (patient.path_of(each) for each in missing))),
         missing_numel=sum(each.numel() for each in missing),
         cuts=cuts or _numbers(sample, loss),
+        flat=tuple(
+            filter(
+                None,
+                (patient.path_of(e) for e in held if id(e) in found and id(e) not in sloped),
+            )
+        )
+        if steps
+        else (),
+        steps=steps,
         opaque=opaque,
     )
 
@@ -73,6 +86,28 @@ def reached_from(loss: Tensor) -> tuple[set[int], bool]:
     return found, opaque
 
 
+def _sloped(loss: Tensor) -> tuple[set[int], tuple[str, ...]]:
+    """The leaves behind `loss` on a way without a function in steps, and the words for those."""
+    words: dict[str, None] = {}
+    found: set[int] = set()
+    waiting: list[Any] = [loss.grad_fn]
+    seen: set[Any] = set()
+    while waiting and len(seen) < MOST:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        word = type(node).__name__.partition("Backward")[0]
+        if word in STEPS:
+            words[word.lower()] = None
+            continue
+        leaf = getattr(node, "variable", None)
+        if leaf is not None:
+            found.add(id(leaf))
+        waiting += [each for each, _ in node.next_functions]
+    return found, tuple(words)
+
+
 def _cut_off(
     patient: Patient, sample: Sample, lacking: list[Tensor]
 ) -> tuple[list[Tensor], tuple[Cut, ...]]:
@@ -88,6 +123,8 @@ def _cut_off(
         if any(id(each) in tainted for each in given(call)):
             tainted.update(id(each) for each in tensors_in(call.result, 3))
     kept = {id(each) for call in wanted for each in tensors_in(call.result, 3)}
+    if not used:
+        return _through_another(patient, sample, lacking, way)
     cuts = [
         each
         for each in way.cuts
@@ -98,6 +135,42 @@ def _cut_off(
     chosen = [*[each for each in cuts if each.graded], *ungraded[:1]]
     return [each for each in lacking if id(each) in used], tuple(
         _told(_original(each, sample)) for each in chosen[:8]
+    )
+
+
+def _through_another(
+    patient: Patient, sample: Sample, lacking: list[Tensor], way: Unfolded
+) -> tuple[list[Tensor], tuple[Cut, ...]]:
+    """Values that leave torch, for NumPy's functions or another library's, and come back as a
+    tensor that nothing made: of the shape that a cut was given on the way."""
+    wanted = _behind(way)
+    made = {id(each) for call in way.calls if given(call) for each in tensors_in(call.result, 3)}
+    known = {id(each) for each in (*patient.model.parameters(), *patient.model.buffers())}
+    known |= {id(each) for each in (*sample.inputs, sample.target) if each is not None}
+    shapes = {
+        each.shape
+        for call in wanted
+        for each in given(call)
+        if id(each) not in made | known and each.is_floating_point() and each.ndim > 1
+    }
+    names = {id(each): each for each in lacking}
+    tainted: dict[int, set[int]] = {}
+    for call in way.calls:
+        sources: set[int] = set()
+        for each in given(call):
+            sources |= tainted.get(id(each), {id(each)} & names.keys())
+        for each in tensors_in(call.result, 3):
+            tainted[id(each)] = tainted.get(id(each), set()) | sources
+    behind: set[int] = set()
+    cuts = []
+    for cut in way.cuts:
+        for one in given(cut.call):
+            if one.shape in shapes and tainted.get(id(one)):
+                behind |= tainted[id(one)]
+                cuts.append(cut)
+    chosen = {id(cut.call): cut for cut in cuts}.values()
+    return [names[key] for key in names if key in behind], tuple(
+        _told(_original(cut, sample)) for cut in [*chosen][:8]
     )
 
 

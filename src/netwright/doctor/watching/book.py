@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 
 import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
+
+from netwright.doctor.watching.look import Look
 
 PROBES = 3
 """Parameters whose gradients tell whether it was cleared."""
@@ -31,6 +34,12 @@ class Book:
         self._probes = _choose(optimizer)
         self._first = [each.detach().clone() for each in self._probes]
         self._stored: list[Tensor] | None = None
+        self.kept: list[float] = []
+        """Of steps looked at: how much of them was still there when the next forward began."""
+        self.aside: list[tuple[float, float]] = []
+        """How far somebody else moved the weights between such a step and that forward pass, over
+        the length of the step, and the cosine between that and the weights: -1 is shrinking."""
+        self._step: list[tuple[Tensor, Tensor, Tensor]] = []
         self.rest()
 
     def rest(self) -> None:
@@ -61,6 +70,30 @@ class Book:
                 for each, first in zip(self._probes, self._first, strict=True)
                 if each.shape == first.shape and each.device == first.device
             )
+
+    def stepped(self, look: Look) -> None:
+        """A step was looked at: what it did to the probes is kept until the next forward pass."""
+        self._step = [
+            (each, before, each.detach().clone())
+            for each in self._probes
+            if (before := look.before(each)) is not None
+        ]
+
+    def forward_begins(self) -> None:
+        """Whether what the last step did is still there."""
+        if not self._step:
+            return
+        with torch.no_grad():
+            made = sum(float((a - b).abs().square().sum()) for _, b, a in self._step)
+            left = sum(float((p - b).abs().square().sum()) for p, b, _ in self._step)
+            other = sum(float((p - a).abs().square().sum()) for p, _, a in self._step)
+            size = sum(float(a.abs().square().sum()) for *_, a in self._step)
+            along = sum(float(((p - a) * a).real.sum()) for p, _, a in self._step) if other else 0.0
+        if 0 < made < math.inf and left < math.inf and other < math.inf:
+            self.kept.append((left / made) ** 0.5)
+            turned = along / (other * size) ** 0.5 if other and size else 0.0
+            self.aside.append(((other / made) ** 0.5, turned))
+        self._step = []
 
     def backward_begins(self, *, looking: bool) -> None:
         self._backwards += 1

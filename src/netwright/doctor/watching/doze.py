@@ -66,6 +66,8 @@ class Doze:
         watcher, order = self._watcher, self._order
         order.calls[id(module)] = order.calls.get(id(module), 0) + 1
         order.in_eval = not watcher.model.training
+        if order.fresh:
+            order.hold_against_last_step()
         if order.block[0]:
             order.close_block()
         self._notes.last_call = (module, args, kwargs)

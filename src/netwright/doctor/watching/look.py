@@ -50,6 +50,9 @@ class Look:
         self._held = _held(optimizers)
         self._before: list[Tensor] | None = None
         self._raw: Tensor | None = None
+        self._given: Tensor | None = None
+        self.lost: float | None = None
+        """Entries of the gradient that were 0 at the step and not after the backward pass."""
         self._began = 0.0
 
     def close(self) -> None:
@@ -71,6 +74,11 @@ class Look:
         if self._ear is not None and self._ear.error is not None:
             raise self._ear.error
 
+    def before(self, held: Tensor) -> Tensor | None:
+        """What a parameter was when the backward pass began."""
+        pairs = zip(self._held, self._before or (), strict=False)
+        return next((before for each, before in pairs if each is held), None)
+
     def losses_inside(self) -> tuple[Call, ...]:
         """The losses that modules computed since this was last asked."""
         if self._ear is None:
@@ -87,6 +95,7 @@ class Look:
     def backward_ended(self) -> None:
         grads = [each.grad for each in self._held if _dense(each.grad)]
         self._raw = _norm(grads)
+        self._given = _lively(grads)
 
     def finish(
         self, backwards: int, *, scale: float, stepped: Optimizer | None = None
@@ -105,6 +114,11 @@ class Look:
             found: dict[str, float | None] = {}
             if pairs:
                 found = self._step([p for p, _ in pairs], [b for _, b in pairs])
+            if self._given is not None:
+                now = _lively([each.grad for each in self._held if _dense(each.grad)])
+                before = float(self._given)
+                left = float(now) if now is not None else 0.0
+                self.lost = max(0.0, 1.0 - left / before) if before else None
             if self._raw is not None:
                 found["raw_grad_norm"] = float(self._raw) / scale
             self._read_outputs()
@@ -249,6 +263,12 @@ def _held(optimizers: Sequence[Optimizer]) -> list[nn.Parameter]:
 
 def _dense(gradient: Tensor | None) -> bool:
     return gradient is not None and not gradient.is_sparse
+
+
+def _lively(grads: Sequence[Tensor | None]) -> Tensor | None:
+    """How many entries are not 0."""
+    known = [each for each in grads if each is not None]
+    return torch.stack([each.count_nonzero() for each in known]).sum() if known else None
 
 
 def _norm(grads: Sequence[Tensor | None]) -> Tensor | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
 import torch
@@ -84,6 +85,9 @@ class Order:
         self._unchanged: tuple[str, ...] = ()
         self._misread = 0
         self._misread_sizes = (0, 0)
+        self._lost: list[float] = []
+        self.fresh = False
+        """Whether the last step was looked at, and no forward pass has begun since."""
 
     def add(self, optimizer: Optimizer) -> None:
         self._books.append(Book(optimizer))
@@ -113,6 +117,8 @@ class Order:
         if graded:
             self.calls[id(door)] = self.calls.get(id(door), 0) + 1
             self.in_eval = not training
+            if self.fresh:
+                self.hold_against_last_step()
             if self.block[0]:
                 self.close_block()
             return
@@ -121,6 +127,12 @@ class Order:
         if training and self._sensitive:
             self.counts["evaluation_forwards_in_training"] += 1
             self.block[1] += 1
+
+    def hold_against_last_step(self) -> None:
+        """Whether what a step that was looked at did is still there."""
+        self.fresh = False
+        for each in self._books:
+            each.forward_begins()
 
     def close_block(self) -> None:
         forwards, in_training = self.block
@@ -201,6 +213,12 @@ class Order:
                 moved = bool(look.moved)
                 self.counts["changed_steps" if moved else "unchanged_steps"] += 1
                 self._unchanged = look.unchanged
+            if look.lost is not None:
+                self._lost.append(look.lost)
+            self.fresh = True
+            for each in self._books:
+                if each.optimizer is optimizer:
+                    each.stepped(look)
             self._note_gradients()
 
     def slept(self) -> None:
@@ -232,7 +250,11 @@ class Order:
             known.add(id(each))
             # Somebody else may train it: another optimizer, a moving average, by hand.
             version = (id(each), each._version)
-            if self._versions.setdefault(name, version) != version:
+            before = self._versions.setdefault(name, version)
+            if before[0] != version[0]:  # another tensor under that name: nobody has moved it
+                self._versions[name] = version
+                self._moved.discard(name)
+            elif before != version:
                 self._moved.add(name)
             if not each.requires_grad:
                 continue
@@ -272,12 +294,19 @@ class Order:
         looked = bool(self.counts["looked"])
         sums = {name: sum(getattr(each, name) for each in self._books) for name in BOOKED}
         excess = [each.excess for each in self._books if each.excess is not None]
+        kept = [share for each in self._books for share in each.kept]
+        aside = [pair for each in self._books for pair in each.aside]
         counts: dict[str, Any] = {**self.counts, **sums}
         counts["training_forwards"] = max(self.calls.values(), default=0)
         return Loop(
             **{name: count for name, count in counts.items() if name in _FIELDS},
             stale_excess=max(excess, default=None),
             idle_backwards=self.most_idle,
+            kept_steps=float(median(kept)) if kept else None,
+            kept_looks=len(kept),
+            aside=float(median(size for size, _ in aside)) if aside else 0.0,
+            aside_along=float(median(along for _, along in aside)) if aside else 0.0,
+            lost_gradients=float(median(self._lost)) if self._lost else 0.0,
             mode_sensitive=self._sensitive,
             running_statistics=self._normed,
             left_in_eval_since=self._first_eval_step,

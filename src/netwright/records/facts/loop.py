@@ -64,6 +64,19 @@ class Loop:
     training_forwards: int = 0
     """Forwards with gradients, of the part that is called most often."""
     evaluation_forwards: int = 0
+    kept_steps: float | None = None
+    """Of a step, in the median, what was still there when the next forward pass began: 1 where
+    nobody touches the weights between."""
+    kept_looks: int = 0
+    """Steps of which that is known."""
+    aside: float = 0.0
+    """How far somebody moved the weights between a step and the next forward pass, over the length
+    of the step, in the median."""
+    aside_along: float = 0.0
+    """The cosine between that move and the weights: -1 where it shrinks them."""
+    lost_gradients: float = 0.0
+    """Entries of the gradient, of those that a backward gave, that were 0 at the step; the median
+    of the looks."""
     never_graded: tuple[str, ...] = ()
     """Trainable parameters that had no gradient at any step looked at."""
     zero_graded: tuple[str, ...] = ()

@@ -33,5 +33,10 @@ class Reach:
     missing_numel: int = 0
     cuts: tuple[Cut, ...] = ()
     """Those on the way from missing parameters, or from the model, to the loss, in order."""
+    flat: tuple[str, ...] = ()
+    """Paths of parameters that every way to the loss leads from through a function whose slope is 0
+    everywhere."""
+    steps: tuple[str, ...] = ()
+    """Torch's words for those functions: `round`, `sign`."""
     opaque: bool = False
     """Whether functions of somebody's own hide a part of the graph."""
