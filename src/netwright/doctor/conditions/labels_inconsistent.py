@@ -72,6 +72,8 @@ def labels_inconsistent(record: Record) -> Iterator[Finding]:
         return
     if labels.samples < FEWEST or abs(labels.z) >= UNRELATED:
         return
+    if (labels.single_z or 0.0) >= RELATED:
+        return  # one feature among many does tell them
     if labels.tokens and _other_split(labels) is None:
         return  # it may be their order that tells
     harm = any_of(_other_split(labels), stuck(record), _nobody(record, labels, splits))

@@ -60,7 +60,7 @@ def loss_sign(record: Record) -> Iterator[Finding]:
     terms = terms_of(record)
     if setup is not None and setup.special:
         return
-    if not terms:
+    if all(each.factor is None for each in terms):  # by hand, or something made of a loss
         yield from _own_loss(record)
     if len(terms) != 1:
         return

@@ -40,6 +40,9 @@ PLAIN = 0.4
 CONTRADICTED = 40
 """Labels that contradict their surroundings, below which their spread says little."""
 
+DEALT = 20
+"""How often labels are dealt out anew."""
+
 SUSPECTS = 50
 """Suspects that are listed."""
 
@@ -73,6 +76,7 @@ def neighbourhood(patient: Patient) -> Iterator[Neighbourhood]:
         **_noise(given, around, split.kept[given_places(split)]),
         "tokens": split.kind == "tokens",
         **(alone(rows, given) if split.kind != "tokens" else {}),
+        "single_z": _single(rows, given),
     }
     if facts.get("alone_score", 0.0) >= SOLE:
         facts["rest_score"] = _without(rows, given, split, facts["alone"])
@@ -172,6 +176,30 @@ def _wilson_low(rate: float, count: int, z: float = 1.96) -> float:
     middle = rate + z * z / (2 * count)
     half = z * np.sqrt(rate * (1 - rate) / count + z * z / (4 * count * count))
     return float((middle - half) / (1 + z * z / count))
+
+
+def _single(rows: Matrix, labels: Indices) -> float | None:
+    """How far the feature that differs most between the classes does so beyond chance: the largest
+    share of a feature's variance that lies between classes, against the same with the labels dealt
+    out anew. Among hundreds of columns of noise neighbours see nothing of one that tells."""
+    spread = rows.std(0)
+    there = spread > 0
+    if not there.any():
+        return None
+    values = (rows[:, there] - rows[:, there].mean(0)) / spread[there]
+    _, codes = np.unique(labels, return_inverse=True)
+    counts = np.bincount(codes).astype(float)
+    kinds = np.zeros((len(counts), len(codes)))
+
+    def most(order: Indices) -> float:
+        kinds[:] = 0.0
+        kinds[order, np.arange(len(order))] = 1.0
+        means = (kinds @ values) / counts[:, None]
+        return float((counts[:, None] * np.square(means)).sum(0).max() / len(order))
+
+    draws = np.random.default_rng(0)
+    chance = np.array([most(draws.permutation(codes)) for _ in range(DEALT)])
+    return float((most(codes) - chance.mean()) / max(float(chance.std()), 1e-12))
 
 
 def _across(rows: Matrix, labels: Indices, queries: Matrix, truth: Indices) -> dict[str, Any]:

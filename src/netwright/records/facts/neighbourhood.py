@@ -22,6 +22,8 @@ class Neighbourhood:
     agreement: float | None = None
     chance: float | None = None
     z: float | None = None
+    single_z: float | None = None
+    """The same for the one feature that differs most between the classes, by its variance."""
     val_samples: int = 0
     val_score: float | None = None
     """Share of validation samples whose label is the one most of their training neighbours have."""
