@@ -10,6 +10,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._rate import groups
 from netwright.doctor.conditions._terms import terms_of
+from netwright.records.facts.downhill import Downhill
 from netwright.records.facts.fit import Fit
 from netwright.records.facts.objective import TermFact
 from netwright.records.facts.pull import Pull
@@ -23,6 +24,10 @@ WORSE = 1.2
 
 AWAY = 0.95
 """Share of the pull of an unknown loss that leads away from the targets."""
+
+TURNED = -0.8
+"""Slope of the loss over that its gradient promises: of a reversed branch alone it is a part of
+-1, and the head behind it goes down all the same."""
 
 ENOUGH = 20
 """Steps after which that is no longer an accident."""
@@ -59,6 +64,10 @@ def loss_sign(record: Record) -> Iterator[Finding]:
     setup = record.get(Setup)
     terms = terms_of(record)
     if setup is not None and setup.special:
+        return
+    turned = list(_turned_round(record))
+    if turned:
+        yield from turned
         return
     if all(each.factor is None for each in terms):  # by hand, or something made of a loss
         yield from _own_loss(record)
@@ -114,6 +123,48 @@ def loss_sign(record: Record) -> Iterator[Finding]:
             ),
         ),
     )  # fmt: skip
+
+
+def _turned_round(record: Record) -> Iterator[Finding]:
+    """A function on the way whose backward pass gives the negative of the gradient."""
+    found = record.get(Downhill)
+    if found is None or max(found.slope, found.slope_nearer) > TURNED:
+        return
+    yield Finding(
+        name="loss-sign",
+        severity="stop",
+        what=Phrase("The gradient is turned round: down it the loss rises"),
+        evidence=(
+            Evidence(
+                signal=Phrase("slope of the loss along its gradient, over what that promises"),
+                value=found.slope,
+                baseline=1.0,
+                threshold=TURNED,
+                unit="times",
+            ),
+            Evidence(
+                signal=Phrase("the same by steps of a tenth"),
+                value=found.slope_nearer,
+                baseline=1.0,
+                threshold=TURNED,
+                unit="times",
+                witness="harm",
+            ),
+        ),
+        formula="(L(w + e g) - L(w - e g)) / (2 e |g|^2)",
+        cause=Phrase("A function of somebody's own gives a backward pass of the wrong sign."),
+        wrong_if=Phrase("a tiny step down the gradient lowers the loss of the same batch"),
+        not_to_be_confused_with=Phrase(
+            "the reversal of one branch, before a judge of domains: the rest goes down"
+        ),
+        treatments=(
+            Treatment(
+                name="flip-sign",
+                grade="ask",
+                why=Phrase("Take the reversal away, or keep it for the one branch it is for."),
+            ),
+        ),
+    )
 
 
 def _own_loss(record: Record) -> Iterator[Finding]:

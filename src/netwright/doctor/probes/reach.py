@@ -45,6 +45,7 @@ def reach(patient: Patient) -> Iterator[Reach]:
         missing_numel=sum(each.numel() for each in missing),
         cuts=cuts or _numbers(sample, loss),
         opaque=opaque,
+        besides=sample.besides,
     )
 
 

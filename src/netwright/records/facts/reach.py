@@ -33,5 +33,8 @@ class Reach:
     missing_numel: int = 0
     cuts: tuple[Cut, ...] = ()
     """Those on the way from missing parameters, or from the model, to the loss, in order."""
+    besides: bool = False
+    """Whether the loss has a gradient from elsewhere, as of a penalty on the weights, and none of
+    the model's output: it counts as not attached."""
     opaque: bool = False
     """Whether functions of somebody's own hide a part of the graph."""
