@@ -13,7 +13,7 @@ from netwright.doctor.data.neighbours import against_chance, nearest, votes
 from netwright.doctor.data.reading import read, split_of
 from netwright.doctor.data.shrinking import Matrix
 from netwright.doctor.data.split import Indices, Split
-from netwright.doctor.data.stumps import alone
+from netwright.doctor.data.stumps import OVERALL, alone, overall
 from netwright.doctor.patient import Patient, Source
 from netwright.doctor.probes import PROBES
 from netwright.records.facts.neighbourhood import Neighbourhood
@@ -80,6 +80,8 @@ def neighbourhood(patient: Patient) -> Iterator[Neighbourhood]:
     }
     if facts.get("alone_score", 0.0) >= SOLE:
         facts["rest_score"] = _without(rows, given, split, facts["alone"])
+    elif split.kind != "tokens":
+        facts |= _overall(rows, given, split)
     val = split_of(patient, "val")
     other = None if val is None else _labelled(val)
     if other is not None and other[0].shape[1] == rows.shape[1]:
@@ -232,6 +234,22 @@ def _without(rows: Matrix, given: Indices, split: Split, feature: int) -> float:
     others = others / scale_of(others, split)
     placed = principal(others).of(others)
     return _named(given, nearest(placed, placed, NEIGHBOURS, itself=True).index, given)
+
+
+def _overall(rows: Matrix, given: Indices, split: Split) -> dict[str, Any]:
+    """A number of the whole sample that explains nearly all labels, as its brightness, and what
+    neighbours tell once every sample has the same."""
+    found = overall(rows, given)
+    if found.get("overall_score", 0.0) < SOLE:
+        return {}
+    sizes = OVERALL[found["overall"]](rows)
+    if (sizes <= 0).any():
+        return {}
+    alike = rows / sizes[:, None]
+    alike = alike / scale_of(alike, split)
+    placed = principal(alike).of(alike)
+    named = _named(given, nearest(placed, placed, NEIGHBOURS, itself=True).index, given)
+    return {**found, "rest_score": named}
 
 
 def _as_fed(patient: Patient, split: Split, rows: Matrix, given: Indices) -> dict[str, Any]:
