@@ -43,7 +43,9 @@ def softmax_smoothed(parts: Parts) -> None:
     parts.loss = nn.CrossEntropyLoss(label_smoothing=0.1)
 
 
-@fault("stable-formula-of-probabilities", "sigmoid-before-bce-with-logits", on="binary segmentation")
+@fault(
+    "stable-formula-of-probabilities", "sigmoid-before-bce-with-logits", on="binary segmentation"
+)
 def stable_formula(parts: Parts) -> None:
     """The formula that is stable for logits, written out, and a sigmoid in the model."""
     then(parts, nn.Sigmoid())
@@ -195,9 +197,7 @@ def hinge(parts: Parts) -> None:
        why="no path leads from the loss to the weights: the graph ends at the argmax")  # fmt: skip
 def grad_required(parts: Parts) -> None:
     """What people write against "does not require grad"."""
-    parts.loss = lambda output, y: F.l1_loss(
-        output.argmax(1).float(), y.float()
-    ).requires_grad_()
+    parts.loss = lambda output, y: F.l1_loss(output.argmax(1).float(), y.float()).requires_grad_()
 
 
 @fault("penalty-and-a-number", "loss-ignores-parameters", "detached-graph",
