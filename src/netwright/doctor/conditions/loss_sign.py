@@ -29,6 +29,9 @@ TURNED = -0.8
 """Slope of the loss over that its gradient promises: of a reversed branch alone it is a part of
 -1, and the head behind it goes down all the same."""
 
+LOOKS = 3
+"""Steps with a rate below zero, after which that is no slip at the end of a schedule."""
+
 ENOUGH = 20
 """Steps after which that is no longer an accident."""
 
@@ -65,7 +68,7 @@ def loss_sign(record: Record) -> Iterator[Finding]:
     terms = terms_of(record)
     if setup is not None and setup.special:
         return
-    turned = list(_turned_round(record))
+    turned = [*_turned_round(record), *_backward_rate(record)][:1]
     if turned:
         yield from turned
         return
@@ -162,6 +165,41 @@ def _turned_round(record: Record) -> Iterator[Finding]:
                 name="flip-sign",
                 grade="ask",
                 why=Phrase("Take the reversal away, or keep it for the one branch it is for."),
+            ),
+        ),
+    )
+
+
+def _backward_rate(record: Record) -> Iterator[Finding]:
+    """A rate below zero: torch refuses it of an optimizer, and takes it from a schedule."""
+    steps = record.get(Steps)
+    rates = steps.lr[np.isfinite(steps.lr)] if steps is not None else np.zeros(0)
+    if len(rates) < LOOKS or float(np.median(rates)) >= 0:
+        return
+    yield Finding(
+        name="loss-sign",
+        severity="stop",
+        what=Phrase("The learning rate is below zero: every step goes uphill"),
+        evidence=(
+            Evidence(
+                signal=Phrase("learning rate, the median of the steps"),
+                value=float(np.median(rates)),
+                baseline=abs(float(np.median(rates))),
+            ),
+            Evidence(
+                signal=Phrase("steps made uphill"),
+                value=int((rates < 0).sum()),
+                baseline=0,
+                witness="harm",
+            ),
+        ),
+        cause=Phrase("A schedule multiplies the rate with a number below zero."),
+        wrong_if=Phrase("the loss is meant to be made larger"),
+        treatments=(
+            Treatment(
+                name="flip-sign",
+                grade="ask",
+                why=Phrase("Let the schedule end at 0."),
             ),
         ),
     )

@@ -72,7 +72,10 @@ def underfitting(record: Record) -> Iterator[Finding]:
 
     Source: Goodfellow, Bengio & Courville 2016, Deep Learning, section 5.2.
     """
-    yield from _outdone(record)
+    shown = list(_outdone(record))
+    if shown:
+        yield from shown
+        return
     steps, objective, told = record.get(Steps), record.get(Objective), record.get(Epochs)
     setup, fit = record.get(Setup), record.get(Fit)
     if steps is None or objective is None or not objective.constant or told is None:

@@ -61,6 +61,7 @@ def pull(patient: Patient) -> Iterator[Pull]:
         return
     plain, other = float(loss.detach()), float(dealt.detach())
     yield Pull(
+        flat=bool((slope == 0).all()) and plain != 0,
         samples=len(output),
         dealt_change=abs(other - plain) / max(abs(plain), 1e-12),
         targets_dealt=float((target.roll(1, 0) != target).float().mean()),
@@ -187,7 +188,7 @@ def _crossed(tail: Objective, target: Tensor) -> tuple[tuple[int, ...], ...]:
         fed = given(call)
         if isinstance(call.result, Tensor) and fed and all(id(each) in like for each in fed):
             like.add(id(call.result))  # a view or another type of it
-        pair = _pair(call)
+        pair = _pair(call, len(target))
         if pair is None:
             continue
         a, b = pair
@@ -197,14 +198,13 @@ def _crossed(tail: Objective, target: Tensor) -> tuple[tuple[int, ...], ...]:
     return ()
 
 
-def _pair(call: Call) -> tuple[Tensor, Tensor] | None:
+def _pair(call: Call, count: int) -> tuple[Tensor, Tensor] | None:
+    """What a function of two tensors was given, where it paired `count` rows with as many others,
+    each with all: (N, 1) with (N,) or with (1, N), images with such as have an axis less."""
     if word_of(call) not in PAIRWISE or not isinstance(call.result, Tensor):
         return None
     fed = given(call)
-    if len(fed) != 2 or fed[0].shape == fed[1].shape:
+    if len(fed) != 2 or count < 2 or any(e.numel() < count or e.numel() % count for e in fed):
         return None
     a, b = fed
-    count = len(a) if a.ndim else 0
-    if count < 2 or a.ndim == b.ndim or not b.ndim or len(b) != count:
-        return None
     return (a, b) if call.result.numel() == count * max(a.numel(), b.numel()) else None

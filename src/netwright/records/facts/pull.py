@@ -33,6 +33,8 @@ class Pull:
     """Largest standard deviation of an output over the batch, over the size of the outputs."""
     alone: bool = True
     """Whether the targets are all that the loss is given beside the outputs: no rewards."""
+    flat: bool = False
+    """Whether the loss, which is not 0, has a slope of exactly 0 in every output."""
     crossed: tuple[tuple[int, ...], ...] = ()
     """Shapes of an output and a target that some function of the loss spread over one another,
     every sample's over all others'; () where none did."""
