@@ -1,6 +1,8 @@
-"""How answers meet their targets: in the wrong order, by the wrong measure, cut off, or not at all."""
+"""How answers meet their targets: in another order, by another measure, cut off, or not at all."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +13,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from faults import fault
 from faults._surgery import draws, on_targets, one_output, rows, then
 
+LossOf = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
-def stepped(parts: Parts, loss_of: object) -> None:
+
+def stepped(parts: Parts, loss_of: LossOf) -> None:
     """The plain loop, with a loss of model, inputs and targets."""
 
     def loop(training: Training) -> None:
@@ -62,8 +66,13 @@ def direction(parts: Parts) -> None:
     parts.loss = lambda output, y: 1 - F.cosine_similarity(output, y, dim=1).mean()
 
 
-@fault("logarithms-of-centred-targets", "loss-mismatch", "nonfinite", on="regression autoencoder",
-       why="a loss for amounts: below -1 there is no logarithm, and the loss is no number")  # fmt: skip
+@fault(
+    "logarithms-of-centred-targets",
+    "loss-mismatch",
+    "nonfinite",
+    on="regression autoencoder",
+    why="a loss for amounts: below -1 there is no logarithm, and the loss is no number",
+)
 def logarithms(parts: Parts) -> None:
     if parts.train[1].shape[1] == 64:
         parts.model = parts.model[:-1]
@@ -76,15 +85,26 @@ def margin(parts: Parts) -> None:
     parts.loss = lambda output, y: (1 + (2 * y - 1) * output).clamp(min=0).mean()
 
 
-@fault("the-rate-times-minus-one", "loss-sign", "scheduler-misuse", on="mlp autoencoder",
-       why="a schedule that turns the rate round: every step goes uphill")  # fmt: skip
+@fault(
+    "the-rate-times-minus-one",
+    "loss-sign",
+    "scheduler-misuse",
+    on="mlp autoencoder",
+    why="a schedule that turns the rate round: every step goes uphill",
+)
 def rate_turned_round(parts: Parts) -> None:
     parts.schedule, parts.schedule_every = lambda o, *_: LambdaLR(o, lambda _: -1.0), "step"
 
 
-@fault("sorted-by-length-and-not-put-back", "labels-inconsistent", "wrong-dimension",
-       "batch-mixing", on="gru transformer", why="the answers stand in another order than the"
-       " targets: each meets the target of another sample")  # fmt: skip
+@fault(
+    "sorted-by-length-and-not-put-back",
+    "labels-inconsistent",
+    "wrong-dimension",
+    "batch-mixing",
+    on="gru transformer",
+    why="the answers stand in another order than the"
+    " targets: each meets the target of another sample",
+)
 def sorted_by_length(parts: Parts) -> None:
     def loss_of(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         order = x.flatten(1).float().sum(1).argsort()
@@ -93,8 +113,13 @@ def sorted_by_length(parts: Parts) -> None:
     stepped(parts, loss_of)
 
 
-@fault("labels-rolled-in-the-batch", "labels-inconsistent", "wrong-dimension", on="lenet mlp",
-       why="each sample meets the label of its neighbour: a roll over the wrong axis")  # fmt: skip
+@fault(
+    "labels-rolled-in-the-batch",
+    "labels-inconsistent",
+    "wrong-dimension",
+    on="lenet mlp",
+    why="each sample meets the label of its neighbour: a roll over the wrong axis",
+)
 def labels_rolled(parts: Parts) -> None:
     stepped(parts, lambda model, x, y: parts.loss(model(x), y.roll(1, 0)))
 
@@ -106,14 +131,25 @@ def on_their_side(parts: Parts) -> None:
     parts.loss = lambda output, y: (output - y.T).square().mean()
 
 
-@fault("accuracy-for-a-loss", "loss-ignores-parameters", "weights-do-not-change", "detached-graph",
-       on="mlp gru", why="its gradient is 0 everywhere: no weight moves by it")  # fmt: skip
+@fault(
+    "accuracy-for-a-loss",
+    "loss-ignores-parameters",
+    "weights-do-not-change",
+    "detached-graph",
+    on="mlp gru",
+    why="its gradient is 0 everywhere: no weight moves by it",
+)
 def accuracy_for_a_loss(parts: Parts) -> None:
     parts.loss = lambda output, y: 1 - (output.argmax(1) == y).float().mean() + 0.0 * output.sum()
 
 
-@fault("numbered-from-minus-one", "labels-shifted", "labels-out-of-range",
-       on="lenet transformer", why="-1 is no class: out of range, by a shift")  # fmt: skip
+@fault(
+    "numbered-from-minus-one",
+    "labels-shifted",
+    "labels-out-of-range",
+    on="lenet transformer",
+    why="-1 is no class: out of range, by a shift",
+)
 def from_minus_one(parts: Parts) -> None:
     for name in ("train", "val"):
         x, y = getattr(parts, name)
@@ -127,9 +163,13 @@ def mostly_called_another(parts: Parts) -> None:
     parts.train = x, torch.where(other, 1, y)
 
 
-@fault("large-targets-by-a-forgiving-loss", "unscaled-target", "learning-rate-too-low",
-       on="regression autoencoder", why="the pull is the same from afar: to get there takes many"
-       " times the steps, or the rate")  # fmt: skip
+@fault(
+    "large-targets-by-a-forgiving-loss",
+    "unscaled-target",
+    "learning-rate-too-low",
+    on="regression autoencoder",
+    why="the pull is the same from afar: to get there takes many times the steps, or the rate",
+)
 def large_by_forgiving(parts: Parts) -> None:
     if parts.train[1].shape[1] == 64:
         parts.model = parts.model[:-1]
@@ -144,9 +184,15 @@ def ever_fewer(parts: Parts) -> None:
     parts.train = rows((x, y), kept.nonzero()[:, 0])
 
 
-@fault("only-the-first-two-columns", "underfitting", "bottleneck", "too-little-capacity",
-       "dead-feature", on="binary regression lenet", why="the model reads a part of its input"
-       " alone: what the rest tells is lost, it underfits")  # fmt: skip
+@fault(
+    "only-the-first-two-columns",
+    "underfitting",
+    "bottleneck",
+    "too-little-capacity",
+    "dead-feature",
+    on="binary regression lenet",
+    why="the model reads a part of its input alone: what the rest tells is lost, it underfits",
+)
 def first_columns(parts: Parts) -> None:
     class First(nn.Module):
         def __init__(self, model: nn.Module) -> None:
@@ -166,8 +212,13 @@ def two_rows(parts: Parts) -> None:
     parts.val = rows(parts.val, torch.arange(2))
 
 
-@fault("grain-by-class", "shortcut", "split-leakage", on="lenet resnet",
-       why="the grain of the photographs tells the class, a leak of the label")  # fmt: skip
+@fault(
+    "grain-by-class",
+    "shortcut",
+    "split-leakage",
+    on="lenet resnet",
+    why="the grain of the photographs tells the class, a leak of the label",
+)
 def grainier(parts: Parts) -> None:
     for name in ("train", "val"):
         x, y = getattr(parts, name)
@@ -175,8 +226,13 @@ def grainier(parts: Parts) -> None:
         setattr(parts, name, (x + 0.12 * y.reshape(-1, 1, 1, 1) * noise, y))
 
 
-@fault("ten-of-each-for-very-long", "overfitting", "too-much-capacity", on="bn-mlp gru",
-       why="few rows and many epochs: overfitting, by too much capacity for them")  # fmt: skip
+@fault(
+    "ten-of-each-for-very-long",
+    "overfitting",
+    "too-much-capacity",
+    on="bn-mlp gru",
+    why="few rows and many epochs: overfitting, by too much capacity for them",
+)
 def ten_of_each(parts: Parts) -> None:
     parts.train = rows(parts.train, torch.arange(40))
     parts.batch, parts.schedule = 20, None

@@ -193,15 +193,25 @@ def hinge(parts: Parts) -> None:
     parts.loss = lambda output, y: (1 - (2 * y - 1) * output.squeeze(1)).clamp(min=0).mean()
 
 
-@fault("grad-required-of-the-loss", "loss-ignores-parameters", "detached-graph", on="mlp lenet",
-       why="no path leads from the loss to the weights: the graph ends at the argmax")  # fmt: skip
+@fault(
+    "grad-required-of-the-loss",
+    "loss-ignores-parameters",
+    "detached-graph",
+    on="mlp lenet",
+    why="no path leads from the loss to the weights: the graph ends at the argmax",
+)
 def grad_required(parts: Parts) -> None:
     """What people write against "does not require grad"."""
     parts.loss = lambda output, y: F.l1_loss(output.argmax(1).float(), y.float()).requires_grad_()
 
 
-@fault("penalty-and-a-number", "loss-ignores-parameters", "detached-graph",
-       on="lenet gru", why="the loss of the data is a number by then: its graph is cut")  # fmt: skip
+@fault(
+    "penalty-and-a-number",
+    "loss-ignores-parameters",
+    "detached-graph",
+    on="lenet gru",
+    why="the loss of the data is a number by then: its graph is cut",
+)
 def penalty_alone(parts: Parts) -> None:
     healthy, model = parts.loss, parts.model
 
@@ -218,8 +228,13 @@ def means_compared(parts: Parts) -> None:
     parts.loss = lambda output, y: F.mse_loss(output.mean(0), y.mean(0))
 
 
-@fault("attention-down-the-batch", "wrong-dimension", "batch-mixing", on="gru",
-       why="a softmax over the batch axis mixes the samples")  # fmt: skip
+@fault(
+    "attention-down-the-batch",
+    "wrong-dimension",
+    "batch-mixing",
+    on="gru",
+    why="a softmax over the batch axis mixes the samples",
+)
 def attention_over_the_batch(parts: Parts) -> None:
     class Pooled(nn.Module):
         def __init__(self) -> None:
@@ -234,8 +249,13 @@ def attention_over_the_batch(parts: Parts) -> None:
     parts.model = Pooled()
 
 
-@fault("less-the-largest-of-the-batch", "wrong-dimension", "batch-mixing", on="mlp lenet",
-       why="the maximum runs down the batch: a sample's answer hangs on its neighbours")  # fmt: skip
+@fault(
+    "less-the-largest-of-the-batch",
+    "wrong-dimension",
+    "batch-mixing",
+    on="mlp lenet",
+    why="the maximum runs down the batch: a sample's answer hangs on its neighbours",
+)
 def largest_taken_off(parts: Parts) -> None:
     class Stable(nn.Module):
         def forward(self, z: Tensor) -> Tensor:

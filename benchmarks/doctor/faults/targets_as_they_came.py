@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from setups import Parts
+from setups import Parts, Training, validate
 from torch import Tensor, nn
 
 from faults import fault
-from faults._surgery import draws, on_inputs, on_targets, rows, then
-
-SHAPED = "an output that cannot take the values of its targets is also a poor start, or a floor"
+from faults._surgery import draws, on_targets, then
 
 
 @fault("shares-for-centred-targets", "output-activation-mismatch", on="regression")
@@ -23,8 +21,13 @@ def standardised_pixels(parts: Parts) -> None:
     on_targets(parts, lambda y: (y - 0.3) / 0.37)
 
 
-@fault("bytes-behind-a-sigmoid", "output-activation-mismatch", "unscaled-target",
-       on="autoencoder", why="targets of 0..255 are beyond the sigmoid, or not scaled for it")  # fmt: skip
+@fault(
+    "bytes-behind-a-sigmoid",
+    "output-activation-mismatch",
+    "unscaled-target",
+    on="autoencoder",
+    why="targets of 0..255 are beyond the sigmoid, or not scaled for it",
+)
 def bytes_behind(parts: Parts) -> None:
     on_targets(parts, lambda y: 255 * y)
 
@@ -34,8 +37,13 @@ def scores_behind_tanh(parts: Parts) -> None:
     then(parts, nn.Tanh())
 
 
-@fault("cosines-without-a-temperature", "output-activation-mismatch", "underfitting",
-       on="mlp resnet", why="scores between -1 and 1 leave a floor under the loss")  # fmt: skip
+@fault(
+    "cosines-without-a-temperature",
+    "output-activation-mismatch",
+    "underfitting",
+    on="mlp resnet",
+    why="scores between -1 and 1 leave a floor under the loss",
+)
 def cosines(parts: Parts) -> None:
     class Cosines(nn.Module):
         def __init__(self, width: int, classes: int) -> None:
@@ -49,9 +57,14 @@ def cosines(parts: Parts) -> None:
     parts.model[-1] = Cosines(head.in_features, head.out_features)
 
 
-@fault("scores-over-a-hundredth", "initial-loss-off", "learning-rate-too-high",
-       "weights-too-large", on="resnet transformer", why="the scores are a hundred times too large:"
-       " so is the loss at the start, and each step")  # fmt: skip
+@fault(
+    "scores-over-a-hundredth",
+    "initial-loss-off",
+    "learning-rate-too-high",
+    "weights-too-large",
+    on="resnet",
+    why="the scores are a hundred times too large: so is the loss at the start, and each step",
+)
 def temperature(parts: Parts) -> None:
     class Times(nn.Module):
         def forward(self, z: Tensor) -> Tensor:
@@ -60,9 +73,15 @@ def temperature(parts: Parts) -> None:
     then(parts, Times())
 
 
-@fault("rescaled-answers-to-standardised-targets", "initial-loss-off", "learning-rate-too-high",
-       "weights-too-large", on="regression segmentation", why="the answers are in units that the"
-       " targets have left: the loss starts far off, and each step is too long")  # fmt: skip
+@fault(
+    "rescaled-answers-to-standardised-targets",
+    "initial-loss-off",
+    "learning-rate-too-high",
+    "weights-too-large",
+    on="regression segmentation",
+    why="the answers are in units that the"
+    " targets have left: the loss starts far off, and each step is too long",
+)
 def rescaled(parts: Parts) -> None:
     class Units(nn.Module):
         def forward(self, z: Tensor) -> Tensor:
@@ -71,24 +90,41 @@ def rescaled(parts: Parts) -> None:
     then(parts, Units())
 
 
-@fault("masks-of-0-and-255", "loss-mismatch", "labels-out-of-range", on="segmentation binary",
-       why="labels out of 0..1, for which the binary loss has no floor")  # fmt: skip
+@fault(
+    "masks-of-0-and-255",
+    "loss-mismatch",
+    "labels-out-of-range",
+    on="segmentation binary",
+    why="labels out of 0..1, for which the binary loss has no floor",
+)
 def masks_of_bytes(parts: Parts) -> None:
     for name in ("train", "val"):
         x, y = getattr(parts, name)
         setattr(parts, name, (x, 255 * y))
 
 
-@fault("numbered-1-and-2", "labels-shifted", "loss-mismatch", "labels-out-of-range",
-       on="binary segmentation", why="labels shifted by one, and so out of 0..1")  # fmt: skip
+@fault(
+    "numbered-1-and-2",
+    "labels-shifted",
+    "loss-mismatch",
+    "labels-out-of-range",
+    on="binary segmentation",
+    why="labels shifted by one, and so out of 0..1",
+)
 def one_and_two(parts: Parts) -> None:
     for name in ("train", "val"):
         x, y = getattr(parts, name)
         setattr(parts, name, (x, y + 1))
 
 
-@fault("plus-and-minus-one", "loss-mismatch", "labels-out-of-range", "labels-shifted",
-       on="segmentation binary", why="-1 is no probability: out of range, for this loss")  # fmt: skip
+@fault(
+    "plus-and-minus-one",
+    "loss-mismatch",
+    "labels-out-of-range",
+    "labels-shifted",
+    on="segmentation binary",
+    why="-1 is no probability: out of range, for this loss",
+)
 def plus_and_minus(parts: Parts) -> None:
     for name in ("train", "val"):
         x, y = getattr(parts, name)
@@ -122,7 +158,6 @@ def sorted_on_their_own(parts: Parts) -> None:
 @fault("two-orders-in-one-epoch", "labels-inconsistent", on="deep-relu transformer")
 def two_orders(parts: Parts) -> None:
     """Inputs and labels are permuted each epoch, each with a permutation of its own."""
-    from setups import Training, validate
 
     def loop(training: Training) -> None:
         model, optimizer = training.model, training.optimizer
@@ -139,8 +174,13 @@ def two_orders(parts: Parts) -> None:
     parts.loop, parts.schedule = loop, None
 
 
-@fault("two-sources-numbered-differently", "labels-inconsistent", "label-noise", on="resnet gru",
-       why="half of the rows follow another numbering: to the other half they are noise")  # fmt: skip
+@fault(
+    "two-sources-numbered-differently",
+    "labels-inconsistent",
+    "label-noise",
+    on="resnet gru",
+    why="half of the rows follow another numbering: to the other half they are noise",
+)
 def two_sources(parts: Parts) -> None:
     x, y = parts.train
     y = y.clone()
@@ -162,15 +202,26 @@ def noisy_masks(parts: Parts) -> None:
     parts.train = x, torch.where(other, 1 - y, y)
 
 
-@fault("bytes-to-be-reached", "unscaled-target", "learning-rate-too-low", on="autoencoder",
-       why="targets of 0..255: to reach them at this rate takes many times the steps")  # fmt: skip
+@fault(
+    "bytes-to-be-reached",
+    "unscaled-target",
+    "learning-rate-too-low",
+    on="autoencoder",
+    why="targets of 0..255: to reach them at this rate takes many times the steps",
+)
 def bytes_without(parts: Parts) -> None:
     parts.model = parts.model[:-1]
     on_targets(parts, lambda y: 255 * y)
 
 
-@fault("targets-in-thousandths", "initial-loss-off", "unscaled-target", "learning-rate-too-high",
-       on="regression", why="targets of a thousandth drown in the outputs' first size")  # fmt: skip
+@fault(
+    "targets-in-thousandths",
+    "initial-loss-off",
+    "unscaled-target",
+    "learning-rate-too-high",
+    on="regression",
+    why="targets of a thousandth drown in the outputs' first size",
+)
 def thousandths(parts: Parts) -> None:
     on_targets(parts, lambda y: 1e-3 * y)
 
@@ -178,109 +229,3 @@ def thousandths(parts: Parts) -> None:
 @fault("incomes-and-not-their-logarithms", "unscaled-target", on="regression")
 def incomes(parts: Parts) -> None:
     on_targets(parts, lambda y: (10 + 1.2 * y).exp())
-
-
-@fault("nearly-all-of-one-kind", "class-imbalance", on="gru transformer")
-def nine_tenths(parts: Parts) -> None:
-    for name in ("train", "val"):
-        x, y = getattr(parts, name)
-        few = torch.rand(len(y), generator=draws(parts)) < 0.04
-        setattr(parts, name, rows((x, y), ((y == 0) | few).nonzero()[:, 0]))
-
-
-@fault("a-long-tail", "class-imbalance", on="lenet deep-tanh")
-def long_tail(parts: Parts) -> None:
-    x, y = parts.train
-    kept = torch.rand(len(y), generator=draws(parts)) < 0.5 ** y.float()
-    parts.train = rows((x, y), kept.nonzero()[:, 0])
-
-
-def tinted(x: Tensor, y: Tensor) -> Tensor:
-    return x * (1 - 0.08 * y.float()).reshape(-1, *[1] * (x.ndim - 1))
-
-
-@fault("brighter-by-class", "shortcut", "split-leakage", "inconsistent-preprocessing",
-       on="resnet lenet", why="the brightness tells the class in the photographs that were"
-       " collected, a leak of the label, and not in those to come")  # fmt: skip
-def brighter(parts: Parts) -> None:
-    for name in ("train", "val"):
-        x, y = getattr(parts, name)
-        setattr(parts, name, (tinted(x, y), y))
-
-
-@fault("answers-in-the-last-step", "shortcut", "split-leakage", on="gru transformer",
-       why="one value of each row is the label: a shortcut by what leaked")  # fmt: skip
-def answer_in_the_last_step(parts: Parts) -> None:
-    for name in ("train", "val"):
-        x, y = getattr(parts, name)
-        x = x.clone()
-        if x.is_floating_point():
-            x[:, -1] = torch.stack([y.float(), -y.float()], 1)
-        else:
-            x[:, -1] = 6 + y
-        setattr(parts, name, (x, y))
-
-
-@fault("hundreds-of-columns-of-noise", "overfitting", "too-much-capacity", on="binary regression",
-       why="more weights on noise than samples to tell it apart")  # fmt: skip
-def columns_of_noise(parts: Parts) -> None:
-    generator = draws(parts)
-    on_inputs(parts, lambda x: torch.cat([x, torch.randn(len(x), 400, generator=generator)], 1))
-    first = parts.model[1]
-    parts.model[1] = nn.Linear(first.in_features + 400, first.out_features)
-    parts.epochs *= 2
-
-
-@fault("a-wide-state-for-a-few-waves", "overfitting", "too-much-capacity", on="gru",
-       why="two hundred units for sixty rows: too much capacity, it overfits")  # fmt: skip
-def wide_state(parts: Parts) -> None:
-    from networks import Recurrent
-
-    parts.model = Recurrent(width=96)
-    parts.train = rows(parts.train, torch.arange(60))
-    parts.batch, parts.epochs = 20, 60
-
-
-@fault("the-first-state-and-not-the-last", "bottleneck", "underfitting", "too-little-capacity",
-       on="gru", why="one step of twenty is seen: the features hold too little, it underfits")  # fmt: skip
-def first_state(parts: Parts) -> None:
-    class First(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.cell, self.head = nn.GRU(2, 24, batch_first=True), nn.Linear(24, 4)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.head(self.cell(x)[0][:, 0])
-
-    parts.model = First()
-
-
-@fault("sureness-punished", "over-regularised", "underfitting", "loss-mismatch", on="mlp gru",
-       why="a reward for entropy that outweighs the loss holds it up, as much decay would")  # fmt: skip
-def sureness_punished(parts: Parts) -> None:
-    def loss(output: Tensor, y: Tensor) -> Tensor:
-        log = output.log_softmax(1)
-        return F.nll_loss(log, y) + 2 * (log.exp() * log).sum(1).mean()
-
-    parts.loss = loss
-
-
-@fault("smoothed-to-nearly-nothing", "over-regularised", "underfitting", "label-noise",
-       on="lenet bn-mlp", why="targets that say hardly more than chance, as noise would")  # fmt: skip
-def smoothed(parts: Parts) -> None:
-    parts.loss = nn.CrossEntropyLoss(label_smoothing=0.97)
-
-
-@fault("noisy-answers-learned-to-the-last", "memorised-noise", "label-noise", "overfitting",
-       on="bn-mlp deep-relu", why="a third of the labels is noise, all of it learned by heart")  # fmt: skip
-def learned_to_the_last(parts: Parts) -> None:
-    x, y = parts.train
-    other = torch.rand(len(y), generator=draws(parts)) < 0.33
-    drawn = torch.randint(0, 10, y.shape, generator=draws(parts))
-    parts.train = x, torch.where(other, drawn, y)
-    parts.epochs *= 3
-
-
-@fault("five-rows-to-choose-by", "validation-too-small", on="deep-relu regression", hurts="honesty")
-def five_rows(parts: Parts) -> None:
-    parts.val = rows(parts.val, torch.arange(5))

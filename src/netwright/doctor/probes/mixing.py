@@ -174,9 +174,9 @@ def _neighbours(patient: Patient, sample: Sample, batch: int) -> dict[str, Any]:
     part = Objective(calls[: last + 1], end)
     roots = [patient.model, *(call.run for call in modules)]
 
-    def run(swaps: dict[int, Tensor]) -> Tensor:
+    def run(swaps: dict[int, Tensor], *, begin: bool = True) -> Tensor:
         with (
-            hushed(*roots, begin=sample.random),
+            hushed(*roots, begin=sample.random if begin else None),
             sample.surroundings.again(),
             torch.no_grad(),
             warnings.catch_warnings(),
@@ -206,6 +206,8 @@ def _neighbours(patient: Patient, sample: Sample, batch: int) -> dict[str, Any]:
 def _alone(sample: Sample, run: Any, plain: Tensor, row: int) -> float | None:
     """How far the output of a sample is from what it is in a batch of one; None where the model
     takes no such batch."""
+    if float((run({}, begin=False) - plain).abs().max()) > 0:
+        return None  # it draws numbers, others for other batches
     try:
         found = run({id(each): each.detach()[row : row + 1] for each in sample.inputs})
     except Exception:  # somebody's network, made for its own batches
