@@ -250,3 +250,27 @@ def test_a_network_that_answers_otherwise_in_a_batch_of_one_is_told():
     assert judged(record).named("batch-mixing").severity == "warn"
     plain = probed(nn.Sequential(nn.Linear(6, 4)), F.cross_entropy, X, Y)
     assert plain.get(Mixing).change_alone < 1e-5
+
+
+def test_an_attention_over_the_batch_is_seen_by_a_batch_of_one(looked):
+    class Pooled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gate, self.head = nn.Linear(4, 1), nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head((x * self.gate(x).softmax(0)).sum(1))
+
+    x, y = torch.randn(64, 5, 4), torch.randint(0, 3, (64,))
+    assert looked(Pooled(), nn.CrossEntropyLoss(), x, y).named("batch-mixing").severity != "note"
+
+
+def test_a_model_that_draws_numbers_gives_others_for_a_batch_of_one(looked):
+    class Noisy(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x + torch.randn_like(x))
+
+    x, y = torch.randn(64, 20), torch.randint(0, 3, (64,))
+    assert (
+        looked(Noisy(nn.Linear(20, 3)), nn.CrossEntropyLoss(), x, y).named("batch-mixing") is None
+    )

@@ -116,13 +116,12 @@ def _overall(record: Record, labels: Neighbourhood) -> Iterator[Finding]:
     found, told = record.get(Reliance), labels.rest_score
     if (labels.overall_score or 0.0) < SCORE or labels.samples < 200 or told is None:
         return
-    if (labels.majority or 0) > MAJORITY:
+    if (labels.majority or 0) > MAJORITY or told < (labels.majority or 0.0) + TOLD:
         return
     harmful = (
         found is not None
         and found.overall == labels.overall
         and min(found.kept, found.followed) >= FOLLOWS
-        and told >= (labels.majority or 0.0) + TOLD
     )
     evidence = [
         Evidence(
