@@ -207,7 +207,7 @@ def first_columns(parts: Parts) -> None:
     parts.model = First(parts.model)
 
 
-@fault("a-pair-to-judge-by", "validation-too-small", on="binary gru", hurts="honesty")
+@fault("a-pair-to-judge-by", "validation-too-small", on="binary", hurts="honesty")
 def two_rows(parts: Parts) -> None:
     parts.val = rows(parts.val, torch.arange(2))
 
