@@ -16,6 +16,9 @@ PASSING = {"to_copy", "clone", "contiguous", "alias", "mul_by_one"}
 
 LONGEST = 12
 
+MOST = 200_000
+"""Nodes of a graph after which it is followed no more."""
+
 
 def operations_between(tensor: Tensor) -> tuple[str, ...]:
     """Torch's words for the operations from `tensor` back to the last layer with weights, nearest
@@ -38,6 +41,28 @@ def operations_between(tensor: Tensor) -> tuple[str, ...]:
         following = [each for each, _ in node.next_functions if each is not None]
         node = following[0] if following else None
     return tuple(found)
+
+
+def leads_to(tensor: Tensor, nodes: set[Any]) -> bool:
+    """Whether the graph of `tensor` comes to one of these nodes; where it is too large to be
+    followed it is taken for granted.
+
+    >>> import torch
+    >>> a, b = (torch.ones(1, requires_grad=True) * 2 for _ in range(2))
+    >>> leads_to(a.exp(), {a.grad_fn}), leads_to(b.exp(), {a.grad_fn})
+    (True, False)
+    """
+    waiting: list[Any] = [tensor.grad_fn]
+    seen: set[Any] = set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        if node in nodes or len(seen) > MOST:
+            return True
+        seen.add(node)
+        waiting += [each for each, _ in node.next_functions]
+    return False
 
 
 def name_of(node: Any) -> str:

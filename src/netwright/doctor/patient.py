@@ -42,6 +42,8 @@ class Sample:
     step: int = 0
     cuts: tuple[Cut, ...] = ()
     """Calls between the model and the loss behind which there is no gradient."""
+    besides: bool = False
+    """Whether the loss has a gradient that comes from elsewhere than the model's output."""
     kept_size: int | None = None
     """The size of a batch that was let go."""
 

@@ -75,7 +75,13 @@ class Unfolded:
             if place is None or place in chosen:
                 continue
             call = self.calls[place]
-            if call.of_module or any(isinstance(each, nn.Parameter) for each in given(call)):
+            fed = given(call)
+            if word_of(call) == "normalize" and fed and isinstance(fed[0], nn.Parameter):
+                # Weights of length one, as before cosines: what is free are those before.
+                chosen.add(place)
+                begins[id(fed[0])] = fed[0]
+                continue
+            if call.of_module or any(isinstance(each, nn.Parameter) for each in fed):
                 if tensor.is_floating_point():
                     begins[id(tensor)] = tensor
                 continue

@@ -17,7 +17,7 @@ from netwright.doctor.tape import Tape
 from netwright.records.record import Record
 from netwright.testing.contracts import check_finding
 
-OURS = ("objective", "pull", "labels", "reach", "mixing")
+OURS = ("objective", "pull", "labels", "reach", "mixing", "wanted")
 """The probes of this group; those of others have their own tests."""
 
 Looked = Callable[..., Diagnosis]

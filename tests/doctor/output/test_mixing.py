@@ -312,3 +312,27 @@ def test_asking_for_that_gradient_leaves_those_of_the_loop_alone(looked):
         each.grad = torch.ones_like(each)
     looked(model, F.cross_entropy, X, Y)
     assert all(bool((each.grad == 1).all()) for each in model.parameters())
+
+
+def test_an_attention_over_the_batch_is_seen_by_a_batch_of_one(looked):
+    class Pooled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gate, self.head = nn.Linear(4, 1), nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head((x * self.gate(x).softmax(0)).sum(1))
+
+    x, y = torch.randn(64, 5, 4), torch.randint(0, 3, (64,))
+    assert looked(Pooled(), nn.CrossEntropyLoss(), x, y).named("batch-mixing").severity != "note"
+
+
+def test_a_model_that_draws_numbers_gives_others_for_a_batch_of_one(looked):
+    class Noisy(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x + torch.randn_like(x))
+
+    x, y = torch.randn(64, 20), torch.randint(0, 3, (64,))
+    assert (
+        looked(Noisy(nn.Linear(20, 3)), nn.CrossEntropyLoss(), x, y).named("batch-mixing") is None
+    )

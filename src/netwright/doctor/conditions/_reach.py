@@ -15,7 +15,9 @@ LOOKS = 3
 def no_gradient(reach: Reach) -> Evidence:
     """The loss moves nothing."""
     return Evidence(
-        signal=Phrase("parameters that this loss can move"),
+        signal=Phrase("parameters that this loss can move through the model's output")
+        if reach.besides
+        else Phrase("parameters that this loss can move"),
         value=0,
         baseline=reach.held,
         witness="harm",

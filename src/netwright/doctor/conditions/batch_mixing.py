@@ -59,9 +59,12 @@ def batch_mixing(record: Record) -> Iterator[Finding]:
         yield _of_failure(failure)
         return
     found, setup = record.get(Mixing), record.get(Setup)
-    if found is None or found.operation or found.change < NOISE:
+    if found is None or found.operation:
         return
+    # What is averaged over many neighbours hardly moves with them, and much without them.
     change = max(found.change, found.change_alone or 0.0)
+    if change < NOISE:
+        return
     adversarial = setup is not None and setup.special == "adversarial"
     meant = adversarial or any(each.target_distinct == 1 for each in terms_of(record))
     harmful = change > MUCH and not meant and found.graded is not False

@@ -12,10 +12,11 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import course
 from netwright.doctor.conditions._data import feeds_of
 from netwright.doctor.conditions._harm import any_of
-from netwright.doctor.conditions._validation import far_behind
+from netwright.doctor.conditions._validation import far_behind, little_learned
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.neighbourhood import Neighbourhood
 from netwright.records.facts.passing import Passing
+from netwright.records.facts.splits import Splits
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
@@ -46,6 +47,14 @@ MASSIVE = 0.15
 """Rate of contradictions, by the lower end of its interval, above which networks feel them without
 knowing them by heart. A tenth of labels drawn anew cost nothing (Rolnick, Veit, Belongie & Shavit
 2017, Deep learning is robust to massive label noise; the bench's healthy kind with one in ten)."""
+
+WORSE, SURELY = 0.75, 5.0
+"""Agreement within training over that within validation, both above chance, from which on it is
+worse, by so many standard errors."""
+
+ALIKE, NEARNESS = 0.65, (0.8, 1.3)
+"""How well a linear classifier may tell the inputs of the splits apart, and the distance of a
+validation sample to training over that between training samples: else inputs were changed."""
 
 EPOCHS = 4
 """Evaluations below which training was not long."""
@@ -90,9 +99,9 @@ def label_noise(record: Record) -> Iterator[Finding]:
     labels = record.get(Neighbourhood)
     if labels is None or labels.noise is None or labels.purity is None:
         return
-    if labels.noise <= RATE or (labels.noise_least or 0) <= SURE:
-        return
-    if not _pure(labels, PURE) and not (_even(labels) and _pure(labels, EVEN)):
+    few = labels.noise <= RATE or (labels.noise_least or 0) <= SURE
+    if few or (not _pure(labels, PURE) and not (_even(labels) and _pure(labels, EVEN))):
+        yield from _worse_than_validation(record, labels)
         return
     # Of data fed by class the first part shows some classes alone.
     if any(each.longest_alone > 1 for each in feeds_of(record)):
@@ -160,6 +169,92 @@ def label_noise(record: Record) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _worse_than_validation(record: Record, labels: Neighbourhood) -> Iterator[Finding]:
+    """The same kind of samples, and in validation neighbours agree far more often: there are fewer
+    of them there, so that they lie farther apart. However the labels were mixed up, in training
+    they were."""
+    splits = record.get(Splits)
+    if splits is None or labels.agreement is None or labels.val_agreement is None:
+        return
+    if min(labels.z or 0.0, labels.val_z or 0.0) < RELATED or labels.val_samples < FEWEST:
+        return
+    if not _of_one_kind(splits) or labels.plain_agreement is not None or labels.fed_samples:
+        return
+    chance = labels.chance or 0.0
+    here, there = labels.agreement - chance, labels.val_agreement - chance
+    error = 0.5 / math.sqrt(labels.val_samples)
+    if here > WORSE * there or there - here < SURELY * error:
+        return
+    rate = 1 - here / there
+    harm = any_of(
+        _below_neighbours(record, chance + WORSE * there),
+        _better_in_validation(record, rate / 2),
+        far_behind(record),
+        little_learned(record),
+    )[:2]
+    yield Finding(
+        name="label-noise",
+        severity="warn" if harm else "note",
+        what=Phrase("Labels belong to their inputs far less in training than in validation"),
+        evidence=(
+            Evidence(
+                signal=Phrase("nearest neighbours with the same label, within training"),
+                value=labels.agreement,
+                baseline=labels.val_agreement,
+                threshold=chance + WORSE * there,
+                unit="share",
+            ),
+            *harm,
+        ),
+        formula="agreement in training - chance < 0.75 (agreement in validation - chance)",
+        confidence=0.85 if harm else 0.6,
+        cause=Phrase("Many labels of the training data were given wrongly, or by another rule."),
+        wrong_if=Phrase("the training data were made harder on purpose"),
+        not_to_be_confused_with=Phrase("augmented inputs, which lie farther apart"),
+        treatments=(
+            Treatment(
+                name="compare-labels",
+                grade="advice",
+                why=Phrase("Hold training samples beside the validation samples they look like."),
+            ),
+        ),
+    )
+
+
+def _below_neighbours(record: Record, bound: float) -> Evidence | None:
+    """In validation the network is right less often than neighbours there agree."""
+    told = record.get(Epochs)
+    seen = [
+        each
+        for each in (told.epochs if told is not None else ())
+        if each.val_score is not None and each.val_samples
+    ]
+    if len(seen) < EPOCHS:
+        return None
+    best = max(seen, key=lambda each: each.val_score or 0.0)
+    score = best.val_score or 0.0
+    if score + 2 * math.sqrt(max(score * (1 - score), 0.01) / best.val_samples) > bound:
+        return None
+    return Evidence(
+        signal=Phrase("best score in validation, against neighbours that agree there"),
+        value=score,
+        threshold=bound,
+        unit="share",
+        witness="harm",
+        step=best.step,
+    )
+
+
+def _of_one_kind(splits: Splits) -> bool:
+    """Whether inputs of the two splits cannot be told apart, nor lie nearer to one another."""
+    if splits.source != "data" or splits.auc is None or splits.auc > ALIKE or splits.leaked:
+        return False
+    if splits.label_distance is not None and splits.label_distance > 2 * (splits.label_bound or 0):
+        return False
+    ratio = splits.neighbour_ratio
+    return ratio is not None and NEARNESS[0] < ratio < NEARNESS[1]
 
 
 def _pure(labels: Neighbourhood, share: float) -> bool:

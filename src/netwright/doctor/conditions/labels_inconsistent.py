@@ -10,6 +10,7 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import all_moved
 from netwright.doctor.conditions._harm import any_of, stuck
 from netwright.doctor.conditions._validation import unlearned
+from netwright.records.facts.fed_labels import FedLabels
 from netwright.records.facts.neighbourhood import Neighbourhood
 from netwright.records.facts.splits import Splits
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -24,6 +25,10 @@ gains a little too."""
 
 RELATED = 10.0
 """Standard deviations above permutation from which on labels surely belong to inputs."""
+
+FOUND, DEALT = 16, 0.4
+"""Samples of a batch found in the data, and how far their labels there may be from what the loss is
+given: the way from chance to 1."""
 
 MAJORITY = 0.7
 UNRELATED = 3.0
@@ -61,6 +66,10 @@ def labels_inconsistent(record: Record) -> Iterator[Finding]:
     Source: Zhang, Bengio, Hardt, Recht & Vinyals 2017, Understanding deep learning requires
     rethinking generalization; Kuhn 1955 for the mapping.
     """
+    fed = record.get(FedLabels)
+    if fed is not None and _dealt_anew(fed):
+        yield _otherwise_fed(fed)
+        return
     labels = record.get(Neighbourhood)
     if labels is None or labels.z is None or labels.agreement is None:
         return
@@ -72,6 +81,8 @@ def labels_inconsistent(record: Record) -> Iterator[Finding]:
         return
     if labels.samples < FEWEST or abs(labels.z) >= UNRELATED:
         return
+    if (labels.single_z or 0.0) >= RELATED:
+        return  # one feature among many does tell them
     if labels.tokens and _other_split(labels) is None:
         return  # it may be their order that tells
     harm = any_of(_other_split(labels), stuck(record), _nobody(record, labels, splits))
@@ -101,6 +112,43 @@ def labels_inconsistent(record: Record) -> Iterator[Finding]:
         cause=Phrase("Inputs and labels were put in another order, the one without the other."),
         wrong_if=Phrase("the classes differ in something that neighbours cannot see"),
         not_to_be_confused_with=Phrase("a hard problem, where neighbours agree little"),
+        treatments=(_align(),),
+    )
+
+
+def _dealt_anew(fed: FedLabels) -> bool:
+    """Whether what the loss is given has next to nothing to do with what stands in the data."""
+    if fed.samples < FOUND:
+        return False
+    return fed.agreement - fed.chance < DEALT * (1 - fed.chance)
+
+
+def _otherwise_fed(fed: FedLabels) -> Finding:
+    return Finding(
+        name="labels-inconsistent",
+        severity="stop",
+        what=Phrase("Samples meet other labels in the loop than those the data give them"),
+        evidence=(
+            Evidence(
+                signal=Phrase("samples of the first batch that are in the training data as fed"),
+                value=fed.samples,
+                threshold=FOUND,
+            ),
+            Evidence(
+                signal=Phrase("correlation of their targets with those that stand there")
+                if fed.numbers
+                else Phrase("labels that stand there too, under the best mapping"),
+                value=fed.agreement,
+                baseline=1.0,
+                threshold=fed.chance + DEALT * (1 - fed.chance),
+                unit="share",
+                witness="harm",
+            ),
+        ),
+        confidence=0.95,
+        cause=Phrase("Inputs and labels were put in another order, the one without the other."),
+        wrong_if=Phrase("the targets are made in the loop, and those of the data are not used"),
+        not_to_be_confused_with=Phrase("targets that are scaled, or numbered anew"),
         treatments=(_align(),),
     )
 

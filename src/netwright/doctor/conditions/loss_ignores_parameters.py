@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._reach import never_reached, no_gradient
+from netwright.doctor.conditions._reach import LOOKS, never_reached, no_gradient
 from netwright.records.facts.loop import Loop
+from netwright.records.facts.pull import Pull
 from netwright.records.facts.reach import Reach
+from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
@@ -39,6 +43,7 @@ def loss_ignores_parameters(record: Record) -> Iterator[Finding]:
 
     Source: torch's notes on autograd mechanics.
     """
+    yield from _flat(record)
     reach, loop = record.get(Reach), record.get(Loop)
     if reach is None or reach.reached or not reach.held or reach.opaque:
         return
@@ -77,3 +82,40 @@ def loss_ignores_parameters(record: Record) -> Iterator[Finding]:
             ),
         ),
     )  # fmt: skip
+
+
+def _flat(record: Record) -> Iterator[Finding]:
+    """A graph that leads to the outputs, and a loss that does not move with them."""
+    pull, steps = record.get(Pull), record.get(Steps)
+    if pull is None or not pull.flat or steps is None:
+        return
+    sizes = steps.grad_norm[np.isfinite(steps.grad_norm)]
+    if len(sizes) < LOOKS or bool((sizes > 0).any()):
+        return
+    yield Finding(
+        name="loss-ignores-parameters",
+        severity="stop",
+        what=Phrase("The loss does not move with the outputs: its slope is 0 in all of them"),
+        evidence=(
+            Evidence(
+                signal=Phrase("outputs of the first batch that the loss has a slope in"),
+                value=0,
+                baseline=pull.samples,
+            ),
+            Evidence(
+                signal=Phrase("largest norm of the gradient, of {looks} steps", looks=len(sizes)),
+                value=0.0,
+                witness="harm",
+                step=steps.total,
+            ),
+        ),
+        cause=Phrase("A choice, a count or a rounding stands between the outputs and the loss."),
+        wrong_if=Phrase("a parameter of the optimizer has a gradient that is not 0"),
+        treatments=(
+            Treatment(
+                name="use-output",
+                grade="advice",
+                why=Phrase("Compute the loss from the output itself, with torch's functions."),
+            ),
+        ),
+    )

@@ -14,6 +14,8 @@ from netwright.doctor.conditions._terms import HIGH, terms_of
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.neighbourhood import Neighbourhood
 from netwright.records.facts.objective import TermFact
+from netwright.records.facts.pull import Pull
+from netwright.records.facts.wanted import Wanted
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
@@ -23,6 +25,13 @@ FAR = 1000.0
 """An output of this size shows that a loss has no least value."""
 SETTLED = 4
 """Evaluations before which a low score is that of the beginning."""
+
+SOME, EVER = 0.05, (0.9, 1.1)
+"""Share of free outputs that leave their targets, and the second fall of the loss over the first
+where it goes on for ever."""
+
+TOWARD = 0.8
+"""Share of the pull that leads away at the start, above which it is the sign that is wrong."""
 
 NEAREST = 0.9
 """Share of validation labels that neighbours tell where these are names of classes that can be
@@ -95,6 +104,51 @@ def loss_mismatch(record: Record) -> Iterator[Finding]:
                 ),
             )
             return
+    yield from _without_least(record)
+
+
+def _without_least(record: Record) -> Iterator[Finding]:
+    """A loss that falls for ever as outputs leave their targets behind: it is made for others."""
+    found, pull = record.get(Wanted), record.get(Pull)
+    if found is None or found.targets != "numbers" or found.runaway < SOME or not found.slope:
+        return
+    if not EVER[0] < found.slope < EVER[1]:
+        return
+    if pull is not None and (pull.away is None or pull.away > TOWARD):
+        return  # then its sign is wrong
+    yield Finding(
+        name="loss-mismatch",
+        severity="stop",
+        what=Phrase("The loss falls for ever as outputs leave their targets behind"),
+        evidence=(
+            Evidence(
+                signal=Phrase("outputs that leave their targets when they are free"),
+                value=found.runaway,
+                baseline=0.0,
+                threshold=SOME,
+                unit="share",
+            ),
+            Evidence(
+                signal=Phrase("fall of the loss on the second thousand spreads, over the first"),
+                value=found.slope,
+                baseline=0.0,
+                threshold=EVER[0],
+                witness="harm",
+            ),
+        ),
+        confidence=0.9,
+        cause=Phrase("On such targets this loss has no least value: it is made for others."),
+        wrong_if=Phrase("the outputs are meant to leave what was taken for their targets"),
+        not_to_be_confused_with=Phrase("a score that is to be made as large as can be"),
+        treatments=(
+            Treatment(
+                name="right-loss",
+                grade="ask",
+                why=Phrase("Counts have a Poisson loss, numbers of any sign a squared one."),
+                code="loss = F.mse_loss(output, target)",
+            ),
+        ),
+    )
 
 
 def _one_unit(term: TermFact) -> _Case | None:

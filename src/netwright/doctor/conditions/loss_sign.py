@@ -10,6 +10,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._rate import groups
 from netwright.doctor.conditions._terms import terms_of
+from netwright.records.facts.downhill import Downhill
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.fit import Fit
 from netwright.records.facts.objective import TermFact
@@ -27,6 +28,13 @@ AWAY = 0.95
 
 UNDER = 0.1
 """Of what guessing costs: so far below its least a loss of the data cannot be."""
+
+TURNED = -0.8
+"""Slope of the loss over that its gradient promises: of a reversed branch alone it is a part of
+-1, and the head behind it goes down all the same."""
+
+LOOKS = 3
+"""Steps with a rate below zero, after which that is no slip at the end of a schedule."""
 
 ENOUGH = 20
 """Steps after which that is no longer an accident."""
@@ -66,7 +74,11 @@ def loss_sign(record: Record) -> Iterator[Finding]:
     terms = terms_of(record)
     if setup is not None and setup.special:
         return
-    if not terms:
+    turned = [*_turned_round(record), *_backward_rate(record)][:1]
+    if turned:
+        yield from turned
+        return
+    if all(each.factor is None for each in terms):  # by hand, or something made of a loss
         yield from _own_loss(record)
     if len(terms) != 1:
         return
@@ -173,6 +185,83 @@ def _undercut(record: Record, term: TermFact) -> Iterator[Finding]:
             ),
         ),
     )  # fmt: skip
+
+
+def _turned_round(record: Record) -> Iterator[Finding]:
+    """A function on the way whose backward pass gives the negative of the gradient."""
+    found = record.get(Downhill)
+    if found is None or max(found.slope, found.slope_nearer) > TURNED:
+        return
+    yield Finding(
+        name="loss-sign",
+        severity="stop",
+        what=Phrase("The gradient is turned round: down it the loss rises"),
+        evidence=(
+            Evidence(
+                signal=Phrase("slope of the loss along its gradient, over what that promises"),
+                value=found.slope,
+                baseline=1.0,
+                threshold=TURNED,
+                unit="times",
+            ),
+            Evidence(
+                signal=Phrase("the same by steps of a tenth"),
+                value=found.slope_nearer,
+                baseline=1.0,
+                threshold=TURNED,
+                unit="times",
+                witness="harm",
+            ),
+        ),
+        formula="(L(w + e g) - L(w - e g)) / (2 e |g|^2)",
+        cause=Phrase("A function of somebody's own gives a backward pass of the wrong sign."),
+        wrong_if=Phrase("a tiny step down the gradient lowers the loss of the same batch"),
+        not_to_be_confused_with=Phrase(
+            "the reversal of one branch, before a judge of domains: the rest goes down"
+        ),
+        treatments=(
+            Treatment(
+                name="flip-sign",
+                grade="ask",
+                why=Phrase("Take the reversal away, or keep it for the one branch it is for."),
+            ),
+        ),
+    )
+
+
+def _backward_rate(record: Record) -> Iterator[Finding]:
+    """A rate below zero: torch refuses it of an optimizer, and takes it from a schedule."""
+    steps = record.get(Steps)
+    rates = steps.lr[np.isfinite(steps.lr)] if steps is not None else np.zeros(0)
+    if len(rates) < LOOKS or float(np.median(rates)) >= 0:
+        return
+    yield Finding(
+        name="loss-sign",
+        severity="stop",
+        what=Phrase("The learning rate is below zero: every step goes uphill"),
+        evidence=(
+            Evidence(
+                signal=Phrase("learning rate, the median of the steps"),
+                value=float(np.median(rates)),
+                baseline=abs(float(np.median(rates))),
+            ),
+            Evidence(
+                signal=Phrase("steps made uphill"),
+                value=int((rates < 0).sum()),
+                baseline=0,
+                witness="harm",
+            ),
+        ),
+        cause=Phrase("A schedule multiplies the rate with a number below zero."),
+        wrong_if=Phrase("the loss is meant to be made larger"),
+        treatments=(
+            Treatment(
+                name="flip-sign",
+                grade="ask",
+                why=Phrase("Let the schedule end at 0."),
+            ),
+        ),
+    )
 
 
 def _own_loss(record: Record) -> Iterator[Finding]:

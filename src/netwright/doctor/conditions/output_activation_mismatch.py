@@ -9,11 +9,15 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._harm import came_below, stuck, unfit
 from netwright.doctor.conditions._terms import HIGH, floored, is_point, last_operation, terms_of
+from netwright.doctor.conditions._wanted import held_up
 from netwright.records.facts.objective import TermFact
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
 DIFFERENCES = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
+
+ELSEWHERE = {("sigmoid", "signs"), ("softmax", "classes")}
+"""Activations and targets of which other conditions tell."""
 
 NARROW = 1e-3
 """A width of the output's range, of its size, below which it is a constant."""
@@ -77,11 +81,38 @@ def output_activation_mismatch(record: Record) -> Iterator[Finding]:
                 continue
         yield _finding(term, "stop" if harm else "note", (harm,) if harm else (), 1.0)
         return
+    yield from _by_hand(record)
+
+
+def _by_hand(record: Record) -> Iterator[Finding]:
+    """A loss of somebody's own, and a last function that keeps it up, as the descent of free
+    outputs shows. Softmax and sigmoid before a loss for logits have conditions of their own."""
+    held = held_up(record)
+    if held is None or (held[0].activation, held[0].targets) in ELSEWHERE:
+        return
+    yield Finding(
+        name="output-activation-mismatch",
+        severity="stop",
+        what=Phrase("{activation} before a loss by hand keeps it from falling",
+                    activation=held[0].activation),
+        evidence=held[1:],
+        confidence=0.9,
+        cause=Phrase("The last activation lets through only a part of what the loss asks for."),
+        wrong_if=Phrase("the loss falls below this floor in the run"),
+        not_to_be_confused_with=Phrase("an activation whose range holds every target"),
+        treatments=(
+            Treatment(
+                name="change-last-activation",
+                grade="ask",
+                why=Phrase("Let the network end in its last layer, or scale the targets."),
+            ),
+        ),
+    )  # fmt: skip
 
 
 def _belongs_elsewhere(term: TermFact) -> bool:
     """Softmax and sigmoid before a loss that has its own have conditions of their own."""
-    if term.always_one and not _constant(term):
+    if term.always_one and term.kind not in DIFFERENCES and not _constant(term):
         return True
     return (
         term.kind == "binary_cross_entropy_with_logits"

@@ -21,12 +21,23 @@ from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.fit import Fit
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.objective import Objective
+from netwright.records.facts.wanted import Wanted
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
 GUESSED = 0.7
 """Of what guessing costs on the first batch: a loss that is above, and never moves, is that of
 guessing on other data."""
+
+KEPT = 0.4
+"""Of guessing: what the loss of the data keeps at the least of the sum. A penalty on sureness at
+the weight that it was proposed with (Pereyra et al. 2017: 0.1) leaves less than 0.05."""
+
+SMOOTH = 0.7
+"""Smoothing of labels from which on they are more chance than label: usual is 0.1, 0.3 is much."""
+
+LEAST = 0.8
+"""Part of the loss of guessing that smoothing alone leaves, from which on it does harm."""
 
 EPOCHS = 3
 """Validations after which a loss at guessing is no beginning."""
@@ -68,6 +79,8 @@ def over_regularised(record: Record) -> Iterator[Finding]:
     """
     yield from _outweighed(record)
     yield from _held_down(record)
+    yield from _smoothed(record)
+    yield from _held(record)
     case, fit = too_much_regularised(record), record.get(Fit)
     if case is None or fit is None:
         return
@@ -98,6 +111,84 @@ def over_regularised(record: Record) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _held(record: Record) -> Iterator[Finding]:
+    """What is added to the loss of the data works against it, as free outputs show."""
+    found = record.get(Wanted)
+    if found is None or found.term_left is None or found.term_left < KEPT:
+        return
+    yield Finding(
+        name="over-regularised",
+        severity="warn",
+        what=Phrase("What is added to {loss} holds it up, whatever the outputs", loss=found.term),
+        evidence=(
+            Evidence(
+                signal=Phrase("the whole loss by outputs that are free, against its first value"),
+                value=found.least,
+                baseline=found.start,
+            ),
+            Evidence(
+                signal=Phrase("{loss} over guessing, by the outputs for which the sum is least",
+                              loss=found.term),
+                value=found.term_left,
+                baseline=0.0,
+                threshold=KEPT,
+                witness="harm",
+            ),
+        ),
+        cause=Phrase("The sum is least where the labels are hardly learned."),
+        wrong_if=Phrase("the labels are not what is to be learned"),
+        not_to_be_confused_with=Phrase("a penalty that forbids the last bit of sureness"),
+        treatments=(
+            Treatment(
+                name="smaller-penalty",
+                grade="ask",
+                why=Phrase("Weigh what is added ten times less."),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _smoothed(record: Record) -> Iterator[Finding]:
+    """Labels smoothed until they say hardly more than chance."""
+    for term in terms_of(record):
+        if term.smoothing < SMOOTH or not term.classes or not term.constant or term.least is None:
+            continue
+        chance = 1 / term.classes
+        yield Finding(
+            name="over-regularised",
+            severity="warn" if term.least > LEAST * term.constant else "note",
+            what=Phrase("Labels are smoothed by {smoothing:g}: the right class is to have {share}",
+                        smoothing=term.smoothing,
+                        share=f"{1 - term.smoothing + term.smoothing * chance:.3f}"),
+            evidence=(
+                Evidence(
+                    signal=Phrase("label smoothing"),
+                    value=term.smoothing,
+                    baseline=0.1,
+                    threshold=SMOOTH,
+                ),
+                Evidence(
+                    signal=Phrase("the least that the loss can reach, against guessing"),
+                    value=term.least,
+                    baseline=term.constant,
+                    threshold=LEAST * term.constant,
+                    witness="harm" if term.least > LEAST * term.constant else "cause",
+                ),
+            ),
+            cause=Phrase("So smooth a target is nearly the same for every class."),
+            wrong_if=Phrase("outputs are meant to be as good as uniform"),
+            treatments=(
+                Treatment(
+                    name="weaken",
+                    grade="ask",
+                    why=Phrase("Label smoothing of 0.1 is usual."),
+                    code="nn.CrossEntropyLoss(label_smoothing=0.1)",
+                ),
+            ),
+        )  # fmt: skip
+        return
 
 
 def _outweighed(record: Record) -> Iterator[Finding]:

@@ -28,6 +28,9 @@ TIMES = 20.0
 """Among many, how many times its even share of the answers, but a third of them at the least: one
 pixel is not to decide more than what is on the image."""
 
+FOLLOWS = 0.2
+"""Share of the answers that a factor on the whole sample must decide: what is on it stays."""
+
 TOLD = 0.1
 """What the rest of the features must tell of the labels, above always answering the commonest."""
 
@@ -65,6 +68,7 @@ def shortcut(record: Record) -> Iterator[Finding]:
     labels = record.get(Neighbourhood)
     if labels is None or labels.alone is None or labels.features < FEATURES:
         return
+    yield from _overall(record, labels)
     score, rest = labels.alone_score or 0.0, labels.alone_rest
     if score < SCORE or rest is None or labels.alone_close > max(2, SHARE * labels.features):
         return
@@ -107,10 +111,65 @@ def shortcut(record: Record) -> Iterator[Finding]:
     )
 
 
+def _overall(record: Record, labels: Neighbourhood) -> Iterator[Finding]:
+    """A number of the whole sample, as the brightness of an image, tells what it is of."""
+    found, told = record.get(Reliance), labels.rest_score
+    if (labels.overall_score or 0.0) < SCORE or labels.samples < 200 or told is None:
+        return
+    if (labels.majority or 0) > MAJORITY or told < (labels.majority or 0.0) + TOLD:
+        return
+    harmful = (
+        found is not None
+        and found.overall == labels.overall
+        and min(found.kept, found.followed) >= FOLLOWS
+    )
+    evidence = [
+        Evidence(
+            signal=Phrase("labels named by it alone, against neighbours without it"),
+            value=labels.overall_score or 0.0,
+            baseline=told,
+            threshold=SCORE,
+            unit="share",
+        )
+    ]
+    if harmful and found is not None:
+        evidence.append(
+            Evidence(
+                signal=Phrase("answers that become another sample's once it has that number"),
+                value=found.followed,
+                baseline=0.0,
+                threshold=FOLLOWS,
+                unit="share",
+                witness="harm",
+                step=found.step,
+            )
+        )
+    yield Finding(
+        name="shortcut",
+        severity="warn" if harmful else "note",
+        what=Phrase("The {number} value of a whole sample explains {score} % of the labels",
+                    number=labels.overall, score=f"{100 * (labels.overall_score or 0.0):.3g}"),
+        evidence=tuple(evidence),
+        formula="accuracy of a one-feature table, held out",
+        confidence=0.7,
+        cause=Phrase("The answer, or a trace of it, is among the inputs."),
+        wrong_if=Phrase("the classes are defined by this number"),
+        not_to_be_confused_with=Phrase("an easy problem, where many features explain the labels"),
+        treatments=(
+            Treatment(
+                name="train-without-it",
+                grade="advice",
+                why=Phrase("Bring every sample to the same size first, as in use it will be."),
+            ),
+        ),
+    )  # fmt: skip
+
+
 def _relies(found: Reliance | None, labels: Neighbourhood) -> Evidence | None:
     """The network goes by this feature, and by nothing of what the others tell."""
     bound = min(RELIES, max(1 / 3, TIMES / labels.features))
-    if found is None or found.feature != labels.alone or min(found.kept, found.followed) < bound:
+    own = found is not None and found.feature in (labels.alone, *labels.alone_group)
+    if found is None or not own or min(found.kept, found.followed) < bound:
         return None
     if labels.rest_score is None or labels.rest_score < (labels.majority or 0.0) + TOLD:
         return None

@@ -9,7 +9,9 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._capacity import far_from_done, outdone
 from netwright.doctor.conditions._harm import LOOKS, fitted
+from netwright.doctor.conditions._roots import PROVED
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.fit import Fit
 from netwright.records.facts.objective import Objective
@@ -41,11 +43,14 @@ GAP = 0.1
     group="generalisation",
     severity="warn",
     yields_to=(
-        "learning-rate-too-low", "learning-rate-too-high", "labels-inconsistent", "label-noise",
-        "vanishing-gradients", "dead-relu", "softmax-before-cross-entropy", "over-regularised",
+        *PROVED, "learning-rate-too-low", "learning-rate-too-high", "labels-inconsistent",
+        "label-noise", "vanishing-gradients", "exploding-gradients", "dead-relu",
+        "over-regularised", "saturated-units", "weak-optimizer", "divergence", "noisy-gradients",
         "missing-nonlinearity", "unscaled-input", "bottleneck", "scheduler-misuse",
-        "destructive-augmentation", "dead-feature", "loss-mismatch", "unshuffled-data",
-        "unscaled-target",
+        "destructive-augmentation", "dead-feature", "unshuffled-data", "too-little-capacity",
+        "unscaled-target", "constant-output", "clipping-every-step", "oscillating-loss",
+        "batchnorm-small-batch", "batchnorm-bad-momentum", "batchnorm-on-output", "wrong-mode",
+        "dead-branch", "receptive-field-too-small", "stopped-early", "slow-convergence",
     ),
 )  # fmt: skip
 def underfitting(record: Record) -> Iterator[Finding]:
@@ -67,6 +72,10 @@ def underfitting(record: Record) -> Iterator[Finding]:
 
     Source: Goodfellow, Bengio & Courville 2016, Deep Learning, section 5.2.
     """
+    shown = list(_outdone(record))
+    if shown:
+        yield from shown
+        return
     steps, objective, told = record.get(Steps), record.get(Objective), record.get(Epochs)
     setup, fit = record.get(Setup), record.get(Fit)
     if steps is None or objective is None or not objective.constant or told is None:
@@ -139,3 +148,36 @@ def _slow(steps: Steps, rho: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
     if not len(ratio) or float(np.median(rho)) < STRAIGHT:
         return False
     return steps.total * float(np.median(ratio)) < PATH
+
+
+def _outdone(record: Record) -> Iterator[Finding]:
+    """Another network of two plain layers learns from the same inputs what this one does not: what
+    they tell does not come through, whatever stands in its way."""
+    cause, harm = outdone(record), far_from_done(record)
+    if cause is None or harm is None:
+        return
+    yield Finding(
+        name="underfitting",
+        severity="warn",
+        step=harm.step,
+        what=Phrase("A plain network learns from these inputs what this one does not"),
+        evidence=(cause, harm),
+        confidence=0.6,
+        cause=Phrase("What the inputs tell of the targets does not come through this network."),
+        counterfactual=Phrase(
+            "Two plain hidden layers come to {others} on samples that they have not seen.",
+            others=f"{harm.baseline or 0.0:.3g}",
+        ),
+        wrong_if=Phrase("the loss goes on falling in a longer run"),
+        not_to_be_confused_with=Phrase("a rate, a start or a loss at fault: these come first"),
+        treatments=(
+            Treatment(
+                name="look-at-what-is-read",
+                grade="advice",
+                why=Phrase(
+                    "See that every part of the input reaches the output: which step of a "
+                    "sequence is read, what is pooled, what is cut off."
+                ),
+            ),
+        ),
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._course import course
+from netwright.doctor.conditions._course import Course, course
 from netwright.doctor.conditions._harm import LONG, any_of, backward_steps, nonfinite, stuck, unfit
 from netwright.doctor.conditions._terms import terms_of
 from netwright.doctor.conditions._validation import late_start
@@ -24,6 +24,9 @@ LARGER = 10.0
 
 APART = 100.0
 """Times the spread of another target of the same loss: of its gradient it has a ten-thousandth."""
+
+FAR = 0.6
+"""Of guessing: a loss of distances above that has most of its way to go."""
 
 LEFT = 0.5
 """What the steps of the trial must have left unexplained, of what the targets' means leave."""
@@ -72,7 +75,7 @@ def unscaled_target(record: Record) -> Iterator[Finding]:
         causes = any_of(_far_off(term, spread, size), _uneven(tried))
         if not causes:
             continue
-        harm = _harm(record, tried)
+        harm = _harm(record, term, tried)
         yield Finding(
             name="unscaled-target",
             severity="warn" if harm else "note",
@@ -126,7 +129,7 @@ def _uneven(tried: TargetTrial | None) -> Evidence | None:
     )  # fmt: skip
 
 
-def _harm(record: Record, tried: TargetTrial | None) -> tuple[Evidence, ...]:
+def _harm(record: Record, term: TermFact, tried: TargetTrial | None) -> tuple[Evidence, ...]:
     """What the scale costs. A run that has learned most of what there is needs no other targets,
     unless one of them hides the rest in the loss."""
     found = course(record)
@@ -139,6 +142,24 @@ def _harm(record: Record, tried: TargetTrial | None) -> tuple[Evidence, ...]:
         unfit(record),
         backward_steps(record),
         stuck(record),
+        _still_far(record, found) if term.kind != "mse_loss" else None,
+    )
+
+
+def _still_far(record: Record, found: Course | None) -> Evidence | None:
+    """Hundreds of steps on, most of the way to targets that pull alike from everywhere is left, and
+    the loss still falls as it did."""
+    if found is None or found.guess is None or found.steps < LONG or found.broken is not None:
+        return None
+    if found.latest < FAR * found.guess:
+        return None
+    return Evidence(
+        signal=Phrase("loss of the last steps, against that of the best constant"),
+        value=found.latest,
+        baseline=found.guess,
+        threshold=FAR * found.guess,
+        witness="harm",
+        step=found.steps,
     )
 
 

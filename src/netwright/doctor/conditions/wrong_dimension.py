@@ -9,11 +9,18 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._harm import stuck, unfit
 from netwright.doctor.conditions._terms import HIGH
 from netwright.records.facts.mixing import Mixing
+from netwright.records.facts.pull import Pull
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
 MUCH = 0.05
 """A change of an output with its neighbours, at which a prediction is another one: proposed."""
+
+SAME = 1e-5
+"""Relative change of a loss that rounding explains."""
+
+OTHERS = 0.2
+"""Share of the targets that have to be others, once samples exchange them, to tell anything."""
 
 
 @CONDITIONS.register(
@@ -34,7 +41,8 @@ def wrong_dimension(record: Record) -> Iterator[Finding]:
     Evidence: the axis that the call was given and the shape of what it was given; the floor of the
     loss behind it, sum n_k ln n_k / N for log_softmax, ln(1 + (C - 1) / e) for softmax before
     cross-entropy. For a view, the share of values that stand elsewhere than a transposition would
-    put them.
+    put them. Of any loss: it stays what it is when every sample of the training data is given the
+    target of another one, as where a mean over the samples is taken before they meet.
 
     Would be wrong if: the samples of a batch are meant to compete.
 
@@ -45,13 +53,56 @@ def wrong_dimension(record: Record) -> Iterator[Finding]:
 
     Source: torch.nn.functional.softmax takes axis 0 of three-dimensional input where none is given.
     """
-    found = record.get(Mixing)
-    if found is None:
-        return
-    if found.operation:
+    found, pull = record.get(Mixing), record.get(Pull)
+    if found is not None and found.operation:
         yield _across(record, found)
-    elif found.scrambled:
+    elif found is not None and found.scrambled:
         yield _scrambled(found)
+    elif pull is not None and _together(pull):
+        yield _averaged(pull)
+
+
+def _together(pull: Pull) -> bool:
+    """Whether the samples are judged together, so that no loss tells whose target is whose."""
+    if pull.crossed or pull.dealt_change is None or pull.dealt_anew is None:
+        return False
+    return max(pull.dealt_change, pull.dealt_anew) < SAME and pull.targets_dealt > OTHERS
+
+
+def _averaged(pull: Pull) -> Finding:
+    return Finding(
+        name="wrong-dimension",
+        severity="stop" if pull.paired else "note",
+        what=Phrase("The loss does not change when samples exchange their targets"),
+        evidence=(
+            Evidence(
+                signal=Phrase("targets that are others once each sample has its neighbour's"),
+                value=pull.targets_dealt,
+                baseline=0,
+                threshold=OTHERS,
+                unit="share",
+            ),
+            Evidence(
+                signal=Phrase("relative change of the loss when samples exchange their targets"),
+                value=pull.dealt_anew or 0.0,
+                baseline=1.0,
+                threshold=SAME,
+                witness="harm" if pull.paired else "cause",
+            ),
+        ),
+        confidence=0.9 if pull.paired else 0.5,
+        cause=Phrase("A mean or a sum over the samples comes before outputs and targets meet."),
+        wrong_if=Phrase("outputs are meant to be like the targets as a set, each like any"),
+        not_to_be_confused_with=Phrase("a loss between two distributions, as of a generator"),
+        treatments=(
+            Treatment(
+                name="fix-axis",
+                grade="advice",
+                why=Phrase("Compare sample by sample first, and take the mean then."),
+                code="loss = F.mse_loss(output, target)  # and no .mean(0) before it",
+            ),
+        ),
+    )
 
 
 def _across(record: Record, found: Mixing) -> Finding:

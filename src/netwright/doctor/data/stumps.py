@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,16 @@ from netwright.doctor.data.shrinking import Matrix
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 
 BINS = 32
+GROUP = 16
+"""Features about as good as the best one that are listed."""
+
+OVERALL: dict[str, Callable[[Matrix], Matrix]] = {
+    "mean": lambda rows: rows.mean(1),
+    "spread": lambda rows: rows.std(1),
+    "largest": lambda rows: rows.max(1),
+}
+"""Numbers made of all features of a sample, that a factor on the sample multiplies."""
+
 CLOSE = 0.1
 """How far behind the best one a feature may be to count as about as good."""
 
@@ -28,8 +39,20 @@ def alone(rows: Matrix, labels: Indices) -> dict[str, Any]:
         "alone": best,
         "alone_score": scores[best],
         "alone_close": len(scores) - len(others),
+        "alone_group": tuple(
+            place for place, each in enumerate(scores) if each >= scores[best] - CLOSE
+        )[:GROUP],
         "alone_rest": max(others, default=None),
     }
+
+
+def overall(rows: Matrix, labels: Indices) -> dict[str, Any]:
+    """The same of one number that is made of all features of a sample."""
+    if not len(rows) or (rows.std(0) <= 0).all():
+        return {}
+    scores = {name: score_of(of(rows), labels) for name, of in OVERALL.items()}
+    best = max(scores, key=lambda name: scores[name])
+    return {"overall": best, "overall_score": scores[best]}
 
 
 def score_of(values: Matrix, labels: Indices) -> float:

@@ -173,9 +173,9 @@ def _neighbours(patient: Patient, sample: Sample, batch: int) -> dict[str, Any]:
     part = Objective(calls[: last + 1], end)
     roots = [patient.model, *(call.run for call in modules)]
 
-    def run(swaps: dict[int, Tensor], *, graph: bool = False) -> Tensor:
+    def run(swaps: dict[int, Tensor], *, graph: bool = False, begin: bool = True) -> Tensor:
         with (
-            hushed(*roots, begin=sample.random),
+            hushed(*roots, begin=sample.random if begin else None),
             sample.surroundings.again(),
             torch.set_grad_enabled(graph),
         ):
@@ -240,6 +240,8 @@ def _graded(sample: Sample, run: Any, row: int) -> bool | None:
 def _alone(sample: Sample, run: Any, plain: Tensor, row: int) -> float | None:
     """How far the output of a sample is from what it is in a batch of one; None where the model
     takes no such batch."""
+    if float((run({}, begin=False) - plain).abs().max()) > 0:
+        return None  # it draws numbers, others for other batches
     try:
         found = run({id(each): each.detach()[row : row + 1] for each in sample.inputs})
     except Exception:  # somebody's network, made for its own batches

@@ -13,7 +13,7 @@ from netwright.doctor.data.neighbours import against_chance, nearest, votes
 from netwright.doctor.data.reading import read, split_of
 from netwright.doctor.data.shrinking import Matrix
 from netwright.doctor.data.split import Indices, Split
-from netwright.doctor.data.stumps import alone
+from netwright.doctor.data.stumps import OVERALL, alone, overall
 from netwright.doctor.patient import Patient, Source
 from netwright.doctor.probes import PROBES
 from netwright.records.facts.neighbourhood import Neighbourhood
@@ -39,6 +39,9 @@ PLAIN = 0.4
 
 CONTRADICTED = 40
 """Labels that contradict their surroundings, below which their spread says little."""
+
+DEALT = 20
+"""How often labels are dealt out anew."""
 
 SUSPECTS = 50
 """Suspects that are listed."""
@@ -73,9 +76,12 @@ def neighbourhood(patient: Patient) -> Iterator[Neighbourhood]:
         **_noise(given, around, split.kept[given_places(split)]),
         "tokens": split.kind == "tokens",
         **(alone(rows, given) if split.kind != "tokens" else {}),
+        "single_z": _single(rows, given),
     }
     if facts.get("alone_score", 0.0) >= SOLE:
         facts["rest_score"] = _without(rows, given, split, facts["alone"])
+    elif split.kind != "tokens":
+        facts |= _overall(rows, given, split)
     val = split_of(patient, "val")
     other = None if val is None else _labelled(val)
     if other is not None and other[0].shape[1] == rows.shape[1]:
@@ -174,6 +180,30 @@ def _wilson_low(rate: float, count: int, z: float = 1.96) -> float:
     return float((middle - half) / (1 + z * z / count))
 
 
+def _single(rows: Matrix, labels: Indices) -> float | None:
+    """How far the feature that differs most between the classes does so beyond chance: the largest
+    share of a feature's variance that lies between classes, against the same with the labels dealt
+    out anew. Among hundreds of columns of noise neighbours see nothing of one that tells."""
+    spread = rows.std(0)
+    there = spread > 0
+    if not there.any():
+        return None
+    values = (rows[:, there] - rows[:, there].mean(0)) / spread[there]
+    _, codes = np.unique(labels, return_inverse=True)
+    counts = np.bincount(codes).astype(float)
+    kinds = np.zeros((len(counts), len(codes)))
+
+    def most(order: Indices) -> float:
+        kinds[:] = 0.0
+        kinds[order, np.arange(len(order))] = 1.0
+        means = (kinds @ values) / counts[:, None]
+        return float((counts[:, None] * np.square(means)).sum(0).max() / len(order))
+
+    draws = np.random.default_rng(0)
+    chance = np.array([most(draws.permutation(codes)) for _ in range(DEALT)])
+    return float((most(codes) - chance.mean()) / max(float(chance.std()), 1e-12))
+
+
 def _across(rows: Matrix, labels: Indices, queries: Matrix, truth: Indices) -> dict[str, Any]:
     """Validation named by training neighbours, as the labels stand and under the best mapping."""
     distinct, codes = np.unique(np.concatenate((labels, truth)), return_inverse=True)
@@ -204,6 +234,22 @@ def _without(rows: Matrix, given: Indices, split: Split, feature: int) -> float:
     others = others / scale_of(others, split)
     placed = principal(others).of(others)
     return _named(given, nearest(placed, placed, NEIGHBOURS, itself=True).index, given)
+
+
+def _overall(rows: Matrix, given: Indices, split: Split) -> dict[str, Any]:
+    """A number of the whole sample that explains nearly all labels, as its brightness, and what
+    neighbours tell once every sample has the same."""
+    found = overall(rows, given)
+    if found.get("overall_score", 0.0) < SOLE:
+        return {}
+    sizes = OVERALL[found["overall"]](rows)
+    if (sizes <= 0).any():
+        return {}
+    alike = rows / sizes[:, None]
+    alike = alike / scale_of(alike, split)
+    placed = principal(alike).of(alike)
+    named = _named(given, nearest(placed, placed, NEIGHBOURS, itself=True).index, given)
+    return {**found, "rest_score": named}
 
 
 def _as_fed(patient: Patient, split: Split, rows: Matrix, given: Indices) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Adam
 
 from netwright.doctor.bounds import (
     BINARY,
@@ -23,7 +24,7 @@ from netwright.doctor.patient import Patient, Sample, tensors_in
 from netwright.doctor.probes import PROBES
 from netwright.doctor.quiet import hushed, quiet
 from netwright.doctor.reading import Term, terms
-from netwright.doctor.unfolding import VIEWS, Unfolded, faithful, unfolded, word_of
+from netwright.doctor.unfolding import VIEWS, Tail, Unfolded, faithful, unfolded, word_of
 from netwright.records.facts.objective import Objective, TermFact
 
 DRIVES = (30.0, 3000.0)
@@ -34,6 +35,8 @@ PART = 0.2
 
 LARGEST = 20_000_000
 """Values above which an output is not driven."""
+
+COSINES, CLIMB = {"normalize", "cosine_similarity"}, 40
 
 IN_ROWS = (*OVER_CLASSES, "kl_div", "multi_margin_loss")
 
@@ -236,12 +239,35 @@ def _range_of(
                 each.ndim > 1 and bool(_sums_to_one(each).all()) and each.shape[-1] > 1
                 for each in rows
             )
+    words_of_tail = {word_of(call) for call in tail.objective.calls}
+    if not COSINES.isdisjoint(words_of_tail):
+        low, high = _climbed(patient, sample, tail)
+        lows, highs = [min(each, low) for each in lows], [max(each, high) for each in highs]
     width = max(highs[0] - lows[0], 1e-12)
     facts["driven"] = True
     facts["low"] = lows[1] if lows[0] - lows[1] < 0.02 * width else None
     facts["high"] = highs[1] if highs[1] - highs[0] < 0.02 * width else None
     facts["always_one"] = ones
     return facts
+
+
+def _climbed(patient: Patient, sample: Sample, tail: Tail) -> tuple[float, float]:
+    """The least and the largest value that some steps come to: numbers of length one, multiplied,
+    are near their bounds for few directions alone, that no pattern meets."""
+    ends = []
+    for sign in (-1.0, 1.0):
+        values = [each.detach().clone().requires_grad_() for each in tail.begins]
+        optimizer = Adam(values, lr=0.3)
+        with quiet(patient.model, begin=sample.random), torch.enable_grad():
+            for _ in range(CLIMB):
+                swaps = {id(old): new for old, new in zip(tail.begins, values, strict=True)}
+                end = (sign * tail.driven(swaps)).max()
+                slopes = torch.autograd.grad(-end, values, allow_unused=True)
+                for each, slope in zip(values, slopes, strict=True):
+                    each.grad = torch.zeros_like(each) if slope is None else slope
+                optimizer.step()
+        ends.append(sign * float(end.detach()))
+    return ends[0], ends[1]
 
 
 _RANGES = {"softmax": (0.0, 1.0), "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, None)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,9 @@ from netwright.records.facts.pull import Pull
 
 LARGEST = 5_000_000
 """Values of an output above which nothing is computed."""
+
+SAME = 1e-5
+"""Relative change of a loss that rounding explains."""
 
 PAIRWISE = {"sub", "add", "mul", "div", "pow", "maximum", "minimum", "where"}
 
@@ -37,6 +41,7 @@ def pull(patient: Patient) -> Iterator[Pull]:
     if found is None:
         return
     target, alone = found
+    patient.workings["judged by"] = target
     with (
         hushed(patient.model, begin=sample.random),
         sample.surroundings.again(),
@@ -48,17 +53,52 @@ def pull(patient: Patient) -> Iterator[Pull]:
             return
         (slope,) = torch.autograd.grad(loss, z, allow_unused=True)
         dealt = tail.again({id(output): z.detach(), id(target): target.roll(1, 0)})
+        anew = _anew(tail, output, target)
     if slope is None or not bool(slope.isfinite().all()):
         return
     plain, other = float(loss.detach()), float(dealt.detach())
     yield Pull(
+        flat=bool((slope == 0).all()) and plain != 0,
         samples=len(output),
         dealt_change=abs(other - plain) / max(abs(plain), 1e-12),
+        targets_dealt=float((target.roll(1, 0) != target).float().mean()),
+        dealt_anew=anew,
+        paired=anew is not None and anew < SAME and _paired(patient, sample, target),
         output_spread=_spread(output.detach()),
         alone=alone,
         crossed=_crossed(tail, target),
         **_direction(slope.detach().float(), output.detach().float(), target.detach()),
     )
+
+
+def _anew(tail: Objective, output: Tensor, target: Tensor) -> float | None:
+    """The same with outputs that are far from one another: those of a network at its start may all
+    be alike, so that it hardly matters whose target each is given."""
+    size = 3.0
+    if target.is_floating_point():
+        size *= float(target.float().std()) or 1.0
+    noise = torch.randn(tuple(output.shape), generator=torch.Generator().manual_seed(0))
+    swaps = {id(output): (size * noise).to(output)}
+    try:
+        with torch.no_grad():
+            plain = float(tail.again(swaps))
+            other = float(tail.again({**swaps, id(target): target.roll(1, 0)}))
+    except (RuntimeError, ValueError, IndexError):
+        return None  # a loss that takes probabilities alone
+    change = abs(other - plain) / max(abs(plain), 1e-12)
+    return change if math.isfinite(change) else None
+
+
+def _paired(patient: Patient, sample: Sample, target: Tensor) -> bool:
+    """Whether the data hold inputs and targets of this kind in pairs: what is drawn for each batch
+    anew, as the noise of a generator, belongs to nobody."""
+    if patient.train is None or not sample.inputs:
+        return False
+    x, y = next(iter(patient.train.batches()), (None, None))
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+        return False
+    given = sample.inputs[0]
+    return x.shape[1:] == given.shape[1:] and y.shape[1:] == target.shape[1:]
 
 
 def _after(sample: Sample) -> tuple[Objective, Tensor] | None:
@@ -113,7 +153,10 @@ def _suits(each: Tensor, output: Tensor) -> bool:
 
 def _direction(slope: Tensor, output: Tensor, target: Tensor) -> dict[str, Any]:
     if target.is_floating_point():
-        way = target.float().reshape(output.shape) - output
+        way = target.float().reshape(output.shape)
+        # Of yes and no the score of a yes should rise and that of a no fall, wherever they are.
+        signs = bool(((way == 0) | (way == 1)).all())
+        way = way - 0.5 if signs else way - output
         sizes = float(slope.norm() * way.norm())
         if sizes <= 0:
             return {"targets": "numbers"}
@@ -138,13 +181,14 @@ def _spread(output: Tensor) -> float:
 
 
 def _crossed(tail: Objective, target: Tensor) -> tuple[tuple[int, ...], ...]:
-    """(N, 1) with (N,) in one function, of something that has the target's values."""
+    """(N, 1) with (N,), or (N, 1, H, W) with (N, H, W), in one function, of something that has the
+    target's values."""
     like = {id(target)}
     for call in tail.calls:
         fed = given(call)
         if isinstance(call.result, Tensor) and fed and all(id(each) in like for each in fed):
             like.add(id(call.result))  # a view or another type of it
-        pair = _pair(call)
+        pair = _pair(call, len(target))
         if pair is None:
             continue
         a, b = pair
@@ -154,13 +198,13 @@ def _crossed(tail: Objective, target: Tensor) -> tuple[tuple[int, ...], ...]:
     return ()
 
 
-def _pair(call: Call) -> tuple[Tensor, Tensor] | None:
+def _pair(call: Call, count: int) -> tuple[Tensor, Tensor] | None:
+    """What a function of two tensors was given, where it paired `count` rows with as many others,
+    each with all: (N, 1) with (N,) or with (1, N), images with such as have an axis less."""
     if word_of(call) not in PAIRWISE or not isinstance(call.result, Tensor):
         return None
     fed = given(call)
-    if len(fed) != 2 or fed[0].shape == fed[1].shape:
+    if len(fed) != 2 or count < 2 or any(e.numel() < count or e.numel() % count for e in fed):
         return None
     a, b = fed
-    count = len(a) if a.ndim else 0
-    one_each = all(each.ndim and each.numel() == len(each) == count > 1 for each in fed)
-    return (a, b) if one_each and call.result.numel() == count * count else None
+    return (a, b) if call.result.numel() == count * max(a.numel(), b.numel()) else None

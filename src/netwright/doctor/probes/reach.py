@@ -58,6 +58,7 @@ def reach(patient: Patient) -> Iterator[Reach]:
         else (),
         steps=steps,
         opaque=opaque,
+        besides=sample.besides,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netwright.doctor.graph import leads_to
 from netwright.doctor.patient import Sample, sample_of, tensors_in
 from netwright.doctor.quiet import RandomState, Surroundings
 from netwright.doctor.tape import Call, Objective, Tape, objective
@@ -96,6 +97,17 @@ class Notes:
         if found is not None:
             self.objectives.append((found, *self._how))
         return found
+
+    def made_a_number(self, calls: list[Call], loss: Tensor) -> bool:
+        """Whether something of the model was cut off, and no way in the graph of `loss` leads to
+        what these calls of the model gave."""
+        assert self.tape is not None
+        if not any(each.graded for each in self.tape.cuts):
+            return False
+        ends = {
+            each.grad_fn for call in calls for each in tensors_in(call.result) if each.requires_grad
+        }
+        return bool(ends) and not leads_to(loss, ends)
 
     def sample(self, found: Objective, step: int) -> Sample:
         """The batch of the newest tape, for the check-up."""

@@ -6,6 +6,7 @@ given the values of a sample of another class, in all places but one, and in tha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +25,12 @@ ALONE = 0.95
 
 FIRST = 50
 """Steps before which a network goes by nothing yet."""
+
+SIZES: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": lambda rows: rows.mean(1),
+    "spread": lambda rows: rows.std(1, correction=0),
+    "largest": lambda rows: rows.amax(1),
+}
 
 PAIRS = 24
 """Pairs at the least."""
@@ -50,14 +57,14 @@ class Relying:
 
     def keep(self, sample: Sample, labels: Neighbourhood | None) -> None:
         """The first batch is about to be let go; it is kept where there is something to ask."""
-        if labels is not None and labels.alone is not None and (labels.alone_score or 0.0) >= ALONE:
+        if labels is not None and (_features(labels) or _whole(labels)):
             self._batch = _batch_of(sample, labels.features)
 
     def fact(
         self, patient: Patient, watcher: Watcher, labels: Neighbourhood | None
     ) -> Reliance | None:
         batch = self._batch
-        if batch is None or labels is None or labels.alone is None:
+        if batch is None or labels is None:
             return None
         steps, last = watcher.steps, watcher.over and not self._over
         if watcher.fault or steps < FIRST or not (last or steps >= 2 * self._asked):
@@ -65,13 +72,25 @@ class Relying:
         self._asked, self._over = steps, watcher.over
         ours, watcher.ours = watcher.ours, True
         try:
-            self._fact = relies(patient.model, batch, labels.alone, steps)
+            self._fact = relies(patient.model, batch, _features(labels), steps, _whole(labels))
         except Exception:
             # Somebody's network, moved or changed since its first batch: it is not asked again.
             self._over, self._asked = True, 1 << 60
         finally:
             watcher.ours = ours
         return self._fact
+
+
+def _features(labels: Neighbourhood) -> tuple[int, ...]:
+    """Those that explain the labels each alone: they are exchanged together."""
+    if labels.alone is None or (labels.alone_score or 0.0) < ALONE:
+        return ()
+    return labels.alone_group or (labels.alone,)
+
+
+def _whole(labels: Neighbourhood) -> str:
+    """The number of the whole sample that does, where no feature does."""
+    return "" if _features(labels) or (labels.overall_score or 0.0) < ALONE else labels.overall
 
 
 def _batch_of(sample: Sample, features: int) -> Batch | None:
@@ -85,14 +104,17 @@ def _batch_of(sample: Sample, features: int) -> Batch | None:
         return None
     if given[0].numel() != features or len(labels) != len(given):
         return None
-    if given.ndim > 2 and channels_first(given).shape != given.shape:  # another order of places
+    if given.ndim > 3 and channels_first(given).shape != given.shape:  # another order of places
         return None
     labels = labels.reshape(len(given), -1).argmax(1) if labels[0].numel() > 1 else labels.flatten()
     return Batch(call.run, given.detach(), labels, sample.surroundings)
 
 
-def relies(model: nn.Module, batch: Batch, feature: int, step: int) -> Reliance | None:
-    """The answers of pairs of different classes, one place or all others exchanged."""
+def relies(
+    model: nn.Module, batch: Batch, features: tuple[int, ...], step: int, whole: str = ""
+) -> Reliance | None:
+    """The answers of pairs of different classes, some places or all others exchanged; or the number
+    `whole` of each sample, by a factor."""
     if strange_hooks(model):
         return None
     given, labels = batch.given, batch.labels
@@ -103,7 +125,12 @@ def relies(model: nn.Module, batch: Batch, feature: int, step: int) -> Reliance 
     one = given[own].reshape(len(own), -1)
     other = given[partners[own]].reshape(len(own), -1)
     rest, alone = other.clone(), one.clone()
-    rest[:, feature], alone[:, feature] = one[:, feature], other[:, feature]
+    if whole:
+        sizes = [SIZES[whole](each)[:, None].clamp_min(1e-12) for each in (one, other)]
+        rest, alone = other * sizes[0] / sizes[1], one * sizes[1] / sizes[0]
+    else:
+        places = list(features)
+        rest[:, places], alone[:, places] = one[:, places], other[:, places]
     with quiet(model), batch.surroundings.again(), torch.no_grad():
         model.eval()
         asked = torch.cat([one, other, rest, alone]).reshape(-1, *given.shape[1:])
@@ -116,7 +143,8 @@ def relies(model: nn.Module, batch: Batch, feature: int, step: int) -> Reliance 
     if int(told.sum()) < PAIRS:
         return None
     return Reliance(
-        feature=feature,
+        feature=features[0] if features else -1,
+        overall=whole,
         step=step,
         pairs=int(told.sum()),
         kept=float((kept == before)[told].float().mean()),

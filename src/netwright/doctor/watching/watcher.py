@@ -345,9 +345,16 @@ class Watcher:
     def _note_severed(self, loss: Tensor) -> None:
         """A first loss that no call leads to from the model: handed over for that alone."""
         calls = [each for each in self.notes.calls if each.of_module]
-        if not self.samples and loss.grad_fn is None and calls:
-            severed = Objective(tuple(calls), loss)
-            self._hand_over(self.notes.sample(severed, self.steps + 1))
+        if self.samples or not calls:
+            return
+        # A penalty on the weights may be left of a loss that was made a number.
+        besides = loss.grad_fn is not None
+        if besides and not self.notes.made_a_number(calls, loss):
+            return
+        severed = Objective(tuple(calls), loss.detach() if besides else loss)
+        sample = self.notes.sample(severed, self.steps + 1)
+        sample.besides = besides
+        self._hand_over(sample)
 
     def backward_ended(self, *rest: Any, **named: Any) -> None:
         if self.ours or self.fault or not self.order.began:

@@ -22,6 +22,8 @@ class Neighbourhood:
     agreement: float | None = None
     chance: float | None = None
     z: float | None = None
+    single_z: float | None = None
+    """The same for the one feature that differs most between the classes, by its variance."""
     val_samples: int = 0
     val_score: float | None = None
     """Share of validation samples whose label is the one most of their training neighbours have."""
@@ -53,11 +55,17 @@ class Neighbourhood:
     alone_score: float | None = None
     alone_close: int = 0
     """How many features are about as good, itself among them."""
+    alone_group: tuple[int, ...] = ()
+    """Which these are, the first sixteen."""
+    overall: str = ""
+    """The number of a whole sample ("mean", "spread", "largest" value) that tells the classes best
+    on its own, where it explains nearly all labels and no single feature does."""
+    overall_score: float | None = None
     alone_rest: float | None = None
     """The best score of the others."""
     rest_score: float | None = None
-    """Share of samples that their neighbours name rightly without that feature, each left out in
-    turn; where it explains nearly all labels."""
+    """Share of samples that their neighbours name rightly without that feature, or with that number
+    made equal, each left out in turn; where it explains nearly all labels."""
     majority: float | None = None
     """The share of the largest class."""
     features: int = 0

@@ -38,5 +38,8 @@ class Reach:
     everywhere."""
     steps: tuple[str, ...] = ()
     """Torch's words for those functions: `round`, `sign`."""
+    besides: bool = False
+    """Whether the loss has a gradient from elsewhere, as of a penalty on the weights, and none of
+    the model's output: it counts as not attached."""
     opaque: bool = False
     """Whether functions of somebody's own hide a part of the graph."""

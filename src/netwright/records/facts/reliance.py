@@ -17,5 +17,7 @@ class Reliance:
     feature: int
     step: int
     pairs: int
+    overall: str = ""
+    """The number of the whole sample that was exchanged, by a factor, in place of a feature."""
     kept: float
     followed: float
