@@ -1,4 +1,4 @@
-"""Lines of a loop that are not what they look like: modes, scores, steps, what is kept and resumed."""
+"""Lines of a loop that are not what they look like: modes, scores, steps, what is kept."""
 
 from __future__ import annotations
 

@@ -9,9 +9,13 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._harm import any_of
 from netwright.records.facts.inputs import Inputs
 from netwright.records.facts.objective import Objective
+from netwright.records.facts.passing import Passing
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
+
+MANY = 4
+"""Batches looked at that must each hold one sample alone."""
 
 FEWEST = 8
 """Samples below which one picture given again and again may be the experiment itself."""
@@ -46,6 +50,9 @@ def constant_input(record: Record) -> Iterator[Finding]:
     Thomas 2006, Elements of information theory, section 2.6).
     """
     inputs = record.get(Inputs)
+    if (found := _of_a_batch(record)) is not None:
+        yield found
+        return
     if inputs is None or not inputs.same_on_all or inputs.samples < FEWEST:
         return
     harm = (
@@ -91,6 +98,49 @@ def constant_input(record: Record) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _of_a_batch(record: Record) -> Finding | None:
+    """Each batch holds one sample in all its places, under labels that differ."""
+    passing = record.get(Passing)
+    feed = passing.feed if passing is not None else None
+    if passing is None or feed is None or passing.alike < MANY:
+        return None
+    if passing.alike < passing.looked or not feed.within_entropy:
+        return None
+    return Finding(
+        name="constant-input",
+        severity="stop",
+        what=Phrase("All samples of a batch are the same one, and their labels differ"),
+        evidence=(
+            Evidence(
+                signal=Phrase("batches of one sample in all places, of {looked} looked at",
+                              looked=passing.looked),
+                value=passing.alike,
+                baseline=0,
+            ),
+            Evidence(
+                signal=Phrase("the least that the loss can reach: the entropy of the labels within "
+                              "a batch, in nats"),
+                value=feed.within_entropy,
+                baseline=0.0,
+                witness="harm",
+            ),
+        ),
+        formula="loss >= H(labels of a batch)",
+        cause=Phrase("What makes the batch puts one sample into all its places."),
+        wrong_if=Phrase("the samples differ in something that was not read as a tensor"),
+        not_to_be_confused_with=Phrase("a fixed input that is meant, as one image to rebuild"),
+        treatments=(
+            Treatment(
+                name="follow-one-sample",
+                grade="advice",
+                why=Phrase(
+                    "Follow two samples from file to batch, and see where they become equal."
+                ),
+            ),
+        ),
+    )  # fmt: skip
 
 
 def _constant(record: Record) -> Evidence | None:

@@ -9,6 +9,7 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import feeds_of
 from netwright.doctor.conditions._harm import any_of
 from netwright.doctor.conditions._validation import far_behind, little_learned, unlearned
+from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.feed import Feed
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -22,6 +23,16 @@ LITTLE = 0.75
 GUESSED = 0.7
 """Of the loss of guessing: what a guess from the batch before may reach at the most. A sampler that
 puts few classes into each batch draws them anew for the next: there such a guess is worth less."""
+
+
+ENOUGH = 3
+"""Evaluations before a class that is not answered counts as forgotten."""
+
+FEWEST = 10
+"""Labels of a class in validation below which it may be missed by chance."""
+
+UNANSWERED = 0.1
+"""Recall of a class that is hardly ever answered."""
 
 
 @CONDITIONS.register(
@@ -42,7 +53,8 @@ def unshuffled_data(record: Record) -> Iterator[Finding]:
     Evidence: the entropy of the labels within batches, against the same labels dealt out anew. The
     harm: a guess from the labels of the batch before, no input looked at, has a loss far below
     guessing; or, where runs of equal labels are longer than a batch, a network that after all its
-    steps does little better than guessing from the shares of all labels. Of a regression the
+    steps does little better than guessing from the shares of all labels; or common classes that it
+    never answers in validation, pushed out by those that were fed last. Of a regression the
     eighths of its targets count as classes; there the network must do badly in validation, unless
     each eighth comes at once, as in no series.
 
@@ -75,7 +87,7 @@ def _sorted(feed: Feed, record: Record) -> Finding | None:
             little_learned(record),
         )
     else:
-        harm = any_of(_carried(feed), *_forgotten(feed, record))
+        harm = any_of(_carried(feed), *_forgotten(feed, record), _unanswered(record))
     if not harm:
         return None
     return Finding(
@@ -126,6 +138,33 @@ def _forgotten(feed: Feed, record: Record) -> tuple[Evidence | None, ...]:
     if not feed.batch or feed.longest_run <= feed.batch:
         return ()
     return (little_learned(record, 0.9, 40), unlearned(record, LITTLE))
+
+
+def _unanswered(record: Record) -> Evidence | None:
+    """Classes that are as common in validation as others, and that the network never answers at
+    the end: those that were fed last have pushed them out."""
+    told = record.get(Epochs)
+    seen = [each for each in (told.epochs if told is not None else ()) if sum(each.val_labels)]
+    if len(seen) < ENOUGH:
+        return None
+    last = seen[-1]
+    even = sum(last.val_labels) / max(1, sum(count > 0 for count in last.val_labels))
+    common = [
+        hits / count
+        for count, hits in zip(last.val_labels, last.val_hits, strict=True)
+        if count >= max(FEWEST, even / 2)
+    ]
+    lost = sum(each < UNANSWERED for each in common)
+    if not lost:
+        return None
+    return Evidence(
+        signal=Phrase("common classes of validation that are hardly ever answered, of {all}",
+                      all=len(common)),
+        value=lost,
+        baseline=0,
+        witness="harm",
+        step=last.step,
+    )  # fmt: skip
 
 
 def _in_order(feed: Feed) -> bool:

@@ -6,11 +6,14 @@ computed in the other mode from time to time, where the model acts otherwise the
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from netwright.doctor.quiet import RandomState, Surroundings, quiet
 from netwright.doctor.tape import Objective
@@ -26,6 +29,11 @@ KEPT = 64
 SPARSE = 500
 """Steps between two computations in the other mode at the most."""
 
+DROPOUTS = {
+    "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout",
+    "feature_dropout",
+}  # fmt: skip
+
 Noted = tuple[Objective, RandomState, Surroundings]
 
 
@@ -35,6 +43,9 @@ class Efficacy:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._modes: list[tuple[int, float, float]] = []
+        self._tried = 2
+        """The step from which on it is asked again whether dropout acts in evaluation."""
+        self._loose: tuple[int, float, float] | None = None
 
     def fallen(self, noted: Sequence[Noted], losses: Sequence[Tensor]) -> float | None:
         """By how much the losses of a step, one for each of its backwards, lie lower after it; None
@@ -61,6 +72,20 @@ class Efficacy:
         self._modes.append((step, pair[0] / scale, pair[1] / scale))
         del self._modes[:-KEPT]
 
+    def dropouts(self, noted: Noted, step: int, *, scale: float) -> None:
+        """Whether dropout acts in evaluation mode as well, and what that costs on a batch."""
+        if step < self._tried:
+            return
+        self._tried = 4 * step
+        turned = [each for each in self._model.modules() if each.training]
+        with Dropouts(off=False) as heard:
+            loose = self._again(noted, turned=turned)
+        if not heard.count:
+            return
+        with Dropouts(off=True):
+            tight = self._again(noted, turned=turned)
+        self._loose = (heard.count, loose / scale, tight / scale)
+
     def _again(self, noted: Noted, turned: Sequence[nn.Module] = ()) -> float:
         found, begin, surroundings = noted
         with quiet(self._model, begin=begin), surroundings.again(), torch.no_grad():
@@ -69,7 +94,44 @@ class Efficacy:
             return float(found.again(bare_modules(found.modules)))
 
     def facts(self) -> list[Modes]:
-        if not self._modes:
+        if not self._modes and self._loose is None:
             return []
-        step, training, evaluation = zip(*self._modes, strict=True)
-        return [Modes(step=step, training=training, evaluation=evaluation)]
+        step, training, evaluation = zip(*self._modes, strict=True) if self._modes else ((),) * 3
+        count, loose, tight = self._loose or (0, None, None)
+        return [
+            Modes(
+                step=step,
+                training=training,
+                evaluation=evaluation,
+                loose=count,
+                loose_loss=loose,
+                tight_loss=tight,
+            )
+        ]
+
+
+class Dropouts(TorchFunctionMode):
+    """Counts the dropouts that act while it is on; with `off` they hand on what they are given."""
+
+    def __init__(self, *, off: bool) -> None:
+        super().__init__()
+        self.count, self._off = 0, off
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__name__", "") in DROPOUTS and _acts(func, args, kwargs or {}):
+            self.count += 1
+            if self._off:
+                return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def _acts(func: Any, args: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether a dropout is told to be on, by its arguments or by what they are if left out."""
+    try:
+        given = inspect.signature(func).bind(*args, **kwargs)
+    except (TypeError, ValueError):  # of torch's own, written in C: (input, p, train)
+        return len(args) > 2 and bool(args[1]) and bool(args[2])
+    given.apply_defaults()
+    return bool(given.arguments.get("p")) and bool(given.arguments.get("training"))
