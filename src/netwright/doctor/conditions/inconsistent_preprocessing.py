@@ -140,10 +140,15 @@ def _as_turned(splits: Splits, harm: Evidence) -> Finding:
         severity="warn",
         what=Phrase(
             "Validation images lie otherwise than those of training: {turn}", turn=splits.turned
+        )
+        if splits.kind != "series"
+        else Phrase(
+            "Validation series are read the other way than those of training: {turn}",
+            turn=splits.turned,
         ),
         evidence=(
             Evidence(
-                signal=Phrase("flips and turns of validation images that bring them nearer"),
+                signal=Phrase("flips and turns of validation samples that bring them nearer"),
                 value=1,
                 baseline=0,
             ),

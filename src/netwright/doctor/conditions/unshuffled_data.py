@@ -9,7 +9,7 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import feeds_of
 from netwright.doctor.conditions._harm import any_of
 from netwright.doctor.conditions._validation import far_behind, little_learned, unlearned
-from netwright.records.facts.epochs import Epochs
+from netwright.records.facts.epochs import EpochFact, Epochs
 from netwright.records.facts.feed import Feed
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -141,20 +141,16 @@ def _forgotten(feed: Feed, record: Record) -> tuple[Evidence | None, ...]:
 
 
 def _unanswered(record: Record) -> Evidence | None:
-    """Classes that are as common in validation as others, and that the network never answers at
-    the end: those that were fed last have pushed them out."""
+    """Classes that are as common in validation as others, and that the network hardly ever answers
+    in most evaluations: those that were fed last push them out."""
     told = record.get(Epochs)
     seen = [each for each in (told.epochs if told is not None else ()) if sum(each.val_labels)]
     if len(seen) < ENOUGH:
         return None
-    last = seen[-1]
+    last, late = seen[-1], [each for each in seen[ENOUGH - 1 :] if each.val_labels]
     even = sum(last.val_labels) / max(1, sum(count > 0 for count in last.val_labels))
-    common = [
-        hits / count
-        for count, hits in zip(last.val_labels, last.val_hits, strict=True)
-        if count >= max(FEWEST, even / 2)
-    ]
-    lost = sum(each < UNANSWERED for each in common)
+    common = [n for n, count in enumerate(last.val_labels) if count >= max(FEWEST, even / 2)]
+    lost = sum(2 * sum(_missed(each, n) for each in late) >= len(late) for n in common)
     if not lost:
         return None
     return Evidence(
@@ -165,6 +161,11 @@ def _unanswered(record: Record) -> Evidence | None:
         witness="harm",
         step=last.step,
     )  # fmt: skip
+
+
+def _missed(epoch: EpochFact, label: int) -> bool:
+    count = epoch.val_labels[label] if label < len(epoch.val_labels) else 0
+    return count >= FEWEST and epoch.val_hits[label] < UNANSWERED * count
 
 
 def _in_order(feed: Feed) -> bool:
