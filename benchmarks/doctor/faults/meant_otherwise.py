@@ -159,7 +159,7 @@ def dropout_by_hand(parts: Parts) -> None:
     setattr(parts.model, last, nn.Sequential(nn.ReLU(), ByHand(), ByHand()))
 
 
-@fault("noise-in-either-mode", "wrong-mode", on="lenet regression")
+@fault("noise-in-both-modes-alike", "wrong-mode", on="lenet regression")
 def noise_never_off(parts: Parts) -> None:
     swap(parts.model, nn.ReLU, lambda _: nn.Sequential(nn.ReLU(), Noisy()))
 

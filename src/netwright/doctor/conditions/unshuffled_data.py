@@ -17,6 +17,9 @@ from netwright.records.record import Record
 SHARE = 0.5
 """Of the entropy that batches of the same labels have once they are dealt out anew."""
 
+MIXED = 0.85
+"""The same where the network shows what it forgets."""
+
 LITTLE = 0.75
 """Of what guessing costs: what validation may still cost after several epochs at the most."""
 
@@ -77,8 +80,11 @@ def unshuffled_data(record: Record) -> Iterator[Finding]:
 
 def _sorted(feed: Feed, record: Record) -> Finding | None:
     within, expected = feed.within_entropy, feed.expected_entropy
-    if within is None or not expected or within >= SHARE * expected:
+    if within is None or not expected or within >= MIXED * expected:
         return None
+    if within >= SHARE * expected:  # half of the classes at a time: the others must be forgotten
+        gone = None if feed.binned else _unanswered(record)
+        return _found(feed, any_of(gone), MIXED) if gone is not None else None
     if feed.binned:  # numbers in order may be a series in time: the network itself must fail
         harm = any_of(
             _carried(feed) if _in_order(feed) else None,
@@ -88,8 +94,11 @@ def _sorted(feed: Feed, record: Record) -> Finding | None:
         )
     else:
         harm = any_of(_carried(feed), *_forgotten(feed, record), _unanswered(record))
-    if not harm:
-        return None
+    return _found(feed, harm, SHARE) if harm else None
+
+
+def _found(feed: Feed, harm: tuple[Evidence, ...], share: float) -> Finding:
+    within, expected = feed.within_entropy or 0.0, feed.expected_entropy or 0.0
     return Finding(
         name="unshuffled-data",
         severity="warn",
@@ -99,7 +108,7 @@ def _sorted(feed: Feed, record: Record) -> Finding | None:
                 signal=Phrase("entropy of the labels within a batch, in nats"),
                 value=within,
                 baseline=expected,
-                threshold=SHARE * expected,
+                threshold=share * expected,
             ),
             *harm,
         ),

@@ -148,9 +148,15 @@ def _norms_alone(record: Record, loop: Loop) -> Iterator[Finding]:
 
 
 def _dropped(record: Record) -> Iterator[Finding]:
-    """Dropout by the function, which is on where nobody tells it the mode."""
+    """Dropout by the function, which is on where nobody tells it the mode; or another layer that
+    draws random numbers whatever the mode."""
     modes, told = record.get(Modes), record.get(Epochs)
-    if modes is None or not modes.loose or modes.loose_loss is None or modes.tight_loss is None:
+    if (
+        modes is None
+        or not (modes.loose or modes.drawn)
+        or modes.loose_loss is None
+        or modes.tight_loss is None
+    ):
         return
     epochs = told.epochs if told is not None else ()
     used = [each for each in epochs if each.used]
@@ -160,13 +166,28 @@ def _dropped(record: Record) -> Iterator[Finding]:
     if modes.loose_loss > _GAP * modes.tight_loss > 0:
         harm.append(
             Evidence(
-                signal=Phrase("loss of a batch in evaluation mode, against that with dropout off"),
+                signal=Phrase(
+                    "loss of a batch in evaluation mode, against that of the mean of "
+                    "several answers"
+                )
+                if modes.drawn
+                else Phrase("loss of a batch in evaluation mode, against that with dropout off"),
                 value=modes.loose_loss,
                 baseline=modes.tight_loss,
                 threshold=_GAP * modes.tight_loss,
                 witness="harm",
             )
         )
+    if modes.drawn:
+        if harm:
+            yield _finding(
+                "warn", None, harm,
+                Phrase("The network draws its answers at random in evaluation mode as well"),
+                Phrase("A layer draws random numbers and does not ask for self.training."),
+                Evidence(signal=Phrase("answers to one batch in evaluation mode that agree"),
+                         value=0, baseline=1),
+            )  # fmt: skip
+        return
     yield _finding(
         "warn" if harm else "note", None, harm,
         Phrase("Dropout is on in evaluation mode as well"),

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from netwright.doctor.patient import losses_of
 from netwright.doctor.quiet import RandomState, Surroundings, quiet
 from netwright.doctor.tape import Objective
+from netwright.doctor.twin import _bare
 from netwright.doctor.watching.finite import bare_modules
 from netwright.doctor.watching.order import acts_by_mode
 from netwright.records.facts.modes import Modes
@@ -33,6 +35,9 @@ DROPOUTS = {
     "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout",
     "feature_dropout",
 }  # fmt: skip
+
+DRAWS = 8
+"""Answers whose mean is held against a single one."""
 
 Noted = tuple[Objective, RandomState, Surroundings]
 
@@ -81,10 +86,34 @@ class Efficacy:
         with Dropouts(off=False) as heard:
             loose = self._again(noted, turned=turned)
         if not heard.count:
+            self._loose = self._drawn(noted, turned, loose)
             return
         with Dropouts(off=True):
             tight = self._again(noted, turned=turned)
         self._loose = (heard.count, loose / scale, tight / scale)
+
+    def _drawn(
+        self, noted: Noted, turned: Sequence[nn.Module], loss: float
+    ) -> tuple[int, float, float] | None:
+        """The loss of single answers, and that of their mean, where the model draws them and its
+        loss is one call on what it gives."""
+        found, _, surroundings = noted
+        if math.isclose(self._again((found, RandomState(), surroundings), turned), loss):
+            return None
+        calls = losses_of(found)
+        if len(calls) != 1 or len(found.modules) != 1 or calls[0].result is not found.loss:
+            return None
+        (call,), (judge,) = found.modules, calls
+        if not judge.args or judge.args[0] is not call.result:
+            return None
+        with quiet(self._model, begin=RandomState()), surroundings.again(), torch.no_grad():
+            for module in turned:
+                module.training = not module.training
+            answers = [_bare(call.run)(*call.args, **call.kwargs) for _ in range(DRAWS)]
+            told, named = judge.args[1:], judge.kwargs
+            single = [float(judge.run(each, *told, **named)) for each in answers]
+            mean = judge.run(torch.stack(answers).mean(0), *told, **named)
+        return 0, math.fsum(single) / DRAWS, float(mean)
 
     def _again(self, noted: Noted, turned: Sequence[nn.Module] = ()) -> float:
         found, begin, surroundings = noted
@@ -104,6 +133,7 @@ class Efficacy:
                 training=training,
                 evaluation=evaluation,
                 loose=count,
+                drawn=loose is not None and not count,
                 loose_loss=loose,
                 tight_loss=tight,
             )
