@@ -14,6 +14,9 @@ from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
+DEAD = 0.75
+"""Share of the numbers of a sample that never change, from which on hardly anything is left."""
+
 MANY = 4
 """Batches looked at that must each hold one sample alone."""
 
@@ -53,7 +56,10 @@ def constant_input(record: Record) -> Iterator[Finding]:
     if (found := _of_a_batch(record)) is not None:
         yield found
         return
-    if inputs is None or not inputs.same_on_all or inputs.samples < FEWEST:
+    if inputs is None or inputs.samples < FEWEST:
+        return
+    if not inputs.same_on_all:
+        yield from _nearly(inputs)
         return
     harm = (
         (
@@ -98,6 +104,50 @@ def constant_input(record: Record) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _nearly(inputs: Inputs) -> Iterator[Finding]:
+    """Hardly a number differs, and samples that are the same to the last one bear other labels."""
+    if not inputs.numbers or inputs.dead < DEAD * inputs.numbers:
+        return
+    if inputs.repeats <= inputs.samples / 2 or inputs.conflicts <= inputs.samples / 4:
+        return
+    yield Finding(
+        name="constant-input",
+        severity="warn",
+        what=Phrase("{dead} of {numbers} numbers of a sample never change, and samples that are "
+                    "equal bear different labels", dead=inputs.dead, numbers=inputs.numbers),
+        evidence=(
+            Evidence(
+                signal=Phrase("numbers of a sample that are the same in all"),
+                value=inputs.dead / inputs.numbers,
+                baseline=0.0,
+                threshold=DEAD,
+                unit="share",
+            ),
+            Evidence(
+                signal=Phrase("samples that equal an earlier one with another label"),
+                value=inputs.conflicts / inputs.samples,
+                baseline=0.0,
+                threshold=0.25,
+                unit="share",
+                witness="harm",
+            ),
+        ),
+        formula="var(x_j) = 0",
+        confidence=0.9,
+        cause=Phrase("Something on the way from the files to the network makes the samples equal."),
+        wrong_if=Phrase("the samples differ in something that was not read as a tensor"),
+        treatments=(
+            Treatment(
+                name="follow-one-sample",
+                grade="advice",
+                why=Phrase(
+                    "Follow two samples from file to batch, and see where they become equal."
+                ),
+            ),
+        ),
+    )  # fmt: skip
 
 
 def _of_a_batch(record: Record) -> Finding | None:

@@ -151,7 +151,7 @@ def _forgotten(feed: Feed, record: Record) -> tuple[Evidence | None, ...]:
 
 def _unanswered(record: Record) -> Evidence | None:
     """Classes that are as common in validation as others, and that the network hardly ever answers
-    in most evaluations: those that were fed last push them out."""
+    in every third evaluation or more: those that were fed last push them out."""
     told = record.get(Epochs)
     seen = [each for each in (told.epochs if told is not None else ()) if sum(each.val_labels)]
     if len(seen) < ENOUGH:
@@ -159,7 +159,7 @@ def _unanswered(record: Record) -> Evidence | None:
     last, late = seen[-1], [each for each in seen[ENOUGH - 1 :] if each.val_labels]
     even = sum(last.val_labels) / max(1, sum(count > 0 for count in last.val_labels))
     common = [n for n, count in enumerate(last.val_labels) if count >= max(FEWEST, even / 2)]
-    lost = sum(2 * sum(_missed(each, n) for each in late) >= len(late) for n in common)
+    lost = sum(3 * sum(_missed(each, n) for each in late) >= len(late) for n in common)
     if not lost:
         return None
     return Evidence(

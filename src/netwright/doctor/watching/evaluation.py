@@ -165,7 +165,7 @@ class Evaluation(TorchFunctionMode):
                     block.recalls.append(recall)
         elif name in ("argmax", "max", "topk", "round", "gt", "__gt__"):
             part = result[1] if isinstance(result, tuple) and len(result) == 2 else result
-            if isinstance(part, Tensor) and not part.is_floating_point():
+            if isinstance(part, Tensor) and (name == "round" or not part.is_floating_point()):
                 self._predictions[id(part)] = part
                 if name in ("argmax", "max") and _along_batch(args, kwargs):
                     self._across.add(id(part))
@@ -203,10 +203,16 @@ class Evaluation(TorchFunctionMode):
 
 
 def _counted(name: str, args: Any, kwargs: dict[str, Any]) -> Tensor | None:
-    """How many labels a mean cross-entropy of classes counts; None where its value does not bound
-    the share of wrong answers: weights, smoothing, soft labels, another loss."""
+    """How many labels a mean cross-entropy of classes, or of yes and no, counts; None where its
+    value does not bound the share of wrong answers: weights, smoothing, soft labels, others."""
     known = dict(zip(("input", "target", "weight"), args, strict=False)) | kwargs
     target = known.get("target")
+    if name == "binary_cross_entropy_with_logits" and isinstance(target, Tensor):
+        weights = (known.get("weight"), kwargs.get("pos_weight"), *args[3:])
+        if any(e is not None for e in weights) or kwargs.get("reduction", "mean") != "mean":
+            return None
+        sure = ((target == 0) | (target == 1)).all()
+        return torch.where(sure, target.numel(), 0)
     if name not in ("cross_entropy", "nll_loss") or not isinstance(target, Tensor):
         return None
     if known.get("weight") is not None or known.get("label_smoothing") or len(args) > 3:

@@ -143,6 +143,8 @@ class PassingBy:
 def class_labels_of(single: Tensor) -> Any:
     """The labels of one batch: whole numbers from 0 on; too few to tell classes from numbers by
     how often each occurs."""
+    if single.is_floating_point() and bool(((single == 0) | (single == 1)).all()):
+        single = single.long()
     if single.is_floating_point():
         return class_labels(single.cpu())
     labels = single.cpu().numpy().astype(np.int64)
