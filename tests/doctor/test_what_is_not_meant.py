@@ -32,8 +32,8 @@ def judged(way, *, answers=1):
     """A loop that validates in evaluation mode, with so many answers to each batch."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), Dropping(way), nn.Linear(32, 4))
-    optimizer = sgd(model)
-    with watch(model, optimizer, checkup=False) as doctor:
+    optimizer = sgd(model, lr=0.5)
+    with watch(model, optimizer, checkup=False, every=1) as doctor:
         for _ in range(4):
             model.train()
             for x, y in batches(30):
