@@ -23,6 +23,9 @@ MANY = 0.25
 """Share of the features of a table that are dead, from which on what they should have told may be
 what the network lacks."""
 
+LEFT = 0.35
+"""Part of what guessing costs that is left once the loss is at rest."""
+
 AWAKE = 0.05
 """Share of validation samples that must have a value never seen, before it does harm."""
 
@@ -43,7 +46,7 @@ def dead_feature(record: Record) -> Iterator[Finding]:
 
     Evidence: variance 0 over the samples read. A warning needs validation samples in which the
     feature has another value; or a quarter of all features dead, as after a join that failed, and a
-    loss that has come to rest above half of what guessing costs.
+    loss that has come to rest above a third of what guessing costs.
 
     Would be wrong if: the rest of the data, which was not read, has other values.
 
@@ -62,7 +65,7 @@ def dead_feature(record: Record) -> Iterator[Finding]:
         if inputs.dead_channels and len(inputs.dead_channels) < max(2, inputs.shape[0]):
             yield _channels(inputs)
         return
-    table = inputs.kind == "features" and inputs.numbers <= 256
+    table = inputs.kind in ("features", "series") and inputs.numbers <= 256
     if not table or not inputs.dead or (inputs.sparse > SPARSE and not inputs.awake):
         return
     harm: tuple[Evidence, ...] = (
@@ -80,8 +83,8 @@ def dead_feature(record: Record) -> Iterator[Finding]:
         else ()
     )
     shown = inputs.awake_first if harm else inputs.dead_first
-    if not harm and inputs.dead >= MANY * inputs.numbers and inputs.sparse <= SPARSE:
-        harm = any_of(little_learned(record))
+    if not harm and inputs.dead >= MANY * inputs.numbers and _still_told(inputs):
+        harm = any_of(little_learned(record, LEFT))
     yield _finding(
         "warn" if harm else "note",
         Phrase(
@@ -95,6 +98,13 @@ def dead_feature(record: Record) -> Iterator[Finding]:
             baseline=0,
         ),
         harm,
+    )
+
+
+def _still_told(inputs: Inputs) -> bool:
+    """Whether the living features are no one-hot columns or counts. Of series half may be dead."""
+    return inputs.sparse <= SPARSE or (
+        inputs.kind == "series" and 2 * inputs.dead >= inputs.numbers
     )
 
 

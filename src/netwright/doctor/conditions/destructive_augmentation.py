@@ -39,7 +39,7 @@ SETTLED = 4
     when="after epochs",
     group="data",
     severity="warn",
-    yields_to=("labels-inconsistent", "inconsistent-preprocessing"),
+    yields_to=("labels-inconsistent", "inconsistent-preprocessing", "constant-input"),
 )
 def destructive_augmentation(record: Record) -> Iterator[Finding]:
     """Augmented training samples no longer show the class that their label names.

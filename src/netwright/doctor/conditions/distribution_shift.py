@@ -27,6 +27,9 @@ CHANCE = 1e-3
 TIMES = 2.0
 """Times the training loss that validation costs there at the least."""
 
+APART = 2.0
+"""Times as far from the nearest training sample as those are from one another."""
+
 LABELS = 0.2
 DROP = 0.2
 UNSEEN = 0.01
@@ -56,7 +59,8 @@ def distribution_shift(record: Record) -> Iterator[Finding]:
 
     Evidence: a linear classifier that tells the splits apart together with features whose
     distributions differ (Kolmogorov-Smirnov, corrected for their number); the distance of the
-    class shares; classes that training has not. The harm: neighbours score validation worse than
+    class shares; classes that training has not; or most features differ, and validation lies far
+    from any training sample. The harm: neighbours score validation worse than
     training samples left out.
 
     Would be wrong if: the shift is meant, as in a split by time, or a balanced test of an
@@ -80,11 +84,12 @@ def distribution_shift(record: Record) -> Iterator[Finding]:
     # Augmentation alone moves images: black borders, colours. They must cost something to count.
     moved = _inputs(splits) if splits.kind == "features" or _drop(splits) is not None else None
     beyond = _beyond(splits)
-    causes = any_of(beyond, moved, _labels(splits), _unseen(splits))
+    apart = _apart(splits)
+    causes = any_of(beyond, moved, apart, _labels(splits), _unseen(splits))
     if not causes:
         return
-    failed = worse_than_guessing(record) if moved or beyond else None
-    if failed is None and beyond is not None:
+    failed = worse_than_guessing(record) if moved or beyond or apart else None
+    if failed is None and (beyond or apart):
         failed = far_behind(record, times=TIMES)
     harm = any_of(_drop(splits), _impossible(splits), failed)
     yield Finding(
@@ -142,6 +147,25 @@ def _beyond(splits: Splits) -> Evidence | None:
         baseline=2 / max(splits.train_samples, 1),
         threshold=BEYOND,
         unit="share",
+    )
+
+
+def _apart(splits: Splits) -> Evidence | None:
+    """Most features are distributed otherwise, and validation lies farther from training than
+    training from itself: noise of another sensor moves no mean, and no line tells it."""
+    ratio = splits.neighbour_ratio
+    if ratio is None or ratio <= APART or all_moved(splits) or splits.repeats_within > 0.1:
+        return None
+    if 2 * splits.shifted <= splits.compared:
+        return None
+    return Evidence(
+        signal=Phrase(
+            "distance to the nearest training sample, of validation over training samples"
+        ),
+        value=ratio,
+        baseline=1.0,
+        threshold=APART,
+        unit="times",
     )
 
 
@@ -214,6 +238,6 @@ def _what(splits: Splits) -> Phrase:
             "Classes {classes} are in validation and not in training",
             classes=listed_numbers(splits.unseen_classes, len(splits.unseen_classes)),
         )
-    if _inputs(splits) is not None:
+    if _inputs(splits) is not None or _apart(splits) is not None:
         return Phrase("Validation inputs are distributed otherwise than training inputs")
     return Phrase("The classes have other shares in validation than in training")

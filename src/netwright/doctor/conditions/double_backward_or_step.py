@@ -32,9 +32,10 @@ def double_backward_or_step(record: Record) -> Iterator[Finding]:
     second step goes on along a gradient that was true before the first.
 
     Evidence: steps with the very gradients of the step before, untouched since; backwards on the
-    very loss of the one before: what they add is the same gradient once more, so that each step
-    is so many times as long as was set. Two steps are a warning where the run is at guessing,
-    stands still far from done, or has lost what it had reached; else a note.
+    very loss of the one before, or on one equal to the last bit: what they add is the same gradient
+    once more, so that each step is so many times as long as was set. Two steps are a warning where
+    the run is at guessing, stands still far from done, or has lost what it had reached; else a
+    note.
 
     Would be wrong if: it is meant, as a way of taking larger steps.
 
@@ -60,7 +61,8 @@ def double_backward_or_step(record: Record) -> Iterator[Finding]:
     found = course(record)
     lost = risen(found) or halted(found) if found is not None else None
     longer = None
-    if not second and loop.backwards > backwards:
+    kept = loop.cleared_backwards <= _SHARE * loop.told_backwards
+    if not second and kept and loop.backwards > backwards:
         longer = Evidence(
             signal=Phrase("times the gradient that is stepped on is that of its loss"),
             value=loop.backwards / (loop.backwards - backwards),

@@ -8,7 +8,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import score_gap
 from netwright.doctor.conditions._harm import any_of
-from netwright.doctor.conditions._validation import far_behind
+from netwright.doctor.conditions._validation import far_behind, worse_than_guessing
 from netwright.records.facts.inputs import Inputs
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -62,14 +62,17 @@ def duplicate_samples(record: Record) -> Iterator[Finding]:
     share = inputs.repeats / inputs.samples
     if inputs.kind == "tokens" and share <= MOST:
         return  # short sentences come again by themselves
-    if inputs.kind == "features" and (inputs.sparse > (FEW if inputs.numbers < NUMBERS else 0.8)):
+    # Of rows that are there a thousand times every value is frequent: what counts is the others.
+    values = inputs.sparse if inputs.sparse_distinct is None else inputs.sparse_distinct
+    if inputs.kind == "features" and values > (FEW if inputs.numbers < NUMBERS else 0.8):
         return
     # More was drawn than there is: then some had to come twice.
     if inputs.total is not None and inputs.samples > inputs.total:
         return
     if share <= SHARE:
         return
-    harm = any_of(score_gap(record), far_behind(record)) if share > MOST else ()
+    gaps = (score_gap(record), far_behind(record), worse_than_guessing(record))
+    harm = any_of(*gaps) if share > MOST else ()
     yield Finding(
         name="duplicate-samples",
         severity="warn" if harm else "note",

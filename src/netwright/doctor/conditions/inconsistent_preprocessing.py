@@ -11,6 +11,7 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import far, score_gap, splits_of
 from netwright.doctor.conditions._harm import any_of
 from netwright.doctor.conditions._validation import far_behind, worse_than_guessing
+from netwright.records.facts.passing import Passing
 from netwright.records.facts.splits import Splits
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -67,8 +68,20 @@ def inconsistent_preprocessing(record: Record) -> Iterator[Finding]:
 
     Source: Lopez-Paz & Oquab 2017, Revisiting classifier two-sample tests.
     """
-    splits = splits_of(record)
-    if splits is None or splits.auc is None:
+    read, passed = splits_of(record), record.get(Passing)
+    found = tuple(_of(record, read)) if read is not None else ()
+    # What the loop does to its batches is seen at the door of the model alone.
+    if not any(each.severity != "note" for each in found) and passed is not None:
+        at_door = passed.splits
+        if at_door is not None and at_door is not read:
+            seen = [each for each in _of(record, at_door) if each.severity != "note"]
+            found = tuple(seen) or found
+    yield from found
+
+
+def _of(record: Record, splits: Splits) -> Iterator[Finding]:
+    """What two splits say, as they were read or as they came to the model."""
+    if splits.auc is None:
         return
     order = _columns(splits)
     if order is not None:
@@ -140,10 +153,15 @@ def _as_turned(splits: Splits, harm: Evidence) -> Finding:
         severity="warn",
         what=Phrase(
             "Validation images lie otherwise than those of training: {turn}", turn=splits.turned
+        )
+        if splits.kind != "series"
+        else Phrase(
+            "Validation series are read the other way than those of training: {turn}",
+            turn=splits.turned,
         ),
         evidence=(
             Evidence(
-                signal=Phrase("flips and turns of validation images that bring them nearer"),
+                signal=Phrase("flips and turns of validation samples that bring them nearer"),
                 value=1,
                 baseline=0,
             ),

@@ -33,7 +33,8 @@ def metric_misread(record: Record) -> Iterator[Finding]:
 
     Evidence: the call itself, seen between the loss and its backward pass: argmax or max over axis
     0 of the logits (N, C) that the loss reads along axis 1, compared with the labels. In
-    validation: a score below what the loss of the very same samples proves. The right class has a
+    validation: a row of predictions compared with a column of labels, or the place of the largest
+    of one score; a score below what the loss of the very same samples proves. The right class has a
     probability of one half at most where the answer is wrong, so a wrong answer costs ln 2 or more,
     and a cross-entropy of 0.1 leaves room for 15 % of wrong answers.
 
@@ -49,7 +50,8 @@ def metric_misread(record: Record) -> Iterator[Finding]:
     """
     loop = record.get(Loop)
     if loop is None or loop.misread_looks < 2:
-        yield from _below_proof(record)
+        found = tuple(_by_shape(record))
+        yield from found or _below_proof(record)
         return
     yield Finding(
         name="metric-misread",
@@ -76,6 +78,54 @@ def metric_misread(record: Record) -> Iterator[Finding]:
                 grade="advice",
                 why=Phrase("Take the largest logit along the axis of the classes."),
                 code="logits.argmax(1)",
+            ),
+        ),
+    )
+
+
+def _by_shape(record: Record) -> Iterator[Finding]:
+    """Predictions of validation whose shapes alone say that they are none."""
+    told = record.get(Epochs)
+    seen = told.epochs if told is not None else ()
+    crossed = [each for each in seen if each.val_broadcast]
+    single = [each for each in seen if each.val_single]
+    found = crossed or single
+    if len(found) < EPOCHS:
+        return
+    last = found[-1]
+    yield Finding(
+        name="metric-misread",
+        severity="warn",
+        step=found[0].step,
+        what=Phrase("Predictions in a row are compared with labels in a column: each with all")
+        if crossed
+        else Phrase("Predictions are the place of the largest of one score, which is always 0"),
+        evidence=(
+            Evidence(
+                signal=Phrase("evaluations that compare (N,) with (N, 1)")
+                if crossed
+                else Phrase("evaluations with an argmax over an axis of one score"),
+                value=len(found),
+                baseline=0,
+            ),
+            Evidence(
+                signal=Phrase("score that the loop counts, which is not that of the network"),
+                value=last.val_score if last.val_score is not None else float("nan"),
+                unit="share",
+                witness="harm",
+                step=last.step,
+            ),
+        ),
+        cause=Phrase("The shapes are (N,) and (N, 1): the comparison has N x N answers.")
+        if crossed
+        else Phrase("One score a sample is no choice among classes: it is to be held to a bound."),
+        wrong_if=Phrase("the score is of another output than the loss"),
+        treatments=(
+            Treatment(
+                name="same-shape",
+                grade="advice",
+                why=Phrase("Give both one shape; of one logit, ask whether it is above 0."),
+                code="preds = (logits > 0).long().view_as(labels)",
             ),
         ),
     )

@@ -16,6 +16,8 @@ from netwright.records.record import Record
 _FAR = 4.0
 # And times the loss before.
 _TIMES = 1.2
+# Share of the model's names that a file must lack to have restored nothing.
+_NOTHING = 0.9
 # Loads, about one to an epoch, each of which lost what was gained.
 _OFTEN = 4
 
@@ -35,7 +37,8 @@ def nondeterministic_restart(record: Record) -> Iterator[Finding]:
 
     Evidence: the losses of the steps before weights were loaded and of those after. With the state
     of the optimizer loaded too it is a resumption, and a warning; without it, a note: folds,
-    rewinding and restarts load first weights on purpose.
+    rewinding and restarts load first weights on purpose. A file in which none of the model's names
+    is found restores nothing, and is a warning by itself.
 
     Or the losses alone: epoch after epoch begins where the first one began, though each had ended
     lower, and validation after it was as low: what was learned did not last from one epoch to the
@@ -68,19 +71,12 @@ def nondeterministic_restart(record: Record) -> Iterator[Finding]:
             continue
         yield Finding(
             name="nondeterministic-restart",
-            severity="warn" if each.optimizer else "note",
+            severity="warn" if each.optimizer or each.missing >= _NOTHING else "note",
             step=each.step,
             what=Phrase("The loss jumps from {before:.3g} to {after:.3g} where weights are loaded",
                         before=each.before, after=each.after),
             evidence=(
-                Evidence(
-                    signal=Phrase("weights loaded, and the optimizer's state too")
-                    if each.optimizer
-                    else Phrase("weights loaded, the optimizer's state not"),
-                    value=1,
-                    baseline=0,
-                    step=each.step,
-                ),
+                _loaded(each),
                 Evidence(
                     signal=Phrase("median loss of the steps after, against those before"),
                     value=each.after,
@@ -90,7 +86,9 @@ def nondeterministic_restart(record: Record) -> Iterator[Finding]:
                     step=each.step,
                 ),
             ),
-            cause=Phrase("The weights that were loaded are not those that training had reached."),
+            cause=Phrase("The names in the file are not those of the model: nothing was loaded.")
+            if each.missing >= _NOTHING
+            else Phrase("The weights that were loaded are not those that training had reached."),
             wrong_if=Phrase("other weights were loaded on purpose"),
             treatments=(
                 Treatment(
@@ -100,6 +98,26 @@ def nondeterministic_restart(record: Record) -> Iterator[Finding]:
                 ),
             ),
         )  # fmt: skip
+
+
+def _loaded(each: RestartFact) -> Evidence:
+    if each.missing >= _NOTHING:
+        return Evidence(
+            signal=Phrase("names of the model that were not in what was loaded"),
+            value=each.missing,
+            baseline=0.0,
+            threshold=_NOTHING,
+            unit="share",
+            step=each.step,
+        )
+    return Evidence(
+        signal=Phrase("weights loaded, and the optimizer's state too")
+        if each.optimizer
+        else Phrase("weights loaded, the optimizer's state not"),
+        value=1,
+        baseline=0,
+        step=each.step,
+    )
 
 
 def _each_epoch(seen: tuple[RestartFact, ...]) -> Finding:

@@ -113,6 +113,9 @@ def _inflated(splits: Splits) -> Evidence | None:
     """What is known by heart is scored better than what is new."""
     known = splits.leaked_score if splits.leaked else splits.score
     new = splits.fresh_score if splits.fresh_score is not None else splits.score_within
+    if known is None and splits.near_score is not None and splits.near_within is not None:
+        # Of numbers: the variance that the nearest sample foretells.
+        known, new = splits.near_score, max(0.0, splits.near_within)
     if known is None or new is None or known - new <= INFLATED:
         return None
     return Evidence(

@@ -55,6 +55,9 @@ def stuck_data_feed(record: Record) -> Iterator[Finding]:
         return
     if feed is not None and feed.samples and feed.dropped / feed.samples > DROPPED:
         yield _dropped(feed)
+    if passing is not None and (found := _in_a_row(record, passing)) is not None:
+        yield found
+        return
     if passing is not None:
         samples = feed.samples if feed is not None else None
         setup = record.get(Setup)
@@ -119,6 +122,35 @@ def _dropped(feed: Feed) -> Finding:
         Phrase("The last batch would be smaller, and is left out."),
         1.0,
     )
+
+
+ROW = 0.6
+"""Share of batches that equal the one right before: where each is taken twice it is a half."""
+
+
+def _in_a_row(record: Record, passing: Passing) -> Finding | None:
+    """The same batch served again and again before another one comes."""
+    told = passing.told or 0
+    if told < 40 or passing.at_once <= ROW * told or passing.distinct < 2:
+        return None
+    harm = any_of(score_gap(record), far_behind(record))
+    return _finding(
+        "warn" if harm else "note",
+        Phrase("{again} of {batches} batches are the one right before once more",
+               again=passing.at_once, batches=told),
+        (
+            Evidence(
+                signal=Phrase("batches that equal the one right before"),
+                value=passing.at_once / told,
+                baseline=0.0,
+                threshold=ROW,
+                unit="share",
+            ),
+            *harm,
+        ),
+        Phrase("The reader serves a batch again while it waits for the next one."),
+        0.9,
+    )  # fmt: skip
 
 
 UNSEEN = 1.25

@@ -9,6 +9,7 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._data import feeds_of
 from netwright.doctor.conditions._harm import any_of
 from netwright.doctor.conditions._validation import far_behind, little_learned, unlearned
+from netwright.records.facts.epochs import EpochFact, Epochs
 from netwright.records.facts.feed import Feed
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -16,12 +17,25 @@ from netwright.records.record import Record
 SHARE = 0.5
 """Of the entropy that batches of the same labels have once they are dealt out anew."""
 
+MIXED = 0.85
+"""The same where the network shows what it forgets."""
+
 LITTLE = 0.75
 """Of what guessing costs: what validation may still cost after several epochs at the most."""
 
 GUESSED = 0.7
 """Of the loss of guessing: what a guess from the batch before may reach at the most. A sampler that
 puts few classes into each batch draws them anew for the next: there such a guess is worth less."""
+
+
+ENOUGH = 3
+"""Evaluations before a class that is not answered counts as forgotten."""
+
+FEWEST = 10
+"""Labels of a class in validation below which it may be missed by chance."""
+
+UNANSWERED = 0.1
+"""Recall of a class that is hardly ever answered."""
 
 
 @CONDITIONS.register(
@@ -42,7 +56,8 @@ def unshuffled_data(record: Record) -> Iterator[Finding]:
     Evidence: the entropy of the labels within batches, against the same labels dealt out anew. The
     harm: a guess from the labels of the batch before, no input looked at, has a loss far below
     guessing; or, where runs of equal labels are longer than a batch, a network that after all its
-    steps does little better than guessing from the shares of all labels. Of a regression the
+    steps does little better than guessing from the shares of all labels; or common classes that it
+    never answers in validation, pushed out by those that were fed last. Of a regression the
     eighths of its targets count as classes; there the network must do badly in validation, unless
     each eighth comes at once, as in no series.
 
@@ -65,8 +80,11 @@ def unshuffled_data(record: Record) -> Iterator[Finding]:
 
 def _sorted(feed: Feed, record: Record) -> Finding | None:
     within, expected = feed.within_entropy, feed.expected_entropy
-    if within is None or not expected or within >= SHARE * expected:
+    if within is None or not expected or within >= MIXED * expected:
         return None
+    if within >= SHARE * expected:  # half of the classes at a time: the others must be forgotten
+        gone = None if feed.binned else _unanswered(record)
+        return _found(feed, any_of(gone), MIXED) if gone is not None else None
     if feed.binned:  # numbers in order may be a series in time: the network itself must fail
         harm = any_of(
             _carried(feed) if _in_order(feed) else None,
@@ -75,9 +93,12 @@ def _sorted(feed: Feed, record: Record) -> Finding | None:
             little_learned(record),
         )
     else:
-        harm = any_of(_carried(feed), *_forgotten(feed, record))
-    if not harm:
-        return None
+        harm = any_of(_carried(feed), *_forgotten(feed, record), _unanswered(record))
+    return _found(feed, harm, SHARE) if harm else None
+
+
+def _found(feed: Feed, harm: tuple[Evidence, ...], share: float) -> Finding:
+    within, expected = feed.within_entropy or 0.0, feed.expected_entropy or 0.0
     return Finding(
         name="unshuffled-data",
         severity="warn",
@@ -87,7 +108,7 @@ def _sorted(feed: Feed, record: Record) -> Finding | None:
                 signal=Phrase("entropy of the labels within a batch, in nats"),
                 value=within,
                 baseline=expected,
-                threshold=SHARE * expected,
+                threshold=share * expected,
             ),
             *harm,
         ),
@@ -126,6 +147,34 @@ def _forgotten(feed: Feed, record: Record) -> tuple[Evidence | None, ...]:
     if not feed.batch or feed.longest_run <= feed.batch:
         return ()
     return (little_learned(record, 0.9, 40), unlearned(record, LITTLE))
+
+
+def _unanswered(record: Record) -> Evidence | None:
+    """Classes that are as common in validation as others, and that the network hardly ever answers
+    in every third evaluation or more: those that were fed last push them out."""
+    told = record.get(Epochs)
+    seen = [each for each in (told.epochs if told is not None else ()) if sum(each.val_labels)]
+    if len(seen) < ENOUGH:
+        return None
+    last, late = seen[-1], [each for each in seen[ENOUGH - 1 :] if each.val_labels]
+    even = sum(last.val_labels) / max(1, sum(count > 0 for count in last.val_labels))
+    common = [n for n, count in enumerate(last.val_labels) if count >= max(FEWEST, even / 2)]
+    lost = sum(3 * sum(_missed(each, n) for each in late) >= len(late) for n in common)
+    if not lost:
+        return None
+    return Evidence(
+        signal=Phrase("common classes of validation that are hardly ever answered, of {all}",
+                      all=len(common)),
+        value=lost,
+        baseline=0,
+        witness="harm",
+        step=last.step,
+    )  # fmt: skip
+
+
+def _missed(epoch: EpochFact, label: int) -> bool:
+    count = epoch.val_labels[label] if label < len(epoch.val_labels) else 0
+    return count >= FEWEST and epoch.val_hits[label] < UNANSWERED * count
 
 
 def _in_order(feed: Feed) -> bool:

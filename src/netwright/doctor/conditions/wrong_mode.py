@@ -55,10 +55,12 @@ def wrong_mode(record: Record) -> Iterator[Finding]:
     Source: PyTorch documentation, nn.Module.train; PyTorch issues 4741 and 5406.
     """
     loop = record.get(Loop)
-    if loop is None or not loop.mode_sensitive:
+    if loop is None:
         return
-    yield from _trained(record, loop)
-    yield from _judged(record, loop)
+    if loop.mode_sensitive:
+        yield from _trained(record, loop)
+        yield from _judged(record, loop)
+    yield from _dropped(record)
 
 
 def _trained(record: Record, loop: Loop) -> Iterator[Finding]:
@@ -86,6 +88,8 @@ def _trained(record: Record, loop: Loop) -> Iterator[Finding]:
                      baseline=0, threshold=_STEPS, step=left),
         )  # fmt: skip
         return
+    if loop.steps >= _STEPS and count == 0:
+        yield from _norms_alone(record, loop)
     if loop.steps < _STEPS or count < loop.steps:
         return
     # From the very beginning on: a habit of those who tune a trained network.
@@ -113,6 +117,83 @@ def _trained(record: Record, loop: Loop) -> Iterator[Finding]:
         Phrase("model.train() was not called, or model.eval() was called before training."),
         Evidence(signal=Phrase("training steps in evaluation mode, of {all}", all=loop.steps),
                  value=count, baseline=0),
+    )  # fmt: skip
+
+
+def _norms_alone(record: Record, loop: Loop) -> Iterator[Finding]:
+    """Norms that were put into evaluation mode by themselves, in a network that is new."""
+    setup, norms = record.get(Setup), record.get(Norms)
+    still = [] if norms is None else [each for each in norms.norms if not each.updated]
+    wrong = [each for each in still if each.off > _OFF or each.ratio > _RATIO]
+    if norms is None or len(still) < len(norms.norms) or 2 * len(wrong) <= len(still):
+        return
+    if setup is not None and setup.pretrained:
+        return
+    yield _finding(
+        "warn", 1,
+        [
+            Evidence(
+                signal=Phrase("norms whose fixed statistics are far off those of the batch"),
+                value=len(wrong),
+                baseline=0,
+                witness="harm",
+            )
+        ],
+        Phrase("The norms stand in evaluation mode while the network is trained"),
+        Phrase("eval() was called on the norms, and they keep the statistics of a new network."),
+        Evidence(signal=Phrase("norms that take nothing from the batches, of {all}",
+                               all=len(norms.norms)),
+                 value=len(still), baseline=0),
+    )  # fmt: skip
+
+
+def _dropped(record: Record) -> Iterator[Finding]:
+    """Dropout by the function, which is on where nobody tells it the mode; or another layer that
+    draws random numbers whatever the mode."""
+    modes, told = record.get(Modes), record.get(Epochs)
+    if (
+        modes is None
+        or not (modes.loose or modes.drawn)
+        or modes.loose_loss is None
+        or modes.tight_loss is None
+    ):
+        return
+    epochs = told.epochs if told is not None else ()
+    used = [each for each in epochs if each.used]
+    if not used or any(each.val_sampled for each in used):
+        return  # answers are drawn on purpose, or nobody evaluates
+    harm = []
+    if modes.loose_loss > _GAP * modes.tight_loss > 0:
+        harm.append(
+            Evidence(
+                signal=Phrase(
+                    "loss of a batch in evaluation mode, against that of the mean of "
+                    "several answers"
+                )
+                if modes.drawn
+                else Phrase("loss of a batch in evaluation mode, against that with dropout off"),
+                value=modes.loose_loss,
+                baseline=modes.tight_loss,
+                threshold=_GAP * modes.tight_loss,
+                witness="harm",
+            )
+        )
+    if modes.drawn:
+        if harm:
+            yield _finding(
+                "warn", None, harm,
+                Phrase("The network draws its answers at random in evaluation mode as well"),
+                Phrase("A layer draws random numbers and does not ask for self.training."),
+                Evidence(signal=Phrase("answers to one batch in evaluation mode that agree"),
+                         value=0, baseline=1),
+            )  # fmt: skip
+        return
+    yield _finding(
+        "warn" if harm else "note", None, harm,
+        Phrase("Dropout is on in evaluation mode as well"),
+        Phrase("F.dropout drops where it is not given training=self.training."),
+        Evidence(signal=Phrase("dropouts that act in evaluation mode, in one pass"),
+                 value=modes.loose, baseline=0),
     )  # fmt: skip
 
 

@@ -125,6 +125,21 @@ TURNS: dict[str, Any] = {
 }
 
 
+BACK: dict[str, Any] = {
+    "the steps from last to first": lambda x: x[:, ::-1],
+    "the values of a step in the opposite order": lambda x: x[:, :, ::-1],
+}
+"""Of series (N, T, C)."""
+
+
+def backwards(pair: Pair, how: str, shape: tuple[int, ...]) -> Matrix | None:
+    """The validation series read the other way; None where they were not kept whole."""
+    if len(shape) != 2 or shape[0] * shape[1] != pair.val.shape[1] or min(shape) < 2:
+        return None
+    series = pair.val.reshape(len(pair.val), *shape)
+    return np.ascontiguousarray(BACK[how](series)).reshape(len(series), -1)
+
+
 def turned(pair: Pair, how: str) -> Matrix | None:
     """The validation images flipped or turned; None where they are not square."""
     side = round((pair.val.shape[1] / max(pair.channels, 1)) ** 0.5)

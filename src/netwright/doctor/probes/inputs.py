@@ -43,6 +43,7 @@ def inputs(patient: Patient) -> Iterator[Inputs]:
         classes=None if labels is None else len(np.unique(labels)),
         label_entropy=None if labels is None else entropy(labels),
         sparse=most_frequent(split.features),
+        sparse_distinct=most_frequent(np.unique(split.features, axis=0)),
         **_repeats(split),
         **_dead(patient, split),
         **_awake(split, val),

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from netwright.doctor.data.additive import column_order
 from netwright.doctor.data.comparing import (
+    BACK,
     TURNS,
     Pair,
     aligned,
+    backwards,
     channel_order,
     kolmogorov_smirnov,
     mean_image_correlation,
@@ -146,7 +148,10 @@ def _alike(pair: Pair, train: Split, val: Split) -> dict[str, Any]:
             "score_error": float(np.sqrt(max(within * (1 - within), 0.01) / len(pair.val))),
         }
         if found["score"] < within - WORSE:
-            found |= _turned(pair, labels, others, found["score"])
+            shape = train.shape if train.kind == "series" else ()
+            found |= _turned(pair, labels, others, found["score"], shape)
+    elif train.kind == "features":
+        found |= _foretold(pair, train, val)
     if auc < TELLING and not order:
         return found
     ways = (
@@ -173,11 +178,35 @@ def _alike(pair: Pair, train: Split, val: Split) -> dict[str, Any]:
     return found
 
 
-def _turned(pair: Pair, labels: Indices, others: Indices, score: float) -> dict[str, Any]:
-    """The flip or turn that brings validation images nearest to training ones of their class."""
+def _foretold(pair: Pair, train: Split, val: Split) -> dict[str, Any]:
+    """How much of the variance of numbers the nearest training sample foretells: in validation,
+    and within training."""
+    if train.numbers is None or val.numbers is None:
+        return {}
+    told, asked = train.numbers[train.kept], val.numbers[val.kept]
+    if told.shape[1:] != asked.shape[1:] or not np.isfinite(told).all():
+        return {}
+    scale = np.where(pair.train.std(0) > 0, pair.train.std(0), 1.0)
+    rows, others = pair.train / scale, pair.val / scale
+    return {
+        "near_score": _explained(told[nearest(others, rows).index[:, 0]], asked),
+        "near_within": _explained(told[nearest(rows, rows, itself=True).index[:, 0]], told),
+    }
+
+
+def _explained(said: Matrix, truth: Matrix) -> float:
+    spread = float(np.square(truth - truth.mean(0)).sum())
+    return 1 - float(np.square(truth - said).sum()) / spread if spread > 0 else 0.0
+
+
+def _turned(
+    pair: Pair, labels: Indices, others: Indices, score: float, shape: tuple[int, ...]
+) -> dict[str, Any]:
+    """The flip or turn that brings validation images nearest to training ones of their class, or
+    series of this shape."""
     best, name = score, ""
-    for how in TURNS:
-        rows = turned(pair, how)
+    for how in BACK if shape else TURNS:
+        rows = backwards(pair, how, shape) if shape else turned(pair, how)
         if rows is None:
             return {}
         found = _score(pair.train, labels, rows, others)

@@ -6,14 +6,19 @@ computed in the other mode from time to time, where the model acts otherwise the
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from netwright.doctor.patient import losses_of
 from netwright.doctor.quiet import RandomState, Surroundings, quiet
 from netwright.doctor.tape import Objective
+from netwright.doctor.twin import _bare
 from netwright.doctor.watching.finite import bare_modules
 from netwright.doctor.watching.order import acts_by_mode
 from netwright.records.facts.modes import Modes
@@ -26,6 +31,14 @@ KEPT = 64
 SPARSE = 500
 """Steps between two computations in the other mode at the most."""
 
+DROPOUTS = {
+    "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout",
+    "feature_dropout",
+}  # fmt: skip
+
+DRAWS = 8
+"""Answers whose mean is held against a single one."""
+
 Noted = tuple[Objective, RandomState, Surroundings]
 
 
@@ -35,6 +48,9 @@ class Efficacy:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._modes: list[tuple[int, float, float]] = []
+        self._tried = 2
+        """The step from which on it is asked again whether dropout acts in evaluation."""
+        self._loose: tuple[int, float, float] | None = None
 
     def fallen(self, noted: Sequence[Noted], losses: Sequence[Tensor]) -> float | None:
         """By how much the losses of a step, one for each of its backwards, lie lower after it; None
@@ -61,6 +77,44 @@ class Efficacy:
         self._modes.append((step, pair[0] / scale, pair[1] / scale))
         del self._modes[:-KEPT]
 
+    def dropouts(self, noted: Noted, step: int, *, scale: float) -> None:
+        """Whether dropout acts in evaluation mode as well, and what that costs on a batch."""
+        if step < self._tried:
+            return
+        self._tried = 4 * step
+        turned = [each for each in self._model.modules() if each.training]
+        with Dropouts(off=False) as heard:
+            loose = self._again(noted, turned=turned)
+        if not heard.count:
+            self._loose = self._drawn(noted, turned, loose)
+            return
+        with Dropouts(off=True):
+            tight = self._again(noted, turned=turned)
+        self._loose = (heard.count, loose / scale, tight / scale)
+
+    def _drawn(
+        self, noted: Noted, turned: Sequence[nn.Module], loss: float
+    ) -> tuple[int, float, float] | None:
+        """The loss of single answers, and that of their mean, where the model draws them and its
+        loss is one call on what it gives."""
+        found, _, surroundings = noted
+        if math.isclose(self._again((found, RandomState(), surroundings), turned), loss):
+            return None
+        calls = losses_of(found)
+        if len(calls) != 1 or len(found.modules) != 1 or calls[0].result is not found.loss:
+            return None
+        (call,), (judge,) = found.modules, calls
+        if not judge.args or judge.args[0] is not call.result:
+            return None
+        with quiet(self._model, begin=RandomState()), surroundings.again(), torch.no_grad():
+            for module in turned:
+                module.training = not module.training
+            answers = [_bare(call.run)(*call.args, **call.kwargs) for _ in range(DRAWS)]
+            told, named = judge.args[1:], judge.kwargs
+            single = [float(judge.run(each, *told, **named)) for each in answers]
+            mean = judge.run(torch.stack(answers).mean(0), *told, **named)
+        return 0, math.fsum(single) / DRAWS, float(mean)
+
     def _again(self, noted: Noted, turned: Sequence[nn.Module] = ()) -> float:
         found, begin, surroundings = noted
         with quiet(self._model, begin=begin), surroundings.again(), torch.no_grad():
@@ -69,7 +123,45 @@ class Efficacy:
             return float(found.again(bare_modules(found.modules)))
 
     def facts(self) -> list[Modes]:
-        if not self._modes:
+        if not self._modes and self._loose is None:
             return []
-        step, training, evaluation = zip(*self._modes, strict=True)
-        return [Modes(step=step, training=training, evaluation=evaluation)]
+        step, training, evaluation = zip(*self._modes, strict=True) if self._modes else ((),) * 3
+        count, loose, tight = self._loose or (0, None, None)
+        return [
+            Modes(
+                step=step,
+                training=training,
+                evaluation=evaluation,
+                loose=count,
+                drawn=loose is not None and not count,
+                loose_loss=loose,
+                tight_loss=tight,
+            )
+        ]
+
+
+class Dropouts(TorchFunctionMode):
+    """Counts the dropouts that act while it is on; with `off` they hand on what they are given."""
+
+    def __init__(self, *, off: bool) -> None:
+        super().__init__()
+        self.count, self._off = 0, off
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__name__", "") in DROPOUTS and _acts(func, args, kwargs or {}):
+            self.count += 1
+            if self._off:
+                return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def _acts(func: Any, args: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether a dropout is told to be on, by its arguments or by what they are if left out."""
+    try:
+        given = inspect.signature(func).bind(*args, **kwargs)
+    except (TypeError, ValueError):  # of torch's own, written in C: (input, p, train)
+        return len(args) > 2 and bool(args[1]) and bool(args[2])
+    given.apply_defaults()
+    return bool(given.arguments.get("p")) and bool(given.arguments.get("training"))

@@ -41,6 +41,14 @@ class _Block:
     """Whether anything was computed from what a forward gave."""
     across: bool = False
     """Whether predictions were taken along the batch."""
+    broadcast: bool = False
+    """Whether predictions in a row were compared with labels in a column."""
+    sampled: bool = False
+    """Whether one input was run through the model twice."""
+    last: Tensor | None = None
+    """The input of the last forward."""
+    single: bool = False
+    """Whether the largest of one score was looked for."""
     plain: bool = True
     """Whether all its losses are cross-entropies that bound the share of wrong answers."""
     known: int = 0
@@ -95,6 +103,8 @@ class Evaluation(TorchFunctionMode):
         if self._block is not None:
             loss = _loss_in(module, output)
             first = first_tensor((args, kwargs))
+            self._block.sampled |= first is not None and first is self._block.last
+            self._block.last = first
             if loss is not None and first is not None:
                 rows = len(first) if first.ndim else 1
                 total = getattr(module, "reduction", "") == "sum"
@@ -155,10 +165,11 @@ class Evaluation(TorchFunctionMode):
                     block.recalls.append(recall)
         elif name in ("argmax", "max", "topk", "round", "gt", "__gt__"):
             part = result[1] if isinstance(result, tuple) and len(result) == 2 else result
-            if isinstance(part, Tensor) and not part.is_floating_point():
+            if isinstance(part, Tensor) and (name == "round" or not part.is_floating_point()):
                 self._predictions[id(part)] = part
                 if name in ("argmax", "max") and _along_batch(args, kwargs):
                     self._across.add(id(part))
+                block.single |= name == "argmax" and _of_one(args, kwargs)
         elif name in SAME_PLACE:
             if isinstance(result, Tensor) and args and id(args[0]) in self._predictions:
                 self._predictions[id(result)] = result
@@ -172,6 +183,7 @@ class Evaluation(TorchFunctionMode):
         ):
             block.right += int(result.sum())
             block.judged += result.numel()
+            block.broadcast |= _each_with_all(args)
             block.across |= any(id(each) in self._across for each in args)
         if len(self._pending) >= 256:
             self._read(block)
@@ -191,10 +203,16 @@ class Evaluation(TorchFunctionMode):
 
 
 def _counted(name: str, args: Any, kwargs: dict[str, Any]) -> Tensor | None:
-    """How many labels a mean cross-entropy of classes counts; None where its value does not bound
-    the share of wrong answers: weights, smoothing, soft labels, another loss."""
+    """How many labels a mean cross-entropy of classes, or of yes and no, counts; None where its
+    value does not bound the share of wrong answers: weights, smoothing, soft labels, others."""
     known = dict(zip(("input", "target", "weight"), args, strict=False)) | kwargs
     target = known.get("target")
+    if name == "binary_cross_entropy_with_logits" and isinstance(target, Tensor):
+        weights = (known.get("weight"), kwargs.get("pos_weight"), *args[3:])
+        if any(e is not None for e in weights) or kwargs.get("reduction", "mean") != "mean":
+            return None
+        sure = ((target == 0) | (target == 1)).all()
+        return torch.where(sure, target.numel(), 0)
     if name not in ("cross_entropy", "nll_loss") or not isinstance(target, Tensor):
         return None
     if known.get("weight") is not None or known.get("label_smoothing") or len(args) > 3:
@@ -243,6 +261,23 @@ def _along_batch(args: Any, kwargs: dict[str, Any]) -> bool:
     return isinstance(given, Tensor) and given.ndim == 2 and axis in (0, -2)
 
 
+def _of_one(args: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether the largest is looked for along an axis that holds one score."""
+    axis = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis"))
+    given = args[0] if args else None
+    if not isinstance(given, Tensor) or not isinstance(axis, int):
+        return False
+    return -given.ndim <= axis < given.ndim and given.shape[axis] == 1
+
+
+def _each_with_all(args: Any) -> bool:
+    """Whether (N,) is compared with (N, 1)."""
+    shapes = sorted((tuple(each.shape) for each in args if isinstance(each, Tensor)), key=len)
+    if len(shapes) != 2 or len(shapes[0]) != 1 or shapes[0][0] < 2:
+        return False
+    return shapes[1] == (shapes[0][0], 1)
+
+
 def _loss_in(module: nn.Module, output: Any) -> Tensor | None:
     """The loss that a module has computed itself: torch's own modules of losses do, and models
     that are given the labels too."""
@@ -288,5 +323,8 @@ def _fact(
         val_labels=tuple(recalls[0]),
         val_hits=tuple(recalls[1]),
         val_across=block.across,
+        val_broadcast=block.broadcast,
+        val_single=block.single,
+        val_sampled=block.sampled,
         used=block.used,
     )

@@ -24,8 +24,27 @@ LATER = 3
 """Marks after which an older one should be gone."""
 
 
+NODES = 400
+"""Of a graph that are walked through at the most, from the loss back to the inputs."""
+
+
 class _Mark:
     __slots__ = ("__weakref__",)
+
+
+def _farthest(begin: Any) -> Any:
+    """The last node, breadth first, that is more than the door of a parameter."""
+    seen, last, row = {begin}, begin, [begin]
+    while row and len(seen) < NODES:
+        following = []
+        for node in row:
+            for each, _ in node.next_functions:
+                if each is None or each in seen or each.name().endswith("AccumulateGrad"):
+                    continue
+                seen.add(each)
+                following.append(each)
+        last, row = (following[0] if following else last), following
+    return last
 
 
 class Memory:
@@ -42,8 +61,9 @@ class Memory:
         if step % EVERY or loss.grad_fn is None:
             return
         mark = _Mark()
-        # A node of the graph carries a dict of its own for whoever wants to note something.
-        notes: Any = loss.grad_fn.metadata
+        # A node of the graph carries a dict of its own for whoever wants to note something. The one
+        # that is farthest from the loss lives as long as anything that was computed from it.
+        notes: Any = _farthest(loss.grad_fn).metadata
         notes["netwright"] = mark
         self._marks.append(weakref.ref(mark))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections import deque
 from collections.abc import Sequence
@@ -63,6 +64,7 @@ class Order:
         self.counts = dict.fromkeys(COUNTS, 0)
         self.idle = self.most_idle = 0
         self._loss: weakref.ref[Tensor] | None = None
+        self._value = math.nan
         self.in_eval: bool | None = None
         self._was_training = 0
         self._first_eval_step: int | None = None
@@ -169,9 +171,12 @@ class Order:
         self.counts["backwards_heard"] += 1
         if loss is not None:
             # By a weak reference: an `id` is given to the next loss once this one is gone.
-            if self._loss is not None and self._loss() is loss:
-                self.counts["double_backwards"] += 1
-            self._loss = weakref.ref(loss)
+            same = self._loss is not None and self._loss() is loss
+            value = float(loss.detach()) if loss.numel() == 1 and loss.is_cpu else math.nan
+            # The same batch with the same weights once more has the same loss to the last bit.
+            again = self.backwards_in_step > 1 and value == self._value and value != 0
+            self.counts["double_backwards"] += same or again
+            self._loss, self._value = weakref.ref(loss), value
         if not self._resting:
             for each in self._books:
                 each.backward_begins(looking=looking)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from netwright.doctor.data.feeding import mixing
 from netwright.doctor.data.labels import class_labels, one_each
 from netwright.doctor.data.split import Split
-from netwright.doctor.patient import first_tensor, losses_of, rowwise
+from netwright.doctor.patient import first_tensor, losses_of, rowwise, tensors_in
 from netwright.doctor.tape import Objective
 from netwright.records.facts.feed import Feed
 from netwright.records.facts.passing import Passing
@@ -31,6 +31,9 @@ LOOKED = 200
 
 KEYS = 4096
 
+TELLING = 8
+"""Samples of a batch from which on it is no chance that all are the same."""
+
 
 class PassingBy:
     """Bounded in memory; at a step that is not looked at it costs one look-up."""
@@ -41,6 +44,7 @@ class PassingBy:
         self._keys: set[int] = set()
         self._last: int | None = None
         self.batches = self._told = self._at_once = self._batch = 0
+        self._looked = self._alike = 0
         self._feed: tuple[int, Feed | None] = (0, None)
         self._labels: list[Any] = []
         self._losses: deque[Any] = deque()
@@ -61,6 +65,10 @@ class PassingBy:
     def trained(self, given: Any) -> None:
         """The arguments of a forward pass that is looked at."""
         self._keep(self._train, given)
+        tensors = list(tensors_in(given))
+        if len(tensors) == 1 and tensors[0].ndim > 1 and len(tensors[0]) >= TELLING:
+            self._looked += 1
+            self._alike += bool((tensors[0] == tensors[0][:1]).all())
 
     def evaluated(self, given: Any) -> None:
         """The arguments of a forward pass in evaluation mode, without gradients."""
@@ -112,6 +120,8 @@ class PassingBy:
             remembered=KEYS,
             batch=self._batch or None,
             at_once=self._at_once,
+            looked=self._looked,
+            alike=self._alike,
             feed=self._mixed(),
             splits=self._splits(),
         )
@@ -135,6 +145,8 @@ class PassingBy:
 def class_labels_of(single: Tensor) -> Any:
     """The labels of one batch: whole numbers from 0 on; too few to tell classes from numbers by
     how often each occurs."""
+    if single.is_floating_point() and bool(((single == 0) | (single == 1)).all()):
+        single = single.long()
     if single.is_floating_point():
         return class_labels(single.cpu())
     labels = single.cpu().numpy().astype(np.int64)

@@ -21,6 +21,7 @@ class _Open:
     step: int
     before: list[float]
     optimizer: bool = False
+    missing: float = 0.0
     after: list[float] = field(default_factory=list)
 
 
@@ -32,11 +33,12 @@ class RestartsSeen:
         self._open: _Open | None = None
         self._found: list[RestartFact] = []
 
-    def loaded(self, step: int) -> None:
+    def loaded(self, step: int, missing: float = 0.0) -> None:
+        """`missing`: the share of the model's names that were not in what was loaded."""
         if len(self._losses) == ROUND and len(self._found) < MOST:
             optimizer = self._open is not None and self._open.optimizer
             before = self._open.before if self._open is not None else list(self._losses)
-            self._open = _Open(step, before, optimizer)
+            self._open = _Open(step, before, optimizer, missing)
 
     def optimizer_loaded(self, step: int) -> None:
         if self._open is None:
@@ -60,6 +62,7 @@ class RestartsSeen:
                     after=float(np.median(found.after)),
                     spread=float(np.std(found.before)),
                     optimizer=found.optimizer,
+                    missing=found.missing,
                 )
             )
             self._open = None

@@ -129,7 +129,7 @@ class Watcher:
         self.over = False
         self._strange = strange_hooks(self.model) or talks(self.model)
         self.roots.attach()
-        loaded = guarded(lambda *_: self._loaded(), self.failed)
+        loaded = guarded(lambda _, keys, *__: self._loaded(keys), self.failed)
         if not isinstance(self.model, torch.jit.ScriptModule):  # which takes no such hook
             hooked = self.model.register_load_state_dict_post_hook(Hook(loaded))
             self._ends.append(hooked.remove)
@@ -149,13 +149,16 @@ class Watcher:
         state = optimizer.register_load_state_dict_post_hook(loaded)
         self._ends += [before.remove, after.remove, state.remove]
 
-    def _loaded(self, *, optimizer: bool = False) -> None:
-        """Weights or the state of an optimizer were loaded."""
+    def _loaded(self, keys: Any = None, *, optimizer: bool = False) -> None:
+        """Weights or the state of an optimizer were loaded; `keys` are the names that did not
+        match."""
         self.ledger.settle()
         if optimizer:
             self.restarts.optimizer_loaded(self.steps)
         else:
-            self.restarts.loaded(self.steps)
+            absent = len(getattr(keys, "missing_keys", ()))
+            names = len(self.model.state_dict()) if absent else 1
+            self.restarts.loaded(self.steps, absent / max(1, names))
 
     def detach(self) -> None:
         """Take every hook away; what was measured stays."""
@@ -512,6 +515,8 @@ class Watcher:
             alone = fallen is not None and len(noted) == 1
             if alone and self._efficacy.turns(self.steps):
                 self._efficacy.other_mode(noted[0], self.steps, scale=self.scale)
+            if alone:
+                self._efficacy.dropouts(noted[0], self.steps, scale=self.scale)
         except Exception:
             # The model, or the memory, does not bear a second forward pass: do without it.
             self._strange = True

@@ -33,6 +33,12 @@ class EpochFact:
     statistics of norms judges nothing."""
     val_across: bool = False
     """Whether predictions were taken along the axis of the samples."""
+    val_broadcast: bool = False
+    """Whether predictions (N,) were compared with labels (N, 1), or the reverse: each with all."""
+    val_single: bool = False
+    """Whether predictions are the place of the largest of one score, which is always 0."""
+    val_sampled: bool = False
+    """Whether the very same input was run through the model again, as to draw several answers."""
 
 
 @fact("epochs")

@@ -34,6 +34,8 @@ class Inputs:
     """Of the labels, in nats: the loss of guessing."""
     sparse: float = 0.0
     """Share of a typical feature that is its most frequent value."""
+    sparse_distinct: float | None = None
+    """The same among samples that differ; None where it is not known."""
     dead: int = 0
     """Numbers of a sample that are the same in all that were read."""
     dead_first: tuple[int, ...] = ()

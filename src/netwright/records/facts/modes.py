@@ -15,6 +15,16 @@ class Modes:
     step: tuple[int, ...] = ()
     training: tuple[float, ...] = ()
     evaluation: tuple[float, ...] = ()
+    loose: int = 0
+    """Dropouts that act in evaluation mode too, of one pass: called by the function, which is not
+    told the mode."""
+    drawn: bool = False
+    """Whether the same batch gets another loss in evaluation mode each time, though no such
+    dropout was heard: something draws random numbers by itself."""
+    loose_loss: float | None = None
+    """The loss of a batch in evaluation mode as it is, the latest that was tried."""
+    tight_loss: float | None = None
+    """The same with those dropouts off, or of the mean of several answers that were drawn."""
 
     @property
     def gap(self) -> float | None:

@@ -42,6 +42,10 @@ class Passing:
     """Samples of the largest batch."""
     at_once: int = 0
     """Batches that equal the one right before."""
+    looked: int = 0
+    """Batches that were looked at whose inputs are all of one tensor of eight samples or more."""
+    alike: int = 0
+    """Of those, batches that hold one sample again and again."""
     feed: Feed | None = None
     """How the labels of the batches that were looked at are mixed."""
     splits: Splits | None = None

@@ -45,8 +45,8 @@ class Splits:
     """What brings the two together best: "scale", "inverted", "channel order", "" for nothing."""
     aligned_auc: float | None = None
     turned: str = ""
-    """Images: the flip or turn that validation images need for their nearest training samples to
-    name them best; "" where they lie well."""
+    """Images and series: the flip or turn that validation needs for its nearest training samples
+    to name it best; "" where it lies well."""
     score_turned: float | None = None
     """`score` after that."""
     additive_within: float | None = None
@@ -84,6 +84,10 @@ class Splits:
     leaked_score: float | None = None
     fresh_score: float | None = None
     """Share named rightly by the nearest training sample: of the leaked ones, and of the others."""
+    near_score: float | None = None
+    near_within: float | None = None
+    """Share of the variance of numbers that the nearest training sample foretells: in validation,
+    and within training, each left out in turn."""
     repeats_within: float = 0.0
     """Share of the training data that equals other training data."""
     neighbour_ratio: float | None = None
