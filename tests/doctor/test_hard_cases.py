@@ -1,5 +1,6 @@
 """What a loop may hold and a watch must bear: no crash, no other bit, no word lost."""
 
+import importlib
 import sys
 import threading
 import warnings
@@ -272,6 +273,9 @@ def test_a_watch_that_has_not_begun_has_found_nothing():
 
 
 def test_watches_in_threads_leave_the_output_and_the_warnings_to_the_program():
+    # Torch loads it with the first optimizer, and is lamed by that where a thread is the first.
+    importlib.import_module("torch._dynamo")
+
     def work():
         torch.manual_seed(0)
         model = net()
