@@ -119,11 +119,11 @@ def a_penalty_on_activity(parts: Parts) -> None:
     parts.loss = loss
 
 
-@fault("weights-clamped-to-a-hundredth", "over-regularised", "weights-too-small",
+@fault("clamped-to-a-hundredth-each-step", "over-regularised", "weights-too-small",
        "vanishing-gradients", "underfitting", "weights-do-not-change", "constant-output",
        on="mlp deep-tanh autoencoder",
        why="clamped so small: a bound too strong, behind which everything fades")  # fmt: skip
-def weights_clamped_to_a_hundredth(parts: Parts) -> None:
+def clamped_to_a_hundredth_each_step(parts: Parts) -> None:
     """The clamp of a Wasserstein critic, copied with its loop."""
 
     def clamp(model: nn.Module) -> None:
@@ -134,10 +134,10 @@ def weights_clamped_to_a_hundredth(parts: Parts) -> None:
     between(parts, steps=clamp)
 
 
-@fault("a-penalty-of-the-wrong-sign", *DRIFT, "saturated-units", "loss-sign",
+@fault("a-penalty-turned-into-a-prize", *DRIFT, "saturated-units", "loss-sign",
        "learning-rate-too-high", on="mlp deep-tanh regression",
        why="it pays for large weights: they grow without end")  # fmt: skip
-def a_penalty_of_the_wrong_sign(parts: Parts) -> None:
+def a_penalty_turned_into_a_prize(parts: Parts) -> None:
     inner, weights = parts.loss, [each for each in parts.model.parameters() if each.ndim > 1]
 
     def loss(output: Tensor, target: Tensor) -> Tensor:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import torch
 from torch.overrides import TorchFunctionMode
+
+Mode = TypeVar("Mode", bound=TorchFunctionMode)
+
+
+@contextlib.contextmanager
+def put_on_for(mode: Mode) -> Iterator[Mode]:
+    """`mode` for as long as the block lasts, which may leave others on top of it: torch's own way
+    takes off whichever lies there."""
+    put_on(mode)
+    try:
+        yield mode
+    finally:
+        take_off(mode)
 
 
 def put_on(mode: TorchFunctionMode) -> None:

@@ -28,7 +28,7 @@ TIMES = 20.0
 """Among many, how many times its even share of the answers, but a third of them at the least: one
 pixel is not to decide more than what is on the image."""
 
-FOLLOWS = 0.2
+FOLLOWS = 0.5
 """Share of the answers that a factor on the whole sample must decide: what is on it stays."""
 
 TOLD = 0.1

@@ -14,6 +14,7 @@ from netwright.doctor.patient import Patient, Sample
 from netwright.doctor.probes import PROBES
 from netwright.doctor.probes.fit import constant_of
 from netwright.doctor.probes.plain import rows_of
+from netwright.doctor.quiet import weight_of
 from netwright.doctor.twin import NoTwinError, Twin
 from netwright.records.facts.redrawn import Redrawn
 from netwright.records.facts.start import WeightScales
@@ -103,7 +104,7 @@ def _looks_bad(state: InitialState, scales: WeightScales) -> bool:
 def _repeated(model: nn.Module) -> bool:
     """Whether most units of some layer are copies of others."""
     for each in model.modules():
-        weight = getattr(each, "weight", None)
+        weight = weight_of(each)
         if not isinstance(each, nn.Linear | nn.modules.conv._ConvNd) or not (
             isinstance(weight, nn.Parameter) and UNITS <= len(weight) <= MOST_UNITS
         ):

@@ -9,7 +9,7 @@ from torch import Tensor
 from netwright.doctor.patient import Patient
 from netwright.doctor.probes import PROBES
 from netwright.doctor.probes.plain import FREE, WIDTH, unseen_by_plain
-from netwright.doctor.quiet import RandomState
+from netwright.doctor.quiet import hushed
 from netwright.records.facts.reference import Reference
 
 ALIKE = 0.5
@@ -33,11 +33,8 @@ def reference(patient: Patient) -> Iterator[Reference]:
         return
     if _alike(sample.inputs[0], call.args[1]):
         return
-    state = RandomState()
-    try:
+    with hushed(patient.model):
         unseen = unseen_by_plain(patient, call, len(output))
-    finally:
-        state.restore()
     if unseen is not None:
         yield Reference(unseen=unseen, width=WIDTH)
 

@@ -58,7 +58,7 @@ class Book:
         self._given: weakref.ref[Tensor] | None = None
         """A gradient that the newest backward gave, and no step has read."""
         self._version = 0
-        self._stepping = False
+        self.stepping = False
         """Whether a step is under way: its closure clears and takes gradients as it likes."""
 
     def moved(self) -> bool:
@@ -131,7 +131,7 @@ class Book:
         if not self._heard:
             self._heard = any(each.grad is not None for each in self._probes)
         given = next((each.grad for each in self._probes if each.grad is not None), None)
-        if given is not None and self._known and not self._stepping:
+        if given is not None and self._known and not self.stepping:
             self._given, self._version = weakref.ref(given), given._version
         if self._stored is None:
             return
@@ -146,7 +146,7 @@ class Book:
 
     def step_begins(self) -> None:
         gradient = next((each.grad for each in self._probes if each.grad is not None), None)
-        self._again, self._stepping = False, True
+        self._again, self.stepping = False, True
         self.told_backwards += self._given is not None
         self._given = None
         if gradient is None:
@@ -168,7 +168,7 @@ class Book:
             self.stale_checked += 1
             if self._backwards and not self._cleared:
                 self.stale_starts += 1
-        self._known, self._stepping = True, False
+        self._known, self.stepping = True, False
         held = [each.grad for each in self._probes if each.grad is not None]
         self._cleared = not held
         self._left = (weakref.ref(held[0]), held[0]._version) if held else None

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from netwright.doctor.modes import put_on_for
 from netwright.doctor.patient import losses_of
 from netwright.doctor.quiet import RandomState, Surroundings, quiet
 from netwright.doctor.tape import Objective
@@ -48,8 +49,10 @@ class Efficacy:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._modes: list[tuple[int, float, float]] = []
-        self._tried = 2
-        """The step from which on it is asked again whether dropout acts in evaluation."""
+        self._turned = 0
+        """The step at which a batch was last computed in the other mode."""
+        self._drew = False
+        """Whether the pass just made drew random numbers."""
         self._loose: tuple[int, float, float] | None = None
 
     def fallen(self, noted: Sequence[Noted], losses: Sequence[Tensor]) -> float | None:
@@ -62,44 +65,37 @@ class Efficacy:
 
     def turns(self, step: int) -> bool:
         """Whether it is time to compute a batch in the other mode: at first ever more rarely."""
-        last = self._modes[-1][0] if self._modes else 0
-        return step >= min(4 * last, last + SPARSE) and step > 1
+        return step >= min(4 * self._turned, self._turned + SPARSE) and step > 1
 
     def other_mode(self, noted: Noted, step: int, *, scale: float) -> None:
-        """The loss of the batch of `fallen` in the other mode, beside that which it had there."""
+        """The loss of the batch of `fallen` in the other mode, beside that which it had there; and
+        whether dropout acts in evaluation mode as well, and what that costs."""
+        self._turned = step
+        training = [each for each in self._model.modules() if each.training]
         sensitive = [each for each in self._model.modules() if acts_by_mode(each)]
         modes = {each.training for each in sensitive}
-        if len(modes) != 1:
-            return
-        (training,) = modes
-        other = self._again(noted, turned=sensitive)
-        pair = (self._after, other) if training else (other, self._after)
-        self._modes.append((step, pair[0] / scale, pair[1] / scale))
+        if modes == {False}:
+            self._note(step, self._again(noted, turned=sensitive), self._after, scale)
+        elif training:
+            with put_on_for(Dropouts(off=False)) as heard:
+                found = self._again(noted, turned=training)
+            if modes == {True}:
+                self._note(step, self._after, found, scale)
+            if heard.count:
+                with put_on_for(Dropouts(off=True)):
+                    tight = self._again(noted, turned=training)
+                self._loose = (heard.count, found / scale, tight / scale)
+            else:
+                self._loose = self._drawn(noted, training) if self._drew else None
+
+    def _note(self, step: int, training: float, evaluation: float, scale: float) -> None:
+        self._modes.append((step, training / scale, evaluation / scale))
         del self._modes[:-KEPT]
 
-    def dropouts(self, noted: Noted, step: int, *, scale: float) -> None:
-        """Whether dropout acts in evaluation mode as well, and what that costs on a batch."""
-        if step < self._tried:
-            return
-        self._tried = 4 * step
-        turned = [each for each in self._model.modules() if each.training]
-        with Dropouts(off=False) as heard:
-            loose = self._again(noted, turned=turned)
-        if not heard.count:
-            self._loose = self._drawn(noted, turned, loose)
-            return
-        with Dropouts(off=True):
-            tight = self._again(noted, turned=turned)
-        self._loose = (heard.count, loose / scale, tight / scale)
-
-    def _drawn(
-        self, noted: Noted, turned: Sequence[nn.Module], loss: float
-    ) -> tuple[int, float, float] | None:
+    def _drawn(self, noted: Noted, turned: Sequence[nn.Module]) -> tuple[int, float, float] | None:
         """The loss of single answers, and that of their mean, where the model draws them and its
         loss is one call on what it gives."""
         found, _, surroundings = noted
-        if math.isclose(self._again((found, RandomState(), surroundings), turned), loss):
-            return None
         calls = losses_of(found)
         if len(calls) != 1 or len(found.modules) != 1 or calls[0].result is not found.loss:
             return None
@@ -120,7 +116,10 @@ class Efficacy:
         with quiet(self._model, begin=begin), surroundings.again(), torch.no_grad():
             for module in turned:
                 module.training = not module.training
-            return float(found.again(bare_modules(found.modules)))
+            before = torch.get_rng_state()
+            loss = float(found.again(bare_modules(found.modules)))
+            self._drew = not torch.equal(before, torch.get_rng_state())
+            return loss
 
     def facts(self) -> list[Modes]:
         if not self._modes and self._loose is None:

@@ -173,8 +173,9 @@ class Order:
             # By a weak reference: an `id` is given to the next loss once this one is gone.
             same = self._loss is not None and self._loss() is loss
             value = float(loss.detach()) if loss.numel() == 1 and loss.is_cpu else math.nan
-            # The same batch with the same weights once more has the same loss to the last bit.
-            again = self.backwards_in_step > 1 and value == self._value and value != 0
+            # In a closure the same batch with the same weights has the same loss to the last bit.
+            inside = self.backwards_in_step > 1 and any(each.stepping for each in self._books)
+            again = inside and value == self._value and value != 0
             self.counts["double_backwards"] += same or again
             self._loss, self._value = weakref.ref(loss), value
         if not self._resting:

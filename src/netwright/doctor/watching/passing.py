@@ -66,9 +66,12 @@ class PassingBy:
         """The arguments of a forward pass that is looked at."""
         self._keep(self._train, given)
         tensors = list(tensors_in(given))
-        if len(tensors) == 1 and tensors[0].ndim > 1 and len(tensors[0]) >= TELLING:
+        if len(tensors) != 1 or not rowwise(tensors[0]):
+            return
+        (rows,) = tensors
+        if rows.ndim > 1 and len(rows) >= TELLING:
             self._looked += 1
-            self._alike += bool((tensors[0] == tensors[0][:1]).all())
+            self._alike += bool((rows == rows[:1]).all())
 
     def evaluated(self, given: Any) -> None:
         """The arguments of a forward pass in evaluation mode, without gradients."""

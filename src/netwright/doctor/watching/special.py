@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from netwright.doctor.patient import Sample, tensors_in
@@ -222,7 +223,8 @@ def likenesses(model: nn.Module, held: set[int]) -> Iterator[tuple[nn.Module, nn
 
 
 def _likeness(module: nn.Module) -> tuple[Any, ...]:
-    return (type(module), *(tuple(each.shape) for each in module.parameters()))
+    known = (each for each in module.parameters() if not is_lazy(each))
+    return (type(module), *(tuple(each.shape) for each in known))
 
 
 def _versions(module: nn.Module) -> int:

@@ -515,8 +515,6 @@ class Watcher:
             alone = fallen is not None and len(noted) == 1
             if alone and self._efficacy.turns(self.steps):
                 self._efficacy.other_mode(noted[0], self.steps, scale=self.scale)
-            if alone:
-                self._efficacy.dropouts(noted[0], self.steps, scale=self.scale)
         except Exception:
             # The model, or the memory, does not bear a second forward pass: do without it.
             self._strange = True
