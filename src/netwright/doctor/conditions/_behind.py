@@ -12,10 +12,11 @@ from netwright.records.facts.reference import Reference
 from netwright.records.findings import Evidence
 from netwright.records.record import Record
 
-TIMES = 2.0
-"""Times the loss of the plain network that a run must be above."""
+TIMES = 4.0
+"""Times the loss of the plain network that a run must be above: a run may be short, small or held
+back on purpose, and end at twice of that in good health."""
 
-PART = 0.1
+PART = 0.25
 """And by how much, of what guessing costs."""
 
 SHORT, TWICE = 12, 2

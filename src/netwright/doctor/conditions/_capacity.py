@@ -34,9 +34,6 @@ ABOVE = 1.2
 LATER, SOME = 240, 4
 """Steps and epochs from which on what a run comes to is held against a plain network."""
 
-TWICE = 2.0
-"""Times the loss of that network."""
-
 
 def outdone(record: Record) -> Evidence | None:
     """Two plain hidden layers fit the batch that this network fits at none of its trials."""
@@ -86,7 +83,7 @@ def far_from_done(record: Record) -> Evidence | None:
 
 def far_behind(record: Record) -> Evidence | None:
     """After as many steps as a plain network took, and more, the run has on its validation data
-    never come to twice the loss of that network on samples that it has not seen."""
+    never come near the loss of that network on samples that it has not seen."""
     found, epochs = course(record), record.get(Epochs)
     if found is None or found.broken is not None or found.steps < LATER or epochs is None:
         return None
@@ -95,7 +92,7 @@ def far_behind(record: Record) -> Evidence | None:
     if guess is None or share is None or len(told) < SOME:
         return None
     least = min(told)
-    if least < max(TWICE * guess * share, LOW / 2 * guess):
+    if least < _bound(guess, share):
         return None
     return Evidence(
         signal=Phrase(
@@ -104,10 +101,16 @@ def far_behind(record: Record) -> Evidence | None:
         ),
         value=least,
         baseline=guess * share,
-        threshold=max(TWICE * guess * share, LOW / 2 * guess),
+        threshold=_bound(guess, share),
         witness="harm",
         step=found.steps,
     )
+
+
+def _bound(guess: float, share: float) -> float:
+    """What a run must be above to be far behind: three times that network, and a quarter of what
+    guessing costs beyond it."""
+    return max(3 * share, share + 0.25) * guess
 
 
 def _unseen(record: Record) -> float | None:

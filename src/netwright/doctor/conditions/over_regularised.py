@@ -115,12 +115,14 @@ def over_regularised(record: Record) -> Iterator[Finding]:
 
 def _held(record: Record) -> Iterator[Finding]:
     """What is added to the loss of the data works against it, as free outputs show."""
-    found = record.get(Wanted)
+    found, run = record.get(Wanted), course(record)
     if found is None or found.term_left is None or found.term_left < KEPT:
         return
+    # Where two losses pull apart each holds the other up by design: the run itself must stand.
+    harm = any_of(stuck(record), hardly_falls(run), behind(record, run)) if run else ()
     yield Finding(
         name="over-regularised",
-        severity="warn",
+        severity="warn" if harm else "note",
         what=Phrase("What is added to {loss} holds it up, whatever the outputs", loss=found.term),
         evidence=(
             Evidence(
@@ -134,8 +136,8 @@ def _held(record: Record) -> Iterator[Finding]:
                 value=found.term_left,
                 baseline=0.0,
                 threshold=KEPT,
-                witness="harm",
             ),
+            *harm,
         ),
         cause=Phrase("The sum is least where the labels are hardly learned."),
         wrong_if=Phrase("the labels are not what is to be learned"),
