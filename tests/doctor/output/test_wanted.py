@@ -1,10 +1,12 @@
 """What a loss asks for, where its outputs are free: floors, no least value, and penalties."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from netwright.records.facts.steps import Steps
 from netwright.records.facts.wanted import Wanted
 
 from .conftest import judged, probed
@@ -66,10 +68,12 @@ def sure(weight):
     return loss
 
 
-def test_a_penalty_on_sureness_that_outweighs_the_loss_is_told_and_a_usual_one_is_not():
+def test_a_penalty_on_sureness_that_outweighs_the_loss_is_noted_and_a_usual_one_is_not():
     heavy = probed(net(4), sure(2.0), X, CLASSES)
     assert heavy.get(Wanted).term_left > 0.4
-    assert judged(heavy).named("over-regularised").severity == "warn"
+    assert judged(heavy).named("over-regularised").severity == "note"
+    standing = Steps(step=np.arange(1.0, 401), loss=np.full(400, 1.386), total=400)
+    assert judged(heavy.with_facts(standing)).named("over-regularised").severity == "warn"
     usual = probed(net(4), sure(0.1), X, CLASSES)
     assert usual.get(Wanted).term_left < 0.1
     assert judged(usual).named("over-regularised") is None
