@@ -69,8 +69,8 @@ def sized(kept, followed, rest=0.95):
 
 
 def test_the_size_of_a_sample_that_tells_its_class_is_a_shortcut_once_answers_follow_it():
-    assert sized(0.4, 0.4).severity == "warn"
-    assert sized(0.02, 0.03).severity == "note"
+    assert sized(0.6, 0.6).severity == "warn"
+    assert sized(0.3, 0.3).severity == "note"
     assert sized(0.4, 0.4, rest=0.3) is None  # nothing else tells the classes
 
 

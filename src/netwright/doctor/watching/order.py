@@ -6,9 +6,9 @@ import math
 import weakref
 from collections import deque
 from collections.abc import Sequence
-from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -308,11 +308,11 @@ class Order:
             **{name: count for name, count in counts.items() if name in _FIELDS},
             stale_excess=max(excess, default=None),
             idle_backwards=self.most_idle,
-            kept_steps=float(median(kept)) if kept else None,
+            kept_steps=_median(kept) if kept else None,
             kept_looks=len(kept),
-            aside=float(median(size for size, _ in aside)) if aside else 0.0,
-            aside_along=float(median(along for _, along in aside)) if aside else 0.0,
-            lost_gradients=float(median(self._lost)) if self._lost else 0.0,
+            aside=_median([size for size, _ in aside]) if aside else 0.0,
+            aside_along=_median([along for _, along in aside]) if aside else 0.0,
+            lost_gradients=_median(self._lost) if self._lost else 0.0,
             mode_sensitive=self._sensitive,
             running_statistics=self._normed,
             left_in_eval_since=self._first_eval_step,
@@ -353,3 +353,7 @@ def acts_by_mode(module: nn.Module) -> bool:
     if isinstance(module, nn.modules.dropout._DropoutNd):
         return module.p > 0
     return isinstance(module, MODES)
+
+
+def _median(values: list[float]) -> float:
+    return float(np.median(values))
