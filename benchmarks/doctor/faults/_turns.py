@@ -68,6 +68,6 @@ def fed(parts: Parts, batches: Callable[[Any], Iterable[Any]]) -> None:
 
     def wired(training: Training) -> None:
         loader = training.train
-        training.train = Feed(lambda: batches(loader), len(loader))  # type: ignore[assignment]
+        training.train = Feed(lambda: batches(loader), len(loader))
 
     parts.wired = wired

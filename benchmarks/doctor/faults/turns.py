@@ -87,7 +87,7 @@ def argmax_of_one(parts: Parts) -> None:
 @fault("the-last-batch-only", MISREAD, on="mlp gru", hurts="honesty")
 def last_batch_only(parts: Parts) -> None:
     """The line that adds up stands outside the loop; the last batch is a small one."""
-    parts.val = tuple(each[: parts.batch * 3 + 3] for each in parts.val)  # type: ignore[assignment]
+    parts.val = tuple(each[: parts.batch * 3 + 3] for each in parts.val)
     parts.epochs = 3
 
     def end(training: Training) -> None:
@@ -162,7 +162,7 @@ def closure_after_backward(parts: Parts) -> None:
 
         training.optimizer.zero_grad()
         closure()
-        training.optimizer.step(closure)  # type: ignore[arg-type]
+        training.optimizer.step(closure)
 
     looped(parts, step)
 

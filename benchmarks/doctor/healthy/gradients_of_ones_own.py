@@ -55,12 +55,12 @@ def feedback_alignment(seed: int, watched: Watched) -> float:
 
     class Aligned(torch.autograd.Function):
         @staticmethod
-        def forward(context, x, weight, bias, back):  # type: ignore[no-untyped-def]
+        def forward(context, x, weight, bias, back):
             context.save_for_backward(x, back)
             return F.linear(x, weight, bias)
 
         @staticmethod
-        def backward(context, gradient):  # type: ignore[no-untyped-def]
+        def backward(context, gradient):
             x, back = context.saved_tensors
             return gradient @ back, gradient.T @ x, gradient.sum(0), None
 
@@ -85,12 +85,12 @@ def spikes(seed: int, watched: Watched) -> float:
 
     class Fire(torch.autograd.Function):
         @staticmethod
-        def forward(context, x):  # type: ignore[no-untyped-def]
+        def forward(context, x):
             context.save_for_backward(x)
             return (x > 0).float()
 
         @staticmethod
-        def backward(context, gradient):  # type: ignore[no-untyped-def]
+        def backward(context, gradient):
             (x,) = context.saved_tensors
             return gradient / (1 + 5 * x.abs()) ** 2
 

@@ -544,7 +544,7 @@ def copied_then_corrected(seed: int, watched: Watched) -> float:
         state, met = 2 * torch.randn(count, 2, generator=draws), []
         for _ in range(12):
             met.append(state)
-            force = policy(state)  # type: ignore[operator]
+            force = policy(state)
             state = state + 0.2 * torch.cat([state[:, 1:], force + state[:, :1].sin()], 1)
         return torch.cat(met)
 

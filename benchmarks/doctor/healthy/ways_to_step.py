@@ -22,10 +22,10 @@ class Turned(Optimizer):
     """Momentum whose matrix is made orthogonal by Newton's iteration (Jordan et al. 2024)."""
 
     def __init__(self, parameters: object, lr: float) -> None:
-        super().__init__(parameters, {"lr": lr})  # type: ignore[arg-type]
+        super().__init__(parameters, {"lr": lr})
 
     @torch.no_grad()
-    def step(self, closure: object = None) -> None:  # type: ignore[override]
+    def step(self, closure: object = None) -> None:
         for group in self.param_groups:
             for each in group["params"]:
                 if each.grad is None:
