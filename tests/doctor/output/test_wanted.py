@@ -1,5 +1,7 @@
 """What a loss asks for, where its outputs are free: floors, no least value, and penalties."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -42,6 +44,19 @@ def test_logits_for_logits_and_probabilities_for_probabilities_are_right(looked,
     said = looked(net(1, *after), loss, X, Y)
     assert said.named("sigmoid-before-bce-with-logits") is None
     assert said.named("output-activation-mismatch") is None
+
+
+def test_a_softmax_before_a_loss_by_hand_of_classes_is_told_and_logits_are_not(looked):
+    def surprise(output, target):
+        own = output.gather(1, target[:, None])[:, 0]
+        return (output.exp().sum(1).log() - own).mean()
+
+    found = looked(net(4, nn.Softmax(1)), surprise, X, CLASSES)
+    finding = found.named("softmax-before-cross-entropy")
+    assert finding.severity == "stop"
+    assert "by hand" in str(finding.what)
+    assert finding.evidence[1].value == pytest.approx(math.log(1 + 3 / math.e), abs=0.1)
+    assert looked(net(4), surprise, X, CLASSES).named("softmax-before-cross-entropy") is None
 
 
 def test_a_relu_before_a_loss_by_hand_of_targets_below_zero_is_told(looked):

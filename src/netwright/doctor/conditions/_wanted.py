@@ -3,9 +3,11 @@ somebody's own."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from netwright.core.languages import Phrase
 from netwright.records.facts.wanted import Wanted
-from netwright.records.findings import Evidence
+from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
 HIGH = 0.2
@@ -39,3 +41,27 @@ def held_up(record: Record) -> tuple[Wanted, Evidence, Evidence] | None:
         witness="harm",
     )
     return found, cause, harm
+
+
+def logits_wanted(
+    record: Record, name: str, activation: str, targets: str, *, what: Phrase, cure: Treatment
+) -> Iterator[Finding]:
+    """A loss of somebody's own that wants logits, and gets what `activation` makes of them."""
+    held = held_up(record)
+    if held is None or held[0].activation != activation or held[0].targets != targets:
+        return
+    yield Finding(
+        name=name,
+        severity="stop",
+        what=what,
+        evidence=held[1:],
+        confidence=0.9,
+        cause=Phrase("The loss expects logits and gets probabilities between 0 and 1."),
+        counterfactual=Phrase(
+            "Without it the same loss falls to {unbound}, with it to {least}.",
+            unbound=f"{held[0].unbound or 0:.3g}",
+            least=f"{held[0].least:.3g}",
+        ),
+        wrong_if=Phrase("the loss falls below this floor in the run"),
+        treatments=(cure,),
+    )

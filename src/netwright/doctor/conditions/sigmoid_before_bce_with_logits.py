@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._terms import floored, last_operation, terms_of
-from netwright.doctor.conditions._wanted import held_up
+from netwright.doctor.conditions._wanted import logits_wanted
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 
@@ -80,33 +80,16 @@ def sigmoid_before_bce_with_logits(record: Record) -> Iterator[Finding]:
             ),
         )  # fmt: skip
         return
-    yield from _by_hand(record)
-
-
-def _by_hand(record: Record) -> Iterator[Finding]:
-    """A loss of somebody's own that wants logits, as its descent on free outputs shows."""
-    held = held_up(record)
-    if held is None or held[0].activation != "sigmoid" or held[0].targets != "signs":
-        return
-    yield Finding(
-        name="sigmoid-before-bce-with-logits",
-        severity="stop",
+    yield from logits_wanted(
+        record,
+        "sigmoid-before-bce-with-logits",
+        "sigmoid",
+        "signs",
         what=Phrase("A sigmoid is applied before a loss by hand, which wants what is before it"),
-        evidence=held[1:],
-        confidence=0.9,
-        cause=Phrase("The loss expects logits and gets probabilities between 0 and 1."),
-        counterfactual=Phrase(
-            "Without it the same loss falls to {unbound}, with it to {least}.",
-            unbound=f"{held[0].unbound or 0:.3g}",
-            least=f"{held[0].least:.3g}",
-        ),
-        wrong_if=Phrase("the loss falls below this floor in the run"),
-        treatments=(
-            Treatment(
-                name="remove-sigmoid",
-                grade="ask",
-                why=Phrase("Give the loss the logits; take the sigmoid for predictions only."),
-                code="loss = F.binary_cross_entropy_with_logits(logits, target)",
-            ),
+        cure=Treatment(
+            name="remove-sigmoid",
+            grade="ask",
+            why=Phrase("Give the loss the logits; take the sigmoid for predictions only."),
+            code="loss = F.binary_cross_entropy_with_logits(logits, target)",
         ),
     )

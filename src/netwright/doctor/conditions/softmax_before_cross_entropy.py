@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._terms import floored, terms_of
-from netwright.doctor.conditions._wanted import held_up
+from netwright.doctor.conditions._wanted import logits_wanted
 from netwright.records.facts.objective import TermFact
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
@@ -87,7 +87,19 @@ def softmax_before_cross_entropy(record: Record) -> Iterator[Finding]:
             ),
         )
         return
-    yield from _by_hand(record)
+    yield from logits_wanted(
+        record,
+        "softmax-before-cross-entropy",
+        "softmax",
+        "classes",
+        what=Phrase("A softmax is applied before a loss by hand, which wants what is before it"),
+        cure=Treatment(
+            name="remove-softmax",
+            grade="ask",
+            why=Phrase("Give the loss the logits; take the softmax for predictions only."),
+            code="loss = F.cross_entropy(logits, target)",
+        ),
+    )
 
 
 def _twice(term: TermFact) -> bool:
@@ -96,32 +108,3 @@ def _twice(term: TermFact) -> bool:
     words = [word for word in term.before if word in ("softmax", "log_softmax", "log")]
     twice = words[:2] == ["log_softmax", "softmax"] or words[:3] == ["log", "softmax", "softmax"]
     return twice and term.floor is not None
-
-
-def _by_hand(record: Record) -> Iterator[Finding]:
-    """A loss of somebody's own that wants logits, as its descent on free outputs shows."""
-    held = held_up(record)
-    if held is None or held[0].activation != "softmax" or held[0].targets != "classes":
-        return
-    yield Finding(
-        name="softmax-before-cross-entropy",
-        severity="stop",
-        what=Phrase("A softmax is applied before a loss by hand, which wants what is before it"),
-        evidence=held[1:],
-        confidence=0.9,
-        cause=Phrase("The loss expects logits and gets probabilities between 0 and 1."),
-        counterfactual=Phrase(
-            "Without it the same loss falls to {unbound}, with it to {least}.",
-            unbound=f"{held[0].unbound or 0:.3g}",
-            least=f"{held[0].least:.3g}",
-        ),
-        wrong_if=Phrase("the loss falls below this floor in the run"),
-        treatments=(
-            Treatment(
-                name="remove-softmax",
-                grade="ask",
-                why=Phrase("Give the loss the logits; take the softmax for predictions only."),
-                code="loss = F.cross_entropy(logits, target)",
-            ),
-        ),
-    )
