@@ -5,10 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-
-# Torch's compiler is loaded with the first optimizer; where a thread makes that one it compiles
-# nothing in this process from then on. So it is loaded here, by the main thread.
-import torch._dynamo
 from torch import nn
 
 from netwright.doctor.conditions import CONDITIONS

@@ -4,7 +4,7 @@ import importlib
 import sys
 import threading
 import warnings
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 
 import pytest
 import torch
@@ -15,6 +15,7 @@ from torch.optim import SGD, Adam
 
 import netwright as nw
 from netwright.core.errors import SettingError
+from netwright.doctor.quiet import as_written
 from netwright.doctor.watching import ear
 from netwright.records.facts.loop import Loop
 
@@ -273,7 +274,7 @@ def test_a_watch_that_has_not_begun_has_found_nothing():
 
 
 def test_watches_in_threads_leave_the_output_and_the_warnings_to_the_program():
-    # Torch loads it with the first optimizer, and is lamed by that where a thread is the first.
+    # Loaded with the first optimizer, and by it sympy, which lays a filter of its own.
     importlib.import_module("torch._dynamo")
 
     def work():
@@ -292,6 +293,18 @@ def test_watches_in_threads_leave_the_output_and_the_warnings_to_the_program():
     assert ended == ["", "", ""]
     assert sys.stdout is output
     assert warnings.filters == filters
+
+
+def test_watches_that_take_turns_leave_the_compiler_as_it_was():
+    eval_frame = importlib.import_module("torch._dynamo.eval_frame")
+    first, second = ExitStack(), ExitStack()
+    for stack in (first, second):
+        stack.enter_context(as_written)
+        assert eval_frame._stance.stance == "force_eager"
+    first.close()
+    assert eval_frame._stance.stance == "force_eager"
+    second.close()
+    assert eval_frame._stance.stance == "default"
 
 
 # A check-up of what is none

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -150,16 +151,33 @@ def _refill(container: Any, content: Any) -> None:
         container.update(content)
 
 
-@contextlib.contextmanager
-def as_written() -> Iterator[None]:
-    """What the block runs is not compiled anew: a graph for a batch of ours would cost seconds, and
-    count against the program's own."""
-    if "torch._dynamo" not in sys.modules:
-        yield
-        return
-    with torch.compiler.set_stance("force_eager"):
-        yield
+class _Eagerly:
+    """Torch's stance belongs to the process, and `set_stance` puts back what it found: threads that
+    take turns would leave the program uncompiled for good. So the first one in changes it, the last
+    one out puts it back."""
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._stance: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside and "torch._dynamo" in sys.modules:
+                self._stance = torch.compiler.set_stance("force_eager")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside and self._stance is not None:
+                self._stance.__exit__(None, None, None)
+                self._stance = None
+
+
+as_written = _Eagerly()
+"""What a block under it runs is not compiled anew: a graph for a batch of ours would cost seconds,
+and count against the program's own."""
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 

@@ -246,7 +246,7 @@ class Doctor:
                 from netwright.doctor.checkup import SECONDS, examine
 
                 seconds = SECONDS if self._checkup is True else float(self._checkup)
-                with as_written(), unwarned():
+                with as_written, unwarned():
                     self._checked = list(examine(self.patient, seconds=seconds))
             else:
                 from netwright.doctor.checkup import glance
