@@ -1,0 +1,323 @@
+"""`nw.heal`: what the doctor found is treated, in the order of the catalogue, and what measurably
+helps is kept.
+
+Each group of causes (data, output, wiring, start, rate, structure, generalisation) is treated at
+its beginning: what is tried races against the training as it is, on copies. Then the doctor looks
+anew. At last the treated training runs to its end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from netwright.core.errors import NetwrightError
+from netwright.core.languages import Phrase
+from netwright.doctor.diagnosis import Diagnosis
+from netwright.doctor.healed import Attempt, Healed
+from netwright.doctor.patient import Source
+from netwright.doctor.treatments import Plan, plans_for
+from netwright.doctor.trials.course import Course
+from netwright.doctor.trials.course_of import course_of
+from netwright.doctor.trials.race import CLEAR, Candidate, Purse, Race, race
+from netwright.doctor.trials.trial import MOST_JUDGED, Trial
+from netwright.doctor.watch import Doctor
+from netwright.records.findings import GROUPS, Finding
+
+ROUNDS = 6
+"""How often something is treated and looked at anew, at most."""
+
+CANDIDATES = 6
+"""How many changes race at a time, at most."""
+
+CHECKUP = 10.0
+
+SHORTEST, LONGEST = 20, 50
+"""Steps that a race begins with: 3 % of the training, within these."""
+
+LATE = ("rate", "generalisation")
+"""Groups that may be treated where the run was best; the others are treated at the beginning."""
+
+MARKS = 20
+"""How often the last run is judged on its way."""
+
+
+def heal(
+    model: nn.Module,
+    optimizer: Optimizer,
+    loss_fn: Callable[[Tensor, Tensor], Tensor],
+    train_data: Any,
+    val_data: Any = None,
+    epochs: int = 10,
+    metric: Callable[[Tensor, Tensor], float] | None = None,
+    *,
+    scheduler: LRScheduler | None = None,
+    scheduler_every: Literal["epoch", "step"] = "epoch",
+    budget: float = 1.0,
+    seconds: float = math.inf,
+) -> Healed:
+    """Find what is wrong with a training, try what may mend it, and train with what helps.
+
+    The training is `loss_fn(model(input), target)` for the batches (input, target) of
+    `train_data`: a DataLoader, a data set, a pair of tensors, or a list of batches. `val_data`
+    judge; without any a fifth of the training data is held back and does. `metric(outputs,
+    targets)` is a number, the higher the better; without one it is the accuracy (balanced, where
+    classes are very uneven) or the share of the variance explained. Trials take at most `budget`
+    times the steps of the whole training, and everything at most about `seconds`.
+
+    Model, optimizer, data and random states stay as they are: the healed model is another one.
+
+    Raises `SettingError` or `DataError` for what cannot be a training. One that cannot be copied
+    is diagnosed all the same, and `Healed.reason` says why nothing was tried.
+
+    >>> import torch
+    >>> _ = torch.manual_seed(0)
+    >>> x = torch.randn(256, 8)
+    >>> y = (x[:, 0] * x[:, 1] > 0).long()
+    >>> model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 2))
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
+    >>> healed = heal(model, optimizer, nn.CrossEntropyLoss(), (x, y), (x, y), epochs=60)
+    >>> healed.repaired, healed.kept[0].names
+    (True, ('higher-rate',))
+    """
+    course = course_of(
+        model, optimizer, loss_fn, train_data, val_data, epochs, metric,
+        scheduler=scheduler, scheduler_every=scheduler_every,
+    )  # fmt: skip
+    return Healing(course, budget=budget, seconds=seconds).run()
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place that a run can go back to."""
+
+    step: int
+    score: float
+    course: Course
+
+
+class Healing:
+    """The healing of one course."""
+
+    def __init__(self, course: Course, *, budget: float = 1.0, seconds: float = math.inf) -> None:
+        self._original = course
+        self._seconds, self._began = seconds, time.perf_counter()
+        self._purse = Purse(steps=round(budget * course.steps), seconds=0.6 * seconds)
+        self._length = min(course.steps, max(SHORTEST, min(LONGEST, round(0.03 * course.steps))))
+        self._table: list[Attempt] = []
+        self._tried: set[tuple[str, tuple[str, ...]]] = set()
+        self._first: Diagnosis | None = None
+        self._untreated = -math.inf
+        self._stepping = 0.0
+        self._steps = 0
+
+    def run(self) -> Healed:
+        """One run after the other, each from where the last one was treated, until one comes to
+        its end."""
+        trial = Trial(self._original)
+        for number in range(ROUNDS + 1):
+            treated, found = self._until_treated(trial, may=number < ROUNDS)
+            if treated is None:
+                return self._healed(trial, found)
+            trial = treated
+        raise AssertionError("the last run is not treated")
+
+    def _until_treated(self, trial: Trial, *, may: bool) -> tuple[Trial | None, Diagnosis]:
+        """The trial to go on with in the place of this one, None when this one has ended; and
+        what was found last."""
+        whole = self._original.steps
+        begin = Mark(trial.start, -math.inf, trial.begun)
+        best = begin
+        with self._watched(trial) as doctor:
+            found = self._asked(doctor)
+            while trial.step < whole and not trial.error:
+                apart = max(self._length, whole // MARKS)
+                first = trial.step == trial.start
+                self._go_on(trial, min(self._length if first else apart, whole - trial.step))
+                score = trial.judged()
+                if not self._table:
+                    self._untreated = max(self._untreated, score.value)
+                found = self._asked(doctor)
+                findings = self._next(trial.begun, found) if may else []
+                if findings and not self._purse.empty:
+                    late = findings[0].group in LATE and self._learned(trial, best)
+                    base = best if late else begin
+                    treated = self._treated(findings, base, trial if base is begin else None)
+                    if treated is not None:
+                        return treated, found
+                if score.value > best.score:
+                    best = Mark(trial.step, score.value, trial.here)
+        return None, found
+
+    def _learned(self, trial: Trial, best: Mark) -> bool:
+        """Whether the best mark is above the run's first one by more than the luck of samples; if
+        not, there is nothing that a treatment should keep."""
+        judge, samples = trial.course.judge, min(trial.course.val.samples, MOST_JUDGED)
+        first = trial.scores[0].value
+        if not math.isfinite(first):
+            return best.score > first
+        return best.score - first > CLEAR * judge.doubt(first, samples)
+
+    def _go_on(self, trial: Trial, steps: int) -> None:
+        began, before = time.perf_counter(), trial.step
+        trial.go_on(steps)
+        self._stepping += time.perf_counter() - began
+        self._steps += trial.step - before
+
+    # Looking
+
+    def _asked(self, doctor: Doctor) -> Diagnosis:
+        found = doctor.diagnosis()
+        self._first = found if self._first is None or not self._table else self._first
+        return found
+
+    def _watched(self, trial: Trial) -> Doctor:
+        """A doctor who knows the data and the plan; the check-up is for beginnings."""
+        course = trial.course
+        left = self._seconds - (time.perf_counter() - self._began)
+        seconds = min(CHECKUP, max(0.5, 0.2 * left))
+        doctor = Doctor(course.model, [course.optimizer], checkup=False if trial.start else seconds)
+        patient = doctor.patient
+        patient.setup = dataclasses.replace(
+            patient.setup, epochs=course.epochs, planned_steps=course.steps
+        )
+        patient.train, patient.val = _source(course, "train"), _source(course, "val")
+        return doctor
+
+    # Treating
+
+    def _next(self, course: Course, diagnosis: Diagnosis) -> list[Finding]:
+        """The causes to be treated next: those of the first group that has any with a plan, less
+        what has been tried."""
+        alarms = [each for each in diagnosis.at_least("warn") if not each.points]
+        names = {each.name for each in alarms}
+        roots = [each for each in alarms if names.isdisjoint(each.yields_to)] or alarms
+        for group in GROUPS:
+            found = [
+                each
+                for each in roots
+                if each.group == group
+                and (each.name, each.layers) not in self._tried
+                and plans_for(course, each)
+            ]
+            if found:
+                return found
+        return []
+
+    def _treated(
+        self, findings: Sequence[Finding], base: Mark, control: Trial | None
+    ) -> Trial | None:
+        """The trial that goes on with what helped; None where nothing did."""
+        candidates = list(self._candidates(base.course, findings))
+        self._tried |= {(each.name, each.layers) for each in findings}
+        if not candidates:
+            return None
+        control = control if control is not None else Trial(base.course, step=base.step)
+        ended = race(control, candidates, self._purse, steps=self._length)
+        carried = None
+        if ended.winner is None and base.step == 0 and _harmless(ended, 1):
+            carried = ended.rows[1]
+        self._table.append(
+            Attempt(
+                findings=tuple(dict.fromkeys(each.name for each in findings)),
+                group=findings[0].group,
+                step=base.step,
+                rows=ended.rows,
+                carried=carried,
+            )
+        )
+        if ended.winner is not None:
+            return ended.trial if base.step else Trial(ended.winner.course)
+        return Trial(candidates[0].course) if carried is not None else None
+
+    def _candidates(self, course: Course, findings: Sequence[Finding]) -> Iterator[Candidate]:
+        """All first plans together, then each other plan in the place of the first of its kind,
+        then each cause alone."""
+        plans = [plans_for(course, each) for each in findings]
+        first = [each[0] for each in plans]
+        chosen: list[list[tuple[str, Plan]]] = [first]
+        for place, each in enumerate(plans):
+            chosen += [[*first[:place], other, *first[place + 1 :]] for other in each[1:]]
+        if len(first) > 1:
+            chosen += [[each] for each in first]
+        for some in chosen[:CANDIDATES]:
+            made = course.copy()
+            try:
+                for _, plan in some:
+                    plan.apply(made)
+            except (NetwrightError, RuntimeError, ValueError, TypeError):
+                continue  # it does not suit this network
+            yield Candidate(
+                names=tuple(name for name, _ in some),
+                says=_joined([plan.says for _, plan in some]),
+                course=made,
+            )
+
+    # The end
+
+    def _healed(self, trial: Trial, left: Diagnosis) -> Healed:
+        assert self._first is not None
+        course = trial.course
+        better = trial.judged().value > self._untreated
+        won = any(each.kept is not None for each in self._table)
+        plain = self._stepping / max(self._steps, 1) * course.steps
+        return Healed(
+            model=course.model.eval(),
+            repaired=won and better,
+            table=tuple(self._table),
+            diagnosis=self._first,
+            left=left,
+            history=tuple(trial.scores),
+            cost=(time.perf_counter() - self._began) / max(plain, 1e-9),
+            untreated=self._untreated,
+            judge=course.judge.kind,
+            held_back=course.held_back,
+            reason=self._reason(won=won, better=better),
+        )
+
+    def _reason(self, *, won: bool, better: bool) -> Phrase:
+        if not self._first:
+            return Phrase("Nothing was found that does harm; the training ran as it is")
+        if not self._table:
+            return Phrase("What was found has no treatment that can be tried; see its advice")
+        if not won:
+            return Phrase("No treatment was better than the training as it is by more than luck")
+        if not better:
+            return Phrase("What won its race did not stay better to the end")
+        return Phrase("Repaired: the treated training ended above the untreated one")
+
+
+def _harmless(ended: Race, place: int) -> bool:
+    """Whether a candidate is no worse than the control by more than the spread."""
+    control, row = ended.rows[0], ended.rows[place]
+    if row.error or not math.isfinite(row.score):
+        return False
+    if not math.isfinite(control.score):
+        return True
+    return row.score >= control.score - max(row.spread, control.spread)
+
+
+def _source(course: Course, name: str) -> Source:
+    feed = course.train if name == "train" else course.val
+    return Source(
+        name=name,
+        batches=lambda: feed.batches(),
+        samples=feed.samples,
+        batch=feed.batch * feed.unit,
+        shuffled=feed.shuffle,
+    )
+
+
+def _joined(parts: Sequence[Phrase]) -> Phrase:
+    found = parts[0]
+    for each in parts[1:]:
+        found = Phrase("{first}; {second}", first=found, second=each)
+    return found

@@ -1,0 +1,41 @@
+"""The treatments: each knows the names of conditions, and what may be changed where one stands.
+
+A treatment is asked about a finding and gives plans, the likeliest first. A plan is carried out on
+a copy of the course, so that nothing has to be undone; whether it helps is for a race to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from netwright.core.languages import Phrase
+from netwright.core.registry import Registry
+from netwright.doctor.trials.course import Course
+from netwright.records.findings import Finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """`says` what is changed, in a few words; `apply` does it to a course that is a copy."""
+
+    says: Phrase
+    apply: Callable[[Course], None]
+
+
+Planner: TypeAlias = Callable[[Course, Finding], Iterable[Plan]]
+
+TREATMENTS: Registry[Planner] = Registry("treatment", "netwright.doctor.treatments")
+"""Facts of a leaf: `grade` (`safe`, `ask`); `cures`, the names of the conditions it is for. A
+treatment that only a person can carry out is advice in the finding, and has no leaf."""
+
+
+def plans_for(course: Course, finding: Finding) -> list[tuple[str, Plan]]:
+    """The plans of every treatment that the finding names, in its order, each with its name."""
+    found = []
+    for each in finding.treatments:
+        if each.name in TREATMENTS and finding.name in TREATMENTS.get(each.name).facts["cures"]:
+            entry = TREATMENTS.get(each.name)
+            found += [(entry.name, plan) for plan in entry.target(course, finding)]
+    return found

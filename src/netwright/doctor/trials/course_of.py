@@ -1,0 +1,104 @@
+"""The course of a training that was handed over in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from netwright.core.errors import SettingError
+from netwright.core.unheard import unheard
+from netwright.doctor.patient import noted
+from netwright.doctor.quiet import RandomState, quiet
+from netwright.doctor.trials.course import Course
+from netwright.doctor.trials.feed import Feed, feed_of
+from netwright.doctor.trials.judge import Judge, judge_for
+
+SAMPLES = 2000
+"""Training samples whose targets are looked at to choose a judge."""
+
+
+def course_of(
+    model: nn.Module,
+    optimizer: Optimizer,
+    loss_fn: Callable[[Tensor, Tensor], Tensor],
+    train_data: Any,
+    val_data: Any,
+    epochs: int,
+    metric: Callable[[Tensor, Tensor], float] | None,
+    *,
+    scheduler: LRScheduler | None = None,
+    scheduler_every: Literal["epoch", "step"] = "epoch",
+) -> Course:
+    """Copies of all that a training changes. `SettingError` for what is no training."""
+    if not isinstance(model, nn.Module):
+        _refuse("a model first, an instance of torch.nn.Module", model)
+    if not isinstance(optimizer, Optimizer):
+        _refuse("an optimizer second, an instance of torch.optim.Optimizer", optimizer)
+    if not callable(loss_fn) or isinstance(loss_fn, type):
+        _refuse("a loss third, a function of output and target", loss_fn)
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+        raise SettingError("epochs is a whole number from 1 on, not {value}.", value=repr(epochs))
+    if scheduler_every not in ("epoch", "step"):
+        raise SettingError(
+            'scheduler_every is "epoch" or "step", not {value}.', value=repr(scheduler_every)
+        )
+    device = next((each.device for each in model.parameters()), None)
+    state = RandomState()
+    try:
+        train = feed_of(train_data, device=device)
+        if val_data is None:
+            train, val = train.parted()
+        else:
+            val = feed_of(val_data, device=device, judging=True)
+        judge = _judge(model, loss_fn, train, metric)
+        return Course(
+            model=model,
+            optimizer=optimizer,
+            loss=loss_fn,
+            train=train,
+            val=val,
+            judge=judge,
+            epochs=epochs,
+            scheduler=scheduler,
+            scheduler_every=scheduler_every,
+            held_back=val_data is None,
+        ).copy()
+    finally:
+        state.restore()
+
+
+def _refuse(wanted: str, given: object) -> None:
+    raise SettingError(
+        "Healing takes {wanted}, not {given}.",
+        hint="Try: nw.heal(model, optimizer, nn.CrossEntropyLoss(), train, val, epochs=10)",
+        wanted=wanted,
+        given=given.__name__ if isinstance(given, type) else type(given).__name__,
+    )
+
+
+def _judge(
+    model: nn.Module,
+    loss_fn: Callable[[Tensor, Tensor], Tensor],
+    train: Feed,
+    metric: Callable[[Tensor, Tensor], float] | None,
+) -> Judge:
+    """By the targets of some batches and by the name of the loss. What the model or the loss
+    raises on the first batch is the caller's."""
+    targets: list[Tensor] = []
+    first: tuple[Tensor, Tensor] | None = None
+    for inputs, target in train.batches():
+        first = first or (inputs, target)
+        targets.append(target)
+        if sum(map(len, targets)) >= SAMPLES:
+            break
+    assert first is not None
+    with quiet(model), torch.enable_grad(), unheard():
+        sample = noted(model, loss_fn, (first[0],), first[1])
+    loss = sample.loss_call.name if sample.loss_call is not None else ""
+    output = sample.output if sample.output is not None else first[0]
+    return judge_for(output, targets, loss=loss, metric=metric)

@@ -1,0 +1,127 @@
+"""What a training is worth: one number of its outputs, the higher the better, that no treatment
+can move by changing the loss."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Kind = Literal["accuracy", "balanced accuracy", "accuracy of labels", "R2", "metric"]
+
+UNEVEN = 3.0
+"""The commonest class this many times the rarest: then every class counts alike."""
+
+MOST_CLASSES = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """`threshold` is from where on an output says yes, of outputs that say yes or no.
+
+    >>> judge = Judge(kind="accuracy")
+    >>> judge.score([judge.reduced(torch.eye(3), torch.tensor([0, 1, 1]))])
+    0.6666666666666666
+    """
+
+    kind: Kind
+    threshold: float = 0.0
+    metric: Callable[[Tensor, Tensor], float] | None = field(default=None, repr=False)
+
+    def reduced(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """What is kept of one batch until all are there: predictions and truth, on the CPU."""
+        output, target = output.detach(), target.detach()
+        if self.kind in ("accuracy", "balanced accuracy"):
+            truth = target
+            if target.is_floating_point() and target.shape == output.shape:
+                truth = target.argmax(1)
+            said, truth = output.argmax(1).flatten().cpu(), truth.flatten().long().cpu()
+            return said[truth >= 0], truth[truth >= 0]  # what is below is left out of the loss too
+        if self.kind == "accuracy of labels":
+            said = (output > self.threshold).reshape(len(output), -1)
+            return said.cpu(), (target > 0.5).reshape(len(target), -1).cpu()
+        if self.kind == "R2" and output.numel() == target.numel():
+            output, target = output.reshape(len(output), -1), target.reshape(len(target), -1)
+        return output.cpu(), target.cpu()
+
+    def score(self, parts: Sequence[tuple[Tensor, Tensor]]) -> float:
+        """Of all batches; minus infinity where an output is not finite."""
+        said = torch.cat([each for each, _ in parts])
+        truth = torch.cat([each for _, each in parts])
+        if self.metric is not None:
+            found = float(self.metric(said, truth))
+            return found if math.isfinite(found) else -math.inf
+        if self.kind == "R2":
+            return _explained(said.double(), truth.double())
+        if self.kind == "accuracy":
+            return float((said == truth).double().mean())
+        if self.kind == "balanced accuracy":
+            classes = truth.unique()
+            return float(
+                torch.stack([(said[truth == c] == c).double().mean() for c in classes]).mean()
+            )
+        return _of_labels(said, truth)
+
+    def doubt(self, score: float, samples: int) -> float:
+        """The standard error of a score on so many samples, by the binomial law; 0 of what is no
+        share, for which the spread over seeds alone speaks."""
+        if not math.isfinite(score) or self.kind in ("R2", "metric"):
+            return 0.0
+        share = min(max(score, 1 / samples), 1 - 1 / samples) if samples > 1 else 0.5
+        return math.sqrt(share * (1 - share) / samples)
+
+    def reading(self, threshold: float) -> Judge:
+        return dataclasses.replace(self, threshold=threshold)
+
+
+def judge_for(
+    output: Tensor,
+    targets: Sequence[Tensor],
+    *,
+    loss: str,
+    metric: Callable[[Tensor, Tensor], float] | None = None,
+) -> Judge:
+    """The judge that fits the targets, of which `targets` are some batches. `loss` is the name of
+    torch's function that the loss calls, "" if it calls none."""
+    if metric is not None:
+        return Judge(kind="metric", metric=metric)
+    target = targets[0]
+    truth = torch.cat([each.flatten() for each in targets])
+    over_classes = output.ndim > 1 and 1 < output.shape[1] <= MOST_CLASSES
+    shape = (output.shape[0], *output.shape[2:])
+    if over_classes and not target.is_floating_point() and target.shape == shape:
+        return Judge(kind=_by_class(truth))
+    if target.is_floating_point() and bool(((truth == 0) | (truth == 1)).all()):
+        if over_classes and target.shape == output.shape and bool((target.sum(1) == 1).all()):
+            return Judge(kind="accuracy")
+        logits = "with_logits" in loss or "soft_margin" in loss
+        return Judge(kind="accuracy of labels", threshold=0.0 if logits else 0.5)
+    return Judge(kind="R2")
+
+
+def _by_class(truth: Tensor) -> Kind:
+    counts = truth[truth >= 0].bincount()
+    counts = counts[counts > 0]
+    return "balanced accuracy" if int(counts.max()) > UNEVEN * int(counts.min()) else "accuracy"
+
+
+def _explained(said: Tensor, truth: Tensor) -> float:
+    """The share of the variance that is explained, over all outputs together."""
+    if said.shape != truth.shape or not bool(said.isfinite().all()):
+        return -math.inf
+    spread = float((truth - truth.mean(0)).square().sum())
+    return 1 - float((said - truth).square().sum()) / max(spread, 1e-30)
+
+
+def _of_labels(said: Tensor, truth: Tensor) -> float:
+    """The mean over labels of the accuracy on those that are and those that are not."""
+    found = []
+    for one, true in zip(said.T, truth.T, strict=True):
+        halves = [(one[true == side] == side).double().mean() for side in (True, False)]
+        found += [each for each in halves if not bool(each.isnan())]
+    return float(torch.stack(found).mean())

@@ -1,0 +1,207 @@
+"""A change is a hypothesis: several race against the training as it is, on the same batches.
+
+Successive halving (Jamieson and Talwalkar, 2016): all run some steps, the better half goes on to
+twice as many. Who is left runs with more seeds, and so does the control: a change has won only if
+it is better by more than the scores spread over the seeds.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from netwright.core.languages import Phrase
+from netwright.doctor.trials.course import Course
+from netwright.doctor.trials.trial import Trial
+
+SEEDS = (0, 1, 2)
+
+ROUNDS = 3
+"""Of 50, 100 and 200 steps, where 50 are asked for."""
+
+CLEAR = 4.0
+"""Standard errors of the judge by which a lead is no luck of the samples: then the seeds are asked
+at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A course with something changed. `names` are the treatments in it, `says` what was done."""
+
+    names: tuple[str, ...]
+    says: Phrase
+    course: Course
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """How one candidate came out: the score of each seed after `steps`. `error` says why it could
+    not go on. The control has no names."""
+
+    names: tuple[str, ...]
+    says: Phrase
+    steps: int
+    scores: tuple[float, ...]
+    error: str = ""
+    kept: bool = False
+
+    @property
+    def score(self) -> float:
+        return statistics.fmean(self.scores)
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation over the seeds; 0 of one seed, and where a run ended early."""
+        finite = all(map(math.isfinite, self.scores))
+        return statistics.stdev(self.scores) if finite and len(self.scores) > 1 else 0.0
+
+
+@dataclass(kw_only=True)
+class Purse:
+    """What may still be spent on trials: steps, and seconds of the clock."""
+
+    steps: int
+    seconds: float = math.inf
+    spent: int = 0
+    _began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def empty(self) -> bool:
+        return self.spent >= self.steps or time.perf_counter() - self._began > self.seconds
+
+    def affords(self, steps: int) -> bool:
+        return not self.empty and self.spent + steps <= self.steps
+
+    def pay(self, trial: Trial, until: int) -> None:
+        """The trial goes on to that step, at the cost of the purse, and is judged."""
+        before = trial.step
+        trial.go_on(max(0, until - trial.step))
+        self.spent += trial.step - before
+        trial.judged()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Race:
+    """`rows` begins with the control. `winner` is the candidate that is better than it by more
+    than the spread, None where there is none; `trial` is its run with the first seed."""
+
+    rows: tuple[Row, ...]
+    winner: Candidate | None
+    trial: Trial | None
+    control: Trial
+
+
+def race(
+    control: Trial,
+    candidates: Sequence[Candidate],
+    purse: Purse,
+    *,
+    steps: int = 50,
+    seeds: Sequence[int] = SEEDS,
+) -> Race:
+    """Which of the candidates is better than the control, and how sure that is.
+
+    `control` is a trial of the course as it is with the first of the `seeds`; it may have gone
+    some steps already, of which none is taken twice. The candidates start where it did.
+    """
+    start = control.start
+    runs = [Trial(each.course, seeds[0], step=start) for each in candidates]
+    field, length = list(range(len(runs))), max(1, steps)
+    others: dict[int, list[Trial]] = {}
+    first: int | None = None
+    for number in range(ROUNDS):
+        until = start + length
+        purse.pay(control, until)
+        for each in field:
+            if not purse.empty:
+                purse.pay(runs[each], until)
+        field = sorted((each for each in field if not runs[each].error), key=_place(runs))
+        last = number == ROUNDS - 1 or not purse.affords((len(field) // 2 + 2) * length)
+        if not field:
+            break
+        if last or _leads(runs[field[0]], control):
+            first = field[0]
+            beside = others.setdefault(-1, _more(control, seeds))
+            rivals = others.setdefault(first, _more(runs[first], seeds))
+            for trial in (*beside, *rivals):
+                if not purse.empty or last:
+                    purse.pay(trial, until)
+            if last or _won(_scores(runs[first], rivals), _scores(control, beside)):
+                break
+        field = field[: max(1, math.ceil(len(field) / 2))]
+        length *= 2
+    beaten = _scores(control, others.get(-1, []))
+    first = field[0] if field else None
+    won = first is not None and _won(_scores(runs[first], others.get(first, [])), beaten)
+    rows = [
+        _row((), Phrase("as it is"), control, others.get(-1, [])),
+        *(
+            replace(_row(each.names, each.says, run, others.get(place, [])),
+                    kept=won and place == first)
+            for place, (each, run) in enumerate(zip(candidates, runs, strict=True))
+        ),
+    ]  # fmt: skip
+    return Race(
+        rows=tuple(rows),
+        winner=candidates[first] if won and first is not None else None,
+        trial=runs[first] if won and first is not None else None,
+        control=control,
+    )
+
+
+def _place(runs: Sequence[Trial]) -> Callable[[int], tuple[float, float, int]]:
+    """The better score first; of equal ones the one whose loss fell by the larger part."""
+
+    def key(each: int) -> tuple[float, float, int]:
+        score = runs[each].judged()
+        start = runs[each].losses[0] if runs[each].losses else math.nan
+        fallen = score.loss / start if start > 0 and math.isfinite(score.loss) else math.inf
+        return -score.value, fallen, each
+
+    return key
+
+
+def _more(trial: Trial, seeds: Sequence[int]) -> list[Trial]:
+    return [Trial(trial.begun, seed, step=trial.start) for seed in seeds[1:]]
+
+
+def _leads(trial: Trial, control: Trial) -> bool:
+    """Whether it leads by more than the luck of the samples that judge."""
+    ahead, behind = trial.judged().value, control.judged().value
+    judge, samples = trial.course.judge, min(trial.course.val.samples, 4000)
+    doubt = math.hypot(judge.doubt(ahead, samples), judge.doubt(behind, samples))
+    return ahead - behind > CLEAR * doubt
+
+
+def _won(scores: Sequence[float], control: Sequence[float]) -> bool:
+    if not all(map(math.isfinite, scores)) or len(scores) < 2:
+        return False
+    if not all(map(math.isfinite, control)):
+        return True  # the training as it is does not even last so long
+    spread = max(statistics.stdev(scores), statistics.stdev(control))
+    return statistics.fmean(scores) - statistics.fmean(control) > spread
+
+
+def _scores(first: Trial, others: Sequence[Trial]) -> list[float]:
+    return [
+        each.judged().value for each in (first, *others) if each.step > each.start or each.error
+    ]
+
+
+def _asked(first: Trial, others: Sequence[Trial]) -> list[Trial]:
+    """Those that ran: the first seed's, and the others' where the field came to that."""
+    return [first, *(each for each in others if each.step > each.start or each.error)]
+
+
+def _row(names: tuple[str, ...], says: Phrase, first: Trial, others: Sequence[Trial]) -> Row:
+    asked = _asked(first, others)
+    return Row(
+        names=names,
+        says=says,
+        steps=first.step - first.start,
+        scores=tuple(each.judged().value for each in asked),
+        error=next((each.error for each in asked if each.error), ""),
+    )

@@ -1,0 +1,151 @@
+"""One training that runs, step by step, and can be judged and gone on with at any time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import LBFGS
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from netwright.core.unheard import unheard
+from netwright.doctor.quiet import RandomState
+from netwright.doctor.trials.course import Course
+
+MOST_JUDGED = 4000
+"""Samples that a trial is judged by."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """`value` is the judge's, `loss` the mean of the trial's own loss on the same samples."""
+
+    step: int
+    value: float
+    loss: float
+
+
+class Trial:
+    """A copy of a course under way.
+
+    The same course with the same seed gives the same numbers, wherever the steps are interrupted:
+    random states are those of the trial while it runs, and the caller's again in between. `begun`
+    is the course at its beginning, `error` says what ended the trial before its time.
+    """
+
+    def __init__(self, course: Course, seed: int = 0, *, step: int = 0) -> None:
+        """`step` is how far the course has come already, if it is no beginning."""
+        self.begun = course
+        self.start = step
+        self.course = course.copy()
+        self.seed = seed
+        self.step = step
+        self.losses: list[float] = []
+        self.scores: list[Score] = []
+        self.error = ""
+        before = RandomState()
+        torch.manual_seed(seed)
+        self._random = RandomState()
+        before.restore()
+        self.course.model.train()
+
+    @property
+    def here(self) -> Course:
+        """A copy of the course where it stands."""
+        return self.course.copy()
+
+    def go_on(self, steps: int, *, told: Callable[[int, float], None] | None = None) -> None:
+        """`steps` more steps; `told` hears the number and the loss of each. What the model or the
+        loss raise ends the trial, and so does a loss that is not finite."""
+        before = RandomState()
+        self._random.restore()
+        try:
+            with torch.enable_grad(), unheard():
+                self._steps(self.step + steps, told)
+        except Exception as error:  # somebody's model under a change that does not suit it
+            self.error = f"{type(error).__name__}: {error}".partition("\n")[0]
+        finally:
+            self._random = RandomState()
+            before.restore()
+
+    def _steps(self, until: int, told: Callable[[int, float], None] | None) -> None:
+        course, feed = self.course, self.course.train
+        course.model.train()
+        while self.step < until and not self.error:
+            epoch, start = divmod(self.step, feed.steps)
+            for inputs, target in feed.batches(self.seed, epoch, start=start):
+                loss = self._one_step(inputs, target)
+                self.step += 1
+                self.losses.append(loss)
+                if told is not None:
+                    told(self.step, loss)
+                if not math.isfinite(loss):
+                    self.error = "the loss is not finite"
+                if self.step >= until or self.error:
+                    break
+            if self.step % feed.steps == 0 and course.scheduler_every == "epoch":
+                self._scheduler_steps()
+
+    def _one_step(self, inputs: Tensor, target: Tensor) -> float:
+        course = self.course
+        optimizer = course.optimizer
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            loss = course.loss(course.model(inputs), target)
+            loss.backward()
+            if course.clip is not None:
+                nn.utils.clip_grad_norm_(course.trainable, course.clip)
+            return loss
+
+        if isinstance(optimizer, LBFGS):
+            loss = optimizer.step(closure)
+        else:
+            loss = closure()
+            optimizer.step()
+        if course.scheduler_every == "step":
+            self._scheduler_steps()
+        return float(loss.detach()) if isinstance(loss, Tensor) else float(loss)
+
+    def _scheduler_steps(self) -> None:
+        scheduler, seen = self.course.scheduler, self.losses[-self.course.train.steps :]
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(sum(seen) / max(len(seen), 1))
+        elif scheduler is not None:
+            scheduler.step()
+
+    def judged(self) -> Score:
+        """The score where it stands, on at most 4,000 samples of the data that judge; minus
+        infinity once it has ended in an error. Nothing of the training is changed by it."""
+        if self.scores and self.scores[-1].step == self.step:
+            return self.scores[-1]
+        self.scores.append(self._judged())
+        return self.scores[-1]
+
+    def _judged(self) -> Score:
+        course = self.course
+        if self.error:
+            return Score(self.step, -math.inf, math.inf)
+        before, training = RandomState(), [each.training for each in course.model.modules()]
+        parts, loss, samples = [], 0.0, 0
+        course.model.eval()
+        try:
+            with torch.no_grad(), unheard():
+                for inputs, target in course.val.batches():
+                    output = course.model(inputs)
+                    loss += float(course.loss(output, target)) * len(target)
+                    samples += len(target)
+                    parts.append(course.judge.reduced(output, target))
+                    if samples >= MOST_JUDGED:
+                        break
+            return Score(self.step, course.judge.score(parts), loss / max(samples, 1))
+        except Exception as error:
+            self.error = f"{type(error).__name__}: {error}".partition("\n")[0]
+            return Score(self.step, -math.inf, math.inf)
+        finally:
+            for each, mode in zip(course.model.modules(), training, strict=True):
+                each.training = mode
+            before.restore()
