@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -24,6 +25,7 @@ from netwright.core.languages import Phrase
 from netwright.doctor.diagnosis import Diagnosis
 from netwright.doctor.healed import Attempt, Healed
 from netwright.doctor.patient import Source
+from netwright.doctor.quiet import RandomState
 from netwright.doctor.treatments import Plan, plans_for
 from netwright.doctor.trials.course import Course
 from netwright.doctor.trials.course_of import course_of
@@ -235,6 +237,8 @@ class Healing:
             )
         )
         if ended.winner is not None:
+            # What helped may have to be done once more: a tenth of the rate can be too much still.
+            self._tried -= {(each.name, each.layers) for each in findings}
             return ended.trial if base.step else Trial(ended.winner.course)
         return Trial(candidates[0].course) if carried is not None else None
 
@@ -249,12 +253,15 @@ class Healing:
         if len(first) > 1:
             chosen += [[each] for each in first]
         for some in chosen[:CANDIDATES]:
-            made = course.copy()
+            made, state = course.copy(), RandomState()
+            torch.manual_seed(0)
             try:
                 for _, plan in some:
                     plan.apply(made)
             except (NetwrightError, RuntimeError, ValueError, TypeError):
                 continue  # it does not suit this network
+            finally:
+                state.restore()
             yield Candidate(
                 names=tuple(name for name, _ in some),
                 says=_joined([plan.says for _, plan in some]),

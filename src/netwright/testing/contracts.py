@@ -17,6 +17,7 @@ from netwright.testing.models import check_model
 from netwright.testing.optimizers import check_optimizer
 from netwright.testing.options import check_options
 from netwright.testing.schedules import check_schedule
+from netwright.testing.treatments import check_treatment
 
 __all__ = [
     "check_augmentation",
@@ -28,4 +29,5 @@ __all__ = [
     "check_optimizer",
     "check_options",
     "check_schedule",
+    "check_treatment",
 ]

@@ -17,6 +17,9 @@ from netwright.doctor.quiet import RandomState, quiet
 from netwright.doctor.trials.course import Course
 from netwright.doctor.trials.feed import Feed, feed_of
 from netwright.doctor.trials.judge import Judge, judge_for
+from netwright.doctor.watch import named
+
+EXAMPLE = "Try: nw.heal(model, optimizer, nn.CrossEntropyLoss(), train, val, epochs=10)"
 
 SAMPLES = 2000
 """Training samples whose targets are looked at to choose a judge."""
@@ -36,11 +39,23 @@ def course_of(
 ) -> Course:
     """Copies of all that a training changes. `SettingError` for what is no training."""
     if not isinstance(model, nn.Module):
-        _refuse("a model first, an instance of torch.nn.Module", model)
+        raise SettingError(
+            "Healing takes a model first, an instance of torch.nn.Module, not {given}.",
+            hint=EXAMPLE,
+            given=named(model),
+        )
     if not isinstance(optimizer, Optimizer):
-        _refuse("an optimizer second, an instance of torch.optim.Optimizer", optimizer)
+        raise SettingError(
+            "Healing takes an optimizer second, an instance of torch.optim.Optimizer, not {given}.",
+            hint=EXAMPLE,
+            given=named(optimizer),
+        )
     if not callable(loss_fn) or isinstance(loss_fn, type):
-        _refuse("a loss third, a function of output and target", loss_fn)
+        raise SettingError(
+            "Healing takes a loss third, a function of output and target, not {given}.",
+            hint=EXAMPLE,
+            given=named(loss_fn),
+        )
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
         raise SettingError("epochs is a whole number from 1 on, not {value}.", value=repr(epochs))
     if scheduler_every not in ("epoch", "step"):
@@ -70,15 +85,6 @@ def course_of(
         ).copy()
     finally:
         state.restore()
-
-
-def _refuse(wanted: str, given: object) -> None:
-    raise SettingError(
-        "Healing takes {wanted}, not {given}.",
-        hint="Try: nw.heal(model, optimizer, nn.CrossEntropyLoss(), train, val, epochs=10)",
-        wanted=wanted,
-        given=given.__name__ if isinstance(given, type) else type(given).__name__,
-    )
 
 
 def _judge(
