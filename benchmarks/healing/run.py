@@ -4,6 +4,7 @@
     python benchmarks/healing/run.py --quick            # a fixed sample, kept nowhere
     python benchmarks/healing/run.py --only dead-relu   # cells with this word in their name
     python benchmarks/healing/run.py --part held-out    # the third that nobody tunes on
+    python benchmarks/healing/run.py --part problems    # AutoTrainer's five, three seeds
 
 The faults and the twelve set-ups are those of the doctor's benchmark (`../doctor`), each training
 four times as long as there, for a repair has to pay. `nw.heal` trains by a loop of its own, so only
@@ -36,6 +37,7 @@ sys.path[:0] = [str(HERE.parent / "doctor"), str(HERE.parent)]
 import torch  # noqa: E402
 from children import answers  # noqa: E402
 from healing_table import page  # noqa: E402
+from problems import BASES, PROBLEMS, problem  # noqa: E402
 from run_source import source  # noqa: E402
 from setups import SETUPS, Parts, assembled, judged, nobody, trained  # noqa: E402
 from split import Part, part_of  # noqa: E402
@@ -53,13 +55,24 @@ LIMIT = 400.0
 QUICK = 8
 
 
-def cell(fault: str, setup: str, seed: int) -> dict[str, Any]:
-    """One fault on one set-up, untreated, healthy and healed; "" is no fault."""
+Build = Callable[[str, str, int], Parts]
+"""Of the name of a fault ("" is none), of a set-up, and a seed."""
+
+
+def seeded(fault: str, setup: str, seed: int) -> Parts:
+    """A set-up of the doctor's benchmark, four times as long."""
+    parts = broken(fault or None, setup, seed)
+    parts.epochs *= LONGER
+    return parts
+
+
+def cell(build: Build, fault: str, setup: str, seed: int) -> dict[str, Any]:
+    """One fault on one set-up, untreated, healthy and healed."""
     from netwright.doctor.healing import heal
 
-    twin = trained(_longer(broken(None, setup, seed)), nobody)
-    control = trained(_longer(broken(fault or None, setup, seed)), nobody) if fault else twin
-    parts = _longer(broken(fault or None, setup, seed))
+    twin = trained(build("", setup, seed), nobody)
+    control = trained(build(fault, setup, seed), nobody) if fault else twin
+    parts = build(fault, setup, seed)
     training = assembled(parts)
     torch.manual_seed(20_000 + seed)
     began = time.perf_counter()
@@ -72,6 +85,7 @@ def cell(fault: str, setup: str, seed: int) -> dict[str, Any]:
         epochs=parts.epochs,
         scheduler=training.schedule,
         scheduler_every="step" if parts.schedule_every == "step" else "epoch",
+        clip=parts.clip,
     )
     seconds = time.perf_counter() - began
     try:
@@ -94,11 +108,6 @@ def cell(fault: str, setup: str, seed: int) -> dict[str, Any]:
     }
 
 
-def _longer(parts: Parts) -> Parts:
-    parts.epochs *= LONGER
-    return parts
-
-
 def _plain(value: float) -> float | None:
     return round(value, 4) if math.isfinite(value) else None
 
@@ -111,6 +120,21 @@ def healable(fault: str, setup: str) -> bool:
 
 
 Task = tuple[str, Callable[..., dict[str, Any]], tuple[Any, ...], dict[str, Any]]
+
+
+def problems(*, seeds: int) -> list[Task]:
+    """AutoTrainer's five on three networks, and these as they are."""
+    return [
+        (
+            f"{name or 'healthy'} {base}, seed {seed}",
+            cell,
+            (problem, name, base, seed),
+            {"what": "fault" if name else "healthy", "name": name, "setup": base},
+        )
+        for seed in range(seeds)
+        for name in (*PROBLEMS, "")
+        for base in BASES
+    ]
 
 
 def tasks(part: Part, *, seeds: int, setups: int | None) -> list[Task]:
@@ -131,11 +155,13 @@ def tasks(part: Part, *, seeds: int, setups: int | None) -> list[Task]:
                 facts = {"what": "fault", "name": each.name, "setup": name,
                          "expects": [sorted(some) for some in each.expects]}  # fmt: skip
                 wanted.append((f"{each.name} on {name}, seed {seed}", cell,
-                               (each.name, name, seed), facts))  # fmt: skip
+                               (seeded, each.name, name, seed), facts))  # fmt: skip
         for name in SETUPS:
             if part_of((name,)) == part or part == "tune":
                 facts = {"what": "healthy", "name": "", "setup": name}
-                wanted.append((f"healthy {name}, seed {seed}", cell, ("", name, seed), facts))
+                wanted.append(
+                    (f"healthy {name}, seed {seed}", cell, (seeded, "", name, seed), facts)
+                )
     return wanted
 
 
@@ -143,10 +169,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--part", choices=("tune", "held-out"), default="tune")
+    parser.add_argument("--part", choices=("tune", "held-out", "problems"), default="tune")
     parser.add_argument("--quick", action="store_true", help="a fixed sample, kept nowhere")
     parser.add_argument("--only", default="", help="only cells with this word in their name")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, help="1 unless said, of the five problems 3")
     parser.add_argument("--setups", type=int, default=1, help="of each fault the first few")
     parser.add_argument("--jobs", type=int, default=1, help="cells at a time")
     parser.add_argument("--minutes", type=float, help="begin no cell after that")
@@ -163,14 +189,17 @@ def main() -> None:
         "source": source(),
     }
     print(json.dumps(setup), flush=True)
-    wanted = tasks(given.part, seeds=given.seeds, setups=given.setups)
+    if given.part == "problems":
+        wanted = problems(seeds=given.seeds or 3)
+    else:
+        wanted = tasks(given.part, seeds=given.seeds or 1, setups=given.setups)
     if given.quick:
         wanted = [wanted[place * len(wanted) // QUICK] for place in range(QUICK)]
     wanted = [each for each in wanted if given.only in each[0]]
     stop = time.monotonic() + 60 * given.minutes if given.minutes else None
     with tempfile.TemporaryDirectory() as scratch:
         kept = Path(scratch) if given.quick else given.out
-        name = "healing" if given.part == "tune" else "healing-held-out"
+        name = "healing" if given.part == "tune" else f"healing-{given.part}"
         cells = Cells(kept / f"{name}.jsonl", setup, fresh=given.fresh)
         besides = {each[0]: each[3] for each in wanted}
 

@@ -63,6 +63,7 @@ def heal(
     *,
     scheduler: LRScheduler | None = None,
     scheduler_every: Literal["epoch", "step"] = "epoch",
+    clip: float | None = None,
     budget: float = 1.0,
     seconds: float = math.inf,
 ) -> Healed:
@@ -72,8 +73,10 @@ def heal(
     `train_data`: a DataLoader, a data set, a pair of tensors, or a list of batches. `val_data`
     judge; without any a fifth of the training data is held back and does. `metric(outputs,
     targets)` is a number, the higher the better; without one it is the accuracy (balanced, where
-    classes are very uneven) or the share of the variance explained. Trials take at most `budget`
-    times the steps of the whole training, and everything at most about `seconds`.
+    classes are very uneven) or the share of the variance explained. `scheduler` steps once an epoch
+    or with every step, `clip` is the greatest norm of the gradient, where your loop has these.
+    Trials take at most `budget` times the steps of the whole training, and everything at most about
+    `seconds`.
 
     Model, optimizer, data and random states stay as they are: the healed model is another one.
 
@@ -92,7 +95,7 @@ def heal(
     """
     course = course_of(
         model, optimizer, loss_fn, train_data, val_data, epochs, metric,
-        scheduler=scheduler, scheduler_every=scheduler_every,
+        scheduler=scheduler, scheduler_every=scheduler_every, clip=clip,
     )  # fmt: skip
     return Healing(course, budget=budget, seconds=seconds).run()
 

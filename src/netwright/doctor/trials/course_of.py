@@ -36,6 +36,7 @@ def course_of(
     *,
     scheduler: LRScheduler | None = None,
     scheduler_every: Literal["epoch", "step"] = "epoch",
+    clip: float | None = None,
 ) -> Course:
     """Copies of all that a training changes. `SettingError` for what is no training."""
     if not isinstance(model, nn.Module):
@@ -81,6 +82,7 @@ def course_of(
             epochs=epochs,
             scheduler=scheduler,
             scheduler_every=scheduler_every,
+            clip=clip,
             held_back=val_data is None,
         ).copy()
     finally:
