@@ -127,6 +127,8 @@ class Healing:
         trial = Trial(self._original)
         for number in range(ROUNDS + 1):
             treated, found = self._until_treated(trial, may=number < ROUNDS)
+            if treated is None and self._original.raised is not None and not self._table:
+                raise self._original.raised
             if treated is None:
                 return self._healed(trial, found)
             trial = treated
