@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netwright.core.unheard import unheard
 from netwright.doctor.quiet import quiet
 from netwright.doctor.trials.course import Course, Loss
 
@@ -111,7 +112,7 @@ def within_0_and_1(output: Tensor) -> bool:
 def cost(loss: Loss, output: Tensor, target: Tensor) -> float | None:
     """The loss of some outputs; None where it raises or gives no number."""
     try:
-        with torch.no_grad():
+        with torch.no_grad(), unheard():
             found = float(loss(output, target))
     except Exception:  # somebody's loss, of outputs that it was not made for
         return None

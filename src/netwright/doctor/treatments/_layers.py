@@ -1,4 +1,4 @@
-"""Layers that a treatment puts before or behind somebody's network, carried with it from then on."""
+"""Layers that a treatment puts before or behind a network, carried with it from then on."""
 
 from __future__ import annotations
 
@@ -87,20 +87,26 @@ class WithoutLast(nn.Module):
 
 
 class Filled(nn.Module):
-    """Numbers that are not finite give way to those of `filling`, which stretches over the batch.
+    """NaN gives way to `middle`, an infinity to `low` or `high`; they stretch over the batch.
 
-    >>> Filled(torch.tensor([5.0, 6.0]))(torch.tensor([[1.0, float("nan")]]))
-    tensor([[1., 6.]])
+    >>> filled = Filled(torch.tensor(2.0), torch.tensor(1.0), torch.tensor(3.0))
+    >>> filled(torch.tensor([1.5, float("nan"), float("inf"), -float("inf")])).tolist()
+    [1.5, 2.0, 3.0, 1.0]
     """
 
-    filling: Tensor
+    middle: Tensor
+    low: Tensor
+    high: Tensor
 
-    def __init__(self, filling: Tensor) -> None:
+    def __init__(self, middle: Tensor, low: Tensor, high: Tensor) -> None:
         super().__init__()
-        self.register_buffer("filling", filling)
+        self.register_buffer("middle", middle)
+        self.register_buffer("low", low)
+        self.register_buffer("high", high)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.where(x.isfinite(), x, self.filling)
+        x = torch.where(x.isnan(), self.middle, x)
+        return torch.where(x.isinf(), torch.where(x > 0, self.high, self.low), x)
 
 
 class Kept(nn.Module):

@@ -191,3 +191,63 @@ class ForgivingDistance:
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         return F.smooth_l1_loss(output, target.to(output.dtype).view_as(output))
+
+
+@dataclass(frozen=True)
+class GeneralisedCrossEntropy:
+    """(1 - p^q) / q of the probability p of what is right: cross-entropy as q goes to 0, and the
+    absolute error at 1, which forgives what is wrong for ever (Zhang & Sabuncu 2018, eq. 6).
+
+    Of logits over classes, or of one logit and targets of 0 and 1.
+    """
+
+    q: float = 0.7
+
+    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+        if target.shape == output.shape and target.is_floating_point():
+            signs = torch.where(target > 0.5, output, -output)
+            log_p = F.logsigmoid(signs)
+        else:
+            at = target.reshape(len(output), 1, *output.shape[2:]).long()
+            log_p = output.log_softmax(1).gather(1, at.clamp(min=0))[at >= 0]
+        return ((1 - (self.q * log_p).exp()) / self.q).mean()
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """The loss, in which calls of torch's losses over classes weigh each by `weights`, and those
+    of the binary loss positives by the second over the first."""
+
+    loss: Loss
+    weights: tuple[float, ...]
+
+    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+        def rewritten(func: Called, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            weight = output.new_tensor(self.weights)
+            if func in BY_CLASS and len(args) < 3 and kwargs.get("weight") is None:
+                kwargs = {**kwargs, "weight": weight}
+            if func in BY_CLASS and len(args) > 2 and args[2] is None:
+                args = (*args[:2], weight, *args[3:])
+            if func is F.binary_cross_entropy_with_logits and kwargs.get("pos_weight") is None:
+                kwargs = {**kwargs, "pos_weight": weight[1:] / weight[0]}
+            return func(*args, **kwargs)
+
+        with Rewrites(rewritten):
+            return self.loss(output, target)
+
+
+BY_CLASS: tuple[Called, ...] = (F.cross_entropy, F.nll_loss)
+
+
+@dataclass(frozen=True)
+class WithPriors:
+    """The loss of logits plus the logarithms of the classes' shares: what is learned is then the
+    answer as if all classes were as common (Menon et al. 2021, Long-tail learning via logit
+    adjustment, eq. 10). One number for a single logit: the log-odds of the share."""
+
+    loss: Loss
+    priors: tuple[float, ...]
+
+    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+        shape = [1, -1, *[1] * (output.ndim - 2)] if output.ndim > 1 else [-1]
+        return self.loss(output + output.new_tensor(self.priors).reshape(shape), target)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from netwright.core.languages import Phrase
+from netwright.core.unheard import unheard
 from netwright.doctor.treatments import TREATMENTS, Plan
 from netwright.doctor.treatments._answers import answers
 from netwright.doctor.treatments._right import right_losses
@@ -96,7 +97,7 @@ def crossed(loss: Loss, output: Tensor, target: Tensor) -> bool:
     for each in (target, other):
         free = output.detach().clone().requires_grad_()
         try:
-            with torch.enable_grad():
+            with torch.enable_grad(), unheard():
                 (slope,) = torch.autograd.grad(loss(free, each), free)
         except Exception:  # somebody's loss, in shapes that it was not made for
             return True
