@@ -146,6 +146,8 @@ class Healing:
                 apart = max(self._length, whole // MARKS)
                 first = trial.step == trial.start
                 self._go_on(trial, min(self._length if first else apart, whole - trial.step))
+                if trial.raised is not None:
+                    doctor.crashed(trial.raised)
                 score = trial.judged()
                 if not self._table:
                     self._untreated = max(self._untreated, score.value)
@@ -200,18 +202,18 @@ class Healing:
 
     def _next(self, course: Course, diagnosis: Diagnosis) -> list[Finding]:
         """The causes to be treated next: those of the first group that has any with a plan, less
-        what has been tried."""
-        alarms = [each for each in diagnosis.at_least("warn") if not each.points]
+        what has been tried. What yields to a cause that has no plan is not held back by it."""
+        alarms = [
+            each
+            for each in diagnosis.at_least("warn")
+            if not each.points
+            and (each.name, each.layers) not in self._tried
+            and plans_for(course, each)
+        ]
         names = {each.name for each in alarms}
         roots = [each for each in alarms if names.isdisjoint(each.yields_to)] or alarms
         for group in GROUPS:
-            found = [
-                each
-                for each in roots
-                if each.group == group
-                and (each.name, each.layers) not in self._tried
-                and plans_for(course, each)
-            ]
+            found = [each for each in roots if each.group == group]
             if found:
                 return found
         return []

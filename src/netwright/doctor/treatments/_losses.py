@@ -141,18 +141,6 @@ class InSpreads:
 
 
 @dataclass(frozen=True)
-class OfTwo:
-    """The loss, with `low` and `high` read as 0 and 1."""
-
-    loss: Loss
-    low: float
-    high: float
-
-    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
-        return self.loss(output, (target - self.low) / (self.high - self.low))
-
-
-@dataclass(frozen=True)
 class CrossEntropy:
     """Of logits (N, C, ...) and class numbers (N, ...), or one-hot rows of any type. `weight` has
     one number a class, `smoothing` is the part of a label that is spread over all."""

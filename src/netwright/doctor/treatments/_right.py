@@ -9,7 +9,6 @@ from netwright.doctor.treatments._losses import (
     BinaryCrossEntropy,
     CrossEntropy,
     ForgivingDistance,
-    OfTwo,
     Squares,
 )
 from netwright.doctor.trials.course import Loss
@@ -19,7 +18,7 @@ def right_losses(output: Tensor, target: Tensor) -> list[tuple[Phrase, Loss]]:
     """The losses for logits that fit, the likeliest first; none where the shapes do not match.
 
     Class numbers and one-hot rows ask for cross-entropy, targets of two values for the binary loss
-    of logits (whatever two they are), other numbers for a distance.
+    of logits (which are to become 0 and 1), other numbers for a distance.
     """
     places = (len(output), *output.shape[2:])
     classes = output.shape[1] if output.ndim > 1 else 1
@@ -30,20 +29,10 @@ def right_losses(output: Tensor, target: Tensor) -> list[tuple[Phrase, Loss]]:
             return [(Phrase("cross-entropy"), CrossEntropy())]
     if target.numel() != output.numel():
         return []
-    values = target.unique()[:3].tolist()
-    if values == [0, 1] and classes > 1 and bool((target.sum(1) == 1).all()):
+    if classes > 1 and bool(((target == 0) | (target == 1)).all() and (target.sum(1) == 1).all()):
         return [(Phrase("cross-entropy"), CrossEntropy())]
-    if values == [0, 1]:
+    if len(target.unique()) == 2:
         return [(Phrase("the binary loss of logits"), BinaryCrossEntropy())]
-    if len(values) == 2:
-        low, high = values
-        return [
-            (
-                Phrase("the binary loss of logits, with {low:g} and {high:g} read as 0 and 1",
-                       low=low, high=high),
-                OfTwo(BinaryCrossEntropy(), low, high),
-            )
-        ]  # fmt: skip
     if not target.is_floating_point():
         return []
     return [

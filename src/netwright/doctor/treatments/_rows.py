@@ -124,6 +124,24 @@ class Shifted:
 
 
 @dataclass(frozen=True)
+class AsTwo:
+    """Targets of two values as 0 and 1."""
+
+    low: float
+    high: float
+
+    def __call__(self, inputs: Tensor, target: Tensor) -> Pair:
+        return inputs, ((target - self.low) / (self.high - self.low)).to(torch.get_default_dtype())
+
+
+def read_as_two(course: Course, low: float, high: float) -> None:
+    """In training and validation, and so by the judge."""
+    change = AsTwo(low, high)
+    course.train, course.val = course.train.changed(change), course.val.changed(change)
+    course.judge = dataclasses.replace(course.judge, yes=0.5)
+
+
+@dataclass(frozen=True)
 class Renamed:
     """Class numbers by a table: `names[k]` for k; others stay."""
 

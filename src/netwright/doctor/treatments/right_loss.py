@@ -9,8 +9,9 @@ from torch import nn
 from netwright.core.languages import Phrase
 from netwright.doctor.treatments import TREATMENTS, Plan
 from netwright.doctor.treatments._answers import Answers, answers, are_probabilities, within_0_and_1
-from netwright.doctor.treatments._losses import OfLogarithms, OfLogits
+from netwright.doctor.treatments._losses import BinaryCrossEntropy, OfLogarithms, OfLogits
 from netwright.doctor.treatments._right import right_losses
+from netwright.doctor.treatments._rows import read_as_two
 from netwright.doctor.trials.course import Course, Loss
 from netwright.records.findings import Finding
 
@@ -37,6 +38,10 @@ def right_loss(course: Course, finding: Finding) -> Iterator[Plan]:
 def _take(course: Course, loss: Loss, found: Answers) -> None:
     distance = type(loss).__name__ in ("Squares", "ForgivingDistance")
     last, threshold = found.last, 0.0
+    if isinstance(loss, BinaryCrossEntropy):
+        low, high = float(found.target.min()), float(found.target.max())
+        if (low, high) != (0, 1):
+            read_as_two(course, low, high)
     if distance:
         threshold = 0.5
     elif last is not None and (last.is_softmax or last.is_sigmoid):

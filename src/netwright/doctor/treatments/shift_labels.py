@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.treatments import TREATMENTS, Plan
 from netwright.doctor.treatments._answers import answers
-from netwright.doctor.treatments._losses import OfTwo
-from netwright.doctor.treatments._rows import Shifted, sample
+from netwright.doctor.treatments._rows import Shifted, read_as_two, sample
 from netwright.doctor.trials.course import Course
 from netwright.records.findings import Finding
 
@@ -17,7 +16,7 @@ from netwright.records.findings import Finding
 def shift_labels(course: Course, finding: Finding) -> Iterator[Plan]:
     """The least label becomes 0, in training and validation, where there are outputs for all then.
 
-    Of a binary loss the two values are read as 0 and 1.
+    The two values of a binary loss become 0 and 1.
 
     Source: the documentation of torch.nn.CrossEntropyLoss: labels lie in [0, C).
     """
@@ -30,7 +29,7 @@ def shift_labels(course: Course, finding: Finding) -> Iterator[Plan]:
         if len(target.unique()[:3]) == 2 and (low, high) != (0, 1):
             yield Plan(
                 says=Phrase("targets {low:g} and {high:g} read as 0 and 1", low=low, high=high),
-                apply=lambda course: _of_two(course, low, high),
+                apply=lambda course: read_as_two(course, low, high),
             )
         return
     classes = found.output.shape[1] if found.output.ndim > 1 else 1
@@ -44,7 +43,3 @@ def shift_labels(course: Course, finding: Finding) -> Iterator[Plan]:
 
 def _shifted(course: Course, by: int) -> None:
     course.train, course.val = course.train.changed(Shifted(by)), course.val.changed(Shifted(by))
-
-
-def _of_two(course: Course, low: float, high: float) -> None:
-    course.loss = OfTwo(course.loss, low, high)

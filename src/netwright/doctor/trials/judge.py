@@ -43,7 +43,7 @@ class Judge:
         output, target = output.detach(), target.detach()
         if self.kind in ("accuracy", "balanced accuracy"):
             truth = target
-            if target.is_floating_point() and target.shape == output.shape:
+            if target.shape == output.shape:  # one-hot rows
                 truth = target.argmax(1)
             said, truth = output.argmax(1).flatten().cpu(), truth.flatten().long().cpu()
             return said[truth >= 0], truth[truth >= 0]  # what is below is left out of the loss too
@@ -102,15 +102,21 @@ def judge_for(
     truth = torch.cat([each.flatten() for each in targets])
     over_classes = output.ndim > 1 and 1 < output.shape[1] <= MOST_CLASSES
     shape = (output.shape[0], *output.shape[2:])
-    if over_classes and not target.is_floating_point() and target.shape == shape:
+    one_hot = (
+        over_classes
+        and target.shape == output.shape
+        and bool(((target == 0) | (target == 1)).all() and (target.sum(1) == 1).all())
+    )
+    if one_hot:
+        return Judge(kind="accuracy")
+    whole = not target.is_floating_point() or bool((truth == truth.round()).all())
+    if over_classes and whole and target.numel() == math.prod(shape):
         return Judge(kind=_by_class(truth))
     of_labels = bool(((truth == 0) | (truth == 1)).all())
     low, high = float(truth.min()), float(truth.max())
     if not of_labels and "binary" in loss and low < high:  # written with other numbers
         of_labels = bool(((truth == low) | (truth == high)).all())
     if target.is_floating_point() and of_labels:
-        if over_classes and target.shape == output.shape and bool((target.sum(1) == 1).all()):
-            return Judge(kind="accuracy")
         sure = bool(((output >= 0) & (output <= 1)).all())
         logits = (logits or "with_logits" in loss or "soft_margin" in loss) and not sure
         middle = 0.5 if low >= 0 and high <= 1 else (low + high) / 2
@@ -137,7 +143,7 @@ def pulls_one_way(loss: Callable[[Tensor, Tensor], Tensor], target: Tensor) -> b
 
 
 def _by_class(truth: Tensor) -> Kind:
-    counts = truth[truth >= 0].bincount()
+    counts = truth[truth >= 0].long().bincount()
     counts = counts[counts > 0]
     return "balanced accuracy" if int(counts.max()) > UNEVEN * int(counts.min()) else "accuracy"
 
