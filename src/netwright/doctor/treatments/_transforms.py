@@ -102,7 +102,8 @@ def scaled_by_moments(theirs: Tensor, ours: Tensor, over: tuple[int, ...]) -> Sc
     """Mean and spread of each feature brought over. What never varies is moved alone."""
     a, b = theirs.double(), ours.double()
     spread, wanted = a.std(over, keepdim=True), b.std(over, keepdim=True)
-    scale = torch.where(spread > 0, wanted / spread.clamp(min=1e-30), torch.ones_like(spread))
+    known = (spread > 0) & (wanted > 0)
+    scale = torch.where(known, wanted / spread.clamp(min=1e-30), torch.ones_like(spread))
     shift = b.mean(over, keepdim=True) - scale * a.mean(over, keepdim=True)
     return Scaled(scale[0].float(), shift[0].float())
 

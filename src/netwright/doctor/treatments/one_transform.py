@@ -9,10 +9,12 @@ from torch import Tensor
 
 from netwright.core.languages import Phrase
 from netwright.doctor.treatments import TREATMENTS, Plan
-from netwright.doctor.treatments._rows import axes, sample
+from netwright.doctor.treatments._layers import Standardise
+from netwright.doctor.treatments._rows import axes, in_front, sample
 from netwright.doctor.treatments._transforms import (
     TURNS,
     Reordered,
+    Scaled,
     Turned,
     distance,
     remapped,
@@ -93,7 +95,11 @@ def _changes(inputs: Tensor, wanted: Tensor) -> Iterator[tuple[Phrase, Change]]:
 
 
 def _changed(course: Course, change: Change) -> None:
+    """A scale is undone by a first layer, so that the network learns on what it had before, and
+    takes in use what validation is like."""
     course.train = course.train.changed(change)
+    if isinstance(change, Scaled):
+        in_front(course, Standardise(change.shift, change.scale))
 
 
 def _order(finding: Finding) -> tuple[int, ...]:
