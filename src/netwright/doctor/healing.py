@@ -130,6 +130,8 @@ class Healing:
         trial = Trial(self._original)
         for number in range(ROUNDS + 1):
             treated, found = self._until_treated(trial, may=number < ROUNDS)
+            if treated is None and self._original.raised is not None and not self._table:
+                raise self._original.raised
             if treated is None:
                 return self._healed(trial, found)
             trial = treated
@@ -147,6 +149,8 @@ class Healing:
                 apart = max(self._length, whole // MARKS)
                 first = trial.step == trial.start
                 self._go_on(trial, min(self._length if first else apart, whole - trial.step))
+                if trial.raised is not None:
+                    doctor.crashed(trial.raised)
                 score = trial.judged()
                 if not self._table:
                     self._untreated = max(self._untreated, score.value)
@@ -201,18 +205,18 @@ class Healing:
 
     def _next(self, course: Course, diagnosis: Diagnosis) -> list[Finding]:
         """The causes to be treated next: those of the first group that has any with a plan, less
-        what has been tried."""
-        alarms = [each for each in diagnosis.at_least("warn") if not each.points]
+        what has been tried. What yields to a cause that has no plan is not held back by it."""
+        alarms = [
+            each
+            for each in diagnosis.at_least("warn")
+            if not each.points
+            and (each.name, each.layers) not in self._tried
+            and plans_for(course, each)
+        ]
         names = {each.name for each in alarms}
         roots = [each for each in alarms if names.isdisjoint(each.yields_to)] or alarms
         for group in GROUPS:
-            found = [
-                each
-                for each in roots
-                if each.group == group
-                and (each.name, each.layers) not in self._tried
-                and plans_for(course, each)
-            ]
+            found = [each for each in roots if each.group == group]
             if found:
                 return found
         return []

@@ -148,6 +148,12 @@ def class_imbalance(record: Record) -> Iterator[Finding]:
                 code="F.cross_entropy(logits, target, weight=1 / (counts / counts.mean()).sqrt())",
             ),
             Treatment(
+                name="bias-at-prior",
+                grade="ask",
+                why=Phrase("Begin with the last bias at the log shares of the classes."),
+                code="model.head.bias.data = shares.log()",
+            ),
+            Treatment(
                 name="score-by-class",
                 grade="advice",
                 why=Phrase("Look at the recall of each class beside the accuracy."),

@@ -104,6 +104,11 @@ def distribution_shift(record: Record) -> Iterator[Finding]:
         not_to_be_confused_with=Phrase("another preprocessing, which moves all features at once"),
         treatments=(
             Treatment(
+                name="one-transform",
+                grade="ask",
+                why=Phrase("Bring the training inputs to the means and spreads of validation."),
+            ),
+            Treatment(
                 name="split-alike",
                 grade="advice",
                 why=Phrase(

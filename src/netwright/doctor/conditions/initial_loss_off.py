@@ -110,6 +110,13 @@ def initial_loss_off(record: Record) -> Iterator[Finding]:
         wrong_if=Phrase("the network was trained before, for another task"),
         treatments=(
             Treatment(
+                name="bias-at-prior",
+                grade="ask",
+                why=Phrase("Begin with the last bias where guessing is, and smaller weights there "
+                           "where the first answers are far too large."),
+                code="model.head.bias.data = shares.log()  # mean targets, of numbers",
+            ),
+            Treatment(
                 name="see-causes",
                 grade="advice",
                 why=Phrase("Look at the scale of the input, of the targets and of the weights."),

@@ -162,6 +162,11 @@ def label_noise(record: Record) -> Iterator[Finding]:
                 ),
             ),
             Treatment(
+                name="clean-labels",
+                grade="ask",
+                why=Phrase("Leave out samples whose nearest neighbours have another label."),
+            ),
+            Treatment(
                 name="forgiving-loss",
                 grade="ask",
                 why=Phrase("Take a loss that forgives, as cross-entropy with label smoothing."),
@@ -218,6 +223,17 @@ def _worse_than_validation(record: Record, labels: Neighbourhood) -> Iterator[Fi
                 name="compare-labels",
                 grade="advice",
                 why=Phrase("Hold training samples beside the validation samples they look like."),
+            ),
+            Treatment(
+                name="clean-labels",
+                grade="ask",
+                why=Phrase("Leave out samples whose nearest neighbours have another label."),
+            ),
+            Treatment(
+                name="forgiving-loss",
+                grade="ask",
+                why=Phrase("Take a loss that forgives, as cross-entropy with label smoothing."),
+                code="nn.CrossEntropyLoss(label_smoothing=0.1)",
             ),
         ),
     )

@@ -68,6 +68,7 @@ def labels_out_of_range(record: Record) -> Iterator[Finding]:
         wrong_if=Phrase("these samples are left out before the loss"),
         not_to_be_confused_with=Phrase("a label that the loss is told to ignore"),
         treatments=(
+            *([_shift()] if below else []),
             Treatment(
                 name="map-labels",
                 grade="ask",
@@ -77,6 +78,15 @@ def labels_out_of_range(record: Record) -> Iterator[Finding]:
                 else ignorable,
             ),
         ),
+    )
+
+
+def _shift() -> Treatment:
+    return Treatment(
+        name="shift-labels",
+        grade="ask",
+        why=Phrase("If the labels are counted from another number than 0, subtract that."),
+        code="target = target - low",
     )
 
 

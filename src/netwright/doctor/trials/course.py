@@ -45,6 +45,8 @@ class Course:
     clip: float | None = None
     held_back: bool = False
     """Whether what judges is a part of the training data."""
+    raised: Exception | None = None
+    """What the loss raised on the first batch."""
 
     @property
     def steps(self) -> int:

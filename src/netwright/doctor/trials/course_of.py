@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from netwright.core.errors import SettingError
+from netwright.core.errors import NetwrightError, SettingError
 from netwright.core.unheard import unheard
 from netwright.doctor.patient import noted
 from netwright.doctor.quiet import RandomState, quiet
 from netwright.doctor.trials.course import Course
 from netwright.doctor.trials.feed import Feed, feed_of
-from netwright.doctor.trials.judge import Judge, judge_for
+from netwright.doctor.trials.judge import Judge, judge_for, pulls_one_way
 from netwright.doctor.watch import named
 
 EXAMPLE = "Try: nw.heal(model, optimizer, nn.CrossEntropyLoss(), train, val, epochs=10)"
@@ -71,7 +71,7 @@ def course_of(
             train, val = train.parted()
         else:
             val = feed_of(val_data, device=device, judging=True)
-        judge = _judge(model, loss_fn, train, metric)
+        judge, raised = _judge(model, loss_fn, train, metric)
         return Course(
             model=model,
             optimizer=optimizer,
@@ -84,6 +84,7 @@ def course_of(
             scheduler_every=scheduler_every,
             clip=clip,
             held_back=val_data is None,
+            raised=raised,
         ).copy()
     finally:
         state.restore()
@@ -94,9 +95,9 @@ def _judge(
     loss_fn: Callable[[Tensor, Tensor], Tensor],
     train: Feed,
     metric: Callable[[Tensor, Tensor], float] | None,
-) -> Judge:
-    """By the targets of some batches and by the name of the loss. What the model or the loss
-    raises on the first batch is the caller's."""
+) -> tuple[Judge, Exception | None]:
+    """By the targets of some batches and by the name of the loss. What the model raises on the
+    first batch is the caller's; what the loss raises may be healed, and comes back."""
     targets: list[Tensor] = []
     first: tuple[Tensor, Tensor] | None = None
     for inputs, target in train.batches():
@@ -105,8 +106,19 @@ def _judge(
         if sum(map(len, targets)) >= SAMPLES:
             break
     assert first is not None
+    raised: Exception | None = None
+    name, logits = "", False
     with quiet(model), torch.enable_grad(), unheard():
-        sample = noted(model, loss_fn, (first[0],), first[1])
-    loss = sample.loss_call.name if sample.loss_call is not None else ""
-    output = sample.output if sample.output is not None else first[0]
-    return judge_for(output, targets, loss=loss, metric=metric)
+        output = model(first[0])
+    with quiet(model), torch.enable_grad(), unheard():
+        try:
+            sample = noted(model, loss_fn, (first[0],), first[1])
+        except NetwrightError:
+            raise
+        except Exception as error:  # of targets that the loss cannot take
+            raised = error
+        else:
+            name = sample.loss_call.name if sample.loss_call is not None else ""
+            output = sample.output if sample.output is not None else output
+            logits = first[1].is_floating_point() and pulls_one_way(loss_fn, first[1])
+    return judge_for(output, targets, loss=name, logits=logits, metric=metric), raised

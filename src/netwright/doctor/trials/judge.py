@@ -19,10 +19,14 @@ UNEVEN = 3.0
 
 MOST_CLASSES = 10_000
 
+FEW = 16
+"""Numbers a sample that count as targets of their own, each with the same weight."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Judge:
-    """`threshold` is from where on an output says yes, of outputs that say yes or no.
+    """`threshold` is from where on an output says yes, of outputs that say yes or no; `yes` is from
+    where on a target does.
 
     >>> judge = Judge(kind="accuracy")
     >>> judge.score([judge.reduced(torch.eye(3), torch.tensor([0, 1, 1]))])
@@ -31,6 +35,7 @@ class Judge:
 
     kind: Kind
     threshold: float = 0.0
+    yes: float = 0.5
     metric: Callable[[Tensor, Tensor], float] | None = field(default=None, repr=False)
 
     def reduced(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -38,13 +43,13 @@ class Judge:
         output, target = output.detach(), target.detach()
         if self.kind in ("accuracy", "balanced accuracy"):
             truth = target
-            if target.is_floating_point() and target.shape == output.shape:
+            if target.shape == output.shape:  # one-hot rows
                 truth = target.argmax(1)
             said, truth = output.argmax(1).flatten().cpu(), truth.flatten().long().cpu()
             return said[truth >= 0], truth[truth >= 0]  # what is below is left out of the loss too
         if self.kind == "accuracy of labels":
             said = (output > self.threshold).reshape(len(output), -1)
-            return said.cpu(), (target > 0.5).reshape(len(target), -1).cpu()
+            return said.cpu(), (target > self.yes).reshape(len(target), -1).cpu()
         if self.kind == "R2" and output.numel() == target.numel():
             output, target = output.reshape(len(output), -1), target.reshape(len(target), -1)
         return output.cpu(), target.cpu()
@@ -84,38 +89,74 @@ def judge_for(
     targets: Sequence[Tensor],
     *,
     loss: str,
+    logits: bool = False,
     metric: Callable[[Tensor, Tensor], float] | None = None,
 ) -> Judge:
     """The judge that fits the targets, of which `targets` are some batches. `loss` is the name of
-    torch's function that the loss calls, "" if it calls none."""
+    torch's function that the loss calls, "" if it calls none; `logits` says that the loss is for
+    outputs of any size (`pulls_one_way`). Outputs that are all probabilities are read at a half
+    even there: that the loss is wrong is no reason to read them wrongly."""
     if metric is not None:
         return Judge(kind="metric", metric=metric)
     target = targets[0]
     truth = torch.cat([each.flatten() for each in targets])
     over_classes = output.ndim > 1 and 1 < output.shape[1] <= MOST_CLASSES
     shape = (output.shape[0], *output.shape[2:])
-    if over_classes and not target.is_floating_point() and target.shape == shape:
+    one_hot = (
+        over_classes
+        and target.shape == output.shape
+        and bool(((target == 0) | (target == 1)).all() and (target.sum(1) == 1).all())
+    )
+    if one_hot:
+        return Judge(kind="accuracy")
+    whole = not target.is_floating_point() or bool((truth == truth.round()).all())
+    if over_classes and whole and target.numel() == math.prod(shape):
         return Judge(kind=_by_class(truth))
-    if target.is_floating_point() and bool(((truth == 0) | (truth == 1)).all()):
-        if over_classes and target.shape == output.shape and bool((target.sum(1) == 1).all()):
-            return Judge(kind="accuracy")
-        logits = "with_logits" in loss or "soft_margin" in loss
-        return Judge(kind="accuracy of labels", threshold=0.0 if logits else 0.5)
+    of_labels = bool(((truth == 0) | (truth == 1)).all())
+    low, high = float(truth.min()), float(truth.max())
+    if not of_labels and "binary" in loss and low < high:  # written with other numbers
+        of_labels = bool(((truth == low) | (truth == high)).all())
+    if target.is_floating_point() and of_labels:
+        sure = bool(((output >= 0) & (output <= 1)).all())
+        logits = (logits or "with_logits" in loss or "soft_margin" in loss) and not sure
+        middle = 0.5 if low >= 0 and high <= 1 else (low + high) / 2
+        return Judge(kind="accuracy of labels", threshold=0.0 if logits else 0.5, yes=middle)
     return Judge(kind="R2")
 
 
+def pulls_one_way(loss: Callable[[Tensor, Tensor], Tensor], target: Tensor) -> bool:
+    """Whether a loss is for logits: of a target of 0 it falls on the one side of 0, and rises on
+    the other, as no distance does. One of the wrong sign counts as well.
+
+    >>> pulls_one_way(torch.nn.BCEWithLogitsLoss(), torch.ones(4, 1))
+    True
+    >>> pulls_one_way(torch.nn.MSELoss(), torch.ones(4, 1))
+    False
+    """
+    none = torch.zeros_like(target)
+    try:
+        with torch.no_grad():
+            under, at, over = (float(loss(none + size, none)) for size in (-3.0, 0.0, 3.0))
+    except Exception:  # somebody's loss, of outputs that it was not made for
+        return False
+    return (under - at) * (over - at) < 0
+
+
 def _by_class(truth: Tensor) -> Kind:
-    counts = truth[truth >= 0].bincount()
+    counts = truth[truth >= 0].long().bincount()
     counts = counts[counts > 0]
     return "balanced accuracy" if int(counts.max()) > UNEVEN * int(counts.min()) else "accuracy"
 
 
 def _explained(said: Tensor, truth: Tensor) -> float:
-    """The share of the variance that is explained, over all outputs together."""
+    """The share of the variance that is explained: the mean over a few targets, over all numbers
+    together where they are many (an image)."""
     if said.shape != truth.shape or not bool(said.isfinite().all()):
         return -math.inf
-    spread = float((truth - truth.mean(0)).square().sum())
-    return 1 - float((said - truth).square().sum()) / max(spread, 1e-30)
+    left, spread = (said - truth).square().sum(0), (truth - truth.mean(0)).square().sum(0)
+    if spread.numel() <= FEW and bool((spread > 0).all()):
+        return float((1 - left / spread).mean())  # targets in units of their own
+    return 1 - float(left.sum()) / max(float(spread.sum()), 1e-30)
 
 
 def _of_labels(said: Tensor, truth: Tensor) -> float:

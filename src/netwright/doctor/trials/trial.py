@@ -33,7 +33,8 @@ class Trial:
 
     The same course with the same seed gives the same numbers, wherever the steps are interrupted:
     random states are those of the trial while it runs, and the caller's again in between. `begun`
-    is the course at its beginning, `error` says what ended the trial before its time.
+    is the course at its beginning, `error` says what ended the trial before its time, `raised` is
+    what was raised in it.
     """
 
     def __init__(self, course: Course, seed: int = 0, *, step: int = 0) -> None:
@@ -46,6 +47,7 @@ class Trial:
         self.losses: list[float] = []
         self.scores: list[Score] = []
         self.error = ""
+        self.raised: Exception | None = None
         before = RandomState()
         torch.manual_seed(seed)
         self._random = RandomState()
@@ -66,6 +68,7 @@ class Trial:
             with torch.enable_grad(), unheard():
                 self._steps(self.step + steps, told)
         except Exception as error:  # somebody's model under a change that does not suit it
+            self.raised = error
             self.error = f"{type(error).__name__}: {error}".partition("\n")[0]
         finally:
             self._random = RandomState()
