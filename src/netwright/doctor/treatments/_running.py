@@ -61,7 +61,7 @@ def calls(course: Course) -> list[Call]:
         def hook(module: nn.Module, given: Any, made: Any) -> None:
             first, out = _tensor(given), _tensor(made)
             # An activation in place moves a tensor on in the graph: what it is now is kept apart.
-            found.append((path, module, first, out, _node(first), _node(out)))
+            found.append((path, module, first, out, _node(first), _nodes(made)))
 
         return hook
 
@@ -84,8 +84,9 @@ def calls(course: Course) -> list[Call]:
                 each.training = mode
     made = {
         id(node): place
-        for place, (_, module, _, _, _, node) in enumerate(found)
-        if node is not None and isinstance(module, (*MAPS, nn.RNNBase))
+        for place, (_, module, _, _, _, nodes) in enumerate(found)
+        if isinstance(module, (*MAPS, nn.RNNBase))
+        for node in nodes
     }
     after: dict[int, set[str]] = {place: set() for place in made.values()}
     readers: dict[int, list[int]] = {place: [] for place in made.values()}
@@ -193,6 +194,13 @@ def _tensor(value: Any) -> Tensor | None:
     if isinstance(value, tuple | list) and value:
         return _tensor(value[0])
     return value if isinstance(value, Tensor) else None
+
+
+def _nodes(value: Any) -> list[Any]:
+    """Where each tensor of a result stands in the graph; a recurrent layer gives several."""
+    if isinstance(value, tuple | list):
+        return [node for each in value for node in _nodes(each)]
+    return [value.grad_fn] if isinstance(value, Tensor) and value.grad_fn is not None else []
 
 
 def _node(tensor: Tensor | None) -> Any:
