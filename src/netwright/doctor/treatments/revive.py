@@ -17,7 +17,7 @@ from netwright.records.findings import Finding
 GAIN = math.sqrt(2)
 
 
-@TREATMENTS.register("revive", grade="ask", cures=("dead-relu", "dead-filters"))
+@TREATMENTS.register("revive", grade="ask", cures=("dead-relu",))
 def revive(course: Course, finding: Finding) -> Iterator[Plan]:
     """The dead units alone get new weights by He and a bias of zero; the living stay as they are.
 
