@@ -1,7 +1,9 @@
 """Weights drawn anew: of a size that keeps the signal, whatever activation follows.
 
 He's law with the gain of the activation behind the layer (He et al. 2015, eq. 10; Glorot & Bengio
-2010 where it is 1), biases zero; rotations for what a state meets at every step (Saxe et al. 2014).
+2010 where it is 1), biases zero; rotations for what a state meets at every step (Saxe et al. 2014);
+branches that are added up smaller by their number (Zhang, Dauphin & Ma 2019, Fixup, with one layer
+to a branch).
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from netwright.doctor.treatments._running import MAPS, head_of, maps, with_weights
+from netwright.doctor.treatments._running import MAPS, Call, head_of, maps, with_weights
 from netwright.doctor.trials.course import Course
 from netwright.nn.initialisation import gain
 from netwright.nn.initialisers.lsuv import LSUVOptions, unit_variance
@@ -30,7 +32,12 @@ def draw(course: Course, paths: Iterable[str] | None = None, *, turned: bool = F
     rotations in the place of independent numbers."""
     run = maps(course)
     ends = head_of(run)
-    gains = {id(each.module): 1.0 if each.path in ends else _gain(each.after) for each in run}
+    share = _share(run)
+    gains = {
+        id(each.module): (1.0 if each.path in ends else _gain(each.after))
+        * (share if each.added else 1.0)
+        for each in run
+    }
     chosen = None if paths is None else list(paths)
     with torch.no_grad():
         for each in with_weights(course.model, chosen):
@@ -44,8 +51,20 @@ def draw_by_data(course: Course) -> None:
     """LSUV (Mishkin & Matas 2016): rotations, then each layer scaled until what it puts out on the
     first batch varies by one."""
     draw(course, turned=True)
+    run = maps(course)
     inputs, _ = next(course.train.batches())
     unit_variance(course.model, inputs, LSUVOptions(tolerance=0.01, iterations=10))
+
+    with torch.no_grad():
+        for each in run:
+            if each.added and isinstance(each.module, MAPS) and each.module.weight.requires_grad:
+                each.module.weight *= _share(run)
+
+
+def _share(run: list[Call]) -> float:
+    """What each of n branches that are added up may put in, so that the sum keeps its size: behind
+    ReLUs all are positive, and it is their number and not its root that counts."""
+    return 1 / max(1, sum(each.added for each in run))
 
 
 def _gain(after: frozenset[str]) -> float:

@@ -37,7 +37,8 @@ MOST_NODES = 500
 class Call:
     """One call of a module that has no parts, or of a recurrent one. `after` are torch's words for
     the operations between what it put out and the next maps, `readers` the places of those in the
-    list of calls; -1 stands for the network's output. Of maps alone."""
+    list of calls; -1 stands for the network's output; `added` says that every one of them reads a
+    sum with something else. Of maps alone."""
 
     path: str
     module: nn.Module
@@ -45,6 +46,7 @@ class Call:
     made: Tensor | None
     after: frozenset[str] = frozenset()
     readers: tuple[int, ...] = ()
+    added: bool = False
 
     @property
     def is_map(self) -> bool:
@@ -90,15 +92,19 @@ def calls(course: Course) -> list[Call]:
     }
     after: dict[int, set[str]] = {place: set() for place in made.values()}
     readers: dict[int, list[int]] = {place: [] for place in made.values()}
+    alone: set[int] = set()
     ends = [(place, call[4]) for place, call in enumerate(found) if place in after]
     for reader, node in [*ends, (-1, _node(output))]:
         for place, words in _back(node, made):
             after[place] |= words
             readers[place].append(reader)
+            if "add" not in words:
+                alone.add(place)
     return [
         Call(
             path=path, module=module, given=first, made=out,
             after=frozenset(after.get(place, ())), readers=tuple(readers.get(place, ())),
+            added=bool(readers.get(place)) and place not in alone,
         )
         for place, (path, module, first, out, _, _) in enumerate(found)
     ]  # fmt: skip

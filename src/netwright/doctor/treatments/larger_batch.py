@@ -13,7 +13,7 @@ from netwright.doctor.treatments._norming import groups_for
 from netwright.doctor.trials.course import Course
 from netwright.records.findings import Finding
 
-WANTED = (32, 64)
+WANTED = (16, 64)
 """Samples in a batch; more is not needed by a norm (Wu & He 2018, figure 1)."""
 
 MOST = 0.25
