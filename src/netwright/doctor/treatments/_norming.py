@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from netwright.doctor.treatments._drawing import draw
 from netwright.doctor.treatments._running import MAPS, NORMS, Call, calls, head_of
 from netwright.doctor.trials.course import Course
 
@@ -38,6 +39,13 @@ def _knows_enough(course: Course) -> bool:
     feed = course.train
     left = len(feed.rows) % feed.batch * feed.unit  # of one sample torch refuses the spread
     return feed.batch * feed.unit >= FEWEST and (feed.drop_last or left != 1)
+
+
+def normed_start(course: Course) -> None:
+    """Norms behind the hidden layers, and weights drawn anew: small ones would take steps that are
+    large against them, for behind a norm their size is of no account."""
+    norm_behind(course)
+    draw(course)
 
 
 def groups_for(channels: int) -> int:

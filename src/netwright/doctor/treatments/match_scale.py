@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.treatments import TREATMENTS, Plan
 from netwright.doctor.treatments._drawing import draw, draw_by_data
-from netwright.doctor.treatments._norming import norm_behind, norms_fit
+from netwright.doctor.treatments._norming import normed_start, norms_fit
 from netwright.doctor.treatments._running import with_weights
 from netwright.doctor.trials.course import Course
 from netwright.records.findings import Finding
@@ -27,4 +27,4 @@ def match_scale(course: Course, finding: Finding) -> Iterator[Plan]:
         says=Phrase("all weights drawn anew and scaled by a batch (LSUV)"), apply=draw_by_data
     )
     if norms_fit(course):
-        yield Plan(says=Phrase("batch normalisation behind the hidden layers"), apply=norm_behind)
+        yield Plan(says=Phrase("batch normalisation behind the hidden layers"), apply=normed_start)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.treatments import TREATMENTS, Plan
 from netwright.doctor.treatments._drawing import draw, draw_by_data
-from netwright.doctor.treatments._norming import norm_behind, norms_fit
+from netwright.doctor.treatments._norming import normed_start, norms_fit
 from netwright.doctor.treatments._running import with_weights
 from netwright.doctor.trials.course import Course
 from netwright.records.findings import Finding
@@ -29,4 +29,4 @@ def start(course: Course, finding: Finding) -> Iterator[Plan]:
     )
     yield Plan(says=Phrase("all weights drawn anew, to match the activations"), apply=draw)
     if norms_fit(course):
-        yield Plan(says=Phrase("batch normalisation behind the hidden layers"), apply=norm_behind)
+        yield Plan(says=Phrase("batch normalisation behind the hidden layers"), apply=normed_start)
