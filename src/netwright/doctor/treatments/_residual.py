@@ -7,6 +7,7 @@ from collections import Counter
 from torch import Tensor, nn
 
 from netwright.doctor.treatments._bending import acts_alone, bends
+from netwright.doctor.treatments._drawing import draw
 from netwright.doctor.treatments._running import MAPS, Call, calls, head_of
 from netwright.doctor.trials.course import Course
 
@@ -33,7 +34,7 @@ def residuals_fit(course: Course) -> bool:
 def residual_round(course: Course) -> None:
     """The input of each hidden map, where it has the shape of what comes out, added behind the
     activation that follows, so that no activation lies on the way past it; behind the map itself
-    where none follows at once."""
+    where none follows at once. Weights are drawn anew, small in what is added."""
     made: dict[str, nn.Module] = {}
     for layer, activation in _alike(course):
         if activation is None:
@@ -42,6 +43,7 @@ def residual_round(course: Course) -> None:
             made[layer.path] = Residual(nn.Sequential(layer.module, activation.module))
             made[activation.path] = nn.Identity()
     course.replace_modules(made)
+    draw(course)
 
 
 def _alike(course: Course) -> list[tuple[Call, Call | None]]:

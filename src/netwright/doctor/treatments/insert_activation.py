@@ -15,8 +15,17 @@ from netwright.records.findings import Finding
 
 KINDS = ((nn.ReLU, "ReLU"), (nn.GELU, "GELU"))
 
+STRAIGHT = {
+    "view", "reshape", "unsafe_view", "permute", "transpose", "t", "expand", "squeeze", "unsqueeze",
+    "clone", "to_copy", "select", "slice", "native_dropout", "native_batch_norm",
+    "cudnn_batch_norm", "avg_pool1d", "avg_pool2d", "mean",
+}  # fmt: skip
+"""Torch's words for what does not bend."""
 
-@TREATMENTS.register("insert-activation", grade="ask", cures=("missing-nonlinearity",))
+
+@TREATMENTS.register(
+    "insert-activation", grade="ask", cures=("missing-nonlinearity", "underfitting")
+)
 def insert_activation(course: Course, finding: Finding) -> Iterator[Plan]:
     """ReLU or GELU behind each of the linear maps that follow each other, but for the last.
 
@@ -41,9 +50,13 @@ def _insert(course: Course, paths: list[str], kind: type[nn.Module]) -> None:
 
 
 def _between(course: Course, finding: Finding) -> list[str]:
-    """The named maps in the order they run, without the last of them."""
+    """The named maps in the order they run, without the last of them; of a finding that names none
+    those between which and the next map nothing bends."""
     run = calls(course)
-    named = named_layers(course, finding)
     ends = head_of(run)
+    named = named_layers(course, finding)
+    if not named:
+        straight = [e.path for e in run if isinstance(e.module, MAPS) and e.after <= STRAIGHT]
+        return [each for each in dict.fromkeys(straight) if each not in ends]
     order = [each.path for each in run if isinstance(each.module, MAPS) and each.path in named]
     return [each for each in dict.fromkeys(order[:-1]) if each not in ends]

@@ -15,7 +15,7 @@ from netwright.records.findings import Finding
 @TREATMENTS.register(
     "norm-or-residual",
     grade="ask",
-    cures=("vanishing-gradients", "weights-too-small", "weights-too-large"),
+    cures=("vanishing-gradients", "weights-too-small", "weights-too-large", "underfitting"),
 )
 def norm_or_residual(course: Course, finding: Finding) -> Iterator[Plan]:
     """Batch normalisation behind the hidden layers, or the input of each added to its output.
