@@ -199,6 +199,7 @@ class Healing:
             patient.setup, epochs=course.epochs, planned_steps=course.steps
         )
         patient.train, patient.val = _source(course, "train"), _source(course, "val")
+        patient.setup = dataclasses.replace(patient.setup, steps_per_epoch=course.train.steps)
         return doctor
 
     # Treating

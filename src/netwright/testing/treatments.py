@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam
+from torch.utils.data import DataLoader, TensorDataset
 
 from netwright.core.languages import Phrase, speaking
 from netwright.core.registry import Entry
@@ -96,7 +97,8 @@ def _bare(module: nn.Module) -> bool:
 
 
 def courses() -> Iterable[Course]:
-    """Small trainings of several kinds: images, a regression of numbers, answers of yes and no."""
+    """Small trainings of several kinds: images, a regression of numbers, answers of yes and no, and
+    one of a network in which much is odd."""
     draw = torch.Generator().manual_seed(0)
     images = torch.randn(48, 3, 8, 8, generator=draw)
     classes = torch.randint(0, 4, (48,), generator=draw)
@@ -116,6 +118,27 @@ def courses() -> Iterable[Course]:
     network = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 1))
     yield _course(network, SGD(network.parameters(), lr=0.1), nn.BCEWithLogitsLoss(), rows,
                   (rows[:, 1:2] > 0).float())  # fmt: skip
+    yield _odd_course(draw)
+
+
+def _odd_course(draw: torch.Generator) -> Course:
+    """Dropout before a norm, norms of odd momenta and on the output, linear maps in a row, dead
+    units, a frozen layer, groups of rates far apart, tensors of nobody, batches of two and one."""
+    network = nn.Sequential(
+        nn.Linear(6, 8), nn.Dropout(0.2), nn.BatchNorm1d(8, momentum=0.99), nn.Linear(8, 8),
+        nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 4), nn.BatchNorm1d(4),
+    )  # fmt: skip
+    network[0].requires_grad_(False)
+    torch.nn.init.constant_(network[3].bias[:3], -50.0)  # type: ignore[index]
+    slow: dict[str, Any] = {
+        "params": [*network[5].parameters(), nn.Parameter(torch.zeros(3))], "lr": 0.0,
+    }  # fmt: skip
+    rest = [p for p in network.parameters() if p.requires_grad]
+    held = {id(each) for each in slow["params"]}
+    optimizer = SGD([slow, {"params": [p for p in rest if id(p) not in held]}], lr=0.1)
+    rows, classes = torch.randn(67, 6, generator=draw), torch.arange(67) % 4
+    loader = DataLoader(TensorDataset(rows, classes), batch_size=2, shuffle=True)
+    return course_of(network, optimizer, nn.CrossEntropyLoss(), loader, (rows, classes), 2, None)
 
 
 def _course(

@@ -227,6 +227,11 @@ def finding(
                 why=Phrase("Initialise for the activation: He for ReLU, Xavier for tanh; or LSUV."),
                 code="nn.init.kaiming_normal_(layer.weight, nonlinearity='relu')",
             ),
+            Treatment(
+                name="norm-or-residual",
+                grade="ask",
+                why=Phrase("Batch normalisation, or residual connections round the layers."),
+            ),
         ),
     )
 

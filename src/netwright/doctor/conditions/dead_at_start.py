@@ -98,5 +98,10 @@ def dead_at_start(record: Record) -> Iterator[Finding]:
                 why=Phrase("Begin with biases of zero and He's spread of the weights."),
                 code="nn.init.kaiming_normal_(layer.weight); nn.init.zeros_(layer.bias)",
             ),
+            Treatment(
+                name="other-activation",
+                grade="ask",
+                why=Phrase("ReLU or GELU in the hidden layers."),
+            ),
         ),
     )

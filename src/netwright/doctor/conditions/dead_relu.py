@@ -98,6 +98,11 @@ def dead_relu(record: Record) -> Iterator[Finding]:
         not_to_be_confused_with=Phrase("units that are 0 on most samples and answer to some"),
         treatments=(
             Treatment(
+                name="revive",
+                grade="ask",
+                why=Phrase("Draw the dead units anew by He, with biases of zero."),
+            ),
+            Treatment(
                 name="lower-rate",
                 grade="ask",
                 why=Phrase("A lower rate: one large step is enough to kill a unit."),

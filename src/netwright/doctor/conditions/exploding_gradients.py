@@ -95,15 +95,20 @@ def exploding_gradients(record: Record) -> Iterator[Finding]:
         wrong_if=Phrase("the loss falls steadily all the same"),
         treatments=(
             Treatment(
+                name="start",
+                grade="ask",
+                why=Phrase("A lower rate, an initialiser to match, or normalisation."),
+            ),
+            Treatment(
+                name="other-activation",
+                grade="ask",
+                why=Phrase("ReLU or GELU in the hidden layers."),
+            ),
+            Treatment(
                 name="clip",
                 grade="ask",
                 why=Phrase("Clip the gradient by its global norm, at the median that was seen."),
                 code="torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)",
-            ),
-            Treatment(
-                name="start",
-                grade="ask",
-                why=Phrase("A lower rate, an initialiser to match, or normalisation."),
             ),
         ),
     )  # fmt: skip

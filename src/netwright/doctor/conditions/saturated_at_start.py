@@ -70,5 +70,10 @@ def saturated_at_start(record: Record) -> Iterator[Finding]:
                 why=Phrase("Initialise with Xavier's spread and biases of zero."),
                 code="nn.init.xavier_normal_(layer.weight); nn.init.zeros_(layer.bias)",
             ),
+            Treatment(
+                name="other-activation",
+                grade="ask",
+                why=Phrase("ReLU or GELU in the hidden layers."),
+            ),
         ),
     )

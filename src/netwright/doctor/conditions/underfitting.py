@@ -179,5 +179,20 @@ def _outdone(record: Record) -> Iterator[Finding]:
                     "sequence is read, what is pooled, what is cut off."
                 ),
             ),
+            Treatment(
+                name="insert-activation",
+                grade="ask",
+                why=Phrase("Put an activation between linear layers that follow each other."),
+            ),
+            Treatment(
+                name="norm-or-residual",
+                grade="ask",
+                why=Phrase("Batch normalisation, or residual connections round the layers."),
+            ),
+            Treatment(
+                name="more-capacity",
+                grade="ask",
+                why=Phrase("Widen or deepen the network, or regularise less."),
+            ),
         ),
     )

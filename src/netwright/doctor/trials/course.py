@@ -120,6 +120,22 @@ class Course:
             if anew or id(each) not in own:
                 del self.optimizer.state[each]
 
+    def add_group(self, parameters: list[nn.Parameter], **settings: Any) -> None:
+        """One more group of the optimizer, with its own moments kept. The schedule follows."""
+        self.optimizer.param_groups.append({"params": parameters, **settings})
+        self.sync_schedule()
+
+    def sync_schedule(self) -> None:
+        """After a change of the groups: the schedule starts from the rates that they start from."""
+        groups = self.optimizer.param_groups
+        if self.scheduler is not None and hasattr(self.scheduler, "base_lrs"):
+            self.scheduler.base_lrs = [each.get("initial_lr", each["lr"]) for each in groups]
+        lambdas = getattr(self.scheduler, "lr_lambdas", None)
+        if lambdas:
+            self.scheduler.lr_lambdas = [  # type: ignore[union-attr]
+                lambdas[min(place, len(lambdas) - 1)] for place in range(len(groups))
+            ]
+
     def _take(self, optimizer: Optimizer) -> None:
         """The optimizer in the place of the old one; its groups start at their own rates."""
         if self.scheduler is not None:

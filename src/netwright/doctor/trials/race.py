@@ -112,6 +112,7 @@ def race(
     field, length = list(range(len(runs))), max(1, steps)
     others: dict[int, list[Trial]] = {}
     first: int | None = None
+    behind: list[int] = []
     for number in range(ROUNDS):
         until = start + length
         purse.pay(control, until)
@@ -119,6 +120,11 @@ def race(
             if not purse.empty:
                 purse.pay(runs[each], until)
         field = sorted((each for each in field if not runs[each].error), key=_place(runs))
+        while not field and behind and not purse.empty:
+            # Who led has fallen: a rate that is too high leads for a while. The next one goes on.
+            following = behind.pop(0)
+            purse.pay(runs[following], until)
+            field = [] if runs[following].error else [following]
         last = number == ROUNDS - 1 or not purse.affords((len(field) // 2 + 2) * length)
         if not field:
             break
@@ -131,7 +137,8 @@ def race(
                     purse.pay(trial, until)
             if last or _won(_scores(runs[first], rivals), _scores(control, beside)):
                 break
-        field = field[: max(1, math.ceil(len(field) / 2))]
+        kept = max(1, math.ceil(len(field) / 2))
+        field, behind = field[:kept], field[kept:] + behind
         length *= 2
     beaten = _scores(control, others.get(-1, []))
     first = field[0] if field else None
