@@ -106,6 +106,30 @@ class Mark:
     course: Course
 
 
+class Marks:
+    """Where a run began, where it was best, and where it is."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+        self.begin = self.best = Mark(trial.start, -math.inf, trial.begun)
+
+    def judge(self) -> None:
+        score = self.trial.judged().value
+        if score > self.best.score:
+            self.best = Mark(self.trial.step, score, self.trial.here)
+
+    @property
+    def learned(self) -> bool:
+        """Whether the best mark is above the first one by more than the luck of samples; if not,
+        there is nothing that a treatment should keep."""
+        trial = self.trial
+        judge, samples = trial.course.judge, min(trial.course.val.samples, MOST_JUDGED)
+        first = trial.scores[0].value if trial.scores else self.best.score
+        if not math.isfinite(first):
+            return self.best.score > first
+        return self.best.score - first > CLEAR * judge.doubt(first, samples)
+
+
 class Healing:
     """The healing of one course."""
 
@@ -134,39 +158,22 @@ class Healing:
 
     def _until_treated(self, trial: Trial, *, may: bool) -> tuple[Trial | None, Diagnosis]:
         """The trial to go on with in the place of this one, None when this one has ended; and
-        what was found last."""
-        whole = self._original.steps
-        begin = Mark(trial.start, -math.inf, trial.begun)
-        best = begin
+        what was found last. Some faults are seen only once the plan is at its end."""
+        marks = Marks(trial)
         with self._watched(trial) as doctor:
             found = self._asked(doctor)
-            while trial.step < whole and not trial.error:
-                apart = max(self._length, whole // MARKS)
-                first = trial.step == trial.start
-                self._go_on(trial, min(self._length if first else apart, whole - trial.step))
-                score = trial.judged()
+            while not trial.ended:
+                apart = max(self._length, trial.course.steps // MARKS)
+                self._go_on(trial, self._length if trial.step == trial.start else apart)
+                marks.judge()
                 if not self._table:
-                    self._untreated = max(self._untreated, score.value)
+                    self._untreated = max(self._untreated, trial.judged().value)
                 found = self._asked(doctor)
-                findings = self._next(trial.begun, found) if may else []
-                if findings and not self._purse.empty:
-                    late = findings[0].group in LATE and self._learned(trial, best)
-                    base = best if late else begin
-                    treated = self._treated(findings, base, trial if base is begin else None)
-                    if treated is not None:
-                        return treated, found
-                if score.value > best.score:
-                    best = Mark(trial.step, score.value, trial.here)
-        return None, found
-
-    def _learned(self, trial: Trial, best: Mark) -> bool:
-        """Whether the best mark is above the run's first one by more than the luck of samples; if
-        not, there is nothing that a treatment should keep."""
-        judge, samples = trial.course.judge, min(trial.course.val.samples, MOST_JUDGED)
-        first = trial.scores[0].value
-        if not math.isfinite(first):
-            return best.score > first
-        return best.score - first > CLEAR * judge.doubt(first, samples)
+                treated = self._treated(marks, found) if may else None
+                if treated is not None:
+                    return treated, found
+        found = self._asked(doctor)
+        return (self._treated(marks, found) if may else None), found
 
     def _go_on(self, trial: Trial, steps: int) -> None:
         began, before = time.perf_counter(), trial.step
@@ -184,12 +191,13 @@ class Healing:
     def _watched(self, trial: Trial) -> Doctor:
         """A doctor who knows the data and the plan; the check-up is for beginnings."""
         course = trial.course
-        left = self._seconds - (time.perf_counter() - self._began)
-        seconds = min(CHECKUP, max(0.5, 0.2 * left))
+        remain = self._seconds - (time.perf_counter() - self._began)
+        seconds = min(CHECKUP, max(0.5, 0.2 * remain))
         doctor = Doctor(course.model, [course.optimizer], checkup=False if trial.start else seconds)
         patient = doctor.patient
+        left = course.steps - trial.start
         patient.setup = dataclasses.replace(
-            patient.setup, epochs=course.epochs, planned_steps=course.steps
+            patient.setup, epochs=math.ceil(left / course.train.steps), planned_steps=left
         )
         patient.train, patient.val = _source(course, "train"), _source(course, "val")
         return doctor
@@ -208,24 +216,29 @@ class Healing:
                 for each in roots
                 if each.group == group
                 and (each.name, each.layers) not in self._tried
-                and plans_for(course, each)
+                and any(True for _ in plans_for(course, each))
             ]
             if found:
                 return found
         return []
 
-    def _treated(
-        self, findings: Sequence[Finding], base: Mark, control: Trial | None
-    ) -> Trial | None:
-        """The trial that goes on with what helped; None where nothing did."""
+    def _treated(self, marks: Marks, diagnosis: Diagnosis) -> Trial | None:
+        """The trial that goes on with what helped; None where nothing is to be done, or did."""
+        findings = self._next(marks.begin.course, diagnosis)
+        if not findings or self._purse.empty:
+            return None
+        late = findings[0].group in LATE
+        base = marks.best if late and marks.learned else marks.begin
         candidates = list(self._candidates(base.course, findings))
         self._tried |= {(each.name, each.layers) for each in findings}
         if not candidates:
             return None
-        control = control if control is not None else Trial(base.course, step=base.step)
+        run = marks.trial
+        fresh = base is marks.begin and run.step <= run.start + self._length
+        control = run if fresh else Trial(base.course)
         ended = race(control, candidates, self._purse, steps=self._length)
         carried = None
-        if ended.winner is None and base.step == 0 and _harmless(ended, 1):
+        if ended.winner is None and not late and base.step == 0 and _harmless(ended, 1):
             carried = ended.rows[1]
         self._table.append(
             Attempt(
@@ -245,7 +258,9 @@ class Healing:
     def _candidates(self, course: Course, findings: Sequence[Finding]) -> Iterator[Candidate]:
         """All first plans together, then each other plan in the place of the first of its kind,
         then each cause alone."""
-        plans = [plans_for(course, each) for each in findings]
+        plans = [found for each in findings if (found := list(plans_for(course, each)))]
+        if not plans:
+            return
         first = [each[0] for each in plans]
         chosen: list[list[tuple[str, Plan]]] = [first]
         for place, each in enumerate(plans):
@@ -275,7 +290,7 @@ class Healing:
         course = trial.course
         better = trial.judged().value > self._untreated
         won = any(each.kept is not None for each in self._table)
-        plain = self._stepping / max(self._steps, 1) * course.steps
+        plain = self._stepping / max(self._steps, 1) * self._original.steps
         return Healed(
             model=course.model.eval(),
             repaired=won and better,

@@ -45,11 +45,21 @@ class Course:
     clip: float | None = None
     held_back: bool = False
     """Whether what judges is a part of the training data."""
+    done: int = 0
+    """Steps that lie behind it, where it is no beginning."""
+    ends: int | None = None
+    """The step after which it ends, where that is before the last epoch does."""
+    asked: int = 0
+    """Epochs that the caller asked for; a treatment may plan more, and says so."""
+
+    def __post_init__(self) -> None:
+        self.asked = self.asked or self.epochs
 
     @property
     def steps(self) -> int:
         """Of the whole training."""
-        return self.epochs * self.train.steps
+        whole = self.epochs * self.train.steps
+        return whole if self.ends is None else min(self.ends, whole)
 
     def copy(self) -> Course:
         """The same, with model, optimizer, schedule and loss of its own; data are shared. What was

@@ -55,8 +55,7 @@ class Row:
     @property
     def spread(self) -> float:
         """The standard deviation over the seeds; 0 of one seed, and where a run ended early."""
-        finite = all(map(math.isfinite, self.scores))
-        return statistics.stdev(self.scores) if finite and len(self.scores) > 1 else 0.0
+        return _spread(self.scores) if all(map(math.isfinite, self.scores)) else 0.0
 
 
 @dataclass(kw_only=True)
@@ -105,10 +104,12 @@ def race(
     """Which of the candidates is better than the control, and how sure that is.
 
     `control` is a trial of the course as it is with the first of the `seeds`; it may have gone
-    some steps already, of which none is taken twice. The candidates start where it did.
+    some steps already, of which none is taken twice. The candidates start where it did. Nobody
+    goes beyond the end of its own plan: where a candidate plans more epochs, or ends at once, the
+    other one is held against what stands.
     """
     start = control.start
-    runs = [Trial(each.course, seeds[0], step=start) for each in candidates]
+    runs = [Trial(each.course, seeds[0]) for each in candidates]
     field, length = list(range(len(runs))), max(1, steps)
     others: dict[int, list[Trial]] = {}
     first: int | None = None
@@ -129,13 +130,14 @@ def race(
             for trial in (*beside, *rivals):
                 if not purse.empty or last:
                     purse.pay(trial, until)
-            if last or _won(_scores(runs[first], rivals), _scores(control, beside)):
+            if last or _won((runs[first], *rivals), (control, *beside)):
                 break
         field = field[: max(1, math.ceil(len(field) / 2))]
         length *= 2
-    beaten = _scores(control, others.get(-1, []))
     first = field[0] if field else None
-    won = first is not None and _won(_scores(runs[first], others.get(first, [])), beaten)
+    won = first is not None and _won(
+        (runs[first], *others.get(first, [])), (control, *others.get(-1, []))
+    )
     rows = [
         _row((), Phrase("as it is"), control, others.get(-1, [])),
         *(
@@ -165,7 +167,10 @@ def _place(runs: Sequence[Trial]) -> Callable[[int], tuple[float, float, int]]:
 
 
 def _more(trial: Trial, seeds: Sequence[int]) -> list[Trial]:
-    return [Trial(trial.begun, seed, step=trial.start) for seed in seeds[1:]]
+    """The same with the other seeds; none of one whose plan was at its end when it began."""
+    if trial.start >= trial.course.steps:
+        return []
+    return [Trial(trial.begun, seed) for seed in seeds[1:]]
 
 
 def _leads(trial: Trial, control: Trial) -> bool:
@@ -176,13 +181,23 @@ def _leads(trial: Trial, control: Trial) -> bool:
     return ahead - behind > CLEAR * doubt
 
 
-def _won(scores: Sequence[float], control: Sequence[float]) -> bool:
-    if not all(map(math.isfinite, scores)) or len(scores) < 2:
+def _won(ahead: Sequence[Trial], behind: Sequence[Trial]) -> bool:
+    """By more than the spread over the seeds of either. One whose plan is at its end stands where
+    it is, with one score and no spread; two such are no race."""
+    scores, control = _scores(ahead[0], ahead[1:]), _scores(behind[0], behind[1:])
+    stands = [each[0].step == each[0].start for each in (ahead, behind)]
+    if all(stands) or not all(map(math.isfinite, scores)):
+        return False
+    if len(scores) < 2 and not stands[0]:
         return False
     if not all(map(math.isfinite, control)):
         return True  # the training as it is does not even last so long
-    spread = max(statistics.stdev(scores), statistics.stdev(control))
+    spread = max(_spread(scores), _spread(control))
     return statistics.fmean(scores) - statistics.fmean(control) > spread
+
+
+def _spread(scores: Sequence[float]) -> float:
+    return statistics.stdev(scores) if len(scores) > 1 else 0.0
 
 
 def _scores(first: Trial, others: Sequence[Trial]) -> list[float]:
