@@ -20,17 +20,20 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from netwright.core.errors import NetwrightError
+from netwright.core.errors import NetwrightError, SettingError
 from netwright.core.languages import Phrase
+from netwright.doctor.checking import checked, patient_of
+from netwright.doctor.deadline import Deadline
 from netwright.doctor.diagnosis import Diagnosis
 from netwright.doctor.healed import Attempt, Healed
 from netwright.doctor.patient import Source
 from netwright.doctor.quiet import RandomState
 from netwright.doctor.treatments import Plan, plans_for
-from netwright.doctor.trials.course import Course
-from netwright.doctor.trials.course_of import course_of
+from netwright.doctor.trials.apart import check_apart
+from netwright.doctor.trials.course import Course, NoCourseError
+from netwright.doctor.trials.course_of import as_given
 from netwright.doctor.trials.race import CLEAR, Candidate, Purse, Race, race
-from netwright.doctor.trials.trial import MOST_JUDGED, Trial
+from netwright.doctor.trials.trial import MOST_JUDGED, Score, Trial
 from netwright.doctor.watch import Doctor
 from netwright.records.findings import GROUPS, Finding
 
@@ -90,10 +93,16 @@ def heal(
     >>> healed.repaired, healed.kept[0].names
     (True, ('higher-rate',))
     """
-    course = course_of(
+    given = as_given(
         model, optimizer, loss_fn, train_data, val_data, epochs, metric,
         scheduler=scheduler, scheduler_every=scheduler_every,
     )  # fmt: skip
+    _refuse(budget, seconds)
+    try:
+        course = given.copy()
+        check_apart(course, given)
+    except NoCourseError as error:
+        return _advised(given, error, seconds=seconds)
     return Healing(course, budget=budget, seconds=seconds).run()
 
 
@@ -141,7 +150,7 @@ class Healing:
         self._table: list[Attempt] = []
         self._tried: set[tuple[str, tuple[str, ...]]] = set()
         self._first: Diagnosis | None = None
-        self._untreated = -math.inf
+        self._untreated = Mark(0, -math.inf, course)
         self._stepping = 0.0
         self._steps = 0
 
@@ -167,7 +176,7 @@ class Healing:
                 self._go_on(trial, self._length if trial.step == trial.start else apart)
                 marks.judge()
                 if not self._table:
-                    self._untreated = max(self._untreated, trial.judged().value)
+                    self._untreated = marks.best
                 found = self._asked(doctor)
                 treated = self._treated(marks, found) if may else None
                 if treated is not None:
@@ -287,8 +296,14 @@ class Healing:
 
     def _healed(self, trial: Trial, left: Diagnosis) -> Healed:
         assert self._first is not None
-        course = trial.course
-        better = trial.judged().value > self._untreated
+        untreated, score = self._untreated.score, trial.judged().value
+        stopped = trial.course.ends is not None  # where it was best: nothing more is claimed
+        better = score > untreated or (stopped and score == untreated)
+        course, history = trial.course, tuple(trial.scores)
+        if self._table and score < untreated:
+            # What was done did no good in the end: back to where the untreated run was best.
+            course = self._untreated.course
+            history = (Score(self._untreated.step, untreated, math.nan),)
         won = any(each.kept is not None for each in self._table)
         plain = self._stepping / max(self._steps, 1) * self._original.steps
         return Healed(
@@ -297,9 +312,9 @@ class Healing:
             table=tuple(self._table),
             diagnosis=self._first,
             left=left,
-            history=tuple(trial.scores),
+            history=history,
             cost=(time.perf_counter() - self._began) / max(plain, 1e-9),
-            untreated=self._untreated,
+            untreated=untreated,
             judge=course.judge.kind,
             held_back=course.held_back,
             reason=self._reason(won=won, better=better),
@@ -313,8 +328,47 @@ class Healing:
         if not won:
             return Phrase("No treatment was better than the training as it is by more than luck")
         if not better:
-            return Phrase("What won its race did not stay better to the end")
+            return Phrase("What won its race did not stay better to the end, and was rolled back")
         return Phrase("Repaired: the treated training ended above the untreated one")
+
+
+def _refuse(budget: object, seconds: object) -> None:
+    for name, value in (("budget", budget), ("seconds", seconds)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise SettingError("{name} is a number above 0, not {value}.", name=name,
+                               value=repr(value))  # fmt: skip
+
+
+def _advised(given: Course, error: NoCourseError, *, seconds: float) -> Healed:
+    """The diagnosis of what cannot be copied; its findings hold advice."""
+    limit, state = min(CHECKUP, seconds), RandomState()
+    try:
+        patient = patient_of(
+            given.model,
+            given.loss,
+            _source(given, "train"),
+            val=_source(given, "val"),
+            optimizers=(given.optimizer,),
+            schedulers=() if given.scheduler is None else (given.scheduler,),
+            epochs=given.epochs,
+            deadline=Deadline(limit),
+        )
+        found = checked(patient, seconds=limit)
+    finally:
+        state.restore()
+    return Healed(
+        model=given.model,
+        repaired=False,
+        table=(),
+        diagnosis=found,
+        left=found,
+        history=(),
+        cost=0.0,
+        untreated=-math.inf,
+        judge=given.judge.kind,
+        held_back=given.held_back,
+        reason=Phrase(error.template, **error.values),
+    )
 
 
 def _harmless(ended: Race, place: int) -> bool:

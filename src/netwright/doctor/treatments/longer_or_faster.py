@@ -9,7 +9,7 @@ from torch.optim import Adam
 from netwright.doctor.treatments import TREATMENTS, Plan
 from netwright.doctor.treatments._at_rate import at_rate
 from netwright.doctor.treatments._longer import longer
-from netwright.doctor.treatments._range_test import tested_rate
+from netwright.doctor.treatments._measured_rates import range_rate
 from netwright.doctor.treatments.adam import RATES, by_adam
 from netwright.doctor.trials.course import Course
 from netwright.records.findings import Finding
@@ -21,7 +21,7 @@ def longer_or_faster(course: Course, finding: Finding) -> Iterator[Plan]:
     rate = course.rate
     if rate > 0:
         yield at_rate(course, 10 * rate)
-        found = tested_rate(course, highest=1e5 * rate)
+        found = range_rate(course, highest=1e5 * rate)
         if found is not None and found > 1.5 * rate and not 6 < found / rate < 15:
             yield at_rate(course, found)
     if not isinstance(course.optimizer, Adam):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from netwright.doctor.treatments import TREATMENTS, Plan
 from netwright.doctor.treatments._at_rate import at_rate, unlike
-from netwright.doctor.treatments._range_test import curved_rate, tested_rate
+from netwright.doctor.treatments._measured_rates import curved_rate, range_rate
 from netwright.doctor.trials.course import Course
 from netwright.records.findings import Finding
 
@@ -35,7 +35,7 @@ def lower_rate(course: Course, finding: Finding) -> Iterator[Plan]:
         return
     tried = [FACTORS[0] * rate]
     yield at_rate(course, tried[0])
-    measured = (tested_rate(course, highest=10 * rate), curved_rate(course))
+    measured = (range_rate(course, highest=10 * rate), curved_rate(course))
     found = [each for each in measured if each is not None and each < LOWER * rate]
     for each in (*found, *(factor * rate for factor in FACTORS[1:])):
         if len(tried) < len(FACTORS) and unlike(each, tried):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.treatments import TREATMENTS, Plan
-from netwright.doctor.treatments._range_test import tested_rate
+from netwright.doctor.treatments._measured_rates import range_rate
 from netwright.doctor.trials.course import Course
 from netwright.records.findings import Finding, amount
 
@@ -24,7 +24,7 @@ def usual_eps(course: Course, finding: Finding) -> Iterator[Plan]:
     yield _at(1.0, course.rate)
     mended = course.copy()
     mended.set_in_groups(eps=EPS)
-    found = tested_rate(mended, highest=1000 * course.rate)
+    found = range_rate(mended, highest=1000 * course.rate)
     for rate in (found, 1e-3):
         if rate is not None and not 0.7 < rate / course.rate < 1.5:
             yield _at(rate / course.rate, rate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -25,7 +26,13 @@ SAMPLES = 2000
 """Training samples whose targets are looked at to choose a judge."""
 
 
-def course_of(
+def course_of(*given: Any, **settings: Any) -> Course:
+    """The course of what `as_given` takes, with copies of all that a training changes.
+    `NoCourseError` where that cannot be copied."""
+    return as_given(*given, **settings).copy()
+
+
+def as_given(
     model: nn.Module,
     optimizer: Optimizer,
     loss_fn: Callable[[Tensor, Tensor], Tensor],
@@ -37,7 +44,8 @@ def course_of(
     scheduler: LRScheduler | None = None,
     scheduler_every: Literal["epoch", "step"] = "epoch",
 ) -> Course:
-    """Copies of all that a training changes. `SettingError` for what is no training."""
+    """The course of the objects themselves, for nobody to train. `SettingError` for what is no
+    training, `DataError` for data that are none."""
     if not isinstance(model, nn.Module):
         raise SettingError(
             "Healing takes a model first, an instance of torch.nn.Module, not {given}.",
@@ -82,7 +90,7 @@ def course_of(
             scheduler=scheduler,
             scheduler_every=scheduler_every,
             held_back=val_data is None,
-        ).copy()
+        )
     finally:
         state.restore()
 
@@ -104,7 +112,15 @@ def _judge(
             break
     assert first is not None
     with quiet(model), torch.enable_grad(), unheard():
-        sample = noted(model, loss_fn, (first[0],), first[1])
+        sample = noted(model, _own(loss_fn), (first[0],), first[1])
     loss = sample.loss_call.name if sample.loss_call is not None else ""
     output = sample.output if sample.output is not None else first[0]
     return judge_for(output, targets, loss=loss, metric=metric)
+
+
+def _own(loss_fn: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """A copy of a loss that may keep a state, where it can be copied."""
+    try:
+        return copy.deepcopy(loss_fn)
+    except Exception:  # somebody's class
+        return loss_fn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import random
@@ -140,10 +141,11 @@ class Trial:
         parts, loss, samples = [], 0.0, 0
         course.model.eval()
         try:
+            loss_fn = copy.deepcopy(course.loss)  # it may keep a state
             with torch.no_grad(), unheard():
                 for inputs, target in course.val.batches():
                     output = course.model(inputs)
-                    loss += float(course.loss(output, target)) * len(target)
+                    loss += float(loss_fn(output, target)) * len(target)
                     samples += len(target)
                     parts.append(course.judge.reduced(output, target))
                     if samples >= MOST_JUDGED:

@@ -22,7 +22,7 @@ POWERS = 8
 """Products with the second derivative: the top eigenvalue to some percent."""
 
 
-def tested_rate(course: Course, *, highest: float) -> float | None:
+def range_rate(course: Course, *, highest: float) -> float | None:
     """What the range test suggests (Smith 2017, section 3.3): `STEPS` steps of a copy, at rates
     that rise to `highest` from a millionth of it. None where three rules do not agree."""
     trial = _bare(course)
