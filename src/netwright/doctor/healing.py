@@ -51,6 +51,10 @@ SHORTEST, LONGEST = 20, 50
 LATE = ("rate", "generalisation")
 """Groups that may be treated where the run was best; the others are treated at the beginning."""
 
+BY_SCORE = ("overfitting",)
+"""Conditions of the loss that are treated once the score falls: while it does not, there is nothing
+by which a race could tell."""
+
 MARKS = 20
 """How often the last run is judged on its way."""
 
@@ -128,6 +132,13 @@ class Marks:
             self.best = Mark(self.trial.step, score, self.trial.here)
 
     @property
+    def fallen(self) -> bool:
+        """Whether the score is below the best one by more than the luck of samples."""
+        trial = self.trial
+        judge, samples = trial.course.judge, min(trial.course.val.samples, MOST_JUDGED)
+        return self.best.score - trial.judged().value > judge.doubt(self.best.score, samples)
+
+    @property
     def learned(self) -> bool:
         """Whether the best mark is above the first one by more than the luck of samples; if not,
         there is nothing that a treatment should keep."""
@@ -150,7 +161,7 @@ class Healing:
         self._table: list[Attempt] = []
         self._tried: set[tuple[str, tuple[str, ...]]] = set()
         self._first: Diagnosis | None = None
-        self._untreated = Mark(0, -math.inf, course)
+        self._untreated = self._best = Mark(0, -math.inf, course)
         self._stepping = 0.0
         self._steps = 0
 
@@ -177,6 +188,7 @@ class Healing:
                 marks.judge()
                 if not self._table:
                     self._untreated = marks.best
+                self._best = max(self._best, marks.best, key=lambda each: each.score)
                 found = self._asked(doctor)
                 treated = self._treated(marks, found) if may else None
                 if treated is not None:
@@ -213,7 +225,7 @@ class Healing:
 
     # Treating
 
-    def _next(self, course: Course, diagnosis: Diagnosis) -> list[Finding]:
+    def _next(self, marks: Marks, diagnosis: Diagnosis) -> list[Finding]:
         """The causes to be treated next: those of the first group that has any with a plan, less
         what has been tried."""
         alarms = [each for each in diagnosis.at_least("warn") if not each.points]
@@ -225,7 +237,8 @@ class Healing:
                 for each in roots
                 if each.group == group
                 and (each.name, each.layers) not in self._tried
-                and any(True for _ in plans_for(course, each))
+                and (each.name not in BY_SCORE or marks.fallen)
+                and any(True for _ in plans_for(marks.begin.course, each))
             ]
             if found:
                 return found
@@ -233,7 +246,7 @@ class Healing:
 
     def _treated(self, marks: Marks, diagnosis: Diagnosis) -> Trial | None:
         """The trial that goes on with what helped; None where nothing is to be done, or did."""
-        findings = self._next(marks.begin.course, diagnosis)
+        findings = self._next(marks, diagnosis)
         if not findings or self._purse.empty:
             return None
         late = findings[0].group in LATE
@@ -301,9 +314,9 @@ class Healing:
         better = score > untreated or (stopped and score == untreated)
         course, history = trial.course, tuple(trial.scores)
         if self._table and score < untreated:
-            # What was done did no good in the end: back to where the untreated run was best.
-            course = self._untreated.course
-            history = (Score(self._untreated.step, untreated, math.nan),)
+            # What was done did no good in the end: back to where any run was best.
+            course = self._best.course
+            history = (*history, Score(self._best.step, self._best.score, math.nan))
         won = any(each.kept is not None for each in self._table)
         plain = self._stepping / max(self._steps, 1) * self._original.steps
         return Healed(
@@ -321,7 +334,7 @@ class Healing:
         )
 
     def _reason(self, *, won: bool, better: bool) -> Phrase:
-        if not self._first:
+        if not self._table and not self._first:
             return Phrase("Nothing was found that does harm; the training ran as it is")
         if not self._table:
             return Phrase("What was found has no treatment that can be tried; see its advice")

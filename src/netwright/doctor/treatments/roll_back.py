@@ -8,10 +8,14 @@ from netwright.core.languages import Phrase
 from netwright.doctor.treatments import TREATMENTS, Plan
 from netwright.doctor.treatments._at_rate import at_rate
 from netwright.doctor.treatments._gradient_norms import usual_norm
+from netwright.doctor.treatments._schedules import simulated
 from netwright.doctor.treatments._to_the_end import cosine
 from netwright.doctor.treatments.clip import limited
 from netwright.doctor.trials.course import Course
 from netwright.records.findings import Finding, amount
+
+GROWN = 2.0
+"""Times the rate there is: a schedule that is to come above it is no schedule to go on with."""
 
 
 @TREATMENTS.register("roll-back", grade="ask", cures=("divergence", "loss-spike"))
@@ -23,8 +27,14 @@ def roll_back(course: Course, finding: Finding) -> Iterator[Plan]:
     """
     if course.rate <= 0:
         return
-    lower, usual = at_rate(course, course.rate / 10), usual_norm(course)
-    yield lower
+    rates = simulated(course)
+    if rates and max(rates) > GROWN * rates[0]:  # it would be driven up again
+        yield cosine(course)
+        yield cosine(course, 0.3)
+        yield cosine(course, 0.1)
+        return
+    usual = usual_norm(course)
+    yield at_rate(course, course.rate / 10)
     if usual is not None:
         yield limited(usual)
         yield Plan(

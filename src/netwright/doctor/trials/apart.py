@@ -13,7 +13,6 @@ from netwright.doctor.trials.course import Course, NoCourseError
 def check_apart(copied: Course, original: Course) -> None:
     """`NoCourseError` where the loss of the copy reaches a weight of the original: its training
     would be another one, and would leave gradients there."""
-    own = {id(each): name for name, each in original.model.named_parameters()}
     state, other = RandomState(), copied.copy()  # a loss may keep a state
     try:
         inputs, target = next(iter(other.train.batches()))
@@ -21,7 +20,8 @@ def check_apart(copied: Course, original: Course) -> None:
             loss = other.loss(other.model(inputs), target)
     finally:
         state.restore()
-    names = [own[id(each)] for each in _leaves(loss) if id(each) in own]
+    leaves = {id(each) for each in _leaves(loss)}
+    names = [name for name, each in original.model.named_parameters() if id(each) in leaves]
     if names:
         raise NoCourseError(
             "The training cannot be copied, so nothing can be tried on it: {reason}.",

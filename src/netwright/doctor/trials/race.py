@@ -119,7 +119,7 @@ def race(
         for each in field:
             if not purse.empty:
                 purse.pay(runs[each], until)
-        field = sorted((each for each in field if not runs[each].error), key=_place(runs))
+        field = sorted((each for each in field if _there(runs[each], until)), key=_place(runs))
         last = number == ROUNDS - 1 or not purse.affords((len(field) // 2 + 2) * length)
         if not field:
             break
@@ -166,6 +166,11 @@ def _place(runs: Sequence[Trial]) -> Callable[[int], tuple[float, float, int]]:
     return key
 
 
+def _there(trial: Trial, until: int) -> bool:
+    """Whether it has come as far as it was to come: no error, and the purse had enough."""
+    return not trial.error and trial.step >= min(until, trial.course.steps)
+
+
 def _more(trial: Trial, seeds: Sequence[int]) -> list[Trial]:
     """The same with the other seeds; none of one whose plan was at its end when it began."""
     if trial.start >= trial.course.steps:
@@ -184,9 +189,9 @@ def _leads(trial: Trial, control: Trial) -> bool:
 def _won(ahead: Sequence[Trial], behind: Sequence[Trial]) -> bool:
     """By more than the spread over the seeds of either. One whose plan is at its end stands where
     it is, with one score and no spread; two such are no race."""
-    scores, control = _scores(ahead[0], ahead[1:]), _scores(behind[0], behind[1:])
+    scores, control = _scores(ahead), _scores(behind)
     stands = [each[0].step == each[0].start for each in (ahead, behind)]
-    if all(stands) or not all(map(math.isfinite, scores)):
+    if all(stands) or not scores or not control or not all(map(math.isfinite, scores)):
         return False
     if len(scores) < 2 and not stands[0]:
         return False
@@ -200,19 +205,17 @@ def _spread(scores: Sequence[float]) -> float:
     return statistics.stdev(scores) if len(scores) > 1 else 0.0
 
 
-def _scores(first: Trial, others: Sequence[Trial]) -> list[float]:
-    return [
-        each.judged().value for each in (first, *others) if each.step > each.start or each.error
-    ]
+def _scores(trials: Sequence[Trial]) -> list[float]:
+    return [each.judged().value for each in trials if _ran(each)]
 
 
-def _asked(first: Trial, others: Sequence[Trial]) -> list[Trial]:
-    """Those that ran: the first seed's, and the others' where the field came to that."""
-    return [first, *(each for each in others if each.step > each.start or each.error)]
+def _ran(trial: Trial) -> bool:
+    """Whether it has something to show: steps, an error, or a plan that was at its end."""
+    return trial.step > trial.start or bool(trial.error) or trial.start >= trial.course.steps
 
 
 def _row(names: tuple[str, ...], says: Phrase, first: Trial, others: Sequence[Trial]) -> Row:
-    asked = _asked(first, others)
+    asked = [first, *filter(_ran, others)]
     return Row(
         names=names,
         says=says,
