@@ -5,6 +5,7 @@
     nw.load(trained.run.path).predict("seven.png").images[0].label
     nw.inspect("resnet18")["layer3"].receptive_field.size
     with nw.watch(model, optimizer) as doctor: ...
+    nw.heal(model, optimizer, loss_fn, train, val, epochs=10).model
 
 The public names are looked up when they are used, so importing the package costs nothing;
 inside the package nobody imports from here.
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from netwright.doctor.diagnosis import Diagnosis
     from netwright.doctor.frameworks.hf import HFDoctor
     from netwright.doctor.frameworks.lightning import LightningDoctor
+    from netwright.doctor.healed import Healed
+    from netwright.doctor.healing import heal
     from netwright.doctor.stopping import FindingError
     from netwright.doctor.watch import Doctor, watch
     from netwright.report.network_comparison import Comparison
@@ -42,6 +45,7 @@ __all__ = [
     "Evaluation",
     "FindingError",
     "HFDoctor",
+    "Healed",
     "Inspection",
     "Layer",
     "LightningDoctor",
@@ -54,6 +58,7 @@ __all__ = [
     "Trained",
     "__version__",
     "checkup",
+    "heal",
     "inspect",
     "load",
     "lr_range",
@@ -68,6 +73,7 @@ _PLACES = {
     "Evaluation": "netwright.tasks.using",
     "FindingError": "netwright.doctor.stopping",
     "HFDoctor": "netwright.doctor.frameworks.hf",
+    "Healed": "netwright.doctor.healed",
     "Inspection": "netwright.tasks.inspection",
     "Layer": "netwright.tasks.inspected",
     "LightningDoctor": "netwright.doctor.frameworks.lightning",
@@ -79,6 +85,7 @@ _PLACES = {
     "ReceptiveField": "netwright.tasks.inspected",
     "Trained": "netwright.tasks.running",
     "checkup": "netwright.doctor.checking",
+    "heal": "netwright.doctor.healing",
     "inspect": "netwright.tasks.inspecting",
     "load": "netwright.tasks.loading",
     "lr_range": "netwright.tasks.rate_range",

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from netwright.core.escaping import html_text
 from netwright.core.languages import Phrase, say
 from netwright.doctor.diagnosis import Diagnosis
 from netwright.doctor.trials.race import Row
@@ -104,6 +105,11 @@ class Healed:
         """For the screen, in the language of the user."""
         return "\n".join(self.lines())
 
+    def _repr_html_(self) -> str:
+        """The races as tables, what was kept set off, and the reason under them."""
+        parts = [_html_table(each, self.judge) for each in self.table]
+        return "".join((*parts, f"<p>{html_text(self.reason.localized())}</p>"))
+
     def lines(self, *, cells: int = 100) -> list[str]:
         found = []
         for each in self.table:
@@ -129,6 +135,23 @@ def _table(attempt: Attempt, judge: str, *, cells: int) -> list[str]:
         ],
         cells=cells,
     )
+
+
+def _html_table(attempt: Attempt, judge: str) -> str:
+    title = say("treating {findings}:", findings=", ".join(attempt.findings))
+    heads = "".join(f"<th>{html_text(each)}</th>" for each in
+                    ("", say("steps"), judge, say("spread"), ""))  # fmt: skip
+    rows = []
+    for each in attempt.rows:
+        spread = _value(each.spread) if len(each.scores) > 1 else ""
+        cells = (each.says.localized(), each.steps, _value(each.score), spread,
+                 _said(each, attempt))  # fmt: skip
+        told = "".join(f"<td>{html_text(one)}</td>" for one in cells)
+        rows.append(
+            f'<tr style="font-weight: bold">{told}</tr>' if each.kept else f"<tr>{told}</tr>"
+        )
+    caption = f"<caption>{html_text(title)}</caption>"
+    return f"<table>{caption}<tr>{heads}</tr>{''.join(rows)}</table>"
 
 
 def _said(row: Row, attempt: Attempt) -> str:

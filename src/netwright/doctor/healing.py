@@ -20,17 +20,20 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from netwright.core.errors import NetwrightError
+from netwright.core.errors import NetwrightError, SettingError
 from netwright.core.languages import Phrase
+from netwright.doctor.checking import checked, patient_of
+from netwright.doctor.deadline import Deadline
 from netwright.doctor.diagnosis import Diagnosis
 from netwright.doctor.healed import Attempt, Healed
 from netwright.doctor.patient import Source
 from netwright.doctor.quiet import RandomState
 from netwright.doctor.treatments import Plan, plans_for
-from netwright.doctor.trials.course import Course
-from netwright.doctor.trials.course_of import course_of
+from netwright.doctor.trials.apart import check_apart
+from netwright.doctor.trials.course import Course, NoCourseError
+from netwright.doctor.trials.course_of import as_given
 from netwright.doctor.trials.race import CLEAR, Candidate, Purse, Race, race
-from netwright.doctor.trials.trial import MOST_JUDGED, Trial
+from netwright.doctor.trials.trial import MOST_JUDGED, Score, Trial
 from netwright.doctor.watch import Doctor
 from netwright.records.findings import GROUPS, Finding
 
@@ -47,6 +50,10 @@ SHORTEST, LONGEST = 20, 50
 
 LATE = ("rate", "generalisation")
 """Groups that may be treated where the run was best; the others are treated at the beginning."""
+
+BY_SCORE = ("overfitting",)
+"""Conditions of the loss that are treated once the score falls: while it does not, there is nothing
+by which a race could tell."""
 
 MARKS = 20
 """How often the last run is judged on its way."""
@@ -93,10 +100,16 @@ def heal(
     >>> healed.repaired, healed.kept[0].names
     (True, ('higher-rate',))
     """
-    course = course_of(
+    given = as_given(
         model, optimizer, loss_fn, train_data, val_data, epochs, metric,
         scheduler=scheduler, scheduler_every=scheduler_every, clip=clip,
     )  # fmt: skip
+    _refuse(budget, seconds)
+    try:
+        course = given.copy()
+        check_apart(course, given)
+    except NoCourseError as error:
+        return _advised(given, error, seconds=seconds)
     return Healing(course, budget=budget, seconds=seconds).run()
 
 
@@ -107,6 +120,37 @@ class Mark:
     step: int
     score: float
     course: Course
+
+
+class Marks:
+    """Where a run began, where it was best, and where it is."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+        self.begin = self.best = Mark(trial.start, -math.inf, trial.begun)
+
+    def judge(self) -> None:
+        score = self.trial.judged().value
+        if score > self.best.score:
+            self.best = Mark(self.trial.step, score, self.trial.here)
+
+    @property
+    def fallen(self) -> bool:
+        """Whether the score is below the best one by more than the luck of samples."""
+        trial = self.trial
+        judge, samples = trial.course.judge, min(trial.course.val.samples, MOST_JUDGED)
+        return self.best.score - trial.judged().value > judge.doubt(self.best.score, samples)
+
+    @property
+    def learned(self) -> bool:
+        """Whether the best mark is above the first one by more than the luck of samples; if not,
+        there is nothing that a treatment should keep."""
+        trial = self.trial
+        judge, samples = trial.course.judge, min(trial.course.val.samples, MOST_JUDGED)
+        first = trial.scores[0].value if trial.scores else self.best.score
+        if not math.isfinite(first):
+            return self.best.score > first
+        return self.best.score - first > CLEAR * judge.doubt(first, samples)
 
 
 class Healing:
@@ -120,7 +164,7 @@ class Healing:
         self._table: list[Attempt] = []
         self._tried: set[tuple[str, tuple[str, ...]]] = set()
         self._first: Diagnosis | None = None
-        self._untreated = -math.inf
+        self._untreated = self._best = Mark(0, -math.inf, course)
         self._stepping = 0.0
         self._steps = 0
 
@@ -139,41 +183,25 @@ class Healing:
 
     def _until_treated(self, trial: Trial, *, may: bool) -> tuple[Trial | None, Diagnosis]:
         """The trial to go on with in the place of this one, None when this one has ended; and
-        what was found last."""
-        whole = self._original.steps
-        begin = Mark(trial.start, -math.inf, trial.begun)
-        best = begin
+        what was found last. Some faults are seen only once the plan is at its end."""
+        marks = Marks(trial)
         with self._watched(trial) as doctor:
             found = self._asked(doctor)
-            while trial.step < whole and not trial.error:
-                apart = max(self._length, whole // MARKS)
-                first = trial.step == trial.start
-                self._go_on(trial, min(self._length if first else apart, whole - trial.step))
+            while not trial.ended:
+                apart = max(self._length, trial.course.steps // MARKS)
+                self._go_on(trial, self._length if trial.step == trial.start else apart)
                 if trial.raised is not None:
                     doctor.crashed(trial.raised)
-                score = trial.judged()
+                marks.judge()
                 if not self._table:
-                    self._untreated = max(self._untreated, score.value)
+                    self._untreated = marks.best
+                self._best = max(self._best, marks.best, key=lambda each: each.score)
                 found = self._asked(doctor)
-                findings = self._next(trial.begun, found) if may else []
-                if findings and not self._purse.empty:
-                    late = findings[0].group in LATE and self._learned(trial, best)
-                    base = best if late else begin
-                    treated = self._treated(findings, base, trial if base is begin else None)
-                    if treated is not None:
-                        return treated, found
-                if score.value > best.score:
-                    best = Mark(trial.step, score.value, trial.here)
-        return None, found
-
-    def _learned(self, trial: Trial, best: Mark) -> bool:
-        """Whether the best mark is above the run's first one by more than the luck of samples; if
-        not, there is nothing that a treatment should keep."""
-        judge, samples = trial.course.judge, min(trial.course.val.samples, MOST_JUDGED)
-        first = trial.scores[0].value
-        if not math.isfinite(first):
-            return best.score > first
-        return best.score - first > CLEAR * judge.doubt(first, samples)
+                treated = self._treated(marks, found) if may else None
+                if treated is not None:
+                    return treated, found
+        found = self._asked(doctor)
+        return (self._treated(marks, found) if may else None), found
 
     def _go_on(self, trial: Trial, steps: int) -> None:
         began, before = time.perf_counter(), trial.step
@@ -191,12 +219,13 @@ class Healing:
     def _watched(self, trial: Trial) -> Doctor:
         """A doctor who knows the data and the plan; the check-up is for beginnings."""
         course = trial.course
-        left = self._seconds - (time.perf_counter() - self._began)
-        seconds = min(CHECKUP, max(0.5, 0.2 * left))
+        remain = self._seconds - (time.perf_counter() - self._began)
+        seconds = min(CHECKUP, max(0.5, 0.2 * remain))
         doctor = Doctor(course.model, [course.optimizer], checkup=False if trial.start else seconds)
         patient = doctor.patient
+        left = course.steps - trial.start
         patient.setup = dataclasses.replace(
-            patient.setup, epochs=course.epochs, planned_steps=course.steps
+            patient.setup, epochs=math.ceil(left / course.train.steps), planned_steps=left
         )
         patient.train, patient.val = _source(course, "train"), _source(course, "val")
         patient.setup = dataclasses.replace(patient.setup, steps_per_epoch=course.train.steps)
@@ -204,7 +233,7 @@ class Healing:
 
     # Treating
 
-    def _next(self, course: Course, diagnosis: Diagnosis) -> list[Finding]:
+    def _next(self, marks: Marks, diagnosis: Diagnosis) -> list[Finding]:
         """The causes to be treated next: those of the first group that has any with a plan, less
         what has been tried. What yields to a cause that has no plan is not held back by it."""
         alarms = [
@@ -212,7 +241,8 @@ class Healing:
             for each in diagnosis.at_least("warn")
             if not each.points
             and (each.name, each.layers) not in self._tried
-            and plans_for(course, each)
+            and (each.name not in BY_SCORE or marks.fallen)
+            and any(True for _ in plans_for(marks.begin.course, each))
         ]
         names = {each.name for each in alarms}
         roots = [each for each in alarms if names.isdisjoint(each.yields_to)] or alarms
@@ -222,18 +252,23 @@ class Healing:
                 return found
         return []
 
-    def _treated(
-        self, findings: Sequence[Finding], base: Mark, control: Trial | None
-    ) -> Trial | None:
-        """The trial that goes on with what helped; None where nothing did."""
+    def _treated(self, marks: Marks, diagnosis: Diagnosis) -> Trial | None:
+        """The trial that goes on with what helped; None where nothing is to be done, or did."""
+        findings = self._next(marks, diagnosis)
+        if not findings or self._purse.empty:
+            return None
+        late = findings[0].group in LATE
+        base = marks.best if late and marks.learned else marks.begin
         candidates = list(self._candidates(base.course, findings))
         self._tried |= {(each.name, each.layers) for each in findings}
         if not candidates:
             return None
-        control = control if control is not None else Trial(base.course, step=base.step)
+        run = marks.trial
+        fresh = base is marks.begin and run.step <= run.start + self._length
+        control = run if fresh else Trial(base.course)
         ended = race(control, candidates, self._purse, steps=self._length)
         carried = None
-        if ended.winner is None and base.step == 0 and _harmless(ended, 1):
+        if ended.winner is None and not late and base.step == 0 and _harmless(ended, 1):
             carried = ended.rows[1]
         self._table.append(
             Attempt(
@@ -253,7 +288,9 @@ class Healing:
     def _candidates(self, course: Course, findings: Sequence[Finding]) -> Iterator[Candidate]:
         """All first plans together, then each other plan in the place of the first of its kind,
         then each cause alone."""
-        plans = [plans_for(course, each) for each in findings]
+        plans = [found for each in findings if (found := list(plans_for(course, each)))]
+        if not plans:
+            return
         first = [each[0] for each in plans]
         chosen: list[list[tuple[str, Plan]]] = [first]
         for place, each in enumerate(plans):
@@ -280,34 +317,79 @@ class Healing:
 
     def _healed(self, trial: Trial, left: Diagnosis) -> Healed:
         assert self._first is not None
-        course = trial.course
-        better = trial.judged().value > self._untreated
+        untreated, score = self._untreated.score, trial.judged().value
+        stopped = trial.course.ends is not None  # where it was best: nothing more is claimed
+        better = score > untreated or (stopped and score == untreated)
+        course, history = trial.course, tuple(trial.scores)
+        if self._table and score < untreated:
+            # What was done did no good in the end: back to where any run was best.
+            course = self._best.course
+            history = (*history, Score(self._best.step, self._best.score, math.nan))
         won = any(each.kept is not None for each in self._table)
-        plain = self._stepping / max(self._steps, 1) * course.steps
+        plain = self._stepping / max(self._steps, 1) * self._original.steps
         return Healed(
             model=course.model.eval(),
             repaired=won and better,
             table=tuple(self._table),
             diagnosis=self._first,
             left=left,
-            history=tuple(trial.scores),
+            history=history,
             cost=(time.perf_counter() - self._began) / max(plain, 1e-9),
-            untreated=self._untreated,
+            untreated=untreated,
             judge=course.judge.kind,
             held_back=course.held_back,
             reason=self._reason(won=won, better=better),
         )
 
     def _reason(self, *, won: bool, better: bool) -> Phrase:
-        if not self._first:
+        if not self._table and not self._first:
             return Phrase("Nothing was found that does harm; the training ran as it is")
         if not self._table:
             return Phrase("What was found has no treatment that can be tried; see its advice")
         if not won:
             return Phrase("No treatment was better than the training as it is by more than luck")
         if not better:
-            return Phrase("What won its race did not stay better to the end")
+            return Phrase("What won its race did not stay better to the end, and was rolled back")
         return Phrase("Repaired: the treated training ended above the untreated one")
+
+
+def _refuse(budget: object, seconds: object) -> None:
+    for name, value in (("budget", budget), ("seconds", seconds)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise SettingError("{name} is a number above 0, not {value}.", name=name,
+                               value=repr(value))  # fmt: skip
+
+
+def _advised(given: Course, error: NoCourseError, *, seconds: float) -> Healed:
+    """The diagnosis of what cannot be copied; its findings hold advice."""
+    limit, state = min(CHECKUP, seconds), RandomState()
+    try:
+        patient = patient_of(
+            given.model,
+            given.loss,
+            _source(given, "train"),
+            val=_source(given, "val"),
+            optimizers=(given.optimizer,),
+            schedulers=() if given.scheduler is None else (given.scheduler,),
+            epochs=given.epochs,
+            deadline=Deadline(limit),
+        )
+        found = checked(patient, seconds=limit)
+    finally:
+        state.restore()
+    return Healed(
+        model=given.model,
+        repaired=False,
+        table=(),
+        diagnosis=found,
+        left=found,
+        history=(),
+        cost=0.0,
+        untreated=-math.inf,
+        judge=given.judge.kind,
+        held_back=given.held_back,
+        reason=Phrase(error.template, **error.values),
+    )
 
 
 def _harmless(ended: Race, place: int) -> bool:

@@ -83,5 +83,11 @@ def learning_rate_too_high(record: Record) -> Iterator[Finding]:
                 grade="ask",
                 why=Phrase("Let the rate grow over the first steps, and clip by the global norm."),
             ),
+            Treatment(
+                name="clip",
+                grade="ask",
+                why=Phrase("Clip the gradient by its global norm, at its usual length."),
+                code="torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)",
+            ),
         ),
     )

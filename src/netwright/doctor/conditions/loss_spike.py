@@ -213,6 +213,12 @@ def _repeated(odd: list[tuple[int, float, float]], harm: Evidence) -> Finding:
                            "the gradient by its norm."),
                 code="torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)",
             ),
+            Treatment(
+                name="clip",
+                grade="ask",
+                why=Phrase("Clip the gradient by its global norm, at its usual length."),
+                code="torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)",
+            ),
         ),
     )  # fmt: skip
 

@@ -91,6 +91,11 @@ def mixed_precision_trouble(record: Record) -> Iterator[Finding]:
                 grade="ask",
                 why=Phrase("Or find what overflows, and compute that in single precision."),
             ),
+            Treatment(
+                name="single-precision",
+                grade="ask",
+                why=Phrase("Keep weights in single precision."),
+            ),
         ),
     )
 
@@ -126,6 +131,11 @@ def _vanished(record: Record, loop: Loop, found: Course) -> Iterator[Finding]:
                 why=Phrase("Multiply the loss before the backward pass, as a scaler does, or keep "
                            "gradients in single precision."),
                 code="torch.amp.GradScaler()",
+            ),
+            Treatment(
+                name="single-precision",
+                grade="ask",
+                why=Phrase("Keep weights in single precision."),
             ),
         ),
     )  # fmt: skip

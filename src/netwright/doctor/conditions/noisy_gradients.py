@@ -100,6 +100,11 @@ def noisy_gradients(record: Record) -> Iterator[Finding]:
                 grade="ask",
                 why=Phrase("Take larger batches or accumulate, or lower the rate."),
             ),
+            Treatment(
+                name="average-weights",
+                grade="ask",
+                why=Phrase("Answer by the mean of the weights over the last steps."),
+            ),
         ),
     )  # fmt: skip
 

@@ -89,5 +89,10 @@ def oscillating_loss(record: Record) -> Iterator[Finding]:
                 grade="ask",
                 why=Phrase("Lower the rate or the momentum, or take larger batches."),
             ),
+            Treatment(
+                name="average-weights",
+                grade="ask",
+                why=Phrase("Answer by the mean of the weights over the last steps."),
+            ),
         ),
     )

@@ -6,7 +6,7 @@ a copy of the course, so that nothing has to be undone; whether it helps is for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -31,11 +31,9 @@ TREATMENTS: Registry[Planner] = Registry("treatment", "netwright.doctor.treatmen
 treatment that only a person can carry out is advice in the finding, and has no leaf."""
 
 
-def plans_for(course: Course, finding: Finding) -> list[tuple[str, Plan]]:
+def plans_for(course: Course, finding: Finding) -> Iterator[tuple[str, Plan]]:
     """The plans of every treatment that the finding names, in its order, each with its name."""
-    found = []
     for each in finding.treatments:
         if each.name in TREATMENTS and finding.name in TREATMENTS.get(each.name).facts["cures"]:
             entry = TREATMENTS.get(each.name)
-            found += [(entry.name, plan) for plan in entry.target(course, finding)]
-    return found
+            yield from ((entry.name, plan) for plan in entry.target(course, finding))

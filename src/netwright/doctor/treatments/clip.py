@@ -1,77 +1,60 @@
-"""A bound on the norm of the gradient."""
+"""A limit on the length of the gradient."""
 
 from __future__ import annotations
 
-import itertools
-import statistics
 from collections.abc import Iterator
 
-import torch
-
 from netwright.core.languages import Phrase
-from netwright.doctor.quiet import RandomState
 from netwright.doctor.treatments import TREATMENTS, Plan
+from netwright.doctor.treatments._gradient_norms import usual_norm
 from netwright.doctor.trials.course import Course
-from netwright.records.findings import Finding
+from netwright.records.findings import Finding, amount
 
-BATCHES = 8
-"""Whose gradients are looked at."""
+COMMON = 1.0
+"""The limit that is written most often."""
 
-USUAL = 1.0
+SLOWER = 0.1
 
 
-@TREATMENTS.register("clip", grade="ask", cures=("exploding-gradients",))
+@TREATMENTS.register(
+    "clip",
+    grade="ask",
+    cures=("exploding-gradients", "loss-spike", "divergence", "learning-rate-too-high",
+           "nonfinite"),
+)  # fmt: skip
 def clip(course: Course, finding: Finding) -> Iterator[Plan]:
-    """The gradient cut to the median norm of the first batches; to 1; to 1 at a tenth of the rate.
+    """The gradient is cut to the median length over some batches, or to a tenth of it.
 
-    Where gradients leap, the median is what ordinary batches have. Where they are too large from
-    the first step on, only a bound that knows nothing of them helps.
+    Where gradients leap, the median is what ordinary batches have. Where they explode from the
+    first step on, only a limit that knows nothing of them helps: 1, and 1 at a tenth of the rate.
 
-    Source: Pascanu, Mikolov & Bengio 2013, On the difficulty of training recurrent neural networks.
+    Source: Pascanu, Mikolov & Bengio 2013, On the difficulty of training recurrent neural
+    networks, algorithm 1.
     """
-    if not course.trainable or (course.clip is not None and course.clip <= USUAL):
+    usual = usual_norm(course)
+    if usual is None or not course.trainable:
         return
-    yield Plan(says=Phrase("gradient clipped at the median of its norms"), apply=_at_the_median)
-    yield Plan(says=Phrase("gradient clipped at a norm of {norm}", norm=USUAL), apply=_at_the_usual)
-    yield Plan(
-        says=Phrase(
-            "{first}; learning rate x {rate}",
-            first=Phrase("gradient clipped at a norm of {norm}", norm=USUAL),
-            rate=0.1,
-        ),
-        apply=_at_the_usual_and_slower,
+    exploding = finding.name == "exploding-gradients"
+    for limit in (usual, COMMON) if exploding else (usual, usual / 10):
+        if course.clip is None or limit < course.clip:
+            yield limited(limit)
+    if exploding and (course.clip is None or course.clip >= COMMON):
+        yield Plan(
+            says=Phrase("{first}; learning rate x {rate}", first=limited(COMMON).says, rate=SLOWER),
+            apply=_slower,
+        )
+
+
+def limited(limit: float | None) -> Plan:
+    """The plan with this limit, or with none."""
+    return Plan(
+        says=Phrase("gradients clipped at the norm {limit}", limit=amount(limit))
+        if limit is not None
+        else Phrase("gradients not clipped"),
+        apply=lambda made: setattr(made, "clip", limit),
     )
 
 
-def _at_the_median(course: Course) -> None:
-    norms = [each for each in _norms(course) if each > 0]
-    median = statistics.median(norms) if norms else USUAL
-    course.clip = median if course.clip is None else min(median, course.clip)
-
-
-def _at_the_usual(course: Course) -> None:
-    course.clip = USUAL
-
-
-def _at_the_usual_and_slower(course: Course) -> None:
-    course.clip = USUAL
-    course.scale_rates(0.1)
-
-
-def _norms(course: Course) -> list[float]:
-    """Of the gradients of some batches, at the weights as they are."""
-    made, state, found = course.copy(), RandomState(), []
-    made.model.train()
-    try:
-        with torch.enable_grad():
-            for inputs, target in itertools.islice(made.train.batches(), BATCHES):
-                made.model.zero_grad()
-                made.loss(made.model(inputs), target).backward()
-                norm = torch.nn.utils.get_total_norm(
-                    [each.grad for each in made.trainable if each.grad is not None]
-                )
-                if bool(norm.isfinite()):
-                    found.append(float(norm))
-    finally:
-        state.restore()
-    return found
+def _slower(course: Course) -> None:
+    course.clip = COMMON
+    course.scale_rates(SLOWER)

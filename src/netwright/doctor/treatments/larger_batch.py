@@ -1,4 +1,4 @@
-"""Enough values for a norm's mean and spread."""
+"""Gradients of more samples, and norms of more values."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from netwright.core.languages import Phrase
 from netwright.doctor.treatments import TREATMENTS, Plan
+from netwright.doctor.treatments._at_rate import at_rate
+from netwright.doctor.treatments._batches import divisible, of_batch, root
 from netwright.doctor.treatments._norming import groups_for
 from netwright.doctor.trials.course import Course
 from netwright.records.findings import Finding
+
+TIMES, LEAST = 4, 32
 
 WANTED = (16, 64)
 """Samples in a batch; more is not needed by a norm (Wu & He 2018, figure 1)."""
@@ -20,30 +24,40 @@ MOST = 0.25
 """Of the samples in one batch."""
 
 
-@TREATMENTS.register("larger-batch", grade="ask", cures=("batchnorm-small-batch",))
+@TREATMENTS.register(
+    "larger-batch", grade="ask", cures=("noisy-gradients", "batchnorm-small-batch")
+)
 def larger_batch(course: Course, finding: Finding) -> Iterator[Plan]:
-    """Group normalisation in the place of batch normalisation; or larger batches.
+    """Batches four times as large, or a tenth of the rate, which averages over time.
 
-    The one asks nothing of the batch and leaves the number of steps, the other leaves the network.
-    Batches that came ready made are as large as they are.
+    Batches are of 32 at least; at the same rate, and at one that grows with the root of the size.
+    For a norm with too few values: group normalisation in its place, which asks nothing of the
+    batch, or batches of 16 and 64. Batches that came ready made are as large as they are.
 
-    Source: Wu & He 2018, Group normalization; Ioffe & Szegedy 2015.
+    Source: McCandlish et al. 2018, An empirical model of large-batch training, section 2.2; Wu & He
+    2018, Group normalization.
     """
+    if finding.name == "batchnorm-small-batch":
+        yield from _for_a_norm(course)
+        return
+    feed = course.train
+    samples = min(max(TIMES * feed.batch, LEAST), len(feed.rows))
+    if divisible(course) and samples > feed.batch:
+        yield of_batch(course, samples)
+        yield of_batch(course, samples, root(samples / feed.batch))
+    if course.rate > 0:
+        yield at_rate(course, course.rate / 10)
+
+
+def _for_a_norm(course: Course) -> Iterator[Plan]:
     if any(isinstance(each, _BatchNorm) for each in course.model.modules()):
         yield Plan(
             says=Phrase("group normalisation in the place of batch normalisation"), apply=_grouped
         )
     feed = course.train
     for wanted in WANTED:
-        if feed.unit == 1 and feed.batch < wanted <= MOST * feed.samples:
-            yield Plan(
-                says=Phrase("batches of {count} samples", count=wanted),
-                apply=lambda course, wanted=wanted: _batched(course, wanted),  # type: ignore[misc]
-            )
-
-
-def _batched(course: Course, samples: int) -> None:
-    course.train = course.train.of_batch(samples)
+        if divisible(course) and feed.batch < wanted <= MOST * feed.samples:
+            yield of_batch(course, wanted)
 
 
 def _grouped(course: Course) -> None:

@@ -10,7 +10,7 @@ from netwright.doctor.trials.course import Course
 from netwright.records.findings import Finding, amount
 
 
-@TREATMENTS.register("same-rates", grade="ask", cures=("stale-optimizer",))
+@TREATMENTS.register("same-rates", grade="ask", cures=("stale-optimizer", "frozen-parameters"))
 def same_rates(course: Course, finding: Finding) -> Iterator[Plan]:
     """Every group at the rate of the fastest; then at that of the one with most parameters."""
     groups = [each for each in course.optimizer.param_groups if each["params"]]

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from netwright.core.errors import NetwrightError
 from netwright.doctor.trials.feed import Feed
 from netwright.doctor.trials.judge import Judge
+from netwright.doctor.trials.rebinding import rebound
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -47,15 +48,26 @@ class Course:
     """Whether what judges is a part of the training data."""
     raised: Exception | None = None
     """What the loss raised on the first batch."""
+    done: int = 0
+    """Steps that lie behind it, where it is no beginning."""
+    ends: int | None = None
+    """The step after which it ends, where that is before the last epoch does."""
+    asked: int = 0
+    """Epochs that the caller asked for; a treatment may plan more, and says so."""
+
+    def __post_init__(self) -> None:
+        self.asked = self.asked or self.epochs
 
     @property
     def steps(self) -> int:
         """Of the whole training."""
-        return self.epochs * self.train.steps
+        whole = self.epochs * self.train.steps
+        return whole if self.ends is None else min(self.ends, whole)
 
     def copy(self) -> Course:
         """The same, with model, optimizer, schedule and loss of its own; data are shared. What was
-        one tensor in several places is one tensor again."""
+        one tensor in several places is one tensor again, and a loss that reads the weights reads
+        those of the copy."""
         memo: dict[int, Any] = {}
         whole = (self.model, self.optimizer, self.scheduler, self.loss)
         try:
@@ -67,7 +79,7 @@ class Course:
                 reason=f"{type(error).__name__}: {error}".partition("\n")[0],
             ) from error
         return dataclasses.replace(
-            self, model=model, optimizer=optimizer, scheduler=scheduler, loss=loss
+            self, model=model, optimizer=optimizer, scheduler=scheduler, loss=rebound(loss, memo)
         )
 
     # What treatments ask and do
@@ -137,10 +149,18 @@ class Course:
             ]
 
     def _take(self, optimizer: Optimizer) -> None:
-        """The optimizer in the place of the old one; its groups start at their own rates."""
+        """The optimizer in the place of the old one; its groups start at their own rates, which
+        are the peak of a schedule that names one."""
         if self.scheduler is not None:
+            old = self.optimizer.param_groups[0]
             for group in optimizer.param_groups:
-                group.setdefault("initial_lr", group["lr"])
+                whole = float(group["lr"])
+                for name in ("initial_lr", "min_lr", "max_lr"):
+                    if "max_lr" in old and name in old:
+                        group[name] = whole * old[name] / old["max_lr"]
+                group.setdefault("initial_lr", whole)
+            if hasattr(self.scheduler, "cycle_momentum"):
+                self.scheduler.cycle_momentum = False
             self.scheduler.optimizer = optimizer
             if hasattr(self.scheduler, "base_lrs"):
                 self.scheduler.base_lrs = [each["initial_lr"] for each in optimizer.param_groups]

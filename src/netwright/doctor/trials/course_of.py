@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -25,7 +26,13 @@ SAMPLES = 2000
 """Training samples whose targets are looked at to choose a judge."""
 
 
-def course_of(
+def course_of(*given: Any, **settings: Any) -> Course:
+    """The course of what `as_given` takes, with copies of all that a training changes.
+    `NoCourseError` where that cannot be copied."""
+    return as_given(*given, **settings).copy()
+
+
+def as_given(
     model: nn.Module,
     optimizer: Optimizer,
     loss_fn: Callable[[Tensor, Tensor], Tensor],
@@ -38,7 +45,8 @@ def course_of(
     scheduler_every: Literal["epoch", "step"] = "epoch",
     clip: float | None = None,
 ) -> Course:
-    """Copies of all that a training changes. `SettingError` for what is no training."""
+    """The course of the objects themselves, for nobody to train. `SettingError` for what is no
+    training, `DataError` for data that are none."""
     if not isinstance(model, nn.Module):
         raise SettingError(
             "Healing takes a model first, an instance of torch.nn.Module, not {given}.",
@@ -85,7 +93,7 @@ def course_of(
             clip=clip,
             held_back=val_data is None,
             raised=raised,
-        ).copy()
+        )
     finally:
         state.restore()
 
@@ -112,7 +120,7 @@ def _judge(
         output = model(first[0])
     with quiet(model), torch.enable_grad(), unheard():
         try:
-            sample = noted(model, loss_fn, (first[0],), first[1])
+            sample = noted(model, _own(loss_fn), (first[0],), first[1])
         except NetwrightError:
             raise
         except Exception as error:  # of targets that the loss cannot take
@@ -122,3 +130,11 @@ def _judge(
             output = sample.output if sample.output is not None else output
             logits = first[1].is_floating_point() and pulls_one_way(loss_fn, first[1])
     return judge_for(output, targets, loss=name, logits=logits, metric=metric), raised
+
+
+def _own(loss_fn: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """A copy of a loss that may keep a state, where it can be copied."""
+    try:
+        return copy.deepcopy(loss_fn)
+    except Exception:  # somebody's class
+        return loss_fn

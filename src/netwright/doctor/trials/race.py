@@ -55,8 +55,7 @@ class Row:
     @property
     def spread(self) -> float:
         """The standard deviation over the seeds; 0 of one seed, and where a run ended early."""
-        finite = all(map(math.isfinite, self.scores))
-        return statistics.stdev(self.scores) if finite and len(self.scores) > 1 else 0.0
+        return _spread(self.scores) if all(map(math.isfinite, self.scores)) else 0.0
 
 
 @dataclass(kw_only=True)
@@ -105,10 +104,12 @@ def race(
     """Which of the candidates is better than the control, and how sure that is.
 
     `control` is a trial of the course as it is with the first of the `seeds`; it may have gone
-    some steps already, of which none is taken twice. The candidates start where it did.
+    some steps already, of which none is taken twice. The candidates start where it did. Nobody
+    goes beyond the end of its own plan: where a candidate plans more epochs, or ends at once, the
+    other one is held against what stands.
     """
     start = control.start
-    runs = [Trial(each.course, seeds[0], step=start) for each in candidates]
+    runs = [Trial(each.course, seeds[0]) for each in candidates]
     field, length = list(range(len(runs))), max(1, steps)
     others: dict[int, list[Trial]] = {}
     first: int | None = None
@@ -119,12 +120,12 @@ def race(
         for each in field:
             if not purse.empty:
                 purse.pay(runs[each], until)
-        field = sorted((each for each in field if not runs[each].error), key=_place(runs))
+        field = sorted((each for each in field if _there(runs[each], until)), key=_place(runs))
         while not field and behind and not purse.empty:
             # Who led has fallen: a rate that is too high leads for a while. The next one goes on.
             following = behind.pop(0)
             purse.pay(runs[following], until)
-            field = [] if runs[following].error else [following]
+            field = [following] if _there(runs[following], until) else []
         last = number == ROUNDS - 1 or not purse.affords((len(field) // 2 + 2) * length)
         if not field:
             break
@@ -135,14 +136,15 @@ def race(
             for trial in (*beside, *rivals):
                 if not purse.empty or last:
                     purse.pay(trial, until)
-            if last or _won(_scores(runs[first], rivals), _scores(control, beside)):
+            if last or _won((runs[first], *rivals), (control, *beside)):
                 break
         kept = max(1, math.ceil(len(field) / 2))
         field, behind = field[:kept], field[kept:] + behind
         length *= 2
-    beaten = _scores(control, others.get(-1, []))
     first = field[0] if field else None
-    won = first is not None and _won(_scores(runs[first], others.get(first, [])), beaten)
+    won = first is not None and _won(
+        (runs[first], *others.get(first, [])), (control, *others.get(-1, []))
+    )
     rows = [
         _row((), Phrase("as it is"), control, others.get(-1, [])),
         *(
@@ -171,8 +173,16 @@ def _place(runs: Sequence[Trial]) -> Callable[[int], tuple[float, float, int]]:
     return key
 
 
+def _there(trial: Trial, until: int) -> bool:
+    """Whether it has come as far as it was to come: no error, and the purse had enough."""
+    return not trial.error and trial.step >= min(until, trial.course.steps)
+
+
 def _more(trial: Trial, seeds: Sequence[int]) -> list[Trial]:
-    return [Trial(trial.begun, seed, step=trial.start) for seed in seeds[1:]]
+    """The same with the other seeds; none of one whose plan was at its end when it began."""
+    if trial.start >= trial.course.steps:
+        return []
+    return [Trial(trial.begun, seed) for seed in seeds[1:]]
 
 
 def _leads(trial: Trial, control: Trial) -> bool:
@@ -183,28 +193,36 @@ def _leads(trial: Trial, control: Trial) -> bool:
     return ahead - behind > CLEAR * doubt
 
 
-def _won(scores: Sequence[float], control: Sequence[float]) -> bool:
-    if not all(map(math.isfinite, scores)) or len(scores) < 2:
+def _won(ahead: Sequence[Trial], behind: Sequence[Trial]) -> bool:
+    """By more than the spread over the seeds of either. One whose plan is at its end stands where
+    it is, with one score and no spread; two such are no race."""
+    scores, control = _scores(ahead), _scores(behind)
+    stands = [each[0].step == each[0].start for each in (ahead, behind)]
+    if all(stands) or not scores or not control or not all(map(math.isfinite, scores)):
+        return False
+    if len(scores) < 2 and not stands[0]:
         return False
     if not all(map(math.isfinite, control)):
         return True  # the training as it is does not even last so long
-    spread = max(statistics.stdev(scores), statistics.stdev(control))
+    spread = max(_spread(scores), _spread(control))
     return statistics.fmean(scores) - statistics.fmean(control) > spread
 
 
-def _scores(first: Trial, others: Sequence[Trial]) -> list[float]:
-    return [
-        each.judged().value for each in (first, *others) if each.step > each.start or each.error
-    ]
+def _spread(scores: Sequence[float]) -> float:
+    return statistics.stdev(scores) if len(scores) > 1 else 0.0
 
 
-def _asked(first: Trial, others: Sequence[Trial]) -> list[Trial]:
-    """Those that ran: the first seed's, and the others' where the field came to that."""
-    return [first, *(each for each in others if each.step > each.start or each.error)]
+def _scores(trials: Sequence[Trial]) -> list[float]:
+    return [each.judged().value for each in trials if _ran(each)]
+
+
+def _ran(trial: Trial) -> bool:
+    """Whether it has something to show: steps, an error, or a plan that was at its end."""
+    return trial.step > trial.start or bool(trial.error) or trial.start >= trial.course.steps
 
 
 def _row(names: tuple[str, ...], says: Phrase, first: Trial, others: Sequence[Trial]) -> Row:
-    asked = _asked(first, others)
+    asked = [first, *filter(_ran, others)]
     return Row(
         names=names,
         says=says,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import math
+import random
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -37,19 +41,17 @@ class Trial:
     what was raised in it.
     """
 
-    def __init__(self, course: Course, seed: int = 0, *, step: int = 0) -> None:
-        """`step` is how far the course has come already, if it is no beginning."""
+    def __init__(self, course: Course, seed: int = 0) -> None:
         self.begun = course
-        self.start = step
+        self.start = self.step = course.done
         self.course = course.copy()
         self.seed = seed
-        self.step = step
         self.losses: list[float] = []
         self.scores: list[Score] = []
         self.error = ""
         self.raised: Exception | None = None
         before = RandomState()
-        torch.manual_seed(seed)
+        _seed(seed)
         self._random = RandomState()
         before.restore()
         self.course.model.train()
@@ -57,16 +59,22 @@ class Trial:
     @property
     def here(self) -> Course:
         """A copy of the course where it stands."""
-        return self.course.copy()
+        return dataclasses.replace(self.course.copy(), done=self.step)
+
+    @property
+    def ended(self) -> bool:
+        """Whether its plan is at its end, or an error ended it."""
+        return bool(self.error) or self.step >= self.course.steps
 
     def go_on(self, steps: int, *, told: Callable[[int, float], None] | None = None) -> None:
-        """`steps` more steps; `told` hears the number and the loss of each. What the model or the
-        loss raise ends the trial, and so does a loss that is not finite."""
+        """`steps` more steps, or fewer where the plan ends; `told` hears the number and the loss of
+        each. What the model or the loss raise ends the trial, and so does a loss that is not
+        finite."""
         before = RandomState()
         self._random.restore()
         try:
             with torch.enable_grad(), unheard():
-                self._steps(self.step + steps, told)
+                self._steps(min(self.step + steps, self.course.steps), told)
         except Exception as error:  # somebody's model under a change that does not suit it
             self.raised = error
             self.error = f"{type(error).__name__}: {error}".partition("\n")[0]
@@ -136,10 +144,11 @@ class Trial:
         parts, loss, samples = [], 0.0, 0
         course.model.eval()
         try:
+            loss_fn = copy.deepcopy(course.loss)  # it may keep a state
             with torch.no_grad(), unheard():
                 for inputs, target in course.val.batches():
                     output = course.model(inputs)
-                    loss += float(course.loss(output, target)) * len(target)
+                    loss += float(loss_fn(output, target)) * len(target)
                     samples += len(target)
                     parts.append(course.judge.reduced(output, target))
                     if samples >= MOST_JUDGED:
@@ -152,3 +161,11 @@ class Trial:
             for each, mode in zip(course.model.modules(), training, strict=True):
                 each.training = mode
             before.restore()
+
+
+def _seed(seed: int) -> None:
+    """Every generator that somebody's model or data may draw from."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed)

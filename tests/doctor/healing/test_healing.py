@@ -1,0 +1,284 @@
+"""`nw.heal`: what it leaves alone, what it keeps, and what it says."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import random
+import time
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam
+from torch.optim.lr_scheduler import StepLR
+from torch.utils.data import DataLoader, TensorDataset
+
+import netwright as nw
+from netwright.core.errors import DataError, SettingError
+from netwright.core.languages import Phrase, speaking
+from netwright.doctor.healed import Attempt
+from netwright.doctor.healing import Healing
+from netwright.doctor.trials.race import Row
+from netwright.doctor.trials.trial import Trial
+
+
+def test_a_rate_far_too_low_is_raised_and_the_result_is_a_trained_model(network, problem):
+    model = network()
+    healed = nw.heal(model, SGD(model.parameters(), lr=1e-6), nn.CrossEntropyLoss(), problem(),
+                     problem(96, 1), epochs=40)  # fmt: skip
+    assert healed
+    assert "higher-rate" in healed.kept[0].names
+    assert healed.diagnosis.named("learning-rate-too-low") is not None
+    x, y = problem(96, 1)
+    assert float((healed.model(x).argmax(1) == y).double().mean()) == healed.score > 0.9
+    assert healed.untreated < 0.7
+
+
+def test_a_healthy_training_is_left_as_it_is(network, problem):
+    model = network()
+    optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
+    healed = nw.heal(model, optimizer, nn.CrossEntropyLoss(), problem(512), problem(96, 1),
+                     epochs=20)  # fmt: skip
+    assert not healed
+    assert healed.table == ()
+    assert healed.kept == ()
+    assert healed.score > 0.9
+    assert str(healed.reason) == "Nothing was found that does harm; the training ran as it is"
+
+
+def everything(model: nn.Module, optimizer: Any, scheduler: Any) -> Any:
+    return copy.deepcopy(
+        (
+            [each.detach() for each in (*model.parameters(), *model.buffers())],
+            [each.grad for each in model.parameters()],
+            [each.requires_grad for each in model.parameters()],
+            [each.training for each in model.modules()],
+            optimizer.state_dict(),
+            scheduler.state_dict(),
+            torch.get_rng_state(),
+            random.getstate(),
+        )
+    )
+
+
+def alike(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(alike, one, other))
+    return bool(one == other)
+
+
+@pytest.mark.parametrize("rate", [1e-6, 0.05])
+def test_nothing_of_the_callers_is_changed(problem, rate):
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2),
+                          nn.Linear(16, 2))  # fmt: skip
+    model[3].eval()
+    model[0].bias.requires_grad_(False)
+    optimizer = Adam([p for p in model.parameters() if p.requires_grad], lr=rate)
+    scheduler = StepLR(optimizer, 5)
+    nn.functional.cross_entropy(model(problem()[0]), problem()[1]).backward()
+    optimizer.step()
+    loader = DataLoader(TensorDataset(*problem()), batch_size=16, shuffle=True)
+    before = everything(model, optimizer, scheduler)
+    nw.heal(model, optimizer, nn.CrossEntropyLoss(), loader, problem(96, 1), epochs=3,
+            scheduler=scheduler)  # fmt: skip
+    assert alike(before, everything(model, optimizer, scheduler))
+
+
+def test_the_same_call_gives_the_same_model(network, problem, weights, same):
+    found = []
+    for _ in range(2):
+        model = network()
+        torch.randn(len(found) + 1)
+        healed = nw.heal(model, SGD(model.parameters(), lr=1e-6), nn.CrossEntropyLoss(),
+                         problem(), problem(96, 1), epochs=10)  # fmt: skip
+        found.append((healed.to_json()["table"], weights(healed.model)))
+    assert found[0][0] == found[1][0]
+    assert same(found[0][1], found[1][1])
+
+
+def test_a_penalty_that_reads_the_model_reads_the_copy(network, problem):
+    model = network()
+
+    def loss(output: Tensor, target: Tensor) -> Tensor:
+        size = sum(each.square().sum() for each in model.parameters())
+        return nn.functional.cross_entropy(output, target) + 1e-4 * size
+
+    healed = nw.heal(model, SGD(model.parameters(), lr=0.3), loss, problem(), problem(96, 1),
+                     epochs=12)  # fmt: skip
+    assert all(each.grad is None for each in model.parameters())
+    assert healed.score > 0.8
+
+
+class OneOfAKind(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x)
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise RuntimeError("one of a kind")
+
+
+def test_what_cannot_be_copied_gets_its_diagnosis_and_advice(network, problem):
+    model = OneOfAKind(nn.Sequential(network(), nn.Softmax(1)))
+    healed = nw.heal(model, SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss(), problem(),
+                     problem(96, 1), epochs=3)  # fmt: skip
+    assert not healed.repaired
+    assert healed.model is model
+    assert (healed.table, healed.history, healed.cost) == ((), (), 0.0)
+    assert "RuntimeError: one of a kind" in str(healed.reason)
+    found = healed.diagnosis.named("softmax-before-cross-entropy")
+    assert found is not None
+    assert found.treatments
+    assert json.dumps(healed.to_json())
+    with speaking("zh"):
+        assert "训练无法复制" in str(healed)
+
+
+def test_a_generator_is_read_once_for_what_cannot_be_copied_too(network, problem):
+    model, (x, y) = OneOfAKind(network()), problem()
+    batches = ((x[k : k + 32], y[k : k + 32]) for k in range(0, 192, 32))
+    healed = nw.heal(model, SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss(), batches,
+                     epochs=2)  # fmt: skip
+    assert "one of a kind" in str(healed.reason)
+
+
+def test_a_loss_that_keeps_the_weights_where_no_copy_reaches_them_is_not_tried(network, problem):
+    model = network()
+
+    class Hidden:
+        __slots__ = ("held",)
+
+        def __init__(self) -> None:
+            self.held = list(model.parameters())
+
+        def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+            size = sum(each.square().sum() for each in self.held)
+            return nn.functional.cross_entropy(output, target) + size
+
+        def __deepcopy__(self, memo: Any) -> Any:
+            return self
+
+    healed = nw.heal(model, SGD(model.parameters(), lr=0.1), Hidden(), problem(), problem(96, 1),
+                     epochs=2)  # fmt: skip
+    assert "the loss holds on to the weights themselves, 0.weight among them" in str(healed.reason)
+    assert all(each.grad is None for each in model.parameters())
+
+
+def test_a_repair_that_makes_things_worse_is_rolled_back(course, problem):
+    healing = Healing(course(rate=0.1, epochs=20))
+    healing._until_treated(Trial(healing._original), may=False)
+    reached = healing._untreated.score
+    kept = Row(names=("lower-rate",), says=Phrase("as it is"), steps=1, scores=(1.0,), kept=True)
+    healing._table.append(Attempt(findings=("nonfinite",), group="rate", step=0, rows=(kept,)))
+    ruined = Trial(course(rate=1e-9))
+    ruined.go_on(5)
+    healed = healing._healed(ruined, healing._first)
+    assert not healed.repaired
+    assert healed.score == reached > ruined.judged().value
+    x, y = problem(96, 1)
+    assert float((healed.model(x).argmax(1) == y).double().mean()) == reached
+    assert "rolled back" in str(healed.reason)
+
+
+def test_without_validation_data_a_part_is_held_back_and_said_so(network, problem):
+    model = network()
+    healed = nw.heal(model, SGD(model.parameters(), lr=0.3), nn.CrossEntropyLoss(), problem(),
+                     epochs=5)  # fmt: skip
+    assert healed.held_back
+    assert healed.to_json()["held_back"] is True
+
+
+def test_a_metric_of_the_callers_judges(network, problem):
+    model = network()
+
+    def minus_error(outputs: Tensor, targets: Tensor) -> float:
+        return -float((outputs.argmax(1) != targets).double().mean())
+
+    healed = nw.heal(model, SGD(model.parameters(), lr=0.3), nn.CrossEntropyLoss(), problem(),
+                     problem(96, 1), 10, minus_error)  # fmt: skip
+    assert healed.judge == "metric"
+    assert -1 <= healed.score <= 0
+
+
+def test_the_budget_bounds_the_steps_of_the_trials(network, problem):
+    model = network()
+    healed = nw.heal(model, SGD(model.parameters(), lr=1e-6), nn.CrossEntropyLoss(), problem(),
+                     problem(96, 1), epochs=40, budget=0.2)  # fmt: skip
+    steps = sum(row.steps * len(row.scores) for each in healed.table for row in each.rows)
+    # One trial may overdraw it, and the first row is the run itself.
+    assert 0 < steps <= 0.2 * 120 + 4 * 30
+
+
+def test_seconds_bound_the_whole(network, problem):
+    model = network()
+    began = time.perf_counter()
+    nw.heal(model, SGD(model.parameters(), lr=1e-6), nn.CrossEntropyLoss(), problem(2000),
+            problem(96, 1), epochs=5, seconds=2.0)  # fmt: skip
+    assert time.perf_counter() - began < 60
+
+
+@pytest.mark.parametrize("name", ["budget", "seconds"])
+@pytest.mark.parametrize("value", [0, -1, "much", True])
+def test_a_budget_is_a_number_above_zero(network, problem, name, value):
+    model = network()
+    with pytest.raises(SettingError, match=f"{name} is a number above 0, not"):
+        nw.heal(model, SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss(), problem(),
+                epochs=2, **{name: value})  # fmt: skip
+
+
+def test_what_is_no_training_is_refused_with_an_example(network, problem):
+    model = network()
+    optimizer, loss = SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss()
+    with pytest.raises(SettingError, match=r"takes a model first.*not the class Linear"):
+        nw.heal(nn.Linear, optimizer, loss, problem())
+    with pytest.raises(SettingError, match="takes an optimizer second"):
+        nw.heal(model, model, loss, problem())
+    with pytest.raises(SettingError, match="takes a loss third"):
+        nw.heal(model, optimizer, nn.CrossEntropyLoss, problem())
+    with pytest.raises(SettingError, match="epochs is a whole number"):
+        nw.heal(model, optimizer, loss, problem(), epochs=0)
+    with pytest.raises(SettingError, match='scheduler_every is "epoch" or "step"'):
+        nw.heal(model, optimizer, loss, problem(), scheduler_every="day")
+    with pytest.raises(DataError, match="hold no batch"):
+        nw.heal(model, optimizer, loss, [])
+    with pytest.raises(SettingError, match="not int"):
+        nw.heal(model, optimizer, loss, 5)
+
+
+def test_several_faults_are_healed_one_group_after_another(network, problem):
+    model = network()
+    loss = nn.CrossEntropyLoss(label_smoothing=0.98)
+    healed = nw.heal(model, SGD(model.parameters(), lr=1e-6), loss, problem(), problem(96, 1),
+                     epochs=60)  # fmt: skip
+    groups = [each.group for each in healed.table]
+    assert groups[:2] == ["rate", "generalisation"]
+    assert {name for row in healed.kept for name in row.names} == {"higher-rate", "weaken"}
+    assert healed.repaired
+    assert healed.score > 0.9
+    assert loss.label_smoothing == 0.98
+
+
+def test_the_healed_model_can_be_saved_loaded_and_shown(network, problem):
+    model = network()
+    healed = nw.heal(model, SGD(model.parameters(), lr=1e-6), nn.CrossEntropyLoss(), problem(),
+                     problem(96, 1), epochs=40)  # fmt: skip
+    file = io.BytesIO()
+    torch.save(healed.model, file)
+    file.seek(0)
+    again = torch.load(file, weights_only=False)
+    assert torch.equal(again(problem()[0]), healed.model(problem()[0]))
+    assert "treating learning-rate-too-low:" in str(healed)
+    shown = healed._repr_html_()
+    assert "<caption>treating learning-rate-too-low:</caption>" in shown
+    assert "learning rate 1e-06 -&gt; " in shown

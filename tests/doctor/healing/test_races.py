@@ -1,0 +1,111 @@
+"""Several changes race against the training as it is: what that costs, and who wins."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from netwright.core.languages import Phrase
+from netwright.doctor.trials.race import Candidate, Purse, race
+from netwright.doctor.trials.trial import Trial
+
+
+def candidate(course, name="faster"):
+    return Candidate(names=(name,), says=Phrase("as it is"), course=course)
+
+
+def test_halving_costs_what_it_says(course):
+    # Nobody leads clearly: four candidates run 5, two go on to 10, one to 20, and the last one and
+    # the control do 20 with two seeds more each.
+    begun = course(rate=1e-9)
+    purse = Purse(steps=10_000)
+    ended = race(Trial(begun), [candidate(course(rate=1e-9)) for _ in range(4)], purse, steps=5)
+    assert ended.winner is None
+    assert [row.steps for row in ended.rows] == [20, 20, 10, 5, 5]
+    assert [len(row.scores) for row in ended.rows] == [3, 3, 1, 1, 1]
+    assert purse.spent == 3 * 20 + 3 * 20 + 10 + 5 + 5
+
+
+def test_a_clear_lead_is_asked_for_its_seeds_at_once(course):
+    purse = Purse(steps=10_000)
+    ended = race(Trial(course(rate=1e-9)), [candidate(course(rate=0.3))], purse, steps=12)
+    assert ended.winner is not None
+    assert ended.rows[1].kept
+    assert len(ended.rows[1].scores) == len(ended.rows[0].scores) == 3
+    assert purse.spent < 6 * 48
+
+
+def test_what_is_no_better_by_more_than_the_spread_does_not_win(course):
+    ended = race(Trial(course()), [candidate(course(rate=0.31))], Purse(steps=10_000), steps=4)
+    assert ended.winner is None
+    assert not any(row.kept for row in ended.rows)
+
+
+def test_who_breaks_down_is_out_and_says_why(course):
+    wild = course(rate=1e30)
+    ended = race(Trial(course()), [candidate(wild)], Purse(steps=10_000), steps=4)
+    assert ended.winner is None
+    assert ended.rows[1].error == "the loss is not finite"
+    assert ended.rows[1].score == -math.inf
+
+
+def test_a_training_that_does_not_last_is_beaten_by_one_that_does(course):
+    ended = race(Trial(course(rate=1e30)), [candidate(course(rate=0.01))], Purse(steps=10_000),
+                 steps=4)  # fmt: skip
+    assert ended.winner is not None
+
+
+def test_an_empty_purse_pays_for_no_candidate(course):
+    purse = Purse(steps=0)
+    ended = race(Trial(course()), [candidate(course())], purse, steps=4)
+    assert ended.winner is None
+    assert ended.rows[1].steps == 0
+
+
+def test_seconds_end_a_race_too(course):
+    purse = Purse(steps=10_000, seconds=0.0)
+    ended = race(Trial(course(rate=1e-9)), [candidate(course())], purse, steps=4)
+    assert ended.winner is None
+
+
+def test_steps_that_the_control_has_taken_are_not_taken_twice(course):
+    control = Trial(course(rate=1e-9))
+    control.go_on(5)
+    purse = Purse(steps=10_000)
+    race(control, [candidate(course(rate=1e-9))], purse, steps=5)
+    assert purse.spent == 3 * 20 + 3 * 20 - 5
+
+
+def test_a_longer_plan_is_held_against_the_end_of_the_shorter_one(course):
+    begun = course(rate=0.1, epochs=2)
+    run = Trial(begun)
+    run.go_on(begun.steps)
+    control, longer = Trial(run.here), run.here
+    longer.epochs = 30
+    ended = race(control, [candidate(longer)], Purse(steps=10_000), steps=20)
+    assert control.step == begun.steps  # it stands where its plan ended
+    assert len(ended.rows[0].scores) == 1
+    assert ended.winner is not None
+    assert ended.trial is not None
+    assert ended.trial.step > begun.steps
+
+
+def test_to_end_here_wins_only_where_going_on_is_worse(course):
+    run = Trial(course(rate=0.1, epochs=20))
+    run.go_on(30)
+    here = run.here
+    stop = run.here
+    stop.ends = stop.done
+    ruined = run.here
+    ruined.scale_rates(1e4)
+    assert race(Trial(here), [candidate(stop)], Purse(steps=9999), steps=15).winner is None
+    won = race(Trial(ruined), [candidate(stop)], Purse(steps=9999), steps=5)
+    assert won.winner is not None
+    assert won.rows[1].steps == 0
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_race_of_few_steps_is_a_race(course, steps):
+    ended = race(Trial(course()), [candidate(course())], Purse(steps=10_000), steps=steps)
+    assert len(ended.rows) == 2
