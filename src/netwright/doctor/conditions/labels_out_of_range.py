@@ -68,7 +68,6 @@ def labels_out_of_range(record: Record) -> Iterator[Finding]:
         wrong_if=Phrase("these samples are left out before the loss"),
         not_to_be_confused_with=Phrase("a label that the loss is told to ignore"),
         treatments=(
-            *([_shift()] if below else []),
             Treatment(
                 name="map-labels",
                 grade="ask",
@@ -77,6 +76,7 @@ def labels_out_of_range(record: Record) -> Iterator[Finding]:
                 if not below
                 else ignorable,
             ),
+            *([_shift()] if below else []),
         ),
     )
 

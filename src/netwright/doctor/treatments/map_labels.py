@@ -58,7 +58,7 @@ def map_labels(course: Course, finding: Finding) -> Iterator[Plan]:
         )
     if low < 0 or high >= room:
         yield Plan(
-            says=Phrase("training samples whose label has no output are left out"),
+            says=Phrase("samples whose label has no output are left out"),
             apply=lambda course: _left_out(course, room),
         )
 
@@ -68,7 +68,9 @@ def _renamed(course: Course, names: tuple[int, ...]) -> None:
 
 
 def _left_out(course: Course, room: int) -> None:
-    course.train = course.train.changed(WithinClasses(room))
+    """In validation too: the loss cannot be had of them there either."""
+    change = WithinClasses(room)
+    course.train, course.val = course.train.changed(change), course.val.changed(change)
 
 
 def _widened(course: Course, path: str, outputs: int) -> None:
