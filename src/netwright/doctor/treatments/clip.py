@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections.abc import Iterator
 
@@ -67,11 +68,10 @@ def _norms(course: Course) -> list[float]:
             for inputs, target in itertools.islice(made.train.batches(), BATCHES):
                 made.model.zero_grad()
                 made.loss(made.model(inputs), target).backward()
-                norm = torch.nn.utils.get_total_norm(
-                    [each.grad for each in made.trainable if each.grad is not None]
-                )
-                if bool(norm.isfinite()):
-                    found.append(float(norm))
+                norms = [each.grad.norm() for each in made.trainable if each.grad is not None]
+                norm = float(torch.stack(norms).norm()) if norms else 0.0
+                if math.isfinite(norm):
+                    found.append(norm)
     finally:
         state.restore()
     return found
