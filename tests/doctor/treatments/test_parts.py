@@ -100,7 +100,7 @@ def test_a_residual_goes_round_the_activation_too() -> None:
     before = course(model, 6)
     after = treated(before, plans(before, "norm-or-residual")[1])
     x = torch.randn(5, 6)
-    assert after.model[2].inner[0].weight.std() < 0.3  # type: ignore[union-attr,index]
+    assert after.model[2].inner[0].weight.std() < 0.4  # type: ignore[union-attr,index]
     after.model.load_state_dict(  # what was drawn anew put back
         dict(zip(after.model.state_dict(), before.model.state_dict().values(), strict=True))
     )

@@ -49,16 +49,18 @@ def draw(course: Course, paths: Iterable[str] | None = None, *, turned: bool = F
 
 def draw_by_data(course: Course) -> None:
     """LSUV (Mishkin & Matas 2016): rotations, then each layer scaled until what it puts out on the
-    first batch varies by one."""
+    first batch varies by one. What is frozen stays."""
     draw(course, turned=True)
     run = maps(course)
     inputs, _ = next(course.train.batches())
+    frozen = [(p, p.detach().clone()) for p in course.model.parameters() if not p.requires_grad]
     unit_variance(course.model, inputs, LSUVOptions(tolerance=0.01, iterations=10))
-
     with torch.no_grad():
         for each in run:
-            if each.added and isinstance(each.module, MAPS) and each.module.weight.requires_grad:
+            if each.added and isinstance(each.module, MAPS):
                 each.module.weight *= _share(run)
+        for parameter, value in frozen:
+            parameter.copy_(value)
 
 
 def _share(run: list[Call]) -> float:

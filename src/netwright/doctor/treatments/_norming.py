@@ -16,7 +16,7 @@ Kind = Literal["batch", "group", "layer"]
 FEWEST = 8
 """Samples in a batch from which on batch normalisation knows enough (Wu & He 2018, figure 1)."""
 
-GROUPS = 8
+GROUPS, SMALLEST = 8, 4
 
 
 def norms_fit(course: Course, paths: list[str] | None = None) -> bool:
@@ -49,11 +49,13 @@ def normed_start(course: Course) -> None:
 
 
 def groups_for(channels: int) -> int:
-    """
+    """At most 8 groups of at least 4 channels: one number less its own mean would be nothing.
+
     >>> groups_for(64), groups_for(12), groups_for(7)
-    (8, 6, 7)
+    (8, 3, 1)
     """
-    return max(each for each in range(1, GROUPS + 1) if channels % each == 0)
+    fit = [g for g in range(1, GROUPS + 1) if channels % g == 0 and channels // g >= SMALLEST]
+    return max(fit, default=1)
 
 
 def _norm(call: Call, kind: Kind) -> nn.Module:

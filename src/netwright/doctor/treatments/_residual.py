@@ -61,7 +61,8 @@ def _alike(course: Course) -> list[tuple[Call, Call | None]]:
             and each.made is not None
             and each.given.shape == each.made.shape
         ):
-            after = run[place + 1]
-            own = uses[after.path] == 1 and acts_alone(after.module) and bends(after.module)
-            found.append((each, after if own else None))
+            after = next((one for one in run[place + 1 :] if one.given is each.made), None)
+            own = after is not None and uses[after.path] == 1 and after.module is not each.module
+            alone = after is not None and acts_alone(after.module) and bends(after.module)
+            found.append((each, after if own and alone else None))
     return found

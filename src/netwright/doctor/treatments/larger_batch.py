@@ -65,6 +65,6 @@ def _grouped(course: Course) -> None:
     for path, each in course.model.named_modules():
         if isinstance(each, _BatchNorm):
             channels = each.num_features
-            # Of one number a sample in each channel a group of some channels is all there is.
-            made[path] = nn.GroupNorm(groups_for(channels), channels)
+            if channels > 1:
+                made[path] = nn.GroupNorm(groups_for(channels), channels)
     course.replace_modules(made)
