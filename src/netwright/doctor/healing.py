@@ -48,6 +48,9 @@ CHECKUP = 10.0
 SHORTEST, LONGEST = 20, 50
 """Steps that a race begins with: 3 % of the training, within these."""
 
+LOOKS, CLOSEST = 100, 6
+"""Close looks at the whole training, and steps between two of them at the least."""
+
 LATE = ("rate", "generalisation")
 """Groups that may be treated where the run was best; the others are treated at the beginning."""
 
@@ -214,7 +217,13 @@ class Healing:
         course = trial.course
         remain = self._seconds - (time.perf_counter() - self._began)
         seconds = min(CHECKUP, max(0.5, 0.2 * remain))
-        doctor = Doctor(course.model, [course.optimizer], checkup=False if trial.start else seconds)
+        doctor = Doctor(
+            course.model,
+            [course.optimizer],
+            checkup=False if trial.start else seconds,
+            # By the clock it would be another diagnosis each time.
+            every=max(CLOSEST, self._original.steps // LOOKS),
+        )
         patient = doctor.patient
         left = course.steps - trial.start
         patient.setup = dataclasses.replace(
