@@ -271,13 +271,13 @@ def test_several_faults_are_healed_one_group_after_another(course, monkeypatch):
         return self._first
 
     monkeypatch.setattr(Healing, "_asked", asked)
-    healed = Healing(begun).run()
+    healed = Healing(begun, budget=9.0).run()
     # The first does no good alone, at such a rate, and no harm: it is kept for the second.
     assert [each.group for each in healed.table][:2] == ["output", "rate"]
     assert healed.table[0].carried is not None
     assert [each.names for each in healed.kept][:2] == [("weaken",), ("higher-rate",)]
     assert healed.repaired
-    assert healed.score > 0.9
+    assert healed.score > 0.7 > 0.6 > healed.untreated
     assert begun.loss.label_smoothing == 0.98
 
 
