@@ -186,8 +186,7 @@ class Healing:
         with self._watched(trial) as doctor:
             found = self._asked(doctor)
             while not trial.ended:
-                apart = max(self._length, trial.course.steps // MARKS)
-                self._go_on(trial, self._length if trial.step == trial.start else apart)
+                self._go_on(trial, self._apart(trial))
                 marks.judge()
                 if not self._table:
                     self._untreated = marks.best
@@ -198,6 +197,17 @@ class Healing:
                     return treated, found
         found = self._asked(doctor)
         return (self._treated(marks, found) if may else None), found
+
+    def _apart(self, trial: Trial) -> int:
+        """Steps to the next mark. The last stretch is no sliver: what fell in it is held against
+        what fell in others."""
+        if trial.step == trial.start:
+            return self._length
+        apart, left = (
+            max(self._length, trial.course.steps // MARKS),
+            trial.course.steps - trial.step,
+        )
+        return left if left < 1.5 * apart else apart
 
     def _go_on(self, trial: Trial, steps: int) -> None:
         began, before = time.perf_counter(), trial.step
