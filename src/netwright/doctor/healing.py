@@ -48,6 +48,9 @@ CHECKUP = 10.0
 SHORTEST, LONGEST = 20, 50
 """Steps that a race begins with: 3 % of the training, within these."""
 
+LOOKS, CLOSEST = 100, 6
+"""Close looks at the whole training, and steps between two of them at the least."""
+
 LATE = ("rate", "generalisation")
 """Groups that may be treated where the run was best; the others are treated at the beginning."""
 
@@ -188,8 +191,7 @@ class Healing:
         with self._watched(trial) as doctor:
             found = self._asked(doctor)
             while not trial.ended:
-                apart = max(self._length, trial.course.steps // MARKS)
-                self._go_on(trial, self._length if trial.step == trial.start else apart)
+                self._go_on(trial, self._apart(trial))
                 if trial.raised is not None:
                     doctor.crashed(trial.raised)
                 marks.judge()
@@ -202,6 +204,17 @@ class Healing:
                     return treated, found
         found = self._asked(doctor)
         return (self._treated(marks, found) if may else None), found
+
+    def _apart(self, trial: Trial) -> int:
+        """Steps to the next mark. The last stretch is no sliver: what fell in it is held against
+        what fell in others."""
+        if trial.step == trial.start:
+            return self._length
+        apart, left = (
+            max(self._length, trial.course.steps // MARKS),
+            trial.course.steps - trial.step,
+        )
+        return left if left < 1.5 * apart else apart
 
     def _go_on(self, trial: Trial, steps: int) -> None:
         began, before = time.perf_counter(), trial.step
@@ -221,7 +234,13 @@ class Healing:
         course = trial.course
         remain = self._seconds - (time.perf_counter() - self._began)
         seconds = min(CHECKUP, max(0.5, 0.2 * remain))
-        doctor = Doctor(course.model, [course.optimizer], checkup=False if trial.start else seconds)
+        doctor = Doctor(
+            course.model,
+            [course.optimizer],
+            checkup=False if trial.start else seconds,
+            # By the clock it would be another diagnosis each time.
+            every=max(CLOSEST, self._original.steps // LOOKS),
+        )
         patient = doctor.patient
         left = course.steps - trial.start
         patient.setup = dataclasses.replace(
