@@ -28,7 +28,7 @@ from netwright.doctor.diagnosis import Diagnosis
 from netwright.doctor.healed import Attempt, Healed
 from netwright.doctor.patient import Source
 from netwright.doctor.quiet import RandomState
-from netwright.doctor.treatments import Plan, plans_for
+from netwright.doctor.treatments import Plan, plans_for, treatable
 from netwright.doctor.trials.apart import check_apart
 from netwright.doctor.trials.course import Course, NoCourseError
 from netwright.doctor.trials.course_of import as_given
@@ -261,7 +261,7 @@ class Healing:
             if not each.points
             and (each.name, each.layers) not in self._tried
             and (each.name not in BY_SCORE or marks.fallen)
-            and any(True for _ in plans_for(marks.begin.course, each))
+            and treatable(marks.begin.course, each)
         ]
         names = {each.name for each in alarms}
         roots = [each for each in alarms if names.isdisjoint(each.yields_to)] or alarms
@@ -312,8 +312,10 @@ class Healing:
             return
         first = [each[0] for each in plans]
         chosen: list[list[tuple[str, Plan]]] = [first]
-        for place, each in enumerate(plans):
-            chosen += [[*first[:place], other, *first[place + 1 :]] for other in each[1:]]
+        for depth in range(1, max(map(len, plans))):
+            for place, each in enumerate(plans):
+                if depth < len(each):
+                    chosen.append([*first[:place], each[depth], *first[place + 1 :]])
         if len(first) > 1:
             chosen += [[each] for each in first]
         for some in chosen[:CANDIDATES]:

@@ -6,12 +6,13 @@ a copy of the course, so that nothing has to be undone; whether it helps is for 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from netwright.core.languages import Phrase
-from netwright.core.registry import Registry
+from netwright.core.registry import Entry, Registry
 from netwright.doctor.trials.course import Course
 from netwright.records.findings import Finding
 
@@ -32,8 +33,22 @@ treatment that only a person can carry out is advice in the finding, and has no 
 
 
 def plans_for(course: Course, finding: Finding) -> Iterator[tuple[str, Plan]]:
-    """The plans of every treatment that the finding names, in its order, each with its name."""
+    """The plans of every treatment that the finding names, each with its name: the first of each,
+    in the finding's order, then the second of each, and so on."""
+    several = [
+        [(entry.name, plan) for plan in entry.target(course, finding)]
+        for entry in _treatments_of(finding)
+    ]
+    for row in itertools.zip_longest(*several):
+        yield from (each for each in row if each is not None)
+
+
+def treatable(course: Course, finding: Finding) -> bool:
+    """Whether there is any plan."""
+    return any(True for entry in _treatments_of(finding) for _ in entry.target(course, finding))
+
+
+def _treatments_of(finding: Finding) -> Iterator[Entry[Planner]]:
     for each in finding.treatments:
         if each.name in TREATMENTS and finding.name in TREATMENTS.get(each.name).facts["cures"]:
-            entry = TREATMENTS.get(each.name)
-            yield from ((entry.name, plan) for plan in entry.target(course, finding))
+            yield TREATMENTS.get(each.name)

@@ -112,7 +112,6 @@ def race(
     runs = [Trial(each.course, seeds[0]) for each in candidates]
     field, length = list(range(len(runs))), max(1, steps)
     others: dict[int, list[Trial]] = {}
-    first: int | None = None
     behind: list[int] = []
     for number in range(ROUNDS):
         until = start + length
@@ -121,23 +120,22 @@ def race(
             if not purse.empty:
                 purse.pay(runs[each], until)
         field = sorted((each for each in field if _there(runs[each], until)), key=_place(runs))
-        while not field and behind and not purse.empty:
-            # Who led has fallen: a rate that is too high leads for a while. The next one goes on.
-            following = behind.pop(0)
-            purse.pay(runs[following], until)
-            field = [following] if _there(runs[following], until) else []
+        field = field or _following(behind, runs, purse, until)
         last = number == ROUNDS - 1 or not purse.affords((len(field) // 2 + 2) * length)
-        if not field:
-            break
-        if last or _leads(runs[field[0]], control):
-            first = field[0]
+        while field and (last or _leads(runs[field[0]], control)):
             beside = others.setdefault(-1, _more(control, seeds))
-            rivals = others.setdefault(first, _more(runs[first], seeds))
+            rivals = others.setdefault(field[0], _more(runs[field[0]], seeds))
             for trial in (*beside, *rivals):
                 if not purse.empty or last:
                     purse.pay(trial, until)
-            if last or _won((runs[first], *rivals), (control, *beside)):
+            if not any(each.error for each in rivals):
                 break
+            # What leads with one seed fails with another: the next one is asked.
+            field = field[1:] or _following(behind, runs, purse, until)
+        if not field or last:
+            break
+        if _won((runs[field[0]], *others.get(field[0], [])), (control, *others.get(-1, []))):
+            break
         kept = max(1, math.ceil(len(field) / 2))
         field, behind = field[:kept], field[kept:] + behind
         length *= 2
@@ -159,6 +157,17 @@ def race(
         trial=runs[first] if won and first is not None else None,
         control=control,
     )
+
+
+def _following(behind: list[int], runs: Sequence[Trial], purse: Purse, until: int) -> list[int]:
+    """The best of those that were left behind, taken from among them, that comes as far as who led
+    and has fallen: a rate that is too high leads for a while."""
+    while behind and not purse.empty:
+        following = behind.pop(0)
+        purse.pay(runs[following], until)
+        if _there(runs[following], until):
+            return [following]
+    return []
 
 
 def _place(runs: Sequence[Trial]) -> Callable[[int], tuple[float, float, int]]:
