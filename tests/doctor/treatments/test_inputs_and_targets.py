@@ -201,12 +201,21 @@ class Marked:
         return inputs, target
 
 
-def test_samples_whose_label_has_no_output_are_left_out(begun, treated, groups, net):
+def test_samples_whose_label_has_no_output_are_left_out_of_training(begun, treated, groups, net):
     x, y = groups
-    course = begun(net, nn.CrossEntropyLoss(), x, torch.where(torch.arange(96) % 5 == 0, -1, y))
+    marked = torch.where(torch.arange(96) % 5 == 0, -1, y)
+    course = begun(net, nn.CrossEntropyLoss(), x, marked, (x, y))
     after = treated(course, "map-labels", "labels-out-of-range")
     assert int(sample(after.train)[1].min()) == 0
     assert len(sample(after.train)[1]) == 96 - 20
+    assert len(sample(after.val)[1]) == 96
+
+
+def test_nothing_is_left_out_of_what_judges(begun, plans, groups, net):
+    """Labels from -1 on: without class -1 the rest is learned well, and called by wrong names."""
+    x, y = groups
+    course = begun(net, nn.CrossEntropyLoss(), x, y - 1)
+    assert plans(course, "map-labels", "labels-out-of-range") == []
 
 
 def test_a_class_without_an_output_gets_one(begun, treated, groups):

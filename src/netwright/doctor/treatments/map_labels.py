@@ -27,7 +27,8 @@ def map_labels(course: Course, finding: Finding) -> Iterator[Plan]:
 
     The mapping is the one-to-one one under which most training samples have the label of their
     nearest in validation: what judges says what a number means. Of labels beyond the outputs
-    either the head gets an output for each, drawn as the others were, or the samples are left out.
+    either the head gets an output for each, drawn as the others were, or the samples are left out
+    of training, where validation has none of them: else it would be judged by the rest alone.
 
     Source: Kuhn 1955, The Hungarian method for the assignment problem.
     """
@@ -56,7 +57,10 @@ def map_labels(course: Course, finding: Finding) -> Iterator[Plan]:
             says=Phrase("{outputs} outputs in the place of {room}", outputs=high + 1, room=room),
             apply=lambda course: _widened(course, head, high + 1),
         )
-    if low < 0 or high >= room:
+        return
+    judged = sample(course.val, 100_000)[1]
+    fits = int(judged.min()) >= 0 and int(judged.max()) < room  # what judges has to stay
+    if fits and (low < 0 or high >= room):
         yield Plan(
             says=Phrase("samples whose label has no output are left out"),
             apply=lambda course: _left_out(course, room),
@@ -68,9 +72,7 @@ def _renamed(course: Course, names: tuple[int, ...]) -> None:
 
 
 def _left_out(course: Course, room: int) -> None:
-    """In validation too: the loss cannot be had of them there either."""
-    change = WithinClasses(room)
-    course.train, course.val = course.train.changed(change), course.val.changed(change)
+    course.train = course.train.changed(WithinClasses(room))
 
 
 def _widened(course: Course, path: str, outputs: int) -> None:
