@@ -247,8 +247,12 @@ class Healing:
 
     def _next(self, marks: Marks, diagnosis: Diagnosis) -> list[Finding]:
         """The causes to be treated next: those of the first group that has any with a plan, less
-        what has been tried."""
-        alarms = [each for each in diagnosis.at_least("warn") if not each.points]
+        what has been tried. What stands behind a cause that was tried in vain has its turn then."""
+        alarms = [
+            each
+            for each in diagnosis.at_least("warn")
+            if not each.points and (each.name, each.layers) not in self._tried
+        ]
         names = {each.name for each in alarms}
         roots = [each for each in alarms if names.isdisjoint(each.yields_to)] or alarms
         for group in GROUPS:
@@ -256,7 +260,6 @@ class Healing:
                 each
                 for each in roots
                 if each.group == group
-                and (each.name, each.layers) not in self._tried
                 and (each.name not in BY_SCORE or marks.fallen)
                 and any(True for _ in plans_for(marks.begin.course, each))
             ]
