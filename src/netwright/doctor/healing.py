@@ -32,7 +32,7 @@ from netwright.doctor.treatments import Plan, plans_for, treatable
 from netwright.doctor.trials.apart import check_apart
 from netwright.doctor.trials.course import Course, NoCourseError
 from netwright.doctor.trials.course_of import as_given
-from netwright.doctor.trials.race import CLEAR, Candidate, Purse, Race, race
+from netwright.doctor.trials.race import BEST, CLEAR, Candidate, Purse, Race, race
 from netwright.doctor.trials.trial import MOST_JUDGED, Score, Trial
 from netwright.doctor.watch import Doctor
 from netwright.records.findings import GROUPS, Finding
@@ -142,7 +142,8 @@ class Marks:
         """Whether the score is below the best one by more than the luck of samples."""
         trial = self.trial
         judge, samples = trial.course.judge, min(trial.course.val.samples, MOST_JUDGED)
-        return self.best.score - trial.judged().value > judge.doubt(self.best.score, samples)
+        doubt = BEST * judge.doubt(self.best.score, samples)
+        return self.best.score - trial.judged().value > doubt
 
     @property
     def learned(self) -> bool:

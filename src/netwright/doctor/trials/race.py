@@ -27,6 +27,10 @@ CLEAR = 4.0
 at once."""
 
 
+BEST = 2.0
+"""Standard errors by which the best of some twenty marks is above what it is worth."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """A course with something changed. `names` are the treatments in it, `says` what was done."""
@@ -213,8 +217,13 @@ def _won(ahead: Sequence[Trial], behind: Sequence[Trial]) -> bool:
         return False
     if not all(map(math.isfinite, control)):
         return True  # the training as it is does not even last so long
+    lead = statistics.fmean(scores) - statistics.fmean(control)
     spread = max(_spread(scores), _spread(control))
-    return statistics.fmean(scores) - statistics.fmean(control) > spread
+    if stands[0]:
+        # It stands where a run was best, by luck of the samples too: that luck is taken off.
+        judge, samples = ahead[0].course.judge, min(ahead[0].course.val.samples, 4000)
+        spread = max(spread, BEST * judge.doubt(scores[0], samples))
+    return lead > spread
 
 
 def _spread(scores: Sequence[float]) -> float:
