@@ -79,6 +79,16 @@ def test_a_loss_that_hardly_moved_is_not_fitted_and_half_of_a_known_one_is_asked
     assert unfit(tried((1.0, 1.6), (0.1, 1.9), (10.0, 1.7), constant=2.0)) is not None
 
 
+def test_a_run_that_fits_its_data_says_more_than_a_few_steps_on_a_copy_did():
+    """What lies far back in a row is learned in hundreds of steps, and not in sixty."""
+    (fit,) = tried((1.0, 1.98), (0.1, 2.0), (10.0, 1.9), constant=2.0)
+    guess = Objective(kind="cross_entropy", constant=2.0, factor=1.0)
+    for last, harm in ((1.4, True), (0.2, False)):
+        losses = np.linspace(2.0, last, 400)
+        steps = Steps(step=np.arange(1.0, 401), loss=losses, total=400)
+        assert (unfit(Record([fit, guess, steps])) is not None) is harm
+
+
 # --- a validation loss that has come to nothing --------------------------------------------------
 
 
