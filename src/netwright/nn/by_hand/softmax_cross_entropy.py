@@ -6,7 +6,7 @@ import numpy as np
 
 from netwright.core.errors import SettingError
 from netwright.nn.by_hand import BY_HAND, Array, Backward, Places
-from netwright.nn.by_hand.probabilities import log_softmax
+from netwright.nn.by_hand.softmax_alone import log_softmax
 
 
 @BY_HAND.register(

@@ -10,7 +10,7 @@ import numpy as np
 from netwright.core.errors import SettingError
 from netwright.nn.by_hand import BY_HAND, Array, Backward
 from netwright.nn.by_hand._pointwise import pointwise
-from netwright.nn.by_hand.saturating_activations import logistic
+from netwright.nn.by_hand.activations_saturating import logistic
 
 
 @BY_HAND.register("silu", paper="Elfwing, Uchibe & Doya 2018, eq. 5; Ramachandran, Zoph & Le 2017")
