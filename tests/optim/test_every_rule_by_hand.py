@@ -177,6 +177,36 @@ def test_lbfgs_by_hand_takes_the_steps_of_the_optimizer(loss: str, chosen: dict[
         np.testing.assert_allclose(w, weight.detach(), rtol=close, atol=close)
 
 
+def test_the_line_search_stops_where_the_optimizers_does_on_wavy_lines() -> None:
+    rng = np.random.default_rng(3)
+    apart = 0
+    for _ in range(300):
+        bend, wave, often, phase = rng.uniform([0.01, 0.0, 0.5, 0.0], [1.0, 3.0, 6.0, 6.3])
+        lr = float(10 ** rng.uniform(-2, 1.5))
+
+        def function(w: Tensor, b=bend, a=wave, o=often, p=phase) -> Tensor:
+            return (b * w**2 / 2 + a * torch.sin(o * w + p)).sum()
+
+        weight = nn.Parameter(torch.tensor([5.0]))
+        entry: Any = OPTIMIZERS.get("lbfgs")
+        settings = {"lr": lr, "iterations": 1}
+        optimizer = entry.target(
+            [{"params": [weight], "weight_decay": 0.0}], entry.options(**settings)
+        )
+
+        def closure(weight=weight, function=function) -> Tensor:
+            weight.grad = None
+            value = function(weight)
+            value.backward()
+            return value
+
+        optimizer.step(closure)
+        w, _ = by_hand.lbfgs(np.array([5.0]), _by_autograd(function), **settings)
+        apart += w.item() != pytest.approx(weight.item(), rel=1e-9, abs=1e-9)
+    # Between two lengths that agree in five digits the cubic is made of rounding.
+    assert apart <= 3
+
+
 def test_every_optimizer_has_its_rule_and_every_rule_its_cases() -> None:
     assert set(RULES.names()) == set(OPTIMIZERS.names())
     assert {*OURS, "lbfgs"} == set(RULES.names())

@@ -16,8 +16,8 @@ All of it is one rule, the chain rule: dL/dx_i = sum over j of dL/dy_j dy_j/dx_i
 dy_j/dx_i is never written down; each backward pass is the product with its transpose, and passes
 are chained from the last layer to the first (Rumelhart, Hinton & Williams 1986; Linnainmaa 1970).
 
-Maps are (N, C, H, W); dx stands for dL/dx. Arrays are computed as they are, in float64 if they are
-float64; nothing is fast, and nothing needs torch.
+Maps are (N, C, H, W); dx stands for dL/dx. It is meant for float64; nothing is fast, and nothing
+needs torch.
 
 >>> import numpy as np
 >>> from netwright.nn import by_hand

@@ -87,7 +87,7 @@ def conv2d(
 
     def backward(dy: Array) -> tuple[Array, Array, Array]:
         dout = dy.reshape(y.shape)
-        dmaps, dkernels = np.zeros_like(maps), np.zeros_like(kernels)
+        dmaps, dkernels = np.zeros(maps.shape), np.zeros(kernels.shape)
         for i, j, rows, columns in places:
             dplace = dout[..., i, j]
             dmaps[..., rows, columns] += np.einsum("ngo,gocab->ngcab", dplace, kernels)

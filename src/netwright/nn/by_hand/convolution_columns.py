@@ -76,8 +76,8 @@ def fold(
     Backward: pixel y[h, w] is a sum of entries of x, each with factor 1, so each gets dy[h, w]:
     `unfold`.
 
-    >>> y, backward = fold(np.array([[[1.0, 10.0], [2.0, 20.0]]]), output_size=(1, 3),
-    ...                    kernel_size=(1, 2))
+    >>> x = np.array([[[1.0, 10.0], [2.0, 20.0]]])
+    >>> y, backward = fold(x, output_size=(1, 3), kernel_size=(1, 2))
     >>> y[0, 0]  # 1 2 at place 0, 10 20 at place 1
     array([[ 1., 12., 20.]])
     >>> backward(np.array([[[[5.0, 6.0, 7.0]]]]))[0][0]

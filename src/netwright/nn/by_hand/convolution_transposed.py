@@ -84,7 +84,7 @@ def conv_transpose2d(
 
     def backward(dy: Array) -> tuple[Array, Array, Array]:
         dout = padded(dy, padding).reshape(y.shape)
-        dmaps, dkernels = np.zeros_like(maps), np.zeros_like(kernels)
+        dmaps, dkernels = np.zeros(maps.shape), np.zeros(kernels.shape)
         for i, j, rows, columns in places:
             stamp = dout[..., rows, columns]
             dmaps[..., i, j] = np.einsum("ngoab,gcoab->ngc", stamp, kernels)

@@ -64,7 +64,7 @@ def resampling_matrix(old: int, new: int, *, mode: Mode, align_corners: bool = F
 
         nearest         floor(i old / new), which ignores that pixels have centres
         nearest-exact   floor((i + 1/2) old / new), the pixel that holds the centre
-        bilinear        f and f + 1 with 1 - t and t; s below 0 counts as 0
+        bilinear        f and f + 1 with 1 - t and t
         bicubic         f - 1 to f + 2 with k(t + 1), k(t), k(1 - t), k(2 - t) (Keys 1981, a = -3/4)
 
     Pixels beyond the border count as the last one inside it. `align_corners` means nothing to the
@@ -86,8 +86,6 @@ def resampling_matrix(old: int, new: int, *, mode: Mode, align_corners: bool = F
         taps = [((2 * i + half) * old // (2 * new), np.ones(new))]
     elif mode in ("bilinear", "bicubic"):
         s = i * (old - 1) / max(new - 1, 1) if align_corners else (i + 0.5) * old / new - 0.5
-        if mode == "bilinear":
-            s = np.maximum(s, 0.0)
         first = np.floor(s).astype(np.int64)
         t = s - first
         if mode == "bilinear":

@@ -61,7 +61,7 @@ def avg_pool2d(
         y[..., i, j] = x_pad[..., rows, columns].sum(axis=(2, 3)) / counted[rows, columns].sum()
 
     def backward(dy: Array) -> tuple[Array]:
-        dx = np.zeros_like(x_pad)
+        dx = np.zeros(x_pad.shape)
         for i, j, rows, columns in places:
             dx[..., rows, columns] += dy[..., i, j, None, None] / counted[rows, columns].sum()
         return (cropped(dx, padding),)

@@ -57,7 +57,7 @@ def adagrad(
     >>> w, adagrad(w, np.array([3.0]), state, lr=0.1)[0]  # 4 / sqrt(16), 3 / sqrt(16 + 9)
     (array([0.9]), array([0.84]))
     """
-    steps, h = state or Sum(0, np.full_like(w, start))
+    steps, h = state or Sum(0, np.full(w.shape, start))
     g = descent_direction(w, g, wd, maximize)
     h = h + g * g
     return w - lr / (1 + steps * lr_decay) * g / (np.sqrt(h) + eps), Sum(steps + 1, h)
