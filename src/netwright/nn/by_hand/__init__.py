@@ -50,7 +50,7 @@ Backward: TypeAlias = Callable[[Array], tuple[Array, ...]]
 BY_HAND: Registry[Callable[..., tuple[Array, Backward]]] = Registry(
     "function by hand", "netwright.nn.by_hand"
 )
-"""Every function of this package, under the name that torch gives it."""
+"""Every function of this package, under the name of torch where torch has it."""
 
 
 def __getattr__(name: str) -> Any:

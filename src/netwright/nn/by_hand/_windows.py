@@ -37,8 +37,9 @@ def out_side(
 ) -> int:
     """How many windows fit: floor((side + 2 padding - dilation (kernel - 1) - 1) / stride) + 1.
 
-    With `ceil_mode` a last window may hang over the end, unless it would begin beyond the left
-    padding and the input, in nothing but padding (Dumoulin & Visin 2016, relationship 15).
+    Source: Dumoulin & Visin 2016, A guide to convolution arithmetic, relationship 15. With
+    `ceil_mode`, which is torch's, a last window may hang over the end, unless it would begin beyond
+    the left padding and the input, in nothing but padding.
 
     >>> out_side(5, 2, 2, 0, 1), out_side(5, 2, 2, 0, 1, ceil_mode=True)
     (2, 3)

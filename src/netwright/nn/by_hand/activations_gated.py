@@ -13,7 +13,7 @@ from netwright.nn.by_hand._pointwise import pointwise
 from netwright.nn.by_hand.activations_saturating import logistic
 
 
-@BY_HAND.register("silu", paper="Elfwing, Uchibe & Doya 2018, eq. 5; Ramachandran, Zoph & Le 2017")
+@BY_HAND.register("silu", paper="Elfwing, Uchibe & Doya 2018; Ramachandran, Zoph & Le 2017")
 def silu(x: Array) -> tuple[Array, Backward]:
     """SiLU (Swish): y = x s with s = sigmoid(x).
 
@@ -65,7 +65,7 @@ def gelu(x: Array, *, approximate: Literal["none", "tanh"] = "none") -> tuple[Ar
     return pointwise(x * (1 + gate) / 2, (1 + gate + x * (1 - gate**2) * inner) / 2)
 
 
-@BY_HAND.register("mish", paper="Misra 2019, Mish, eq. 1.2")
+@BY_HAND.register("mish", paper="Misra 2019, Mish")
 def mish(x: Array) -> tuple[Array, Backward]:
     """Mish: y = x t with t = tanh(softplus(x)).
 

@@ -40,7 +40,9 @@ def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> tuple[Array, Backwa
     return pointwise(slope * x, slope)
 
 
-@BY_HAND.register("prelu", paper="He, Zhang, Ren & Sun 2015, Delving deep into rectifiers, eq. 10")
+@BY_HAND.register(
+    "prelu", paper="He, Zhang, Ren & Sun 2015, Delving deep into rectifiers, sec. 2.1"
+)
 def prelu(x: Array, weight: Array) -> tuple[Array, Backward]:
     """PReLU: y = x above 0, a x below, where a is learned.
 

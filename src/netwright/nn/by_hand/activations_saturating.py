@@ -65,7 +65,7 @@ def softplus(x: Array) -> tuple[Array, Backward]:
     return pointwise(np.logaddexp(0.0, x), logistic(x))
 
 
-@BY_HAND.register("elu", paper="Clevert, Unterthiner & Hochreiter 2016, eq. 15")
+@BY_HAND.register("elu", paper="Clevert, Unterthiner & Hochreiter 2016, sec. 3")
 def elu(x: Array, *, alpha: float = 1.0) -> tuple[Array, Backward]:
     """ELU: y = x above 0, alpha (exp(x) - 1) below.
 
@@ -81,7 +81,9 @@ def elu(x: Array, *, alpha: float = 1.0) -> tuple[Array, Backward]:
     return pointwise(y, np.where(x > 0, 1.0, y + alpha))
 
 
-@BY_HAND.register("selu", paper="Klambauer, Unterthiner, Mayr & Hochreiter 2017, eq. 2 and 14")
+@BY_HAND.register(
+    "selu", paper="Klambauer, Unterthiner, Mayr & Hochreiter 2017, Self-normalizing neural networks"
+)
 def selu(x: Array) -> tuple[Array, Backward]:
     """SELU: y = s ELU(x) with alpha = 1.6733 and s = 1.0507.
 

@@ -15,7 +15,7 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 @BY_HAND.register(
     "dropout",
-    paper="Hinton et al. 2012; Srivastava et al. 2014, Dropout, sec. 4 and 10; whole maps: "
+    paper="Hinton et al. 2012; Srivastava et al. 2014, Dropout, sec. 4; whole maps: "
     "Tompson et al. 2015, Efficient object localization using convolutional networks, sec. 3.2",
 )
 def dropout(x: Array, keep: Mask | None = None, *, p: float = 0.5) -> tuple[Array, Backward]:

@@ -104,7 +104,7 @@ def resampling_matrix(old: int, new: int, *, mode: Mode, align_corners: bool = F
 
 
 def _keys(distance: Array, a: float = -0.75) -> Array:
-    """Keys' piecewise cubic (equation 4); he takes a = -1/2, torch and OpenCV -3/4."""
+    """Keys' piecewise cubic; he takes a = -1/2, torch and OpenCV -3/4."""
     d = distance
     near = (a + 2) * d**3 - (a + 3) * d**2 + 1
     far = a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a

@@ -9,7 +9,7 @@ from netwright.nn.by_hand import BY_HAND, Array, Backward
 from netwright.nn.by_hand._standardise import all_but_channels, scale_and_shift, standardise
 
 
-@BY_HAND.register("layer_norm", paper="Ba, Kiros & Hinton 2016, Layer normalization, eq. 4")
+@BY_HAND.register("layer_norm", paper="Ba, Kiros & Hinton 2016, Layer normalization, sec. 3")
 def layer_norm(
     x: Array,
     weight: Array | None = None,
@@ -60,7 +60,7 @@ def layer_norm(
     return scale_and_shift(*standardise(x, last, eps), weight, bias, samples)
 
 
-@BY_HAND.register("group_norm", paper="Wu & He 2018, Group normalization, eq. 7")
+@BY_HAND.register("group_norm", paper="Wu & He 2018, Group normalization, sec. 3.1")
 def group_norm(
     x: Array,
     weight: Array | None = None,
@@ -105,7 +105,7 @@ def group_norm(
 
 
 @BY_HAND.register(
-    "instance_norm", paper="Ulyanov, Vedaldi & Lempitsky 2016, Instance normalization, eq. 2"
+    "instance_norm", paper="Ulyanov, Vedaldi & Lempitsky 2016, Instance normalization"
 )
 def instance_norm(
     x: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5
