@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,6 +154,23 @@ def test_torchs_amax_shares_a_tie_that_global_max_pooling_gives_to_the_first() -
     assert x.grad.flatten().tolist() == [0.25] * 4
     _, backward = by_hand.global_max_pool2d(np.zeros((1, 1, 2, 2)))
     assert backward(np.ones((1, 1, 1, 1)))[0].ravel().tolist() == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("mode", "half"), [("nearest", 0), ("nearest-exact", 1)])
+def test_torchs_nearest_slips_by_one_pixel_only_where_the_place_is_a_whole_number(
+    mode: Any, half: int
+) -> None:
+    slipped = []
+    for old, new in ((2, 82), (2, 41), (3, 123), (6, 74), (5, 7), (7, 5), (12, 30)):
+        row = np.arange(float(old)).reshape(1, 1, 1, old)
+        ours = by_hand.interpolate(row, size=(1, new), mode=mode)[0].ravel()
+        theirs = F.interpolate(torch.from_numpy(row), (1, new), mode=mode).flatten().numpy()
+        assert set(ours - theirs) <= {0.0, 1.0}
+        whole = [(2 * i + half) * old % (2 * new) == 0 for i in range(new)]
+        assert all(whole[i] for i in np.flatnonzero(ours != theirs))
+        assert ours.tolist() == [(2 * i + half) * old // (2 * new) for i in range(new)]
+        slipped += [(old, new)] if (ours != theirs).any() else []
+    assert ((2, 82) if half == 0 else (2, 41)) in slipped
 
 
 def test_mean_pooling_hands_back_as_much_as_it_got() -> None:

@@ -67,8 +67,11 @@ def resampling_matrix(old: int, new: int, *, mode: Mode, align_corners: bool = F
         bilinear        f and f + 1 with 1 - t and t
         bicubic         f - 1 to f + 2 with k(t + 1), k(t), k(1 - t), k(2 - t) (Keys 1981, a = -3/4)
 
-    Pixels beyond the border count as the last one inside it. `align_corners` means nothing to the
-    two nearest and is refused with them (`SettingError`), as is an unknown mode.
+    Pixels beyond the border count as the last one inside it. The two nearest are computed here in
+    whole numbers; torch multiplies by old / new in float32, and where the product should be whole
+    it may take the pixel before (2 pixels to 82: number 41 comes from 0, not 1). `align_corners`
+    means nothing to the two nearest and is refused with them (`SettingError`), as is an unknown
+    mode.
 
     >>> resampling_matrix(2, 4, mode="bilinear")
     array([[1.  , 0.  ],
