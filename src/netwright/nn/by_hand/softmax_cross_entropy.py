@@ -44,14 +44,14 @@ def cross_entropy(
     p_t (1 - p_t) of softmax. The gradient is as large as the answer is wrong, and never saturates.
 
     What goes wrong: these are logits; a softmax before it is one too many: p is then between
-    1 / (1 + (C - 1) e) and e / (e + C - 1), and the loss of ten classes cannot fall below 1.461.
+    1 / (e + C - 1) and e / (e + C - 1), and the loss of ten classes cannot fall below 1.461.
     The mean is weighted, by w_t, also when smoothing takes part of q elsewhere. Targets have no
     gradient. Raises `SettingError` for a target that is no class.
 
     >>> logits = np.array([[0.0, np.log(3.0)]])  # p = 1/4, 3/4
     >>> y, backward = cross_entropy(logits, np.array([0]))
-    >>> y.round(4), backward(np.array(1.0))[0]  # log 4, and p - (1, 0)
-    (np.float64(1.3863), array([[-0.75,  0.75]]))
+    >>> round(float(y), 4), backward(np.array(1.0))[0]  # log 4, and p - (1, 0)
+    (1.3863, array([[-0.75,  0.75]]))
     """
     classes = logits.shape[1]
     if target.size and not 0 <= int(target.min()) <= int(target.max()) < classes:
