@@ -98,6 +98,12 @@ def test_a_tenth_of_what_was_gained_is():
     assert "overfitting" in after_epochs(1.4, 0.7, 0.4, 0.42, 0.45, 0.49, 0.52, 0.55)
 
 
+def test_two_evaluations_above_the_least_are_chance_and_three_are_none():
+    fallen = (1.4, 1.1, 0.8, 0.6, 0.4)
+    assert after_epochs(*fallen, 0.8, 0.9) == []
+    assert "overfitting" in after_epochs(*fallen, 0.7, 0.8, 0.9)
+
+
 # --- torch.func ----------------------------------------------------------------------------------
 
 

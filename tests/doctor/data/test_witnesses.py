@@ -164,6 +164,12 @@ def test_rare_classes_that_are_recognised_like_the_others_are_a_note():
     assert severity(imbalanced((148, 139, 7)), "class-imbalance") == "note"
 
 
+def test_rare_grades_between_others_that_overlap_are_a_note():
+    """Where the frequent classes are not told apart either, the best answer is a frequent one."""
+    assert severity(imbalanced((110, 95, 1)), "class-imbalance") == "note"
+    assert severity(imbalanced((130, 119, 0)), "class-imbalance") == "warn"
+
+
 def test_a_class_that_the_set_does_not_have_is_not_a_rare_one():
     labels = Labels(
         source="train", values=(0, 1), counts=(500, 480), classes=3, batch=64, complete=True

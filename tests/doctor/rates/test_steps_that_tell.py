@@ -259,8 +259,12 @@ def flat(update_ratio, rho, loss=1.6):
     return Record([steps, CLASSES, trials(0.1, 0.1), seen])
 
 
-def test_a_loss_that_stands_while_steps_meet_curvature_is_underfitting(small):
-    assert "underfitting" in small.alarms(small.judged(flat(1e-2, 0.5)))
+def test_a_loss_that_stands_above_half_of_guessing_is_a_note(small):
+    """Noisy labels that are learned as well as can be end like that: nothing shows that more could
+    be had."""
+    said = small.judged(flat(1e-2, 0.5))
+    assert said.named("underfitting").severity == "note"
+    assert "underfitting" not in small.alarms(said)
 
 
 def test_a_run_that_is_merely_slow_does_not_underfit(small):

@@ -34,6 +34,10 @@ MISSED = 0.5
 by the upper end of its 95 % interval. A calibrated network is shy of rare classes and misses some
 at a threshold of a half; one that misses most has not learned them."""
 
+TOLD_APART = 0.8
+"""Recall of the other classes under which classes overlap: then the best answer to a sample between
+a rare class and a frequent one is the frequent one, whatever the weights."""
+
 JUDGED = 3
 """Labels of rare classes in one evaluation below which that is not asked: of three that are all
 missed the interval still reaches to 0.56."""
@@ -64,7 +68,7 @@ def class_imbalance(record: Record) -> Iterator[Finding]:
     standard deviations of its count), the majority baseline, the chance that a batch holds none.
     It is a note; a warning once rare classes are never answered, 100 steps on, though they came by
     at least 20 times among the last looks, where validation answers them far less often than the
-    others, or holds more of them than training does and its loss is far above that of training.
+    others, which it tells apart, or holds more of them than training does and its loss is far above that of training.
 
     Would be wrong if: the labels that were read are not a fair part of the set.
 
@@ -199,7 +203,7 @@ def _missed(record: Record, rare: list[int]) -> Evidence | None:
         return None
     recall = sum(last.val_hits[k] for k in few) / came
     usual = (sum(last.val_hits) - recall * came) / others
-    if wilson_high(recall, came) >= MISSED * usual:
+    if usual < TOLD_APART or wilson_high(recall, came) >= MISSED * usual:
         return None
     return Evidence(
         signal=Phrase(

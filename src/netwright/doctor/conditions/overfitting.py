@@ -26,9 +26,12 @@ ERRORS = 2.0
 LUCK = 2.0
 """And by so many times its scatter from epoch to epoch: the least of many is low by luck."""
 
-LOST = 0.05
+LOST = 0.1
 """And, where the score has not fallen too, by this part of all that was gained since guessing: of
 a loss of which little is left a tenth more is nothing anybody would miss."""
+
+LASTING = 3
+"""Evaluations since the least: two in a row may be above it by chance."""
 
 
 @CONDITIONS.register(
@@ -58,8 +61,8 @@ def overfitting(record: Record) -> Iterator[Finding]:
 
     Evidence: the mean validation loss of the last two epochs above its least value by more than
     10 %, by more than two standard errors, by more than twice its scatter from epoch to epoch and
-    by more than a twentieth of what was gained on guessing (or the score has clearly fallen too),
-    while the training loss fell in the same epochs. Where the training loss is the higher one, as
+    by more than a tenth of what was gained on guessing (or the score has clearly fallen too), three
+    evaluations or more since, while the training loss fell in the same epochs. Where the training loss is the higher one, as
     under strong augmentation, the rise must last for a quarter of the run.
 
     Would be wrong if: the validation set is so small that two standard errors are a handful of
@@ -82,7 +85,7 @@ def overfitting(record: Record) -> Iterator[Finding]:
         return
     losses = np.array([each.val_loss for each in seen], dtype=float)
     least = int(losses.argmin())
-    if least >= len(seen) - 2:
+    if least >= len(seen) - LASTING:
         return
     latest = float(losses[-2:].mean())
     rise = latest - float(losses[least])
@@ -144,7 +147,7 @@ def overfitting(record: Record) -> Iterator[Finding]:
                 else []
             ),
         ),
-        formula="val(end) > val(least) + max(10 %, 2 errors, 2 scatter, 5 % gained), train falling",
+        formula="val(end) > val(least) + max(10 %, 2 errors, 2 scatter, 10 % gained), train falling",
         confidence=0.9 if not still_better else 0.6,
         cause=Phrase("What is learned since then holds for the training data alone."),
         wrong_if=Phrase("the validation loss falls below its least value again later on"),
