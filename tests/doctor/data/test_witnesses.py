@@ -168,6 +168,8 @@ def test_rare_grades_between_others_that_overlap_are_a_note():
     """Where the frequent classes are not told apart either, the best answer is a frequent one."""
     assert severity(imbalanced((110, 95, 1)), "class-imbalance") == "note"
     assert severity(imbalanced((130, 119, 0)), "class-imbalance") == "warn"
+    apart = Neighbourhood(classes=3, samples=900, agreement=0.97)
+    assert severity(imbalanced((110, 95, 0)).with_facts(apart), "class-imbalance") == "warn"
 
 
 def test_a_class_that_the_set_does_not_have_is_not_a_rare_one():

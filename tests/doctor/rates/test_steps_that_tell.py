@@ -15,6 +15,7 @@ from netwright.doctor.conditions import _harm, _rate
 from netwright.doctor.conditions._course import course
 from netwright.records.facts.epochs import EpochFact, Epochs
 from netwright.records.facts.fit import Fit, FitTrial
+from netwright.records.facts.learnable import Learnable
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.objective import Objective
 from netwright.records.facts.restarts import RestartFact, Restarts
@@ -265,6 +266,12 @@ def test_a_loss_that_stands_above_half_of_guessing_is_a_note(small):
     said = small.judged(flat(1e-2, 0.5))
     assert said.named("underfitting").severity == "note"
     assert "underfitting" not in small.alarms(said)
+
+
+def test_one_that_a_plain_network_comes_below_is_underfitting(small):
+    better, as_good = (Learnable(unseen=each, guess=2.3) for each in (0.6, 2.2))
+    assert "underfitting" in small.alarms(small.judged(flat(1e-2, 0.5).with_facts(better)))
+    assert "underfitting" not in small.alarms(small.judged(flat(1e-2, 0.5).with_facts(as_good)))
 
 
 def test_a_run_that_is_merely_slow_does_not_underfit(small):

@@ -62,8 +62,9 @@ def overfitting(record: Record) -> Iterator[Finding]:
     Evidence: the mean validation loss of the last two epochs above its least value by more than
     10 %, by more than two standard errors, by more than twice its scatter from epoch to epoch and
     by more than a tenth of what was gained on guessing (or the score has clearly fallen too), three
-    evaluations or more since, while the training loss fell in the same epochs. Where the training loss is the higher one, as
-    under strong augmentation, the rise must last for a quarter of the run.
+    evaluations or more since, while the training loss fell in the same epochs. Where the training
+    loss is the higher one, as under strong augmentation, the rise must last for a quarter of the
+    run.
 
     Would be wrong if: the validation set is so small that two standard errors are a handful of
     samples, or training and validation losses are not of one kind (label smoothing, mixup).
@@ -147,7 +148,7 @@ def overfitting(record: Record) -> Iterator[Finding]:
                 else []
             ),
         ),
-        formula="val(end) > val(least) + max(10 %, 2 errors, 2 scatter, 10 % gained), train falling",
+        formula="val(end) > val(least) + max(10 %, 2 errors, 2 scatter, gained / 10), train fell",
         confidence=0.9 if not still_better else 0.6,
         cause=Phrase("What is learned since then holds for the training data alone."),
         wrong_if=Phrase("the validation loss falls below its least value again later on"),
