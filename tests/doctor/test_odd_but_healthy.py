@@ -82,9 +82,9 @@ def test_a_loss_that_hardly_moved_is_not_fitted_and_half_of_a_known_one_is_asked
 # --- a validation loss that has come to nothing --------------------------------------------------
 
 
-def after_epochs(*val):
+def after_epochs(*val, train=lambda at: 1.0 / (at + 1)):
     epochs = tuple(
-        EpochFact(epoch=at + 1, step=20 * at + 20, train_loss=1.0 / (at + 1), val_loss=each)
+        EpochFact(epoch=at + 1, step=20 * at + 20, train_loss=train(at), val_loss=each)
         for at, each in enumerate(val)
     )
     return warned(diagnosed(Record([Epochs(epochs=epochs)])))
@@ -96,6 +96,11 @@ def test_a_hundredth_of_what_was_gained_is_no_overfitting():
 
 def test_a_tenth_of_what_was_gained_is():
     assert "overfitting" in after_epochs(1.4, 0.7, 0.4, 0.42, 0.45, 0.49, 0.52, 0.55)
+
+
+def test_a_training_loss_at_rest_learns_nothing_by_heart():
+    rises = (1.4, 0.7, 0.4, 0.42, 0.45, 0.49, 0.52, 0.55)
+    assert after_epochs(*rises, train=lambda at: 0.3 - 0.001 * at) == []
 
 
 def test_two_evaluations_above_the_least_are_chance_and_three_are_none():

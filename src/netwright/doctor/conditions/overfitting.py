@@ -30,6 +30,9 @@ LOST = 0.1
 """And, where the score has not fallen too, by this part of all that was gained since guessing: of
 a loss of which little is left a tenth more is nothing anybody would miss."""
 
+FELL = 0.05
+"""Of the training loss: less is a run at rest whose validation wanders."""
+
 LASTING = 3
 """Evaluations since the least: two in a row may be above it by chance."""
 
@@ -100,7 +103,7 @@ def overfitting(record: Record) -> Iterator[Finding]:
     if rise <= bound:
         return
     before, after = seen[least].train_loss, seen[-1].train_loss
-    if before is None or after is None or after >= before:
+    if before is None or after is None or after > (1 - FELL) * before:
         return
     # Training that is harder than what it is judged by (augmentation, dropout, wrong labels) has a
     # higher loss as long as little is known by heart: then a dip and a rise are not enough.
