@@ -286,3 +286,15 @@ def test_validation_images_with_width_before_height_are_told_by_name():
 
 def test_validation_images_that_lie_as_those_of_training_are_left():
     assert looked_at(*images(600), images(300, seed=1)).get(Splits).turned == ""
+
+
+def test_an_order_of_columns_that_is_a_little_better_is_chance_and_one_that_misleads_is_none():
+    def order(stands, aligned):
+        splits = Splits(
+            source="data", auc=0.5, feature_order=(1, 2, 0), additive_within=0.15,
+            additive_score=stands, additive_aligned=aligned,
+        )  # fmt: skip
+        return severity(Record([splits]), "inconsistent-preprocessing")
+
+    assert order(-0.02, 0.11) is None
+    assert order(-0.14, 0.14) == "warn"

@@ -21,6 +21,7 @@ from netwright.records.facts.objective import Objective
 from netwright.records.facts.restarts import RestartFact, Restarts
 from netwright.records.facts.setup import Setup
 from netwright.records.facts.steps import Steps
+from netwright.records.facts.unread import Unread
 from netwright.records.record import Record
 
 GUESS = 2.2
@@ -278,6 +279,16 @@ def test_a_run_that_is_merely_slow_does_not_underfit(small):
     """Steps do what they promise, and all of them moved the weights by less than a third."""
     assert small.judged(flat(5e-4, 0.99)).named("underfitting") is None
     assert small.judged(flat(1e-2, 0.99)).named("underfitting") is not None
+
+
+def test_inputs_that_half_go_unread_are_a_bottleneck_and_a_head_of_zeros_reads_none_yet(small):
+    def read(idle):
+        unread = Unread(idle=idle, varied=12, change=0.0, example=(0,))
+        found = flat(1e-2, 0.5).with_facts(Learnable(unseen=0.6, guess=2.3), unread)
+        return small.alarms(small.judged(found))
+
+    assert "bottleneck" in read(8)
+    assert "bottleneck" not in read(12)
 
 
 # Few looks

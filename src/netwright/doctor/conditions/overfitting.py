@@ -73,9 +73,10 @@ def overfitting(record: Record) -> Iterator[Finding]:
     samples, or training and validation losses are not of one kind (label smoothing, mixup).
 
     Not to be confused with: a gap alone; training loss below validation loss is usual and does no
-    harm while the latter falls. A score that still rises while the loss does: then the network is
-    too sure of itself, and not worse at deciding (a note). A validation loss that was never below
-    guessing: nothing was learned that could be lost (a note; a network before it groks).
+    harm while the latter falls. A score that stands or rises while the loss does, to within its
+    standard error: then the network is too sure of itself, and not worse at deciding (a note). A
+    validation loss that was never below guessing: nothing was learned that could be lost (a note; a
+    network before it groks).
 
     Treatment: stop at the least validation loss; weight decay, dropout, augmentation, more data;
     ask.
@@ -111,7 +112,7 @@ def overfitting(record: Record) -> Iterator[Finding]:
     if latest < after and (later < max(3, len(seen) / 4) or rise <= 1.5 * LUCK * scatter):
         return
     scores = [each.val_score for each in seen]
-    still_better = _improves(scores, least)
+    still_better = _improves(scores, least, seen[least].val_samples or 0)
     setup = record.get(Setup)
     never = guess is not None and float(losses[least]) >= guess
     yield Finding(
@@ -196,12 +197,15 @@ def _error(*epochs: EpochFact) -> float:
     return max(each.val_loss_error or 0.0 for each in epochs)
 
 
-def _improves(scores: list[float | None], least: int) -> bool:
-    """Whether the score still gets better after the loss was least."""
+def _improves(scores: list[float | None], least: int, samples: int) -> bool:
+    """Whether the score is as good as it was where the loss was least, or better: within the
+    standard error of a share of so many samples."""
     if scores[least] is None or scores[-1] is None:
         return False
+    then = float(scores[least] or 0.0)
+    error = (max(then * (1 - then), 1 / samples) / samples) ** 0.5 if samples else 0.0
     later = [each for each in scores[least + 1 :] if each is not None]
-    return bool(later) and float(np.mean(later[-2:])) >= float(scores[least] or 0.0)
+    return bool(later) and float(np.mean(later[-2:])) >= then - error
 
 
 def _scores(scores: list[float | None], least: int, step: int) -> list[Evidence]:
