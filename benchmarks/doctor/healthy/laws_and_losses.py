@@ -137,7 +137,7 @@ def exponentials(seed: int, watched: Watched) -> float:
     sets = data.Splits(*((x, 2 * y - 1) for x, y in table))
     model = stack([12, 48, 1])
     fit(
-        model, Adam(model.parameters(), lr=2e-3, weight_decay=1e-3), sets, watched, epochs=10,
+        model, Adam(model.parameters(), lr=5e-3, weight_decay=1e-3), sets, watched, epochs=16,
         loss=lambda output, y: (-y * output).exp().mean(), clip=1.0,
     )  # fmt: skip
     return reached(model, sets, lambda output, y: float(((output > 0) == (y > 0)).float().mean()))
