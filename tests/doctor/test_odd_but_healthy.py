@@ -92,9 +92,9 @@ def test_a_run_that_fits_its_data_says_more_than_a_few_steps_on_a_copy_did():
 # --- a validation loss that has come to nothing --------------------------------------------------
 
 
-def after_epochs(*val):
+def after_epochs(*val, train=lambda at: 1.0 / (at + 1)):
     epochs = tuple(
-        EpochFact(epoch=at + 1, step=20 * at + 20, train_loss=1.0 / (at + 1), val_loss=each)
+        EpochFact(epoch=at + 1, step=20 * at + 20, train_loss=train(at), val_loss=each)
         for at, each in enumerate(val)
     )
     return warned(diagnosed(Record([Epochs(epochs=epochs)])))
@@ -106,6 +106,32 @@ def test_a_hundredth_of_what_was_gained_is_no_overfitting():
 
 def test_a_tenth_of_what_was_gained_is():
     assert "overfitting" in after_epochs(1.4, 0.7, 0.4, 0.42, 0.45, 0.49, 0.52, 0.55)
+
+
+def test_a_training_loss_at_rest_learns_nothing_by_heart():
+    rises = (1.4, 0.7, 0.4, 0.42, 0.45, 0.49, 0.52, 0.55)
+    assert after_epochs(*rises, train=lambda at: 0.3 - 0.001 * at) == []
+
+
+def test_a_score_that_stands_while_the_loss_rises_is_a_note_and_one_that_falls_is_none():
+    """The network is too sure of itself, and decides as well as ever."""
+    rises = (1.4, 0.7, 0.4, 0.42, 0.45, 0.49, 0.52, 0.55)
+
+    def scored(end):
+        return tuple(
+            EpochFact(epoch=at + 1, step=20 * at + 20, train_loss=1.0 / (at + 1), val_loss=loss,
+                      val_score=0.9 if at < 4 else end, val_samples=300)
+            for at, loss in enumerate(rises)
+        )  # fmt: skip
+
+    assert "overfitting" not in warned(diagnosed(Record([Epochs(epochs=scored(0.89))])))
+    assert "overfitting" in warned(diagnosed(Record([Epochs(epochs=scored(0.84))])))
+
+
+def test_two_evaluations_above_the_least_are_chance_and_three_are_none():
+    fallen = (1.4, 1.1, 0.8, 0.6, 0.4)
+    assert after_epochs(*fallen, 0.8, 0.9) == []
+    assert "overfitting" in after_epochs(*fallen, 0.7, 0.8, 0.9)
 
 
 # --- torch.func ----------------------------------------------------------------------------------
