@@ -56,48 +56,66 @@ def told(record: GradientRecord) -> Iterator[tuple[str, str]]:
         yield "STOP", say("Wrong besides: {count} more.", count=len(wrong) - SHOWN)
     for row in record.rows:
         if row.verdict == "not differentiable":
-            yield "STOP", say(
-                "{name}: no derivative was found for any step, nor beside this point.",
-                name=terminal(row.name),
+            yield (
+                "STOP",
+                say(
+                    "{name}: no derivative was found for any step, nor beside this point.",
+                    name=terminal(row.name),
+                ),
             )
     for path in record.blamed:
         if path:
-            yield "STOP", say(
-                "The backward pass of {layer} is wrong by itself: what lies before it gets wrong "
-                "gradients from there.",
-                layer=terminal(path),
+            yield (
+                "STOP",
+                say(
+                    "The backward pass of {layer} is wrong by itself.",
+                    layer=terminal(path),
+                ),
             )
         elif any(each.verdict == "wrong" for each in record.rows):
-            yield "STOP", say("All layers are right by themselves: look at the forward around them.")
+            yield (
+                "STOP",
+                say("All layers are right by themselves: look at the code around them."),
+            )
     if record.unsearched:
-        yield "NOTE", say(
-            "Not looked at alone: {layers}.", layers=terminal(", ".join(record.unsearched))
+        yield (
+            "NOTE",
+            say("Not looked at alone: {layers}.", layers=terminal(", ".join(record.unsearched))),
         )
     kinks = [each.name for each in record.rows if each.verdict == "kink"]
     if kinks:
-        yield "NOTE", say(
-            "A kink stands exactly here for {names}: there is no derivative, and beside this "
-            "point backprop is right.",
-            names=terminal(_some(kinks)),
+        yield (
+            "NOTE",
+            say(
+                "A kink stands exactly here for {names}: there is no derivative, and beside this "
+                "point backprop is right.",
+                names=terminal(_some(kinks)),
+            ),
         )
     if record.precision != "float64":
-        yield "NOTE", say(
-            "Part of it is computed in {precision}, whatever it is given: small errors are not seen.",
-            precision=record.precision,
+        yield (
+            "NOTE",
+            say(
+                "Part of it is computed in {precision} all the same: small errors are not seen.",
+                precision=record.precision,
+            ),
         )
     compared = [each for each in record.rows if each.verdict in ("ok", "kink")]
     if record.ok:
-        yield "OK", say(
-            "Backprop gives the numeric derivative: {count} tensors, {passes} forward passes.",
-            count=len(compared),
-            passes=record.evaluations,
+        yield (
+            "OK",
+            say(
+                "Backprop is the numeric derivative. Tensors: {count}, forward passes: {passes}.",
+                count=len(compared),
+                passes=record.evaluations,
+            ),
         )
 
 
 def _wrong(row: GradientRow) -> Iterator[Phrase]:
     name = terminal(row.name)
     if row.unreached:
-        yield Phrase("{name}: the output depends on it, and backprop brings no gradient.", name=name)
+        yield Phrase("{name}: the output depends on it, but no gradient comes back.", name=name)
     elif row.ratio is not None:
         yield Phrase(
             "{name}: backprop gives {ratio} times the derivative.",

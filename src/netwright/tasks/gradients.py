@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from netwright.core import events as e
 from netwright.core.errors import SettingError
@@ -87,16 +87,25 @@ def check_recipe_gradients(resolved: Resolved, *, batch: int | None = None) -> G
     first = next(iter(task.train.iterate(0, 1)))
     count = batch or IMAGES
 
-    def loss(output: Any, target: Tensor) -> Tensor:
-        return task.loss(output[0] if isinstance(output, tuple | list) else output, target)
-
     return check_gradients(
         task.model.train(),
         first.images[:count],
-        loss=loss,
+        loss=_OfLogits(task.loss),
         target=first.target[:count],
-        seed=resolved.recipe.general.seed or 0,
+        seed=resolved.recipe.general.seed % 2**31,
     )
+
+
+class _OfLogits(nn.Module):
+    """The loss of a network's logits; of one with heads half way that of its last. A module, so
+    that the weights of classes are copied into float64 with it."""
+
+    def __init__(self, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, output: Any, target: Tensor) -> Tensor:
+        return self.loss(output[0] if isinstance(output, tuple | list) else output, target)
 
 
 def _options(words: Sequence[str]) -> Mapping[str, Any]:

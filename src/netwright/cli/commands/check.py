@@ -25,8 +25,7 @@ if TYPE_CHECKING:  # at run time it brings torch, which --help must not
     "check",
     group="Train",
     usage="DATA|RECIPE [MODEL] [key=value ...] | [DATA] MODEL --gradients [--input CxHxW]",
-    settings="any setting of the run, such as optim.lr=0.1 init=zeros; of a MODEL alone "
-    "model.KEY=VALUE",
+    settings="any setting of the run, such as optim.lr=0.1 init=zeros",
     about="Data, model and settings mean what they mean to train; RECIPE is a YAML or JSON file, "
     "or the name of a recipe. Data and network are looked at as they stand before the first step: "
     "what the loss gets, whether one batch can be fitted, whether training and validation are "
@@ -53,7 +52,7 @@ def check(
         FailOn, Parameter(help="the mildest finding that gives status 4: stop, warn, note, never")
     ] = "stop",
     seconds: Annotated[
-        float | None, Parameter(metavar="S", help="what it may take, at most; 10 unless told")
+        float | None, Parameter(metavar="S", help="what it may take, at most")
     ] = None,
     gradients: Annotated[
         bool, Parameter(help="compare backprop with numeric derivatives, on a copy in float64")

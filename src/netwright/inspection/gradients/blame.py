@@ -92,5 +92,3 @@ def _calls(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
         for remove in removers:
             remove()
     return calls
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -135,7 +135,8 @@ def check_gradients(
             rehearsal, directions=directions, entries=entries, tolerance=tolerance, seed=seed
         )
         rows = examination.rows()
-        found, unsearched = (), ()
+        found: tuple[str, ...] = ()
+        unsearched: tuple[str, ...] = ()
         if isinstance(function, nn.Module) and any(each.verdict == "wrong" for each in rows):
             found, unsearched = blamed(function, inputs, kwargs, tolerance=tolerance, seed=seed)
     return GradientCheck(
@@ -176,9 +177,7 @@ def _callable(given: Any) -> Callable[..., Any]:
     if isinstance(given, nn.Module):
         return opened(given, [])
     if isinstance(given, type) and issubclass(given, nn.Module):
-        raise SettingError(
-            "{kind} is a class; expected an instance of it.", kind=given.__name__
-        )
+        raise SettingError("{kind} is a class; expected an instance of it.", kind=given.__name__)
     if not callable(given):
         raise SettingError(
             "nw.check_gradients takes a torch.nn.Module or a function, not {kind}.",
@@ -195,5 +194,3 @@ def _drawn(inputs: Sequence[Any], seed: int) -> tuple[Any, ...]:
         torch.randn((SAMPLES, *each), generator=generator) if is_shape(each) else each
         for each in inputs
     )
-
-

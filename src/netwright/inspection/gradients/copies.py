@@ -88,7 +88,8 @@ def mapped(value: Any, change: Callable[[Tensor, str], Any], path: str = "") -> 
     if isinstance(value, Tensor):
         return change(value, path)
     if isinstance(value, Mapping) and type(value) in (dict, OrderedDict):
-        return type(value)((k, mapped(v, change, f"{path}.{k}")) for k, v in value.items())
+        kind: Any = type(value)
+        return kind((k, mapped(v, change, f"{path}.{k}")) for k, v in value.items())
     if isinstance(value, tuple | list):
         made = [mapped(each, change, f"{path}.{number}") for number, each in enumerate(value)]
         return type(value)(*made) if hasattr(value, "_fields") else type(value)(made)

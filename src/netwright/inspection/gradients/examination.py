@@ -27,7 +27,7 @@ from netwright.records.gradients import GradientRow, Verdict, WrongEntry
 BESIDE = 1e-3
 """How far the point beside lies, as a share of the size of each tensor."""
 
-SEEN = 1e-3
+SEEN = 1e-4
 """A tensor counts as compared in a sum when an error of this share of its gradient would show."""
 
 SMALLEST = 1e-10
@@ -100,8 +100,8 @@ class Examination:
         if self.asked and not self._all_agree():
             self._one_by_one()
         for case in self.asked:
-            if case.verdict is None:  # too small a share of the sum, or of no verdict yet
-                self._alone(case, directions=self.directions)
+            if case.verdict is None:  # too small a share of every sum
+                self._alone(case, directions=1)
         return [
             *(_row(each) for each in self.cases),
             *(
@@ -161,7 +161,24 @@ class Examination:
                 case.verdict = "ok"
             else:
                 case.forget()
+        self._smaller([each for each in self.asked if each.verdict is None])
         return True
+
+    def _smaller(self, cases: Sequence[Case]) -> None:
+        """Those whose share of the sum was too small to be seen, by sums of their own; the largest
+        of them drop out each time. Gradients of nothing are looked at last: is it nothing?"""
+        while cases:
+            found, expected, sizes = self._sum(cases, self._together(cases))
+            nothing = max(sizes) <= SMALLEST * self.overall
+            if found.says != "agrees":
+                return
+            self._keep(cases, found, expected, sizes, whole=self.overall if nothing else 0.0)
+            left = [each for each in cases if not each.directions]
+            for case in cases:
+                case.verdict = "ok" if case.directions else None
+            if len(left) == len(cases):
+                return
+            cases = left
 
     def _sum(
         self, cases: Sequence[Case], move: Sequence[tuple[Subject, Tensor]]
@@ -181,13 +198,15 @@ class Examination:
         sizes: Sequence[float],
         *,
         single: bool = False,
+        whole: float = 0.0,
     ) -> None:
-        """A sum that agrees speaks for those of whose gradient it would have shown a part."""
+        """A sum that agrees speaks for those of whose gradient it would have shown a part; where
+        no part has a gradient, for all: as shares of the `whole`."""
         off = abs(expected - found.value)
         for case, size in zip(cases, sizes, strict=True):
-            if max(off, found.bound) > SEEN * size:
+            if max(off, found.bound) > SEEN * max(size, whole):
                 continue
-            case.compared(off, found.bound, size)
+            case.compared(off, found.bound, max(size, whole))
             if single:
                 case.entries += 1
             else:

@@ -14,7 +14,7 @@ class Replay:
     """The random states of one moment, put back as often as they are asked for."""
 
     def __init__(self, generators: Iterable[torch.Generator] = ()) -> None:
-        self._ways: list[tuple[Callable[[], object], Callable[[object], None], object]] = []
+        self._ways: list[tuple[Callable[[], object], Callable[..., object], object]] = []
         self._keep(torch.get_rng_state, torch.set_rng_state)
         if torch.cuda.is_initialized():
             self._keep(torch.cuda.get_rng_state_all, torch.cuda.set_rng_state_all)
@@ -23,7 +23,7 @@ class Replay:
         for each in generators:
             self._keep(each.get_state, each.set_state)
 
-    def _keep(self, get: Callable[[], object], put: Callable[..., None]) -> None:
+    def _keep(self, get: Callable[[], object], put: Callable[..., object]) -> None:
         self._ways.append((get, put, get()))
 
     def again(self) -> None:

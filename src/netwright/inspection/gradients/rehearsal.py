@@ -86,7 +86,7 @@ class Rehearsal:
             each.tensor.grad = None
         with self._again(), torch.enable_grad():
             found = self._number(self._compute())
-            found.backward()  # type: ignore[no-untyped-call]
+            found.backward()
         self.value_with_graph = float(found.detach())
         gradients = [each.tensor.grad for each in self.subjects]
         for each in self._subjects:

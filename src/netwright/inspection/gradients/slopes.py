@@ -1,10 +1,10 @@
 r"""The numeric derivative of a function of one number at 0, with what it is known to.
 
-The central difference $D(h) = (f(h) - f(-h)) / 2h$ is off by $h^2 f'''/6 + O(h^4)$. Two of them give
-Richardson's extrapolation $R = (4 D(h/2) - D(h)) / 3$, off by $O(h^4)$; the distance
+The central difference $D(h) = (f(h) - f(-h)) / 2h$ is off by $h^2 f'''/6 + O(h^4)$. Two of them
+give Richardson's extrapolation $R = (4 D(h/2) - D(h)) / 3$, off by $O(h^4)$; the distance
 $|R - D(h/2)|$ is the error of the better difference, and so a bound on that of $R$. Beside it
 stands rounding: values known to $\sigma$ make a difference known to about $\sigma / h$. Steps go
-from large to small until the derivative is known well enough, so a kink nearby is stepped over.
+from large to small until the derivative is known well enough: small ones reach no kink nearby.
 
 Source: Press et al., Numerical Recipes, section 5.7; the noise of a computed function: Moré and
 Wild 2011, "Estimating computational noise", section 3.
@@ -12,6 +12,7 @@ Wild 2011, "Estimating computational noise", section 3.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -164,7 +165,7 @@ def noise_of(values: Sequence[float], *, least: int = 2) -> float:
     """
     found, row, order = 0.0, list(values), 0
     while len(row) > 2:
-        row = [b - a for a, b in zip(row, row[1:], strict=False)]
+        row = [b - a for a, b in itertools.pairwise(row)]
         order += 1
         if order >= least:
             mean = sum(each * each for each in row) / len(row)

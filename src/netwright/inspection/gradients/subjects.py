@@ -1,5 +1,4 @@
-"""The tensors a gradient is checked of: where they stand, how far they are moved, under what name.
-"""
+"""The tensors a gradient is checked of: their names, and how far each is moved."""
 
 from __future__ import annotations
 
@@ -116,4 +115,3 @@ def input_names(function: Callable[..., Any], count: int) -> list[str]:
         elif each.kind is not each.KEYWORD_ONLY:
             names.append(each.name)
     return [*names, *(f"input{number}" for number in range(len(names), count))][:count]
-
