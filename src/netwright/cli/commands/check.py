@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # at run time it brings torch, which --help must not
 @COMMANDS.register(
     "check",
     group="Train",
-    usage="DATA|RECIPE [MODEL] [key=value ...] | [DATA] MODEL --gradients [--input CxHxW]",
+    usage="DATA|RECIPE|MODEL [MODEL] [key=value ...]",
     settings="any setting of the run, such as optim.lr=0.1 init=zeros",
     about="Data, model and settings mean what they mean to train; RECIPE is a YAML or JSON file, "
     "or the name of a recipe. Data and network are looked at as they stand before the first step: "

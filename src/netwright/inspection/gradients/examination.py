@@ -14,11 +14,11 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from netwright.inspection.gradients.cases import Case, adopt, row_of
 from netwright.inspection.gradients.rehearsal import Rehearsal
 from netwright.inspection.gradients.slopes import ROUNDING, Slope, slope, steps_for
 from netwright.inspection.gradients.subjects import Subject
@@ -32,37 +32,6 @@ SEEN = 1e-4
 
 SMALLEST = 1e-10
 """Derivatives below this share of the largest are not told from zero."""
-
-
-@dataclass(kw_only=True, eq=False)
-class Case:
-    """One subject, the gradient that backprop gives it, and what was compared so far."""
-
-    subject: Subject
-    gradient: Tensor | None
-    verdict: Verdict | None = None
-    directions: int = 0
-    entries: int = 0
-    error: float | None = None
-    bound: float | None = None
-    ratios: list[float] = field(default_factory=list)
-    entry: WrongEntry | None = None
-
-    def share(self, direction: Tensor) -> tuple[float, float]:
-        """The derivative along `direction` by backprop, and the size it typically has."""
-        if self.gradient is None:
-            return 0.0, 0.0
-        parts = self.gradient * direction
-        return float(parts.sum()), float(parts.norm())
-
-    def compared(self, off: float, bound: float, scale: float) -> None:
-        """Keep the largest error seen, and the bound that belongs to it."""
-        error = off / (scale or 1.0)
-        if self.error is None or error > self.error:
-            self.error, self.bound = error, bound / (scale or 1.0)
-
-    def forget(self) -> None:
-        self.directions, self.entries, self.error, self.bound = 0, 0, None, None
 
 
 class Examination:
@@ -103,7 +72,7 @@ class Examination:
             if case.verdict is None:  # too small a share of every sum
                 self._alone(case, directions=1)
         return [
-            *(_row(each) for each in self.cases),
+            *(row_of(each) for each in self.cases),
             *(
                 GradientRow(
                     name=each.name,
@@ -242,7 +211,7 @@ class Examination:
             if there is not None and not there._all_agree():
                 there._halve(there.asked)
                 for case, twin in zip(self.asked, there.asked, strict=True):
-                    _adopt(case, twin)
+                    adopt(case, twin)
                 if any(each.verdict == "wrong" for each in self.asked):
                     return  # then a disagreement just here tells nothing of kinks
         for case in self.asked:
@@ -326,7 +295,7 @@ class Examination:
             if there._alone(twin, directions=1, strict=True) == "ok":
                 case.verdict = "kink"
             else:
-                _adopt(case, twin)
+                adopt(case, twin)
 
     def _compare(self, case: Case, direction: Tensor, *, levels: int | None = None) -> Slope:
         expected, size = case.share(direction)
@@ -376,31 +345,6 @@ class Examination:
             numeric=found.value / case.subject.size,
         )
         return True
-
-
-def _adopt(case: Case, twin: Case) -> None:
-    """What was found at the point beside holds for this case."""
-    for name in ("verdict", "directions", "entries", "error", "bound", "ratios", "entry"):
-        setattr(case, name, getattr(twin, name))
-
-
-def _row(case: Case) -> GradientRow:
-    ratios = case.ratios if case.verdict == "wrong" else []
-    same = len(ratios) > 1 and max(ratios) - min(ratios) <= 1e-3 * max(map(abs, ratios))
-    return GradientRow(
-        name=case.subject.name,
-        role=case.subject.role,
-        shape=tuple(case.subject.base.shape),
-        verdict=case.verdict or "ok",
-        directions=case.directions,
-        entries=case.entries,
-        error=case.error,
-        bound=case.bound,
-        ratio=ratios[0] if same else None,
-        entry=case.entry,
-        unreached=case.gradient is None and case.verdict in ("ok", "wrong"),
-        also=case.subject.also,
-    )
 
 
 def _finite(shares: Sequence[tuple[float, float]]) -> bool:

@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from netwright.core.errors import NetwrightError, SettingError
 from netwright.core.unheard import unheard
 from netwright.inspection.gradients.copies import copied, doubled, generators_in, mapped
 from netwright.inspection.gradients.frozen import Replay
+from netwright.inspection.gradients.precision import Precision
 from netwright.inspection.gradients.slopes import noise_of
 from netwright.inspection.gradients.subjects import Subject, input_names, of_parameters
 from netwright.inspection.step_loss import tensors_of
@@ -257,7 +257,7 @@ class Rehearsal:
         except Exception as error:
             raise self._refused(error) from error
         self._replay.narrow()
-        with _Precision() as seen:
+        with Precision() as seen:
             self.gradients()
         self.precision = seen.coarsest
         try:
@@ -306,25 +306,6 @@ class Rehearsal:
             kind=self.name,
             reason=reason,
         )
-
-
-class _Precision(TorchDispatchMode):
-    """The coarsest type that a pass computes in."""
-
-    coarsest = torch.float64
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # else the first operation imports the whole compiler, for half a second
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        output = func(*args, **(kwargs or {}))
-        for each in output if isinstance(output, tuple | list) else (output,):
-            if isinstance(each, Tensor) and each.is_floating_point():
-                self.coarsest = max(self.coarsest, each.dtype, key=lambda t: torch.finfo(t).eps)
-        return output
 
 
 def _name(function: Any) -> str:
