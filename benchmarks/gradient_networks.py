@@ -91,7 +91,7 @@ simple("ResNet-8 in evaluation mode", lambda: resnet(8).eval(), normal(2, 3, 16,
 simple("ReLU at zero", lambda: F.relu, lambda: torch.tensor([-1.0, 0.0, 2.0]))
 simple("two ReLUs that hide the kink", lambda: lambda x: F.relu(x) - F.relu(-x),
        lambda: torch.zeros(3))  # fmt: skip
-simple("|x| at zero", lambda: torch.abs, lambda: torch.tensor([0.0, 1.0, -2.0]))
+simple("the absolute value at zero", lambda: torch.abs, lambda: torch.tensor([0.0, 1.0, -2.0]))
 simple("clamp at its ends", lambda: lambda x: x.clamp(-1, 1),
        lambda: torch.tensor([-1.0, 0.3, 1.0]))  # fmt: skip
 simple("hard swish at its ends", nn.Hardswish, lambda: torch.tensor([[-3.0, 3.0, 0.0, 1.0]]))

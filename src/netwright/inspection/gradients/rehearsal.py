@@ -250,22 +250,19 @@ class Rehearsal:
     def _begin(self) -> None:
         """The first passes, which say whether there is a function here at all."""
         try:
-            with unheard():
+            with unheard(), Precision() as seen:
                 self.first = self.gradients()
         except NetwrightError:
             raise
         except Exception as error:
             raise self._refused(error) from error
         self._replay.narrow()
-        with Precision() as seen:
-            self.gradients()
         self.precision = seen.coarsest
         try:
-            again = self.value()
-            self._graph = not self._alike(again)
+            self._graph = not self._alike(self.value())
         except RuntimeError:  # a network that takes gradients itself needs them on
             self._graph = True
-        if not self._alike(self.value()):
+        if self._graph and not self._alike(self.value()):
             raise SettingError(
                 "{kind} gives another number each time for the same input: {first} and {second}.",
                 hint="What it keeps from one call to the next must lie in buffers, or be left out.",

@@ -31,6 +31,7 @@ class Subject:
     also: tuple[str, ...] = ()
     base: Tensor = field(init=False)
     size: float = field(init=False)
+    whole: bool = field(init=False)
 
     def __post_init__(self) -> None:
         if self.tensor.is_complex():
@@ -41,7 +42,9 @@ class Subject:
                 name=self.name,
             )
         self.base = self.tensor.detach().clone()
-        finite = self.base[torch.isfinite(self.base)]
+        there = torch.isfinite(self.base)
+        self.whole = bool(there.all())
+        finite = self.base if self.whole else self.base[there]
         rms = float(finite.square().mean().sqrt()) if finite.numel() else 0.0
         self.size = rms if rms > 0 else 1.0
 
@@ -58,7 +61,8 @@ class Subject:
         return self._kept(made)
 
     def _kept(self, direction: Tensor) -> Tensor:
-        direction = torch.where(torch.isfinite(self.base), direction, 0.0)
+        if not self.whole:
+            direction = torch.where(torch.isfinite(self.base), direction, 0.0)
         for row in self.rows_apart:
             direction[row] = 0.0
         return direction
