@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from netwright.doctor.frameworks.lightning import LightningDoctor
     from netwright.doctor.stopping import FindingError
     from netwright.doctor.watch import Doctor, watch
+    from netwright.inspection.gradients.checking import GradientCheck, check_gradients
     from netwright.report.network_comparison import Comparison
     from netwright.tasks.door import train
     from netwright.tasks.inspected import Layer, ReceptiveField
@@ -41,6 +42,7 @@ __all__ = [
     "Doctor",
     "Evaluation",
     "FindingError",
+    "GradientCheck",
     "HFDoctor",
     "Inspection",
     "Layer",
@@ -53,6 +55,7 @@ __all__ = [
     "ReceptiveField",
     "Trained",
     "__version__",
+    "check_gradients",
     "checkup",
     "inspect",
     "load",
@@ -67,6 +70,7 @@ _PLACES = {
     "Doctor": "netwright.doctor.watch",
     "Evaluation": "netwright.tasks.using",
     "FindingError": "netwright.doctor.stopping",
+    "GradientCheck": "netwright.inspection.gradients.checking",
     "HFDoctor": "netwright.doctor.frameworks.hf",
     "Inspection": "netwright.tasks.inspection",
     "Layer": "netwright.tasks.inspected",
@@ -78,6 +82,7 @@ _PLACES = {
     "RateRange": "netwright.tasks.rate_range",
     "ReceptiveField": "netwright.tasks.inspected",
     "Trained": "netwright.tasks.running",
+    "check_gradients": "netwright.inspection.gradients.checking",
     "checkup": "netwright.doctor.checking",
     "inspect": "netwright.tasks.inspecting",
     "load": "netwright.tasks.loading",

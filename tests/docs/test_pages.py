@@ -20,7 +20,7 @@ from netwright.cli.commands.ls import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "README.zh-CN.md"]
-GUIDES = ["docs/inspection.md", "docs/regularisation.md", "docs/seeing.md"]
+GUIDES = ["docs/gradients.md", "docs/inspection.md", "docs/regularisation.md", "docs/seeing.md"]
 
 
 def commands(page):
