@@ -1,4 +1,5 @@
-"""Build the pages that are made from code: the settings, the families, and the changelog.
+"""Build the pages that are made from code: the settings, the families, the mathematics by
+hand, and the changelog.
 
     python docs/build.py            # write them
     python docs/build.py --check    # say which are out of date, exit 1 if any
@@ -12,6 +13,7 @@ import re
 import sys
 from pathlib import Path
 
+import by_hand_page
 import family_pages
 
 from netwright.augment import AUGMENTATIONS
@@ -46,6 +48,7 @@ def pages() -> dict[str, str]:
         "docs/settings.md": settings_page(),
         "docs/families.md": family_pages.index(),
         **{f"docs/families/{f.page}.md": family_pages.page(f) for f in family_pages.families()},
+        "docs/by-hand.md": by_hand_page.page(),
         "CHANGELOG.md": changelog(),
     }
 

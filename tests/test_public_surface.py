@@ -23,10 +23,11 @@ HERE = [each for each in nw.__all__ if each not in NEEDS or find_spec(NEEDS[each
 
 def test_every_listed_name_is_there_and_nothing_else_is_public():
     assert sorted(nw.__all__) == [
-        "Comparison", "Diagnosis", "Doctor", "Evaluation", "FindingError", "HFDoctor", "Healed",
-        "Inspection", "Layer", "LightningDoctor", "Network", "NetwrightError", "Prediction",
-        "Predictions", "RateRange", "ReceptiveField", "Trained", "__version__", "checkup", "heal",
-        "inspect", "load", "lr_range", "train", "watch",
+        "Comparison", "Diagnosis", "Doctor", "Evaluation", "FindingError", "GradientCheck",
+        "HFDoctor", "Healed", "Inspection", "Layer", "LightningDoctor", "Network",
+        "NetwrightError", "Prediction", "Predictions", "RateRange", "ReceptiveField", "Trained",
+        "__version__", "check_gradients", "checkup", "heal", "inspect", "load", "lr_range", "train",
+        "watch",
     ]  # fmt: skip
     for name in nw.__all__:
         assert name in dir(nw)

@@ -80,6 +80,7 @@ def page(
         "Written by `benchmarks/doctor/`.",
         ABOUT,
         overall(_with_same_runs(tools)),
+        by_kind(next(iter(tools.values()))),
         "## Per fault",
         per_fault(tools),
         "## Alarms on healthy runs",
@@ -211,6 +212,22 @@ def left_out(dropped: Sequence[tuple[str, str, str, float]]) -> str:
     rows = ["| fault | set-up | measured by | margin |", "|---|---|---|---:|"]
     rows += [f"| {name} | {setup} | {by} | {margin:.3f} |" for name, setup, by, margin in dropped]
     return "\n".join(rows)
+
+
+def by_kind(lines: Lines) -> str:
+    """The seeds of one kind are no independent runs: an alarm on one of them is likely on all."""
+    seen: Counter[str] = Counter()
+    for each in lines.values():
+        if is_healthy(each):
+            name = each.get("name") or f"the healthy {each.get('setup')}"
+            seen[name] += alarmed(each, ALARMS)
+    some = sorted((count for count in seen.values() if count), reverse=True)
+    if not some:
+        return ""
+    return (
+        f"Netwright's alarms on healthy runs are on {len(some)} of {len(seen)} kinds of runs, the "
+        f"twins of a set-up being one kind: {', '.join(map(str, some))} of their seeds."
+    )
 
 
 def failed(tools: Mapping[str, Lines]) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from netwright.doctor.healing import heal
     from netwright.doctor.stopping import FindingError
     from netwright.doctor.watch import Doctor, watch
+    from netwright.inspection.gradients.checking import GradientCheck, check_gradients
     from netwright.report.network_comparison import Comparison
     from netwright.tasks.door import train
     from netwright.tasks.inspected import Layer, ReceptiveField
@@ -44,6 +45,7 @@ __all__ = [
     "Doctor",
     "Evaluation",
     "FindingError",
+    "GradientCheck",
     "HFDoctor",
     "Healed",
     "Inspection",
@@ -57,6 +59,7 @@ __all__ = [
     "ReceptiveField",
     "Trained",
     "__version__",
+    "check_gradients",
     "checkup",
     "heal",
     "inspect",
@@ -72,6 +75,7 @@ _PLACES = {
     "Doctor": "netwright.doctor.watch",
     "Evaluation": "netwright.tasks.using",
     "FindingError": "netwright.doctor.stopping",
+    "GradientCheck": "netwright.inspection.gradients.checking",
     "HFDoctor": "netwright.doctor.frameworks.hf",
     "Healed": "netwright.doctor.healed",
     "Inspection": "netwright.tasks.inspection",
@@ -84,6 +88,7 @@ _PLACES = {
     "RateRange": "netwright.tasks.rate_range",
     "ReceptiveField": "netwright.tasks.inspected",
     "Trained": "netwright.tasks.running",
+    "check_gradients": "netwright.inspection.gradients.checking",
     "checkup": "netwright.doctor.checking",
     "heal": "netwright.doctor.healing",
     "inspect": "netwright.tasks.inspecting",

@@ -20,7 +20,7 @@ from netwright.cli.commands.ls import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "README.zh-CN.md"]
-GUIDES = ["docs/inspection.md", "docs/regularisation.md", "docs/seeing.md"]
+GUIDES = ["docs/gradients.md", "docs/inspection.md", "docs/regularisation.md", "docs/seeing.md"]
 
 
 def commands(page):
@@ -168,4 +168,5 @@ def test_links_to_a_leaf_lead_to_its_heading():
         text = page.read_text(encoding="utf-8")
         for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", text):
             headings = (page.parent / target).read_text(encoding="utf-8") if target else text
-            assert f"\n## {anchor}\n" in headings, f"{page.name} links to {target}#{anchor}"
+            found = re.search(rf"^##+ {re.escape(anchor)}$", headings, flags=re.MULTILINE)
+            assert found, f"{page.name} links to {target}#{anchor}"

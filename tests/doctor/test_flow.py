@@ -9,12 +9,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from netwright.doctor.conditions.batchnorm_bad_momentum import batchnorm_bad_momentum
+from netwright.doctor.conditions.batchnorm_small_batch import batchnorm_small_batch
 from netwright.doctor.conditions.internal_drift import internal_drift
 from netwright.doctor.watch import watch
 from netwright.records.facts.layers import Layers
 from netwright.records.facts.modes import Modes
 from netwright.records.facts.norms import NormFact, Norms
 from netwright.records.facts.objective import Objective
+from netwright.records.facts.setup import Setup
 from netwright.records.facts.steps import Steps
 from netwright.records.record import Record
 from netwright.testing.loops import batches, found, mlp, train
@@ -259,6 +261,16 @@ def test_batches_of_two_eight_and_thirty_two(size, severity):
     doctor = watched(model, sgd(model, lr=0.01), data=batches(30, size=size))
     findings = found(doctor, "batchnorm-small-batch")
     assert [each.severity for each in findings] == ([severity] if severity else [])
+
+
+def test_a_small_remainder_of_an_epoch_is_not_the_batch():
+    norm = NormFact(name="1", values=8)
+    modes = Modes(step=(60, 80, 100), training=(0.9,) * 3, evaluation=(0.3,) * 3)
+    record = Record([Norms(norms=(norm,), step=200), modes])
+    usual, small = (Setup(model="", params=1, trainable=1, batch=each) for each in (64, 8))
+    assert list(batchnorm_small_batch(record.with_facts(usual))) == []
+    (finding,) = batchnorm_small_batch(record.with_facts(small))
+    assert finding.severity == "warn"
 
 
 # --- healthy and odd -----------------------------------------------------------------------------

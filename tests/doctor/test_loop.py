@@ -102,7 +102,14 @@ def waiting(share, seconds=0.01):
 
 @pytest.mark.parametrize(
     ("share", "seconds", "severity"),
-    [(0.8, 0.01, "warn"), (0.3, 0.01, "note"), (0.1, 0.01, None), (0.8, 0.0005, None)],
+    [
+        (0.8, 0.01, "warn"),
+        (0.3, 0.01, "note"),
+        (0.1, 0.01, None),
+        (0.8, 0.0005, None),
+        (0.8, 0.002, "note"),
+        (0.8, 0.004, "warn"),
+    ],
 )
 def test_waiting_for_data_by_its_share_of_a_step(share, seconds, severity):
     findings = list(data_starvation(waiting(share, seconds)))

@@ -79,12 +79,22 @@ def test_a_loss_that_hardly_moved_is_not_fitted_and_half_of_a_known_one_is_asked
     assert unfit(tried((1.0, 1.6), (0.1, 1.9), (10.0, 1.7), constant=2.0)) is not None
 
 
+def test_a_run_that_fits_its_data_says_more_than_a_few_steps_on_a_copy_did():
+    """What lies far back in a row is learned in hundreds of steps, and not in sixty."""
+    (fit,) = tried((1.0, 1.98), (0.1, 2.0), (10.0, 1.9), constant=2.0)
+    guess = Objective(kind="cross_entropy", constant=2.0, factor=1.0)
+    for last, harm in ((1.4, True), (0.2, False)):
+        losses = np.linspace(2.0, last, 400)
+        steps = Steps(step=np.arange(1.0, 401), loss=losses, total=400)
+        assert (unfit(Record([fit, guess, steps])) is not None) is harm
+
+
 # --- a validation loss that has come to nothing --------------------------------------------------
 
 
-def after_epochs(*val):
+def after_epochs(*val, train=lambda at: 1.0 / (at + 1)):
     epochs = tuple(
-        EpochFact(epoch=at + 1, step=20 * at + 20, train_loss=1.0 / (at + 1), val_loss=each)
+        EpochFact(epoch=at + 1, step=20 * at + 20, train_loss=train(at), val_loss=each)
         for at, each in enumerate(val)
     )
     return warned(diagnosed(Record([Epochs(epochs=epochs)])))
@@ -96,6 +106,32 @@ def test_a_hundredth_of_what_was_gained_is_no_overfitting():
 
 def test_a_tenth_of_what_was_gained_is():
     assert "overfitting" in after_epochs(1.4, 0.7, 0.4, 0.42, 0.45, 0.49, 0.52, 0.55)
+
+
+def test_a_training_loss_at_rest_learns_nothing_by_heart():
+    rises = (1.4, 0.7, 0.4, 0.42, 0.45, 0.49, 0.52, 0.55)
+    assert after_epochs(*rises, train=lambda at: 0.3 - 0.001 * at) == []
+
+
+def test_a_score_that_stands_while_the_loss_rises_is_a_note_and_one_that_falls_is_none():
+    """The network is too sure of itself, and decides as well as ever."""
+    rises = (1.4, 0.7, 0.4, 0.42, 0.45, 0.49, 0.52, 0.55)
+
+    def scored(end):
+        return tuple(
+            EpochFact(epoch=at + 1, step=20 * at + 20, train_loss=1.0 / (at + 1), val_loss=loss,
+                      val_score=0.9 if at < 4 else end, val_samples=300)
+            for at, loss in enumerate(rises)
+        )  # fmt: skip
+
+    assert "overfitting" not in warned(diagnosed(Record([Epochs(epochs=scored(0.89))])))
+    assert "overfitting" in warned(diagnosed(Record([Epochs(epochs=scored(0.84))])))
+
+
+def test_two_evaluations_above_the_least_are_chance_and_three_are_none():
+    fallen = (1.4, 1.1, 0.8, 0.6, 0.4)
+    assert after_epochs(*fallen, 0.8, 0.9) == []
+    assert "overfitting" in after_epochs(*fallen, 0.7, 0.8, 0.9)
 
 
 # --- torch.func ----------------------------------------------------------------------------------

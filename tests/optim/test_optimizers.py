@@ -1,7 +1,8 @@
-"""Each optimizer against its rule, written out for one number in plain Python."""
+"""What sgd and adam do in cases that can be worked in the head, and in which form they run.
 
-import math
-from collections.abc import Iterator
+The rules themselves are compared in test_every_rule_by_hand.py.
+"""
+
 from typing import Any
 
 import pytest
@@ -12,31 +13,6 @@ from netwright.core.errors import SettingError
 from netwright.optim.optimizers import OPTIMIZERS
 
 GRADIENTS = [0.5, -1.0, 0.25, 2.0, 0.0, -0.5]
-
-
-def _sgd(w: float, *, lr: float, wd: float, momentum: float, nesterov: bool) -> Iterator[float]:
-    v = None
-    for gradient in GRADIENTS:
-        g = gradient + wd * w
-        v = g if v is None else momentum * v + g
-        w = w - lr * (g + momentum * v if nesterov else v)
-        yield w
-
-
-def _adam(
-    w: float, *, lr: float, wd: float, beta1: float, beta2: float, eps: float, decoupled: bool
-) -> Iterator[float]:
-    m = v = 0.0
-    for t, gradient in enumerate(GRADIENTS, start=1):
-        g = gradient
-        if decoupled:
-            w = w - lr * wd * w
-        else:
-            g = g + wd * w
-        m = beta1 * m + (1 - beta1) * g
-        v = beta2 * v + (1 - beta2) * g * g
-        w = w - lr * (m / (1 - beta1**t)) / (math.sqrt(v / (1 - beta2**t)) + eps)
-        yield w
 
 
 def _ours(name: str, wd: float, **options: Any) -> list[float]:
@@ -51,22 +27,6 @@ def _ours(name: str, wd: float, **options: Any) -> list[float]:
         optimizer.step()
         path.append(weight.item())
     return path
-
-
-@pytest.mark.parametrize("nesterov", [False, True])
-@pytest.mark.parametrize("wd", [0.0, 0.1])
-def test_sgd_follows_its_rule(wd: float, nesterov: bool) -> None:
-    found = _ours("sgd", wd, lr=0.1, momentum=0.9, nesterov=nesterov)
-    expected = _sgd(1.5, lr=0.1, wd=wd, momentum=0.9, nesterov=nesterov)
-    assert found == pytest.approx(list(expected), rel=1e-12)
-
-
-@pytest.mark.parametrize("name", ["adam", "adamw"])
-@pytest.mark.parametrize("wd", [0.0, 0.1])
-def test_adam_and_adamw_follow_their_rules(name: str, wd: float) -> None:
-    settings = {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8}
-    expected = _adam(1.5, wd=wd, decoupled=name == "adamw", **settings)
-    assert _ours(name, wd, **settings) == pytest.approx(list(expected), rel=1e-6)
 
 
 def test_the_first_step_of_adam_is_the_rate_whatever_the_gradient() -> None:

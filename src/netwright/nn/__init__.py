@@ -1,1 +1,4 @@
-"""Parts of networks that torch lacks, or that ours share: activations, initialisation, losses."""
+"""Parts of networks that torch lacks, or that ours share: activations, initialisation, losses.
+
+The mathematics of the layers, forward and backward in NumPy, is `netwright.nn.by_hand`.
+"""

@@ -1,5 +1,7 @@
 """Labels that belong to their inputs in one split and hardly in the other; shortcuts by size."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -60,6 +62,12 @@ def test_inputs_that_were_changed_in_training_are_another_matter():
     wider = Splits(source="data", auc=0.52, neighbour_ratio=0.6)
     assert said(near(0.55), wider, epochs(0.5)) is None
     assert said(near(0.55, plain_agreement=0.95), of_one_kind(), epochs(0.5)) is None
+
+
+def test_fewer_training_samples_than_in_validation_lie_farther_apart_and_say_nothing():
+    few = replace(near(0.55), samples=120)
+    assert said(few, of_one_kind(), epochs(0.5)) is None
+    assert said(replace(few, samples=300), of_one_kind(), epochs(0.5)).severity == "warn"
 
 
 def sized(kept, followed, rest=0.95):

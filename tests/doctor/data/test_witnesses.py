@@ -164,6 +164,14 @@ def test_rare_classes_that_are_recognised_like_the_others_are_a_note():
     assert severity(imbalanced((148, 139, 7)), "class-imbalance") == "note"
 
 
+def test_rare_grades_between_others_that_overlap_are_a_note():
+    """Where the frequent classes are not told apart either, the best answer is a frequent one."""
+    assert severity(imbalanced((110, 95, 1)), "class-imbalance") == "note"
+    assert severity(imbalanced((130, 119, 0)), "class-imbalance") == "warn"
+    apart = Neighbourhood(classes=3, samples=900, agreement=0.97)
+    assert severity(imbalanced((110, 95, 0)).with_facts(apart), "class-imbalance") == "warn"
+
+
 def test_a_class_that_the_set_does_not_have_is_not_a_rare_one():
     labels = Labels(
         source="train", values=(0, 1), counts=(500, 480), classes=3, batch=64, complete=True
@@ -278,3 +286,15 @@ def test_validation_images_with_width_before_height_are_told_by_name():
 
 def test_validation_images_that_lie_as_those_of_training_are_left():
     assert looked_at(*images(600), images(300, seed=1)).get(Splits).turned == ""
+
+
+def test_an_order_of_columns_that_is_a_little_better_is_chance_and_one_that_misleads_is_none():
+    def order(stands, aligned):
+        splits = Splits(
+            source="data", auc=0.5, feature_order=(1, 2, 0), additive_within=0.15,
+            additive_score=stands, additive_aligned=aligned,
+        )  # fmt: skip
+        return severity(Record([splits]), "inconsistent-preprocessing")
+
+    assert order(-0.02, 0.11) is None
+    assert order(-0.14, 0.14) == "warn"

@@ -188,6 +188,18 @@ def test_a_penalty_that_outweighs_the_loss_is_named(data, model):
     assert found["over-regularised"] == "warn"
 
 
+def test_a_sum_over_the_pixels_is_no_penalty_beside_the_mean_of_them(data, model):
+    """The loss of a variational autoencoder: what the loop divides a sum by is its own affair."""
+    optimizer = SGD(model.parameters(), lr=0.002)
+
+    def loss(output, target):
+        wanted = F.one_hot(target, output.shape[1]).float()
+        summed = F.binary_cross_entropy_with_logits(output, wanted, reduction="sum")
+        return (summed + 0.01 * output.square().sum()) / len(output)
+
+    assert "over-regularised" not in train(data, model, optimizer, usual(optimizer), loss=loss)
+
+
 def test_a_small_penalty_is_silent(data, model):
     optimizer = SGD(model.parameters(), lr=0.1)
     found = train(data, model, optimizer, usual(optimizer), loss=penalised(model, 1e-4))

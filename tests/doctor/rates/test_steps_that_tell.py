@@ -15,11 +15,13 @@ from netwright.doctor.conditions import _harm, _rate
 from netwright.doctor.conditions._course import course
 from netwright.records.facts.epochs import EpochFact, Epochs
 from netwright.records.facts.fit import Fit, FitTrial
+from netwright.records.facts.learnable import Learnable
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.objective import Objective
 from netwright.records.facts.restarts import RestartFact, Restarts
 from netwright.records.facts.setup import Setup
 from netwright.records.facts.steps import Steps
+from netwright.records.facts.unread import Unread
 from netwright.records.record import Record
 
 GUESS = 2.2
@@ -259,14 +261,34 @@ def flat(update_ratio, rho, loss=1.6):
     return Record([steps, CLASSES, trials(0.1, 0.1), seen])
 
 
-def test_a_loss_that_stands_while_steps_meet_curvature_is_underfitting(small):
-    assert "underfitting" in small.alarms(small.judged(flat(1e-2, 0.5)))
+def test_a_loss_that_stands_above_half_of_guessing_is_a_note(small):
+    """Noisy labels that are learned as well as can be end like that: nothing shows that more could
+    be had."""
+    said = small.judged(flat(1e-2, 0.5))
+    assert said.named("underfitting").severity == "note"
+    assert "underfitting" not in small.alarms(said)
+
+
+def test_one_that_a_plain_network_comes_below_is_underfitting(small):
+    better, as_good = (Learnable(unseen=each, guess=2.3) for each in (0.6, 2.2))
+    assert "underfitting" in small.alarms(small.judged(flat(1e-2, 0.5).with_facts(better)))
+    assert "underfitting" not in small.alarms(small.judged(flat(1e-2, 0.5).with_facts(as_good)))
 
 
 def test_a_run_that_is_merely_slow_does_not_underfit(small):
     """Steps do what they promise, and all of them moved the weights by less than a third."""
     assert small.judged(flat(5e-4, 0.99)).named("underfitting") is None
     assert small.judged(flat(1e-2, 0.99)).named("underfitting") is not None
+
+
+def test_inputs_that_half_go_unread_are_a_bottleneck_and_a_head_of_zeros_reads_none_yet(small):
+    def read(idle):
+        unread = Unread(idle=idle, varied=12, change=0.0, example=(0,))
+        found = flat(1e-2, 0.5).with_facts(Learnable(unseen=0.6, guess=2.3), unread)
+        return small.alarms(small.judged(found))
+
+    assert "bottleneck" in read(8)
+    assert "bottleneck" not in read(12)
 
 
 # Few looks

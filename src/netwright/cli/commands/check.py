@@ -1,11 +1,13 @@
-"""`netwright check DATA [MODEL] [key=value ...]`: what is wrong before the first step is taken."""
+"""`netwright check DATA [MODEL] [key=value ...]`: what is wrong before the first step is taken;
+with `--gradients` whether backprop gives the derivative."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from netwright.cli.columns import screen_width, wrap
 from netwright.cli.commands import COMMANDS
 from netwright.cli.findings import finding_lines, left_out_lines
 from netwright.cli.progress import Progress
@@ -15,20 +17,27 @@ from netwright.core.errors import SettingError
 from netwright.core.languages import say
 from netwright.records.severity import FailOn, reaches
 
+if TYPE_CHECKING:  # at run time it brings torch, which --help must not
+    from netwright.inspection.gradients.checking import GradientCheck
+
 
 @COMMANDS.register(
     "check",
     group="Train",
-    usage="DATA|RECIPE [MODEL] [key=value ...]",
+    usage="DATA|RECIPE|MODEL [MODEL] [key=value ...]",
     settings="any setting of the run, such as optim.lr=0.1 init=zeros",
     about="Data, model and settings mean what they mean to train; RECIPE is a YAML or JSON file, "
     "or the name of a recipe. Data and network are looked at as they stand before the first step: "
     "what the loss gets, whether one batch can be fitted, whether training and validation are "
-    "alike. Nothing is kept. The exit status is 4 if a finding stands at or above --fail-on.",
+    "alike. Nothing is kept. The exit status is 4 if a finding stands at or above --fail-on. "
+    "--gradients compares backprop with numeric derivatives instead, for each parameter of a MODEL "
+    "on noise, or of the loss on the first images of DATA; status 4 if one is wrong.",
     examples=(
         "netwright check digits",
         "netwright check flowers/ resnet20 optim.lr=0.5",
         "netwright check digits --json | jq .findings",
+        "netwright check resnet20 --gradients",
+        "netwright check digits mlp --gradients",
     ),
 )
 def check(
@@ -42,7 +51,22 @@ def check(
     fail_on: Annotated[
         FailOn, Parameter(help="the mildest finding that gives status 4: stop, warn, note, never")
     ] = "stop",
-    seconds: Annotated[float, Parameter(metavar="S", help="what it may take, at most")] = 10.0,
+    seconds: Annotated[
+        float | None, Parameter(metavar="S", help="what it may take, at most")
+    ] = None,
+    gradients: Annotated[
+        bool, Parameter(help="compare backprop with numeric derivatives, on a copy in float64")
+    ] = False,
+    input: Annotated[  # noqa: A002
+        list[str] | None,
+        Parameter(metavar="CxHxW", help="the shape of one sample, or 16:int64 for 16 tokens"),
+    ] = None,
+    batch: Annotated[
+        int | None, Parameter(metavar="N", help="samples that gradients are checked on")
+    ] = None,
+    trust_code: Annotated[
+        bool, Parameter(help="run the copy of a model file that a run carries")
+    ] = False,
     seed: Annotated[int | None, Parameter(metavar="N", help="short for seed=N")] = None,
     device: Annotated[
         str | None, Parameter(metavar="NAME", help="short for device=NAME: auto, cpu, cuda")
@@ -54,10 +78,33 @@ def check(
         raise SettingError(
             "netwright check needs DATA, a recipe or --config.", hint="Try: netwright check digits"
         )
+    _check_options(gradients, seconds=seconds, input=input, batch=batch, trust_code=trust_code)
     if data is not None and config is None and _is_recipe(data):
         data, config = None, data
+    if gradients and data is not None and model is None and config is None:
+        from netwright.tasks.gradients import check_network, names_data
+
+        if not names_data(data):
+            return _gradients_told(
+                call,
+                fail_on,
+                check_network(
+                    data,
+                    input or (),
+                    settings=call.settings,
+                    batch=batch,
+                    device=device,
+                    seed=seed or 0,
+                    trust_code=trust_code,
+                ),
+            )
+    if input is not None or trust_code:
+        raise SettingError(
+            "{option} is for a MODEL alone: DATA have a shape of their own.",
+            option="--input" if input is not None else "--trust-code",
+        )
     check_things(data, model, call.settings)
-    from netwright.tasks.checking import check_recipe
+    from netwright.tasks.checking import SECONDS, check_recipe
     from netwright.tasks.settings import resolve
 
     shorthands = {
@@ -66,9 +113,15 @@ def check(
     resolved = resolve(
         data=data, model=model, config=config, settings=call.settings, shorthands=shorthands
     )
+    if gradients:
+        from netwright.tasks.gradients import check_recipe_gradients
+
+        return _gradients_told(call, fail_on, check_recipe_gradients(resolved, batch=batch))
     progress = Progress(call)
     try:
-        found = check_recipe(resolved, listeners=[progress], seconds=seconds)
+        found = check_recipe(
+            resolved, listeners=[progress], seconds=SECONDS if seconds is None else seconds
+        )
     finally:
         progress.close()
     status = 4 if reaches(found.findings, fail_on) else 0
@@ -87,6 +140,55 @@ def check(
         lines += left_out_lines(found.left_out)
     call.result(document, lines)
     return status
+
+
+def _gradients_told(call: Call, fail_on: FailOn, found: GradientCheck) -> int:
+    """The table, what is wrong, and the status: 4 if a gradient is."""
+    from netwright.report.gradient_table import gradient_table, told
+
+    status = 0 if found.ok or fail_on == "never" else 4
+    document = {
+        "command": call.line,
+        "status": 0,
+        "findings": [],
+        "run": None,
+        "cost": [],
+        "gradients": found.to_json(),
+        "exit": status,
+    }
+    width = screen_width()
+    lines = gradient_table(found.record, cells=width)
+    for word, text in told(found.record):
+        first, *rest = wrap(text, max(40, width - 6))
+        lines += [f"{word:<6}{first}", *(f"{'':6}{line}" for line in rest)]
+    call.result(document, lines)
+    return status
+
+
+def _check_options(
+    gradients: bool,
+    *,
+    seconds: float | None,
+    input: list[str] | None,  # noqa: A002
+    batch: int | None,
+    trust_code: bool,
+) -> None:
+    """Options that belong to the other kind of check, and a batch that is none."""
+    given = {"--input": input is not None, "--batch": batch is not None, "--trust-code": trust_code}
+    if not gradients and any(given.values()):
+        raise SettingError(
+            "{option} is for a check of gradients, which was not asked for.",
+            hint="Add --gradients.",
+            option=next(name for name, there in given.items() if there),
+        )
+    if gradients and seconds is not None:
+        raise SettingError(
+            "--seconds is for the check before a training; a check of gradients ends by itself."
+        )
+    if batch is not None and batch < 1:
+        raise SettingError(
+            "{name}: expected at least {least}, not {value}.", name="--batch", least=1, value=batch
+        )
 
 
 def _is_recipe(name: str) -> bool:

@@ -22,6 +22,9 @@ from netwright.records.record import Record
 NEAR = 0.02
 """H1: a loss this close to that of the best constant, or worse, has learned nothing."""
 
+LEARNED = 0.3
+"""H3: share of guessing under which a run has learned what no trial on a copy could."""
+
 LONG = 300
 """H1: steps after which that is no longer the beginning."""
 
@@ -104,11 +107,8 @@ def stuck(record: Record) -> Evidence | None:
     epoch = setup.steps_per_epoch if setup is not None else None
     if steps.total < max(40, min(LONG, epoch or LONG)):
         return None
-    windows = steps.smoothed(20)
-    if len(windows) < 2:
-        return None
-    latest = float(np.median(windows[-3:])) / (objective.factor or 1.0)
-    if latest < (1 - NEAR) * objective.constant:
+    latest = _latest(steps, objective)
+    if latest is None or latest < (1 - NEAR) * objective.constant:
         return None
     return Evidence(
         signal=Phrase("loss of the last steps, against that of the best constant"),
@@ -118,6 +118,23 @@ def stuck(record: Record) -> Evidence | None:
         witness="harm",
         step=steps.total,
     )
+
+
+def _latest(steps: Steps, objective: Objective) -> float | None:
+    """The loss of the last steps as the loop's own function gives it; None after a few steps."""
+    windows = steps.smoothed(20)
+    if len(windows) < 2:
+        return None
+    return float(np.median(windows[-3:])) / (objective.factor or 1.0)
+
+
+def learned(record: Record) -> bool:
+    """Whether the run has come so far below guessing that it can be said to fit its data."""
+    steps, objective = record.get(Steps), record.get(Objective)
+    if steps is None or objective is None or not objective.constant or objective.constant < 0:
+        return False
+    latest = _latest(steps, objective)
+    return latest is not None and latest < LEARNED * objective.constant and of_one_form(record)
 
 
 def backward_steps(record: Record, share: float = 0.4) -> Evidence | None:
@@ -146,9 +163,10 @@ def backward_steps(record: Record, share: float = 0.4) -> Evidence | None:
 
 
 def unfit(record: Record) -> Evidence | None:
-    """H3: one batch cannot be fitted on a copy, at none of the rates that were tried."""
+    """H3: one batch cannot be fitted on a copy, at none of the rates that were tried. Later on a
+    run that has fitted its data says more than these few steps did."""
     fit = record.get(Fit)
-    if fit is None or not fit.trials or not fit.complete:
+    if fit is None or not fit.trials or not fit.complete or learned(record):
         return None
     if any(fitted(each, fit) for each in fit.trials):
         return None

@@ -55,7 +55,7 @@ def batchnorm_small_batch(record: InspectionRecord | Record) -> Iterator[Finding
         kept, inspection = record.get(Norms), record.get(InspectionRecord)
         if kept is not None:
             alone = list(_left_alone(kept, record.get(Setup)))
-            yield from alone or _in_loop(kept, record.get(Modes))
+            yield from alone or _in_loop(kept, record.get(Modes), record.get(Setup))
             return
         if inspection is None:
             return
@@ -168,9 +168,10 @@ def _left_alone(norms: Norms, setup: Setup | None) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _in_loop(norms: Norms, modes: Modes | None) -> Iterator[Finding]:
+def _in_loop(norms: Norms, modes: Modes | None, setup: Setup | None) -> Iterator[Finding]:
     few = [each for each in norms.norms if each.updated and each.values < _FEWEST]
-    if not few:
+    # What was counted may be the remainder of an epoch: a usual batch gives a value a sample.
+    if not few or (setup is not None and (setup.batch or 0) >= _FEWEST):
         return
     worst = min(few, key=lambda each: each.values)
     harm = []

@@ -185,6 +185,8 @@ def _unread(record: Record) -> Iterator[Finding]:
         return
     if found.idle < MOST * found.varied:
         return
+    if found.idle >= found.varied:  # a head of zeros answers to nothing at all, yet
+        return
     yield Finding(
         name="bottleneck",
         severity="warn",

@@ -12,6 +12,7 @@ from netwright.doctor.conditions._validation import far_behind
 from netwright.records.facts.answers import Answers
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.labels import Labels
+from netwright.records.facts.neighbourhood import Neighbourhood
 from netwright.records.facts.objective import Objective
 from netwright.records.facts.splits import Splits
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -33,6 +34,10 @@ MISSED = 0.5
 """Of the recall of the other classes: what the recall of the rare ones in validation stays under,
 by the upper end of its 95 % interval. A calibrated network is shy of rare classes and misses some
 at a threshold of a half; one that misses most has not learned them."""
+
+TOLD_APART = 0.8
+"""Recall of the other classes, and agreement of nearest neighbours, under which classes overlap:
+then the best answer to a sample between a rare class and a frequent one is the frequent one."""
 
 JUDGED = 3
 """Labels of rare classes in one evaluation below which that is not asked: of three that are all
@@ -64,7 +69,8 @@ def class_imbalance(record: Record) -> Iterator[Finding]:
     standard deviations of its count), the majority baseline, the chance that a batch holds none.
     It is a note; a warning once rare classes are never answered, 100 steps on, though they came by
     at least 20 times among the last looks, where validation answers them far less often than the
-    others, or holds more of them than training does and its loss is far above that of training.
+    others though classes lie apart, or holds more of them than training does and its loss is far
+    above that of training.
 
     Would be wrong if: the labels that were read are not a fair part of the set.
 
@@ -205,7 +211,7 @@ def _missed(record: Record, rare: list[int]) -> Evidence | None:
         return None
     recall = sum(last.val_hits[k] for k in few) / came
     usual = (sum(last.val_hits) - recall * came) / others
-    if wilson_high(recall, came) >= MISSED * usual:
+    if wilson_high(recall, came) >= MISSED * usual or not (usual >= TOLD_APART or _apart(record)):
         return None
     return Evidence(
         signal=Phrase(
@@ -219,6 +225,12 @@ def _missed(record: Record, rare: list[int]) -> Evidence | None:
         witness="harm",
         step=last.step,
     )
+
+
+def _apart(record: Record) -> bool:
+    """Whether classes lie apart by their inputs, whatever the network makes of that."""
+    near = record.get(Neighbourhood)
+    return near is not None and (near.agreement or 0.0) >= TOLD_APART
 
 
 def wilson_high(share: float, count: int, z: float = 1.96) -> float:

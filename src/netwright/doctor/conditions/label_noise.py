@@ -187,6 +187,8 @@ def _worse_than_validation(record: Record, labels: Neighbourhood) -> Iterator[Fi
         return
     if not _of_one_kind(splits) or labels.plain_agreement is not None or labels.fed_samples:
         return
+    if labels.samples < labels.val_samples:  # so few lie farther apart, and agree less for that
+        return
     chance = labels.chance or 0.0
     here, there = labels.agreement - chance, labels.val_agreement - chance
     error = 0.5 / math.sqrt(labels.val_samples)

@@ -201,6 +201,8 @@ def _outweighed(record: Record) -> Iterator[Finding]:
     (term,) = terms
     if term.factor is not None or term.constant is None or term.value <= 0:
         return
+    if term.reduction != "mean":  # how the loop divides that sum is not known, nor what is added
+        return
     added = objective.first_loss - term.value
     if added < term.value or any(g.maximize for g in groups(record)):
         return

@@ -26,9 +26,15 @@ ERRORS = 2.0
 LUCK = 2.0
 """And by so many times its scatter from epoch to epoch: the least of many is low by luck."""
 
-LOST = 0.05
+LOST = 0.1
 """And, where the score has not fallen too, by this part of all that was gained since guessing: of
 a loss of which little is left a tenth more is nothing anybody would miss."""
+
+FELL = 0.05
+"""Of the training loss: less is a run at rest whose validation wanders."""
+
+LASTING = 3
+"""Evaluations since the least: two in a row may be above it by chance."""
 
 
 @CONDITIONS.register(
@@ -58,17 +64,19 @@ def overfitting(record: Record) -> Iterator[Finding]:
 
     Evidence: the mean validation loss of the last two epochs above its least value by more than
     10 %, by more than two standard errors, by more than twice its scatter from epoch to epoch and
-    by more than a twentieth of what was gained on guessing (or the score has clearly fallen too),
-    while the training loss fell in the same epochs. Where the training loss is the higher one, as
-    under strong augmentation, the rise must last for a quarter of the run.
+    by more than a tenth of what was gained on guessing (or the score has clearly fallen too), three
+    evaluations or more since, while the training loss fell in the same epochs. Where the training
+    loss is the higher one, as under strong augmentation, the rise must last for a quarter of the
+    run.
 
     Would be wrong if: the validation set is so small that two standard errors are a handful of
     samples, or training and validation losses are not of one kind (label smoothing, mixup).
 
     Not to be confused with: a gap alone; training loss below validation loss is usual and does no
-    harm while the latter falls. A score that still rises while the loss does: then the network is
-    too sure of itself, and not worse at deciding (a note). A validation loss that was never below
-    guessing: nothing was learned that could be lost (a note; a network before it groks).
+    harm while the latter falls. A score that stands or rises while the loss does, to within its
+    standard error: then the network is too sure of itself, and not worse at deciding (a note). A
+    validation loss that was never below guessing: nothing was learned that could be lost (a note; a
+    network before it groks).
 
     Treatment: stop at the least validation loss; weight decay, dropout, augmentation, more data;
     ask.
@@ -82,7 +90,7 @@ def overfitting(record: Record) -> Iterator[Finding]:
         return
     losses = np.array([each.val_loss for each in seen], dtype=float)
     least = int(losses.argmin())
-    if least >= len(seen) - 2:
+    if least >= len(seen) - LASTING:
         return
     latest = float(losses[-2:].mean())
     rise = latest - float(losses[least])
@@ -96,7 +104,7 @@ def overfitting(record: Record) -> Iterator[Finding]:
     if rise <= bound:
         return
     before, after = seen[least].train_loss, seen[-1].train_loss
-    if before is None or after is None or after >= before:
+    if before is None or after is None or after > (1 - FELL) * before:
         return
     # Training that is harder than what it is judged by (augmentation, dropout, wrong labels) has a
     # higher loss as long as little is known by heart: then a dip and a rise are not enough.
@@ -104,7 +112,7 @@ def overfitting(record: Record) -> Iterator[Finding]:
     if latest < after and (later < max(3, len(seen) / 4) or rise <= 1.5 * LUCK * scatter):
         return
     scores = [each.val_score for each in seen]
-    still_better = _improves(scores, least)
+    still_better = _improves(scores, least, seen[least].val_samples or 0)
     setup = record.get(Setup)
     never = guess is not None and float(losses[least]) >= guess
     yield Finding(
@@ -144,7 +152,7 @@ def overfitting(record: Record) -> Iterator[Finding]:
                 else []
             ),
         ),
-        formula="val(end) > val(least) + max(10 %, 2 errors, 2 scatter, 5 % gained), train falling",
+        formula="val(end) > val(least) + max(10 %, 2 errors, 2 scatter, gained / 10), train fell",
         confidence=0.9 if not still_better else 0.6,
         cause=Phrase("What is learned since then holds for the training data alone."),
         wrong_if=Phrase("the validation loss falls below its least value again later on"),
@@ -189,12 +197,15 @@ def _error(*epochs: EpochFact) -> float:
     return max(each.val_loss_error or 0.0 for each in epochs)
 
 
-def _improves(scores: list[float | None], least: int) -> bool:
-    """Whether the score still gets better after the loss was least."""
+def _improves(scores: list[float | None], least: int, samples: int) -> bool:
+    """Whether the score is as good as it was where the loss was least, or better: within the
+    standard error of a share of so many samples."""
     if scores[least] is None or scores[-1] is None:
         return False
+    then = float(scores[least] or 0.0)
+    error = (max(then * (1 - then), 1 / samples) / samples) ** 0.5 if samples else 0.0
     later = [each for each in scores[least + 1 :] if each is not None]
-    return bool(later) and float(np.mean(later[-2:])) >= float(scores[least] or 0.0)
+    return bool(later) and float(np.mean(later[-2:])) >= then - error
 
 
 def _scores(scores: list[float | None], least: int, step: int) -> list[Evidence]:

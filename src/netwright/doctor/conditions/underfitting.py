@@ -9,8 +9,10 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._behind import behind
 from netwright.doctor.conditions._capacity import far_from_done, outdone
-from netwright.doctor.conditions._harm import LOOKS, fitted
+from netwright.doctor.conditions._course import course
+from netwright.doctor.conditions._harm import LOOKS, any_of, fitted
 from netwright.doctor.conditions._roots import PROVED
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.fit import Fit
@@ -59,8 +61,11 @@ def underfitting(record: Record) -> Iterator[Finding]:
     Why it hurts: neither more epochs nor more data help; the score on new data is bounded by that
     on the training data.
 
-    Evidence: the training loss flat over the last third of the run, still above half of what
-    guessing costs, the validation loss no more than 10 % above it, steps that go no further down.
+    Evidence: two plain hidden layers are better on samples that they have not seen than the run is,
+    and fit the batch that this network fits at no rate; or the training loss is flat over the last
+    third of the run, still above half of what guessing costs, the validation loss no more than 10 %
+    above it, steps that go no further down. Flat alone is a note: that is also how a run ends that
+    has learned all that noisy labels let be learned.
 
     Would be wrong if: the labels cannot be told from the inputs (noise), so that nobody could do
     better: then a larger network over-fits at once.
@@ -102,9 +107,10 @@ def underfitting(record: Record) -> Iterator[Finding]:
     rho = steps.rho[np.isfinite(steps.rho)]
     if not can or len(rho) < LOOKS or _slow(steps, rho):
         return
+    harm = _more_to_have(record)
     yield Finding(
         name="underfitting",
-        severity="warn",
+        severity="warn" if harm else "note",
         step=steps.total,
         what=Phrase(
             "The training loss stays at {loss:.3g}; guessing costs {constant:.3g}",
@@ -124,9 +130,9 @@ def underfitting(record: Record) -> Iterator[Finding]:
                 value=latest,
                 baseline=objective.constant,
                 threshold=SOLVED * objective.constant,
-                witness="harm",
                 step=steps.total,
             ),
+            *harm,
         ),
         confidence=0.6,
         cause=Phrase("One batch can be fitted and all of them together cannot."),
@@ -140,6 +146,12 @@ def underfitting(record: Record) -> Iterator[Finding]:
             ),
         ),
     )
+
+
+def _more_to_have(record: Record) -> tuple[Evidence, ...]:
+    """That a plain network, in a moment, came further on samples that it had not seen."""
+    found = course(record)
+    return any_of(far_from_done(record), behind(record, found) if found else None)[:1]
 
 
 def _slow(steps: Steps, rho: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
