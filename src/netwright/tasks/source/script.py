@@ -243,6 +243,8 @@ class Script:
                 return Edit(line, stop + 1, "")
             blank = re.match(r"[ \t]*", self.text[end:close])
             later = [e for e in (*call.args, *call.keywords) if self.span(e)[0] > start]
+            if not later:
+                start = len(self.text[:start].rstrip(" \t"))
             return Edit(start, end + (blank.end() if blank and later else 0), "")
         before = re.search(r",\s*\Z", self.text[:start])
         return Edit(before.start() if before is not None else start, end, "")
