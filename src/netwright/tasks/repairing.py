@@ -27,7 +27,7 @@ from netwright.tasks.patches import Patch, patches_for
 from netwright.tasks.repair.account import Attempt, Repaired
 from netwright.tasks.repair.difference import changed_lines, difference
 from netwright.tasks.repair.jobs import Job, Mark, Shown, Told
-from netwright.tasks.repair.process import Process
+from netwright.tasks.repair.process import Process, Server
 from netwright.tasks.repair.racing import Candidate, Purse, Raced, race
 from netwright.tasks.repair.writing import write_account
 from netwright.tasks.source.script import CannotPatchError, Script
@@ -125,6 +125,7 @@ class Repairing:
         self._script, self._target, self._wish, self._repair = script, target, wish, repair
         self._tell, self._show = tell, show
         self._shown_table, self._watched = table, watched
+        self._server: Server | None = None
         self._table: list[Attempt] = []
         self._tried: set[tuple[str, tuple[str, ...]]] = set()
         self._purse = Purse(steps=repair.steps, seconds=LEAST, slow=LEAST)
@@ -153,7 +154,8 @@ class Repairing:
             return dataclasses.replace(base, reason=unfit)
         self._purse.seconds = max(LEAST, TIMES * run.seconds)
         self._purse.slow = max(60.0, 5 * run.seconds)
-        return self._account(self._treated(base, marks, aside=aside))
+        with Server() as self._server:
+            return self._account(self._treated(base, marks, aside=aside))
 
     def _until_diagnosed(self, run: Process) -> list[Mark]:
         """Let the script run as it is; at the last mark it ends if there is something to treat."""
@@ -168,7 +170,7 @@ class Repairing:
         return run.marks
 
     def _treatable(self, mark: Mark) -> bool:
-        if mark.unfit is not None or mark.score is None:
+        if mark.unfit is not None or (mark.score is None and not mark.error):
             return False
         return bool(self._next(self._alarms(mark.findings), self._script))
 
@@ -330,7 +332,7 @@ class Repairing:
     def _looked_at(self, script: Script) -> tuple[list[Mark], list[Finding]]:
         """How a patched script runs under the watch, and what is still found."""
         job = self._job(self._quiet(), script, marks=self._marks, seed=0)
-        with Process(job) as run:
+        with Process(job, server=self._server) as run:
             while (mark := run.until_mark(self._purse.slow)) is not None and not mark.last:
                 if mark.step >= self._marks[-1]:
                     break
@@ -385,7 +387,8 @@ class Repairing:
 
     def _trial(self, script: Script, seed: int) -> Process:
         wish = dataclasses.replace(self._quiet(), checkup=False)
-        return Process(self._job(wish, script, marks=self._marks, seed=seed, trial=True))
+        job = self._job(wish, script, marks=self._marks, seed=seed, trial=True)
+        return Process(job, server=self._server)
 
     def _quiet(self) -> Wish:
         return dataclasses.replace(

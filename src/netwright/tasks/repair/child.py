@@ -1,17 +1,23 @@
-"""The process that runs a script for a repair: `python child.py FD`, with a connection to its
-parent on that descriptor. It ends with its parent."""
+"""The process that runs a script for a repair, with a connection to its parent on a descriptor.
+It ends with its parent.
+
+    python child.py FD             runs one script
+    python child.py serve FD PID   imports torch once, then makes a copy of itself for each script
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import random
+import socket
 import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
 
-def main(descriptor: int) -> int:
+def main(descriptor: int, parent: int | None = None) -> int:
+    """Run one script. `parent` is the process that made this one, where the job does not say."""
     from netwright.core import languages
     from netwright.core.languages import Phrase
     from netwright.core.linux import die_with_parent
@@ -24,7 +30,7 @@ def main(descriptor: int) -> int:
     os.set_inheritable(descriptor, False)
     connection: Connection[Any, Any] = Connection(descriptor)
     job: Job = connection.recv()
-    die_with_parent(job.parent)
+    die_with_parent(parent or job.parent)
     languages.use(job.language)
 
     def tell(word: str, what: Phrase) -> None:
@@ -51,5 +57,39 @@ def main(descriptor: int) -> int:
     return done.ending.status
 
 
+def serve(descriptor: int, parent: int) -> int:
+    """Answer on a socket: a descriptor that comes is for a new copy, whose number is answered; the
+    number of a copy that is over comes back once it is buried."""
+    import numpy
+    import torch
+
+    import netwright.doctor.checkup
+    import netwright.tasks.repair.judging
+    from netwright.core.linux import die_with_parent
+
+    assert numpy
+    assert torch
+    assert netwright.doctor.checkup
+    die_with_parent(parent)
+    own = os.getpid()
+    door = socket.socket(fileno=descriptor)
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(door, 64, 1)
+        if not message:
+            return 0
+        if descriptors:
+            made = os.fork()
+            if not made:
+                door.close()
+                return main(descriptors[0], own)
+            os.close(descriptors[0])
+            door.sendall(b"%d\n" % made)
+        else:
+            os.waitpid(int(message), 0)
+            door.sendall(message)
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        sys.exit(serve(int(sys.argv[2]), int(sys.argv[3])))
     sys.exit(main(int(sys.argv[1])))

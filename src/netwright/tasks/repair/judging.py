@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import re
 import sys
@@ -69,7 +70,7 @@ class Bench:
         self._losses: list[Tensor] = []
         self._first = math.nan
         for name in LOSSES:
-            Tap(F, name).listen(None, lambda *a, _name=name, **k: self._heard(_name, *a, **k))
+            Tap(F, name).listen(None, functools.partial(self._heard, name))
         BACKWARD.listen(None, self._backward)
         DELIVERED.listen(None, self._delivered)
 
@@ -90,6 +91,12 @@ class Bench:
         if self._ours:
             return
         self._passes += 1
+        with contextlib.suppress(Exception):  # the loop must not notice
+            self._listen()
+        self._told(self._passes)
+
+    def _listen(self) -> None:
+        """Hear the model that is trained; take note of a batch of a loss by hand."""
         case = self.case
         if case is not None and case.doctor is not None:
             model = case.doctor.patient.model
@@ -98,7 +105,6 @@ class Bench:
                 model.register_forward_hook(Hook(self._called), with_kwargs=True)
         if not self._loss and self._call is not None and self._batch is not None:
             self._by_hand()
-        self._told(self._passes)
 
     def _by_hand(self) -> None:
         """A loss that is none of torch's: the labels of the batch are its target."""
@@ -128,6 +134,10 @@ class Bench:
                 self._batch = pair_of(batch)
 
     def _heard(self, name: str, result: Any, *args: Any, **kwargs: Any) -> None:
+        with contextlib.suppress(Exception):  # the loop must not notice
+            self._loss_heard(name, result, *args, **kwargs)
+
+    def _loss_heard(self, name: str, result: Any, *args: Any, **kwargs: Any) -> None:
         """A loss was computed: its target belongs to the last call of the model."""
         given = [*args, *kwargs.values()]
         tensors = [each for each in given if isinstance(each, Tensor)]
