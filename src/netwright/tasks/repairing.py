@@ -12,11 +12,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from netwright.core import languages
+from netwright.core.atomic import write_bytes
 from netwright.core.errors import SettingError
 from netwright.core.languages import Phrase
 from netwright.records.findings import GROUPS, Finding
@@ -27,7 +29,7 @@ from netwright.tasks.patches import Patch, patches_for
 from netwright.tasks.repair.account import Attempt, Repaired
 from netwright.tasks.repair.difference import changed_lines, difference
 from netwright.tasks.repair.jobs import Job, Mark, Shown, Told
-from netwright.tasks.repair.process import Process, Server
+from netwright.tasks.repair.process import GRACE, Process, Server
 from netwright.tasks.repair.racing import Candidate, Purse, Raced, race
 from netwright.tasks.repair.writing import write_account
 from netwright.tasks.source.script import CannotPatchError, Script
@@ -45,6 +47,9 @@ LEAST = 300.0
 """Seconds that trials may take, however fast the script is; else `TIMES` what it took so far."""
 
 TIMES = 40.0
+
+SPARING = 0.005
+"""The share of its time that a trial is watched: only what judges is wanted of it."""
 
 DIVERGED = ("nonfinite", "divergence")
 
@@ -137,7 +142,13 @@ class Repairing:
     def run(self, *, aside: bool) -> Repaired:
         first = self._job(self._wish, marks=self._marks, seed=0)
         with Process(first, shown=True, aside=aside, heard=self._heard) as run:
-            marks = self._until_diagnosed(run)
+            try:
+                marks = self._until_diagnosed(run)
+            except KeyboardInterrupt:  # the script was told too, and writes what it has
+                run.wait(GRACE)
+                if run.done is None:
+                    raise
+                return Repaired(done=run.done)
             done = run.done
             status = run.status if done is None else 0
         if done is None:  # it was killed, or it left by os._exit
@@ -363,10 +374,17 @@ class Repairing:
         patch = difference(path.name, self._script.data, script.data)
         assert base.done.run is not None
         place = base.done.run / f"{path.stem}.doctor.diff"
-        place.write_bytes(patch)
+        write_bytes(place, patch)
+        latest = place.parent.parent / "latest" / place.name
+        if latest.exists() and latest.samefile(place):
+            place = latest
         folder = path.absolute().parent
-        here = folder == Path.cwd()
-        command = f"git apply {typed(place)}" if here else f"git -C {folder} apply {place}"
+        told = (
+            ["git", "apply", typed(place)]
+            if folder == Path.cwd()
+            else ["git", "-C", str(folder), "apply", str(place)]
+        )
+        command = shlex.join(told)
         return dataclasses.replace(base, patch=place, changed=changed_lines(patch), command=command)
 
     def _account(self, repaired: Repaired) -> Repaired:
@@ -386,7 +404,7 @@ class Repairing:
             self._show(message.finding, message.where)
 
     def _trial(self, script: Script, seed: int) -> Process:
-        wish = dataclasses.replace(self._quiet(), checkup=False)
+        wish = dataclasses.replace(self._quiet(), checkup=False, budget=SPARING)
         job = self._job(wish, script, marks=self._marks, seed=seed, trial=True)
         return Process(job, server=self._server)
 
