@@ -23,7 +23,7 @@ means = torch.rand(4, 8)
 y = torch.arange(256) % 4
 x = means[y] + 0.1 * torch.randn(256, 8)
 model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4), nn.Softmax(dim=1))
-optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9)
 for epoch in range(8):
     for a, b in zip(x.split(16), y.split(16)):
         nn.functional.cross_entropy(model(a), b).backward()

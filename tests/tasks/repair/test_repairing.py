@@ -47,7 +47,6 @@ for epoch in range(10):
     with torch.no_grad():
         right = sum(int((model(a).argmax(1) == b).sum()) for a, b in val)
     print("epoch", epoch, right)
-open("saved.txt", "a").write("end\\n")
 """
 )
 
@@ -90,7 +89,7 @@ def doctor(folder: Path, text: str | None, *options: str) -> subprocess.Complete
         env={**os.environ, "NETWRIGHT_LANG": "en", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1500,
     )
 
 
@@ -99,7 +98,7 @@ def account(folder: Path):
 
 
 def test_three_faults_at_once_are_mended_and_the_patch_applies(tmp_path):
-    done = doctor(tmp_path, THREE, "--checkup", "3")
+    done = doctor(tmp_path, THREE, "--checkup", "60")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "train.py").read_text(encoding="utf-8") == THREE
     told = account(tmp_path)
@@ -108,7 +107,7 @@ def test_three_faults_at_once_are_mended_and_the_patch_applies(tmp_path):
     assert told["validation"] is True
     assert told["score"] > told["untreated"]
     assert "Apply: git apply" in done.stderr
-    assert (tmp_path / "saved.txt").read_text() == "end\n"  # the patched script ran to its end
+    assert done.stdout.count("epoch 9 ") == 2  # the script as it is, and the patched one
     subprocess.run(["git", "apply", "runs/latest/train.doctor.diff"], cwd=tmp_path, check=True)
     patched = (tmp_path / "train.py").read_text(encoding="utf-8")
     assert "optimizer.zero_grad()\n        loss.backward()" in patched
@@ -122,7 +121,7 @@ def test_three_faults_at_once_are_mended_and_the_patch_applies(tmp_path):
 
 
 def test_a_script_that_crashes_at_its_first_loss_is_repaired_too(tmp_path):
-    done = doctor(tmp_path, SHIFTED, "--json", "--seeds", "1")
+    done = doctor(tmp_path, SHIFTED, "--json", "--seeds", "1", "--checkup", "60")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["repair"]["repaired"] is True
