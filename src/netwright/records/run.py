@@ -59,6 +59,15 @@ class Run:
         return _mapping(self.path / "model.json", _json)
 
     @functools.cached_property
+    def repair(self) -> dict[str, Any]:
+        """`repair.json`: what was tried to mend a script, and how it came out; empty when nothing
+        was.
+
+        Raises `DataError` when the file is damaged.
+        """
+        return _mapping(self.path / "repair.json", _json)
+
+    @functools.cached_property
     def config(self) -> dict[str, Any]:
         """`config.yaml` as nested plain values; empty when there is none.
 

@@ -52,6 +52,7 @@ class Material:
         self.config: dict[str, Any] = self._read(lambda: _flat(run.config), {})
         self.config_text = self._read(lambda: run.config_text, "")
         self.metrics: list[dict[str, Any]] = self._read(lambda: run.metrics, [])
+        self.repair: Mapping[str, Any] = self._read(lambda: run.repair, {})
         self.evidence = [
             each for each in (self._evidence(split) for split in SPLITS) if each is not None
         ]

@@ -16,13 +16,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from netwright.core.errors import NetwrightError, SettingError
 from netwright.core.languages import Phrase
 from netwright.records.findings import Finding
 from netwright.tasks.doctored import Doctored, came_of, of_loss
-from netwright.tasks.launching import Ending, Enough, Target, find, launch, when_imported
+from netwright.tasks.launching import (
+    Ending,
+    Enough,
+    Script,
+    Target,
+    find,
+    launch,
+    when_imported,
+)
 from netwright.tasks.watched_folder import WatchedFolder
 from netwright.train.run_places import refuse_taken, refuse_unfit
 
@@ -55,6 +63,8 @@ class Wish:
     run_dir: Path | None = None
     tensorboard: bool = False
     command: str = ""
+    keep: bool = True
+    """Whether what is seen is kept in a run folder."""
 
     def __post_init__(self) -> None:
         checkup = None if isinstance(self.checkup, bool) else self.checkup
@@ -70,21 +80,42 @@ class Wish:
             )
 
 
+class Beside(Protocol):
+    """Who looks on while a script is watched, and may end it."""
+
+    def begins(self, program: Program) -> None:
+        """Torch has been imported and the watch has begun."""
+
+    def stepped(self, step: int) -> None:
+        """A step is over; may raise `Enough`."""
+
+    def ended(self, ending: Ending, found: Diagnosis | None) -> None:
+        """The script has ended; `found` is the diagnosis of its first patient."""
+
+
 def doctor_script(
-    target: Target, wish: Wish, *, tell: Tell, show: Show, leave: bool = False
+    target: Target,
+    wish: Wish,
+    *,
+    tell: Tell,
+    show: Show,
+    leave: bool = False,
+    script: Script | None = None,
+    beside: Beside | None = None,
 ) -> Doctored:
     """Run `target` and watch what it trains; `tell` and `show` are called while it runs.
 
-    With `leave` the process ends after this, and stays as the script left it. Raises
-    `SettingError` where there is no such script or the run folder is taken.
+    With `leave` the process ends after this, and stays as the script left it. `script` is what
+    is run in the place of what `target` names: the same one, changed. Raises `SettingError` where
+    there is no such script or the run folder is taken.
     """
-    script = find(target)
+    script = script or find(target)
     if wish.run_dir is not None:
         refuse_unfit(wish.run_dir)
         refuse_taken(wish.run_dir)
     if int(os.environ.get("RANK", "0") or 0) > 0:  # one of several ranks: the first is watched
         return Doctored(ending=launch(script, leave=leave), alone=True)
-    visit = Visit(target, wish, tell, show)
+    visit = Visit(target, wish, tell, show, beside)
     with when_imported("torch", visit.begin), visit.timed():
         ending = launch(script, leave=leave)
     if ending.forked:
@@ -104,8 +135,15 @@ class _Seen:
 class Visit:
     """The doctor's visit to one script."""
 
-    def __init__(self, target: Target, wish: Wish, tell: Tell, show: Show) -> None:
-        self.target, self.wish = target, wish
+    def __init__(
+        self,
+        target: Target,
+        wish: Wish,
+        tell: Tell,
+        show: Show,
+        beside: Beside | None = None,
+    ) -> None:
+        self.target, self.wish, self._beside = target, wish, beside
         self._tell, self._show = tell, show
         self._folder = WatchedFolder(wish.run_dir, label=target.label, command=wish.command)
         self._clock = time.monotonic()
@@ -134,6 +172,8 @@ class Visit:
                 on_fault=self._fault_told,
             )
             self._program.__enter__()
+            if self._beside is not None:
+                self._beside.begins(self._program)
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[None]:
@@ -165,13 +205,16 @@ class Visit:
             raise Enough
         if wish.minutes is not None and time.monotonic() - self._clock >= 60 * wish.minutes:
             raise Enough
+        if self._beside is not None:
+            self._beside.stepped(step)
 
     def _patient(self, case: Case) -> None:
         if os.getpid() != self._process:
             return
         assert case.doctor is not None
-        first = self._folder.path is None
-        place = self._folder.place(case.number, case.doctor.patient.setup)
+        first, place = self.wish.keep and self._folder.path is None, Path()
+        if self.wish.keep:
+            place = self._folder.place(case.number, case.doctor.patient.setup)
         self._seen[case.number] = _Seen(place)
         self._tell(
             "watching",
@@ -206,6 +249,8 @@ class Visit:
 
     def _write(self, case: Case, diagnosis: Diagnosis) -> None:
         seen = self._seen[case.number]
+        if not self.wish.keep:
+            return
         diagnosis.record.save(seen.place)
         self._folder.write_findings(self._found)
         seen.saved = time.monotonic()
@@ -249,6 +294,9 @@ class Visit:
         cases: list[Case] = []
         with self._guard():
             cases = self._close(ending)
+        if self._beside is not None:
+            with self._guard():
+                self._beside.ended(ending, next(iter(self._found.values()), None))
         return came_of(
             ending, self._found, patients=len(cases), run=self._folder.path, fault=self.fault
         )

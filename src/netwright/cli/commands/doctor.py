@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from netwright.cli.aside import spoken_aside
+from netwright.cli.columns import screen_width
 from netwright.cli.commands import COMMANDS
 from netwright.cli.findings import finding_lines, left_out_lines
 from netwright.cli.screen import Call, print_document
@@ -25,6 +26,9 @@ from netwright.records.severity import FailOn
 
 if TYPE_CHECKING:
     from netwright.tasks.doctored import Doctored
+    from netwright.tasks.doctoring import Wish
+    from netwright.tasks.launching import Target
+    from netwright.tasks.repair.account import Attempt, Repaired
 
 
 @COMMANDS.register(
@@ -71,6 +75,19 @@ def doctor(
     run_dir: Annotated[
         str | None, Parameter(metavar="DIR", help="the run folder itself; default: new in runs/")
     ] = None,
+    repair: Annotated[
+        bool,
+        Parameter(
+            help="try what may mend it in copies of the script, and write what helps as a patch"
+        ),
+    ] = False,
+    seeds: Annotated[
+        int | None, Parameter(metavar="N", help="seeds that a patch must stand; default: 3")
+    ] = None,
+    budget_steps: Annotated[
+        int | None,
+        Parameter(metavar="N", help="steps that all trials may take; default: 6000"),
+    ] = None,
     tensorboard: Annotated[
         bool,
         Parameter(help="also write what TensorBoard shows, to RUN/tensorboard (extra [track])"),
@@ -95,7 +112,17 @@ def doctor(
     if tensorboard:
         refuse_absent_board()
 
+    if not repair and (seeds is not None or budget_steps is not None):
+        raise SettingError(
+            "--seeds and --budget-steps are for --repair.",
+            hint="Try: netwright doctor --repair train.py",
+        )
     if script is not None and not is_script(script):
+        if repair:
+            raise SettingError(
+                "--repair needs a script: a run cannot be trained again.",
+                hint="Try: netwright doctor --repair train.py",
+            )
         again = doctor_run(script, tensorboard=tensorboard)
         call.result(again.to_json(call.line), _lines(again))
         return again.exit_code(fail_on)
@@ -110,6 +137,8 @@ def doctor(
     )
     target = Target(name=script or module or "", args=call.behind, module=module is not None)
     screen = _Screen(call, sys.stderr)
+    if repair:
+        return _repaired(call, screen, target, wish, fail_on, seeds, budget_steps)
     with _streams(call) as true:
         done = doctor_script(
             target, wish, tell=screen.tell, show=screen.show, leave=call.ends_process
@@ -121,6 +150,40 @@ def doctor(
         if true is not None:
             with contextlib.redirect_stdout(true):
                 print_document({**done.to_json(call.line), "exit": status})
+    return status
+
+
+def _repaired(
+    call: Call,
+    screen: _Screen,
+    target: Target,
+    wish: Wish,
+    fail_on: FailOn,
+    seeds: int | None,
+    budget_steps: int | None,
+) -> int:
+    """Watch, try, run the patched script to its end, and tell what came of it."""
+    from netwright.tasks.repairing import RepairWish, repair_script
+
+    given = {"seeds": seeds, "steps": budget_steps}
+    asked = RepairWish(**{name: each for name, each in given.items() if each is not None})
+    with _streams(call) as true:
+        came = repair_script(
+            target, wish, asked, tell=screen.tell, show=screen.show, table=screen.table,
+            watched=screen.watched,
+            aside=call.json, leave=call.ends_process,
+        )  # fmt: skip
+        done = came.done
+        if done.ending.forked or done.alone:
+            return done.ending.status
+        status = came.exit_code(fail_on)
+        if not came.table:
+            screen.end(done, status)
+        screen.repaired(came, status)
+        if true is not None:
+            with contextlib.redirect_stdout(true):
+                repair = came.to_json()
+                print_document({**done.to_json(call.line), "exit": status, "repair": repair})
     return status
 
 
@@ -153,6 +216,49 @@ class _Screen:
     def show(self, finding: Finding, where: str) -> None:
         self._told.add((finding.name, finding.layers))
         self._write(finding_lines(finding, where))
+
+    def table(self, attempt: Attempt) -> None:
+        """How the patches of one race came out."""
+        if not self._quiet:
+            width = max(40, screen_width() - 9)
+            self._write(f"{'':9}{terminal(each)}" for each in attempt.lines(cells=width))
+
+    def repaired(self, came: Repaired, status: int) -> None:
+        """What a repair came to."""
+        if came.table and came.reason is not None:
+            self._write([f"{say('repair'):<9}{came.reason.localized()}"])
+            if came.score is not None:
+                told = say(
+                    "{judge} {score:.3f} at its end, as it is {best}",
+                    judge=came.judge,
+                    score=came.score,
+                    best=f"{came.best:.3f}" if came.best is not None else "-",
+                )
+                where = say("on validation data") if came.validation else say("on training data")
+                self._write([f"{'':9}{told} ({where})"])
+        for _, each in came.last.findings if came.last is not None else ():
+            if each.severity != "note":
+                what = terminal(each.what.localized())
+                self._write([f"{say('left'):<9}{each.name}: {what}"])
+        if came.patch is not None:
+            from netwright.tasks.doctoring import typed
+
+            self._write(
+                [
+                    say(
+                        "patch    {path}  ({count} lines).  Apply: {command}",
+                        path=terminal(typed(came.patch)),
+                        count=came.changed,
+                        command=terminal(came.command),
+                    )
+                ]
+            )
+        if came.table:
+            self._write([say("exit     {status}", status=status)])
+
+    def watched(self, done: Doctored) -> None:
+        """The summary of a script that is to be repaired."""
+        self._write(_lines(done, self._told if not self._quiet else frozenset()))
 
     def end(self, done: Doctored, status: int) -> None:
         """The summary: what stands, what watching cost, where all of it is."""

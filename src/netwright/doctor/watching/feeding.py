@@ -179,12 +179,17 @@ class Feeding:
             return None, None
         train = source_of(loader, "train", fed.kept)
         judge = next((each for each in self._known.values() if each.judges), None)
-        judging = judge.loader() if judge is not None else None
+        judging = self.judges()
         if judging is None and guess:
             judging = _likely_judge(loader, [each for each in self._known.values() if each.graded])
         if judging is None or judging is loader:
             return train, None
         return train, source_of(judging, "val", judge.kept if judge is not None else ())
+
+    def judges(self) -> DataLoader[Any] | None:
+        """The loader that was used for validation."""
+        found = next((each for each in self._known.values() if each.judges), None)
+        return found.loader() if found is not None else None
 
     def empty(self) -> Feed | None:
         """The loader that was gone through and has no batch to give, of a loop that never took the

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from netwright.doctor.diagnosis import Diagnosis
 from netwright.doctor.watch import Doctor, Heard
 from netwright.doctor.watching.company import Company
+from netwright.doctor.watching.feeding import Feeding
 from netwright.doctor.watching.owners import Owned, model_of, owners, parameters_of
 from netwright.doctor.watching.roots import guarded
 from netwright.doctor.watching.taps import COMPILED, COMPILED_IN_PLACE, OPTIMIZER_MADE
@@ -85,6 +86,11 @@ class Program:
         self._ends: list[Callable[[], None]] = []
         self._process = os.getpid()
         self._steps = 0
+
+    @property
+    def feeding(self) -> Feeding:
+        """Where the batches come from."""
+        return self._company.feeding
 
     def __enter__(self) -> Program:
         self._company.attach()

@@ -60,6 +60,7 @@ def _item(found: Found, kinds: Mapping[str, str], *, several: bool) -> str:
     numbers = "".join(f"<li>{html_text(each)}</li>" for each in found.evidence)
     cause = f"<p>{html_text(found.cause)}</p>" if found.cause else ""
     tried = f"<p>{html_text(found.tried)}</p>" if found.tried else ""
+    tried += f"<p><b>{html_text(found.outcome)}</b></p>" if found.outcome else ""
     done = "".join(_treatment(*each) for each in found.treatments)
     return (
         f'<li><b class="word {found.severity}">{word}</b><div>'

@@ -1,0 +1,95 @@
+"""The process that runs a script for a repair, with a connection to its parent on a descriptor.
+It ends with its parent.
+
+    python child.py FD             runs one script
+    python child.py serve FD PID   imports torch once, then makes a copy of itself for each script
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+import socket
+import sys
+from multiprocessing.connection import Connection
+from typing import Any
+
+
+def main(descriptor: int, parent: int | None = None) -> int:
+    """Run one script. `parent` is the process that made this one, where the job does not say."""
+    from netwright.core import languages
+    from netwright.core.languages import Phrase
+    from netwright.core.linux import die_with_parent
+    from netwright.records.findings import Finding
+    from netwright.tasks.doctoring import doctor_script
+    from netwright.tasks.launching import find, when_imported
+    from netwright.tasks.repair.beside import Examiner
+    from netwright.tasks.repair.jobs import Ended, Job, Shown, Told
+
+    os.set_inheritable(descriptor, False)
+    connection: Connection[Any, Any] = Connection(descriptor)
+    job: Job = connection.recv()
+    die_with_parent(parent or job.parent)
+    languages.use(job.language)
+
+    def tell(word: str, what: Phrase) -> None:
+        connection.send(Told(word, what))
+
+    def show(finding: Finding, where: str) -> None:
+        connection.send(Shown(finding, where))
+
+    script = find(job.target)
+    if job.source is not None:
+        code = compile(job.source, script.path, "exec", dont_inherit=True)
+        script = dataclasses.replace(script, code=code, fault=None)
+    examiner = Examiner(job, connection)
+    if job.seed is not None:
+        random.seed(job.seed)
+    with when_imported("numpy", examiner.numpy_begins):
+        done = doctor_script(
+            job.target, job.wish, tell=tell, show=show, leave=True, script=script, beside=examiner
+        )
+    if done.ending.forked:
+        return done.ending.status
+    ending = dataclasses.replace(done.ending, error=None)
+    connection.send(Ended(dataclasses.replace(done, ending=ending)))
+    return done.ending.status
+
+
+def serve(descriptor: int, parent: int) -> int:
+    """Answer on a socket: a descriptor that comes is for a new copy, whose number is answered; the
+    number of a copy that is over comes back once it is buried."""
+    import numpy
+    import torch
+
+    import netwright.doctor.checkup
+    import netwright.tasks.repair.judging
+    from netwright.core.linux import die_with_parent
+
+    assert numpy
+    assert torch
+    assert netwright.doctor.checkup
+    die_with_parent(parent)
+    own = os.getpid()
+    door = socket.socket(fileno=descriptor)
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(door, 64, 1)
+        if not message:
+            return 0
+        if descriptors:
+            made = os.fork()
+            if not made:
+                door.close()
+                return main(descriptors[0], own)
+            os.close(descriptors[0])
+            door.sendall(b"%d\n" % made)
+        else:
+            os.waitpid(int(message), 0)
+            door.sendall(message)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        sys.exit(serve(int(sys.argv[2]), int(sys.argv[3])))
+    sys.exit(main(int(sys.argv[1])))

@@ -1,0 +1,1 @@
+"""Somebody's script as source text: read, asked about, and changed in exact places."""
