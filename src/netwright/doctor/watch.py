@@ -182,6 +182,10 @@ class Doctor:
         ):
             self._round()
 
+    def ask(self) -> None:
+        """Ask the conditions now, between two steps."""
+        self._round()
+
     def _round(self) -> None:
         """Ask the conditions, and tell what they found."""
         watcher = self.watcher
@@ -207,6 +211,14 @@ class Doctor:
         if self._on_stop == "raise":
             raise FindingError(stop, found)
         logger.warning("%s: %s", stop.name, stop.what)
+
+    def go_back(self, step: int, *, replayed: bool = False) -> None:
+        """The loop has the weights of step `step` again: forget what was seen since. `replayed`
+        says that its batches come by again as well."""
+        self.watcher.go_back(step, replayed=replayed)
+        self._rounds = Rounds(after=step)
+        self._told.clear()
+        self._crash.clear()
 
     def _new_stop(self, diagnosis: Diagnosis) -> Finding | None:
         """The first finding of severity stop that was not told yet."""
