@@ -163,6 +163,7 @@ class Finding:
             "wrong_if": self.wrong_if,
             "counterfactual": self.counterfactual,
             "not_to_be_confused_with": self.not_to_be_confused_with,
+            "outcome": self.outcome,
         }
         return {
             "format": 1,

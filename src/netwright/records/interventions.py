@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from netwright.core.languages import Phrase, Series
+from netwright.core.languages import Phrase
 from netwright.records.findings import amount
 
 Outcome = Literal["open", "held", "came-back"]
@@ -59,7 +59,7 @@ class Intervention:
         >>> str(Intervention(rate=0.1, clip=2.5, **given).changes)
         'learning rate x 0.1, gradients clipped at 2.5'
         """
-        said: list[object] = []
+        said: list[Phrase] = []
         if self.rate != 1.0:
             said.append(Phrase("learning rate x {factor}", factor=f"{self.rate:g}"))
         if self.clip is not None:
@@ -68,7 +68,10 @@ class Intervention:
             said.append(Phrase("the batch of step {step} left out", step=self.skipped))
         if not said:
             return Phrase("nothing but going back")
-        return Phrase("{changes}", changes=Series(said, between=", "))
+        whole = said[0]
+        for each in said[1:]:
+            whole = Phrase("{first}, {second}", first=whole, second=each)
+        return whole
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -92,7 +95,7 @@ def intervention_in(line: Mapping[str, Any]) -> Intervention | None:
     """The intervention that a line of `interventions.jsonl` tells; None where it is none."""
     numbers = [_whole(line.get(each)) for each in ("number", "step", "seen", "back_to")]
     name, rate, known = line.get("finding"), _number(line.get("rate")), line.get("known")
-    outcome = next((each for each in OUTCOMES if each == line.get("outcome")), "open")
+    outcome: Outcome = next((each for each in OUTCOMES if each == line.get("outcome")), "open")
     if None in numbers or not isinstance(name, str) or rate is None:
         return None
     number, step, seen, back_to = (each or 0 for each in numbers)

@@ -27,6 +27,8 @@ class Found:
     evidence: tuple[str, ...] = ()
     cause: str = ""
     tried: str = ""
+    outcome: str = ""
+    """What a treatment of it came to."""
     wrong_if: str = ""
     other: str = ""
     """What it is not to be confused with."""
@@ -60,6 +62,7 @@ def _found(line: Mapping[str, Any]) -> Found:
         ),
         cause=sentence("cause"),
         tried=sentence("counterfactual"),
+        outcome=sentence("outcome"),
         wrong_if=sentence("wrong_if"),
         other=sentence("not_to_be_confused_with"),
         formula=short(line.get("formula") or "", 200),

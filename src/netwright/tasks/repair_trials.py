@@ -61,9 +61,7 @@ def raced(
     return (asked[best] if clear else None), tried
 
 
-def _trial(
-    task: Classification, step: int, steps: int, remedy: Remedy, peak: float
-) -> list[float]:
+def _trial(task: Classification, step: int, steps: int, remedy: Remedy, peak: float) -> list[float]:
     """The losses of some steps under a remedy, with the highest rate that the schedule has yet to
     come to: what bears the first steps of a warm-up only is no remedy."""
     repair, factor = task.repair, task.rate_factor

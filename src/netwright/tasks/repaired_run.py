@@ -22,6 +22,7 @@ from netwright.core.atomic import write_bytes
 from netwright.core.errors import DivergedError, SettingError
 from netwright.core.languages import Phrase, Series
 from netwright.doctor.diagnosis import Diagnosis, diagnosed
+from netwright.doctor.interventions.asking import Asking
 from netwright.doctor.interventions.remedies import Remedy, remedies_for, rung
 from netwright.doctor.interventions.treatable import treatable
 from netwright.records.facts.nonfinite import NonFinite
@@ -41,9 +42,6 @@ ANCHORS = 20
 
 SHORTEST = 20
 """Steps between two of them at the least."""
-
-APART = 10
-"""Steps between two questions at the least, where the loss has risen."""
 
 
 def anchor_steps(steps: int) -> int:
@@ -73,7 +71,7 @@ class RunRepair:
         self._watch = RunWatch(
             folder, prepared, events, on_round=self._heard, treated=self._treated
         )
-        self._asked = 0
+        self._asking = Asking(every=self._every)
         self._told: set[str] = set()
         self._wanted: Finding | None = None
 
@@ -85,7 +83,7 @@ class RunRepair:
 
     def __call__(self, event: e.Event) -> None:
         if isinstance(event, e.RunStarted):
-            self._asked = event.step
+            self._asking.gone_back(event.step)
             if event.step == 0:
                 self.state.load_state_dict(RepairState().state_dict())
             self._write()  # as the checkpoint knows them
@@ -103,10 +101,8 @@ class RunRepair:
 
     def _stepped(self, step: int) -> None:
         """Ask between the rounds of the watch too, where the loss has risen, and at the end."""
-        due = step >= self._task.rhythm.steps or step - self._asked >= self._every
-        risen = step - self._asked >= APART and self.state.history.risen
-        if self._wanted is None and (due or risen):
-            self._asked = step
+        due = self._asking.due(step, risen=self.state.history.risen)
+        if self._wanted is None and (due or step >= self._task.rhythm.steps):
             self._watch.ask()
         finding, self._wanted = self._wanted, None
         if finding is not None:
@@ -141,9 +137,7 @@ class RunRepair:
             self._events.request(e.Call(lambda _: self._give_up(finding, seen)))
             return
         sound = skipped if skipped is not None else state.history.sound_until
-        earlier = [
-            each for each in state.interventions if skipped is None and each.skipped is None
-        ]
+        earlier = [each for each in state.interventions if skipped is None and each.skipped is None]
         anchor = sound - sound % self._every
         if anchor == seen:
             anchor -= self._every
@@ -153,7 +147,7 @@ class RunRepair:
             anchor -= len(again) * self._every
         anchor = max(0, anchor)
         learned = state.history.learned
-        remedies = remedies_for(finding.name, state.history, until=sound)
+        remedies = remedies_for(finding.name, state.history.norms_until(sound))
         plan = _Plan(
             finding=finding,
             sound=sound,
@@ -166,9 +160,7 @@ class RunRepair:
             changed=state.changed(),
         )
         self._events.request(e.Call(lambda _: self._watch.pause()))
-        self._events.request(
-            e.Rewind(anchor, then=lambda _, step: self._treat(plan, step))
-        )
+        self._events.request(e.Rewind(anchor, then=lambda _, step: self._treat(plan, step)))
         self._events.request(e.Call(lambda _: self._watch.go_on()))
 
     def _treat(self, plan: _Plan, step: int) -> None:
@@ -203,7 +195,7 @@ class RunRepair:
         state.clip = remedy.clip if remedy.clip is not None else state.clip
         state.skipped += [plan.skipped] if plan.skipped is not None else []
         state.interventions.append(done)
-        self._asked = step
+        self._asking.gone_back(step)
         self._watch.go_back(step)
         self._write()
         self._events.emit(

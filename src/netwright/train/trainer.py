@@ -264,9 +264,7 @@ class Trainer:
         """Whether a listener asks to go back from the step that failed, and that can be done."""
         self.events.take_requests()  # of steps before; nothing else is done in a half taken one
         self.events.emit(
-            e.StepFailed(
-                step=self.progress.step, batch=batch, what=error.what, value=error.value
-            )
+            e.StepFailed(step=self.progress.step, batch=batch, what=error.what, value=error.value)
         )
         return self.obey_requests(saving=False)
 

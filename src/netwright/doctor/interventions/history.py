@@ -28,9 +28,6 @@ BEYOND = 1.5
 RISEN = 1.5
 """Times the least loss, of the median of the last ones: something may be wrong."""
 
-FEWEST = 10
-"""Norms from which on a percentile says something."""
-
 
 class History:
     """
@@ -112,23 +109,16 @@ class History:
         first = self.step - len(self.losses)
         return list(self.losses)[max(0, start - first) : max(0, end - first)]
 
-    def norm_at(self, share: float, *, until: int) -> float | None:
-        """The norm below which that share of the gradients lay, of the sound steps; None where
-        too few are known."""
+    def norms_until(self, step: int) -> list[float]:
+        """The norms of the gradients up to that step, those that are remembered."""
         first = self.step - len(self.norms)
-        known = sorted(
-            each for each in list(self.norms)[: max(0, until - first)] if math.isfinite(each)
-        )
-        if len(known) < FEWEST:
-            return None
-        return known[min(len(known) - 1, int(share * len(known)))]
+        return list(self.norms)[: max(0, step - first)]
 
     def _smooth(self) -> list[float]:
         """Medians of `WINDOW` losses, the first of the first ones."""
         losses = [each if math.isfinite(each) else math.inf for each in self.losses]
         return [
-            statistics.median(losses[end - WINDOW : end])
-            for end in range(WINDOW, len(losses) + 1)
+            statistics.median(losses[end - WINDOW : end]) for end in range(WINDOW, len(losses) + 1)
         ]
 
     def state_dict(self) -> dict[str, Any]:

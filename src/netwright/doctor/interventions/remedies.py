@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from netwright.doctor.interventions.history import History
 
 FACTORS = (0.3, 0.1, 0.03, 0.01)
 """Of the rate: what a race tries."""
@@ -23,6 +21,9 @@ STEEP = (0.1, 0.1, 0.1)
 CLIPPED = {"exploding-gradients": 0.5, "loss-spike": 0.9}
 """Conditions that clipping is for, and the share of the norms seen that stays unclipped."""
 
+FEWEST = 10
+"""Norms from which on a percentile says something."""
+
 CLEAR = 0.9
 """A trial must come below this share of the loss that the training as it was had there: else it
 says nothing, and the ladder does."""
@@ -36,11 +37,18 @@ class Remedy:
     clip: float | None = None
 
 
-def remedies_for(finding: str, history: History, *, until: int) -> list[Remedy]:
-    """What is worth a race, the mildest first."""
+def remedies_for(finding: str, norms: Iterable[float]) -> list[Remedy]:
+    """What is worth a race, the mildest first. `norms` are those of the gradients of sound steps.
+
+    >>> [each.clip for each in remedies_for("exploding-gradients", range(1, 21))]
+    [11, 11, 11, 11]
+    >>> [each.rate for each in remedies_for("divergence", [])]
+    [0.3, 0.1, 0.03, 0.01]
+    """
     share = CLIPPED.get(finding)
-    limit = history.norm_at(share, until=until) if share is not None else None
-    if limit is not None and limit > 0:
+    known = sorted(each for each in norms if math.isfinite(each) and each > 0)
+    if share is not None and len(known) >= FEWEST:
+        limit = known[min(len(known) - 1, int(share * len(known)))]
         return [Remedy(1.0, limit), *(Remedy(each, limit) for each in FACTORS[:3])]
     return [Remedy(each) for each in FACTORS]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from netwright.doctor.diagnosis import Diagnosis
-from netwright.records.findings import SEVERITIES, Finding
+from netwright.records.findings import SEVERITIES, Finding, Severity
 
-TREATABLE = {
+TREATABLE: dict[str, Severity] = {
     "nonfinite": "stop",
     "divergence": "stop",
     "exploding-gradients": "stop",
@@ -33,6 +33,6 @@ def treatable(diagnosis: Diagnosis, *, steps: int) -> Finding | None:
             continue
         if each.name == "learning-rate-too-high" and each.severity != "stop" and steps < EARLY:
             continue
-        if SEVERITIES.index(each.severity) <= SEVERITIES.index(bound):  # type: ignore[arg-type]
+        if SEVERITIES.index(each.severity) <= SEVERITIES.index(bound):
             return each
     return None

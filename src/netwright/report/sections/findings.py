@@ -59,7 +59,7 @@ def _item(found: Found, kinds: Mapping[str, str], *, several: bool) -> str:
     where = f"<small>{html_text(' · '.join(each for each in places if each))}</small>"
     numbers = "".join(f"<li>{html_text(each)}</li>" for each in found.evidence)
     cause = f"<p>{html_text(found.cause)}</p>" if found.cause else ""
-    tried = f"<p>{html_text(found.tried)}</p>" if found.tried else ""
+    tried = "".join(f"<p>{html_text(each)}</p>" for each in (found.tried, found.outcome) if each)
     done = "".join(_treatment(*each) for each in found.treatments)
     return (
         f'<li><b class="word {found.severity}">{word}</b><div>'
