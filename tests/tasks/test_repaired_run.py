@@ -191,6 +191,9 @@ def test_when_all_is_used_up_the_run_ends_as_diverged_and_says_what_was_tried(tm
     assert Run(tmp_path / "run").status == "diverged"
     outcomes = [each["outcome"] for each in lines(tmp_path / "run", "interventions.jsonl")]
     assert outcomes == ["came-back", "came-back"]
+    assert [
+        (each["name"], each["severity"]) for each in lines(tmp_path / "run", "findings.jsonl")
+    ] == [("nonfinite", "stop")]
 
 
 def test_a_batch_that_is_bad_itself_is_left_out_and_the_rate_stays(tmp_path, monkeypatch):

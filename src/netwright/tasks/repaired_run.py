@@ -93,9 +93,9 @@ class RunRepair:
         elif isinstance(event, e.StepFailed):
             self._failed(event)
 
-    def close(self) -> None:
-        """The last step was taken: what was treated and did not come back has held."""
-        self._watch.close()
+    def close(self, *, ended: bool = True) -> None:
+        """The run is over; if it came to its end, what did not come back has held."""
+        self._watch.close(ended=ended)
 
     # Hearing
 
@@ -232,6 +232,7 @@ class RunRepair:
             for each in state.interventions
         ]
         self._write()
+        self._watch.standing = (finding,)
         raise DivergedError(
             "Training could not be repaired: {name} at step {step}, after {count} interventions.",
             hint="Tried: {tried}. Allow more with doctor.repairs, or begin with a smaller "
@@ -251,10 +252,12 @@ class RunRepair:
 
     # Telling
 
-    def _treated(self, standing: Sequence[Finding]) -> list[dict[str, Any]]:
-        """The run has come to its end, where `standing` was found: what became of each treatment,
-        as findings that stand no more."""
+    def _treated(self, standing: Sequence[Finding], ended: bool) -> list[dict[str, Any]]:
+        """The run is over, and `standing` was found in the end: what became of each treatment, as
+        findings that stand no more."""
         state = self.state
+        if not ended:
+            return []
         alarms = {each.name for each in standing if each.severity != "note"}
         state.interventions = [
             each

@@ -155,7 +155,7 @@ class Course:
     def fail(self, error: BaseException) -> None:
         """The run did not come to its end; `error` says why."""
         if self._watch is not None:
-            self._watch.close()
+            self._watch.close(ended=False)
         status, why, message = _ending(error)
         _close(self.folder, self.trainer, self._spent, status=status, why=why, message=message)
         self.events.emit(e.RunEnded(step=self.trainer.progress.step, status=status, why=why))

@@ -31,13 +31,16 @@ class RunWatch:
         events: e.Events,
         *,
         on_round: Callable[[Diagnosis, int], None] | None = None,
-        treated: Callable[[Sequence[Finding]], Sequence[Mapping[str, Any]]] | None = None,
+        treated: Callable[[Sequence[Finding], bool], Sequence[Mapping[str, Any]]] | None = None,
     ) -> None:
         """`on_round` hears each diagnosis, and after how many steps that were watched; `treated`
-        gives lines for the findings that stand no more, when all is over."""
+        gives lines for the findings that stand no more, told what stands when all is over, and
+        whether the run came to its end."""
         self._folder, self._prepared, self._events = folder, prepared, events
         self._on_round, self._was_treated = on_round, treated
         self._start = 0
+        self.standing: tuple[Finding, ...] = ()
+        """What stands in the end, whatever the record says: it may have been forgotten."""
         self._doctor: Doctor | None = None
         self.diagnosis: Diagnosis | None = None
 
@@ -87,8 +90,9 @@ class RunWatch:
             self._start = min(self._start, step)
             self._doctor.go_back(step - self._start, replayed=True)
 
-    def close(self) -> None:
-        """The last step was taken: write down what was seen, and say it in one line."""
+    def close(self, *, ended: bool = True) -> None:
+        """Write down what was seen, and say it in one line. `ended` says that the last step was
+        taken, and nothing cut the run short."""
         doctor, self._doctor = self._doctor, None
         if doctor is None:
             return
@@ -96,11 +100,11 @@ class RunWatch:
         if not doctor.watcher.steps:  # several seeds as one stacked model: its parts take no steps
             return
         try:
-            found = self.diagnosis = doctor.diagnosis()
+            found = self.diagnosis = self._with_standing(doctor.diagnosis())
             found.record.save(self._folder.path)
             told = [each.to_json() for each in found.findings]
             if self._was_treated is not None:
-                told += [dict(each) for each in self._was_treated(found.findings)]
+                told += [dict(each) for each in self._was_treated(found.findings, ended)]
             lines = [json.dumps(each, ensure_ascii=False) for each in told]
             write_bytes(
                 self._folder.path / "findings.jsonl",
@@ -112,6 +116,12 @@ class RunWatch:
         if self._prepared.recipe.run.tensorboard:
             self._write_board(found)
         self._events.emit(_summary(found))
+
+    def _with_standing(self, found: Diagnosis) -> Diagnosis:
+        """With what somebody else says stands, unless it was found as well."""
+        alarms = {each.name for each in found.findings if each.severity != "note"}
+        more = [each for each in self.standing if each.name not in alarms]
+        return Diagnosis((*more, *found.findings), found.record)
 
     def _write_board(self, found: Diagnosis) -> None:
         from netwright.tasks.doctor_board import write_board  # needs an extra
