@@ -19,6 +19,7 @@ from netwright.core.languages import Phrase
 from netwright.records.facts.layers import Layers
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
+from netwright.records.interventions import Intervention, Tried
 from netwright.records.record import Record
 
 _FONT = {
@@ -128,7 +129,20 @@ def build_run(
     np.savez(folder / "samples" / "first-batch.npz", images=images, target=target)
     write_augmentations(folder, side=side)
     write_record(folder)
+    write_interventions(folder)
     return folder
+
+
+def write_interventions(folder: Path) -> None:
+    """`interventions.jsonl` of a run that was treated once."""
+    known = {"what": "The loss climbs", "message": {"template": "The loss climbs", "values": {}}}
+    tried = Tried(rate=0.1, clip=None, steps=12, loss=0.25)
+    broke = Tried(rate=0.3, clip=None, steps=12, loss=None)
+    done = Intervention(
+        number=1, finding="divergence", step=61, seen=90, back_to=60, rate=0.1,
+        tried=(broke, tried), outcome="held", known=known,
+    )  # fmt: skip
+    (folder / "interventions.jsonl").write_text(json.dumps(done.to_json()) + "\n")
 
 
 def write_record(folder: Path, *, layers: int = 5, looks: int = 24, finding: bool = True) -> None:

@@ -44,6 +44,17 @@ class StepEnded:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StepFailed:
+    """Step number `step` (counted from 0) has come to a value that is not finite: no update was
+    made with it, and the run ends unless a listener asks it to go back."""
+
+    step: int
+    batch: Any
+    what: str
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measured:
     """A logging moment: what goes into one line of `metrics.jsonl`."""
 
@@ -86,7 +97,7 @@ class RunEnded:
 
 
 Event: TypeAlias = (
-    RunStarted | StepEnded | Measured | Noted | CheckpointSaved | BytesCame | RunEnded
+    RunStarted | StepEnded | StepFailed | Measured | Noted | CheckpointSaved | BytesCame | RunEnded
 )
 Listener: TypeAlias = Callable[[Event], None]
 
@@ -105,9 +116,14 @@ class Stop:
 
 @dataclass(frozen=True)
 class Rewind:
-    """Go back to the newest checkpoint at or before `step`."""
+    """Go back to the newest checkpoint at or before `step`, and forget the later ones.
+
+    `then` is called with the task and the step it has come back to; what it changed is saved
+    before the next step is taken. It is not called where there is no such checkpoint.
+    """
 
     step: int
+    then: Callable[[Any, int], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from netwright.core.errors import SettingError
 from netwright.core.unheard import unwarned
 from netwright.doctor.diagnosis import Diagnosis, diagnosed
 from netwright.doctor.failing import failure_of
+from netwright.doctor.interventions.mending import Mending, several_processes
 from netwright.doctor.patient import Patient, Sample
 from netwright.doctor.quiet import as_written
 from netwright.doctor.setup_facts import setup_of
@@ -40,6 +41,7 @@ from netwright.records.facts.loop import Loop
 from netwright.records.facts.neighbourhood import Neighbourhood
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Finding
+from netwright.records.interventions import Intervention
 from netwright.records.record import Record
 
 logger = logging.getLogger("netwright.doctor")
@@ -64,7 +66,8 @@ class Doctor:
         budget: float = 0.02,
         every: int | None = None,
         checkup: bool | float = True,
-        on_stop: Literal["warn", "raise"] = "warn",
+        on_stop: Literal["warn", "raise", "repair"] = "warn",
+        repairs: int = 3,
         on_step: Callable[[int], None] | None = None,
         on_round: Heard | None = None,
         on_fault: Callable[[str], None] | None = None,
@@ -84,6 +87,7 @@ class Doctor:
         self._checkup_seconds = 0.0
         self._round_seconds = 0.0
         self._on_stop, self._on_round = on_stop, on_round
+        self._mending = Mending(self, most=repairs) if on_stop == "repair" else None
         self._after_step = after_step
         self._told: set[tuple[str, tuple[str, ...]]] = set()
         self._rounds = Rounds()
@@ -141,6 +145,13 @@ class Doctor:
         self._company.specials.leave(self.watcher)
         self.watcher.detach()
         self.ended = self._owns_company and error is None
+        if self._mending is not None and self._mending.interventions:
+            self._mending.ended(self.diagnosis())
+
+    @property
+    def interventions(self) -> tuple[Intervention, ...]:
+        """What was done to the training, with `on_stop="repair"`."""
+        return tuple(self._mending.interventions) if self._mending is not None else ()
 
     def add(self, optimizer: Optimizer) -> None:
         """Another optimizer of the same model."""
@@ -158,6 +169,8 @@ class Doctor:
         begins = guarded(
             lambda *_: self._company.regulators.step_begins(self.watcher), self.watcher.failed
         )
+        if self._mending is not None:
+            self._ends += self._mending.hook(optimizer)
         before = optimizer.register_step_pre_hook(begins)
         after = optimizer.register_step_post_hook(self._stepped)
         self._first.append(before)  # wanted before the first step alone
@@ -169,8 +182,17 @@ class Doctor:
         steps = self.watcher.steps
         if steps <= EARLY or steps >= self._rounds.next:
             self._now_and_then(optimizer)
+        if self._mending is not None:
+            self._mended(steps)
         if self._after_step is not None:
             self._after_step(steps)
+
+    def _mended(self, steps: int) -> None:
+        assert self._mending is not None
+        try:
+            self._mending.stepped(steps)
+        except Exception as error:
+            self.watcher.failed(error)
 
     def _now_and_then(self, optimizer: Optimizer) -> None:
         self._company.specials.stepped(self.watcher, optimizer)
@@ -182,6 +204,10 @@ class Doctor:
         ):
             self._round()
 
+    def ask(self) -> None:
+        """Ask the conditions now, between two steps."""
+        self._round()
+
     def _round(self) -> None:
         """Ask the conditions, and tell what they found."""
         watcher = self.watcher
@@ -191,6 +217,8 @@ class Doctor:
             stop = self._new_stop(found)
             if self._on_round is not None:
                 self._on_round(self, found)
+            if self._mending is not None and self._mending.heard(found):
+                stop = None  # it is told when it is treated
         except Exception as error:
             watcher.failed(error)
             return
@@ -207,6 +235,14 @@ class Doctor:
         if self._on_stop == "raise":
             raise FindingError(stop, found)
         logger.warning("%s: %s", stop.name, stop.what)
+
+    def go_back(self, step: int, *, replayed: bool = False) -> None:
+        """The loop has the weights of step `step` again: forget what was seen since. `replayed`
+        says that its batches come by again as well."""
+        self.watcher.go_back(step, replayed=replayed)
+        self._rounds = Rounds(after=step)
+        self._told.clear()
+        self._crash.clear()
 
     def _new_stop(self, diagnosis: Diagnosis) -> Finding | None:
         """The first finding of severity stop that was not told yet."""
@@ -306,7 +342,8 @@ def watch(
     budget: float = 0.02,
     every: int | None = None,
     checkup: bool | float = True,
-    on_stop: Literal["warn", "raise"] = "warn",
+    on_stop: Literal["warn", "raise", "repair"] = "warn",
+    repairs: int = 3,
 ) -> Doctor:
     """Watch whatever loop trains `model` with `optimizer`, inside a `with` block.
 
@@ -318,7 +355,23 @@ def watch(
     Fabric have wrapped may be given wrapped or bare. A finding of severity `stop` is logged as a
     warning when it first stands; with `on_stop="raise"` it ends the loop between two steps, by a
     `FindingError` that carries it.
+
+    With `on_stop="repair"` a training that fails by its rate or its gradients goes on: weights,
+    buffers and the memory of the optimizers are put back, in place, to what they were before, and
+    from then on the rate is lowered or the gradients are clipped, at most `repairs` times. The
+    loop is not told; `Doctor.interventions` says what was done. Until then nothing is changed. For
+    it up to four copies of that state are kept where it lies (4 GiB at most), made so rarely that
+    they take about 1 % of the time. Not for a network that several processes train.
     """
+    if on_stop == "repair" and several_processes():
+        raise SettingError(
+            'on_stop="repair" is for one process: here several train the same network.',
+            hint='Take on_stop="warn" or "raise".',
+        )
+    if isinstance(repairs, bool) or not isinstance(repairs, int) or repairs < 1:
+        raise SettingError(
+            "repairs is a number of times, from 1 on, not {value}.", value=repr(repairs)
+        )
     _refuse_unfit(model, optimizer, budget, on_stop)
     if not isinstance(checkup, bool | int | float) or not 0 <= checkup < math.inf:
         raise SettingError(
@@ -328,7 +381,13 @@ def watch(
     given = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
     optimizers = [bare_optimizer(each) for each in given]
     return Doctor(
-        bare_model(model), optimizers, budget=budget, every=every, checkup=checkup, on_stop=on_stop
+        bare_model(model),
+        optimizers,
+        budget=budget,
+        every=every,
+        checkup=checkup,
+        on_stop=on_stop,
+        repairs=repairs,
     )
 
 
@@ -358,9 +417,9 @@ def _refuse_unfit(model: object, optimizer: object, budget: object, on_stop: obj
             "budget is a share of the training's time, above 0 and at most 1, not {value}.",
             value=repr(budget),
         )
-    if on_stop not in ("warn", "raise"):
+    if on_stop not in ("warn", "raise", "repair"):
         raise SettingError(
-            'on_stop is "warn" or "raise", not {value}.',
+            'on_stop is "warn", "raise" or "repair", not {value}.',
             value=repr(on_stop),
         )
 

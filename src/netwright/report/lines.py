@@ -44,9 +44,11 @@ def line_chart(
     show: Callable[[float], str],
     pin: tuple[float, str] | None = None,
     bands: Sequence[Band] = (),
+    marks: Sequence[tuple[float, str]] = (),
 ) -> str:
     """The chart as SVG. `below` names the x axis, `show` writes the last value of each line,
-    `pin` is a marked x with its label, `bands` lie behind the lines."""
+    `pin` is a marked x with its label, `bands` lie behind the lines; `marks` are further places,
+    each with a short label at the foot of the chart."""
     lines = [_thinned(line) for line in lines]
     places = [x for line in lines for x, _ in line.points]
     first, last = min(places), max(places)
@@ -69,6 +71,7 @@ def line_chart(
     parts += [_below(ticks, across, below, right)]
     if pin is not None and first <= pin[0] <= last:
         parts.append(_pin(pin, across, left, right))
+    parts += [_mark(label, across(min(max(x, first), last))) for x, label in marks]
     parts += [_area(band, across, up) for band in bands]
     parts += [_curve(line, across, up) for line in lines]
     if pin is not None:
@@ -108,6 +111,13 @@ def _pin(
     centre = min(max(x, left + half), max(right - half, left + half))
     rule = element("line", x1=x, x2=x, y1=_TOP - 6, y2=HEIGHT - _BOTTOM, class_="pin")
     return rule + text(label, x=centre, y=_TOP - 11, class_="label middle")
+
+
+def _mark(label: str, x: float) -> str:
+    """A short stroke on the x axis, and its label above it."""
+    foot = HEIGHT - _BOTTOM
+    rule = element("line", x1=x, x2=x, y1=foot - 14, y2=foot, class_="mark")
+    return rule + text(label, x=x + 4, y=foot - 5, class_="tick")
 
 
 def _ring(pin: float, line: Line, x: float, up: Callable[[float], float]) -> str:

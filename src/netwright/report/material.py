@@ -15,6 +15,7 @@ from netwright.core.config import flatten
 from netwright.core.errors import DataError
 from netwright.core.languages import say
 from netwright.records.arrays import Array
+from netwright.records.interventions import Intervention, intervention_in
 from netwright.records.record import DOCUMENT, Record
 from netwright.records.run import Run, lines_of
 from netwright.report.augmented import augmented_in
@@ -33,6 +34,9 @@ T = TypeVar("T")
 
 # Records of more models than this are not drawn.
 _MOST_PATIENTS = 5
+
+# And nobody reads more of these.
+_MOST_INTERVENTIONS = 100
 
 # The split that judges comes first.
 SPLITS = ("test", "val")
@@ -179,6 +183,24 @@ class Material:
     def findings(self) -> list[Found]:
         """What the doctor has found, the worst first."""
         return found_in(self._read(lambda: lines_of(self.run.path / "findings.jsonl"), []))
+
+    @cached_property
+    def interventions(self) -> list[Intervention]:
+        """What was done to the run while it trained, in order."""
+        nothing: list[dict[str, Any]] = []
+        lines = self._read(lambda: lines_of(self.run.path / "interventions.jsonl"), nothing)
+        found = [intervention_in(each) for each in lines[:_MOST_INTERVENTIONS]]
+        return [each for each in found if each is not None]
+
+    def place_of(self, step: int) -> float | None:
+        """Where a step lies on the axis of the curves; None where nobody knows."""
+        if self.axis == "step":
+            return float(step)
+        for line in self.metrics:
+            epoch, at = number(line.get("epoch")), number(line.get("step"))
+            if epoch and at:
+                return step * epoch / at
+        return None
 
     def _read(self, read: Callable[[], T], nothing: T) -> T:
         try:

@@ -72,6 +72,7 @@ svg .tick{fill:var(--soft)}svg .label{font-weight:600}
 svg .middle{text-anchor:middle}svg .end{text-anchor:end}
 svg .rule{stroke:var(--rule);stroke-width:1}
 svg .pin{stroke:var(--soft);stroke-width:1;stroke-dasharray:1.5 3}
+svg .mark{stroke:var(--stop);stroke-width:2}
 svg .ring{fill:var(--paper);stroke-width:2}svg .ring.val{stroke:var(--orange)}
 svg .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
 svg .line.train,svg .line.other{stroke:var(--blue)}svg .line.val{stroke:var(--orange)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from netwright.tasks import TASKS
 from netwright.tasks.epoch_loss import EpochLoss
 from netwright.tasks.evaluation import Examination, arrays, examine, pack, score, thumbnail
 from netwright.tasks.mixed_labels import loss_of
+from netwright.tasks.repair_state import RepairState
 from netwright.tasks.speed import Speed
 from netwright.tasks.tally import Tally
 from netwright.train.task import Goal, Rhythm, Task
@@ -108,6 +110,8 @@ class Classification(Task):
         self.watcher = watcher
         self.epoch_loss = EpochLoss.wanted_by(watcher)
         self.average = Average(model, ema) if ema is not None else None
+        self.repair: RepairState | None = None
+        """What was changed while the run was under way; None where nothing ever is."""
         self.tally = Tally()
         self.set_speed(speed or Speed())
         self.replaced: dict[str, str] = {}
@@ -126,6 +130,9 @@ class Classification(Task):
         return self.train.iterate(step, self.rhythm.steps)
 
     def step(self, batch: Batch, step: int) -> Mapping[str, Tensor | float]:
+        if self.repair is not None and step in self.repair.skipped:
+            self.repair.history.add(math.nan)
+            return {}
         noise = key(self.seed, "noise", step)
         set_rates(self.optimizer, self._base_rates, self._factor(step))
         predicted: list[Tensor] = []
@@ -142,7 +149,7 @@ class Classification(Task):
         if self.update.closure:
             loss, norm = apply_closure(self.optimizer, compute)
         else:
-            loss, norm = apply_gradients(self.optimizer, compute(), clip=self.update.clip)
+            loss, norm = apply_gradients(self.optimizer, compute(), clip=self._clip)
         if self.update.l1:
             proximal_step(self.optimizer.param_groups, self.update.l1, spare=self.update.spare)
         if self.average is not None:
@@ -153,6 +160,8 @@ class Classification(Task):
         self.tally.add(logits, batch.target)
         if self.epoch_loss is not None:
             self.epoch_loss.add(loss)
+        if self.repair is not None:
+            self.repair.history.add(loss, norm)
         return {"loss": loss, "grad/norm": norm}
 
     @property
@@ -201,7 +210,16 @@ class Classification(Task):
 
     def _factor(self, step: int) -> float:
         answered = self.watcher.factor if self.watcher is not None else 1.0
-        return self.rate_factor(step) * answered
+        factor = self.rate_factor(step) * answered
+        return factor if self.repair is None else factor * self.repair.rate
+
+    @property
+    def _clip(self) -> float | None:
+        """The bound on the norm of the gradients: the lower of that asked for and a repair's."""
+        clip = self.update.clip
+        if self.repair is None or self.repair.clip is None:
+            return clip
+        return self.repair.clip if clip is None else min(clip, self.repair.clip)
 
     def evaluate(self, step: int) -> Mapping[str, float]:
         metrics = {"lr/g0": float(self.optimizer.param_groups[0]["lr"])}
@@ -242,6 +260,7 @@ class Classification(Task):
 
     def state(self) -> dict[str, Any]:
         raw = dict(self.model.state_dict()) if self.average is not None else None
+        repair = {"repair": self.repair.state_dict()} if self.repair is not None else {}
         return {
             "optimizer": self.optimizer.state_dict(),
             # A function of the step, but for one that answers to what it measures.
@@ -251,6 +270,7 @@ class Classification(Task):
             "average": {"raw": raw, "updates": self.average.updates} if self.average else None,
             "tally": self.tally.state_dict(),
             "replaced": dict(self.replaced),
+            **repair,
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -264,6 +284,8 @@ class Classification(Task):
             self.model.load_state_dict(state["average"]["raw"])
         self.tally.load_state_dict(state.get("tally", {"right": 0, "seen": 0}))
         self.replaced = dict(state["replaced"])
+        if self.repair is not None and "repair" in state:
+            self.repair.load_state_dict(state["repair"])
 
     def load_best(self, weights: Mapping[str, Tensor]) -> None:
         """Take over the weights that were judged best; the run is over, nothing averages on."""

@@ -101,11 +101,16 @@ class RunOptions:
 class DoctorOptions:
     """Whether the doctor watches the run."""
 
-    mode: Literal["off", "watch"] = setting(
-        "off", help="watch has the doctor look at the training and name what it suffers from"
+    mode: Literal["off", "watch", "repair"] = setting(
+        "off",
+        help="watch has the doctor look at the training and name what it suffers from; with "
+        "repair a run that fails goes back, is treated, and goes on",
     )
     budget: float = setting(
         0.02, gt=0, le=1, help="share of the training's own time that watching may take"
+    )
+    repairs: int = setting(
+        3, ge=1, le=100, help="how often a run may be treated, with doctor.mode=repair"
     )
 
 

@@ -24,6 +24,7 @@ from netwright.tasks.feature_evidence import write_features
 from netwright.tasks.preparing import Prepared
 from netwright.tasks.provenance import now
 from netwright.tasks.recipe import save_interval
+from netwright.tasks.repaired_run import RunRepair, anchor_steps
 from netwright.tasks.run_facts import plain_values
 from netwright.tasks.watched_run import RunWatch
 from netwright.train.checkpoints import Checkpoint, Checkpoints
@@ -104,15 +105,20 @@ class Course:
         recipe = prepared.recipe
         save_steps, save_seconds = save_interval(recipe.run.checkpoint_every)
         self.folder, self.prepared, self.events = folder, prepared, events
-        self.checkpoints = Checkpoints(folder.path / "ckpt", keep=recipe.run.keep)
+        repairing = recipe.doctor.mode == "repair"
+        anchors = anchor_steps(prepared.task.rhythm.steps) if repairing else None
+        self.checkpoints = Checkpoints(
+            folder.path / "ckpt", keep=recipe.run.keep, anchor_steps=anchors
+        )
         self._spent = _Spent(Run(folder.path), share)
         self._why = ""
         events.listen(self._spent)
         if recipe.run.tensorboard:
             events.listen(_tensorboard(folder, prepared, events))
-        self._watch: RunWatch | None = None
-        if recipe.doctor.mode == "watch":
-            self._watch = RunWatch(folder, prepared, events)
+        self._watch: RunWatch | RunRepair | None = None
+        if recipe.doctor.mode != "off":
+            listens = RunRepair if repairing else RunWatch
+            self._watch = listens(folder, prepared, events)
             events.listen(self._watch)
         self.trainer = Trainer(
             prepared.task,
@@ -121,6 +127,7 @@ class Course:
             plan=Plan(
                 save_steps=save_steps,
                 save_seconds=save_seconds,
+                anchor_steps=anchors,
                 patience=recipe.run.early_stop,
                 select=recipe.run.select,
             ),
@@ -148,7 +155,7 @@ class Course:
     def fail(self, error: BaseException) -> None:
         """The run did not come to its end; `error` says why."""
         if self._watch is not None:
-            self._watch.close()
+            self._watch.close(ended=False)
         status, why, message = _ending(error)
         _close(self.folder, self.trainer, self._spent, status=status, why=why, message=message)
         self.events.emit(e.RunEnded(step=self.trainer.progress.step, status=status, why=why))

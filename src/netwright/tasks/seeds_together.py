@@ -43,6 +43,8 @@ def refuse_or_choose(asked: str, first: Prepared, others: Sequence[Prepared], co
     reason = why_not(first.task, count)
     if reason is None and first.recipe.run.tensorboard:
         reason = Phrase("TensorBoard looks at each network by itself")
+    if reason is None and first.recipe.doctor.mode == "repair":
+        reason = Phrase("doctor.mode=repair treats each run by itself")
     if reason is None and asked == "auto" and not others:
         with reproducible():
             if slow_step(first.task):

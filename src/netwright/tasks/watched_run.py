@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from netwright.core import events as e
@@ -14,6 +15,8 @@ from netwright.doctor.diagnosis import Diagnosis
 from netwright.doctor.setup_facts import setup_of
 from netwright.doctor.watch import Doctor
 from netwright.records.facts.setup import Setup
+from netwright.records.findings import Finding
+from netwright.records.record import Record
 from netwright.tasks.preparing import Prepared
 from netwright.train.run_folder import RunFolder
 
@@ -21,14 +24,30 @@ from netwright.train.run_folder import RunFolder
 class RunWatch:
     """Listens to one run; the watch begins with its first step and ends with `close`."""
 
-    def __init__(self, folder: RunFolder, prepared: Prepared, events: e.Events) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        prepared: Prepared,
+        events: e.Events,
+        *,
+        on_round: Callable[[Diagnosis, int], None] | None = None,
+        treated: Callable[[Sequence[Finding], bool], Sequence[Mapping[str, Any]]] | None = None,
+    ) -> None:
+        """`on_round` hears each diagnosis, and after how many steps that were watched; `treated`
+        gives lines for the findings that stand no more, told what stands when all is over, and
+        whether the run came to its end."""
         self._folder, self._prepared, self._events = folder, prepared, events
+        self._on_round, self._was_treated = on_round, treated
+        self._start = 0
+        self.standing: tuple[Finding, ...] = ()
+        """What stands in the end, whatever the record says: it may have been forgotten."""
         self._doctor: Doctor | None = None
         self.diagnosis: Diagnosis | None = None
 
     def __call__(self, event: e.Event) -> None:
         if isinstance(event, e.RunStarted) and self._doctor is None:
             task = self._prepared.task
+            self._start = event.step
             self._doctor = Doctor(
                 task.model,
                 [task.optimizer],
@@ -44,8 +63,36 @@ class RunWatch:
                 self._doctor.watcher.rows.amend(row)
             self._doctor.watcher.epoch = event.epoch
 
-    def close(self) -> None:
-        """The last step was taken: write down what was seen, and say it in one line."""
+    # For who treats the run
+
+    def record(self) -> Record:
+        """What has been seen so far."""
+        return self._doctor.record() if self._doctor is not None else Record([])
+
+    def ask(self) -> None:
+        """Ask the conditions now."""
+        if self._doctor is not None and not self._doctor.watcher.fault:
+            self._doctor.ask()
+
+    def pause(self) -> None:
+        """Steps that are taken, and weights that are loaded from here on, are none of the run's."""
+        if self._doctor is not None:
+            self._doctor.watcher.ours = True
+
+    def go_on(self) -> None:
+        """The run goes on."""
+        if self._doctor is not None:
+            self._doctor.watcher.ours = False
+
+    def go_back(self, step: int) -> None:
+        """The run is at `step` again, and will take the same batches."""
+        if self._doctor is not None:
+            self._start = min(self._start, step)
+            self._doctor.go_back(step - self._start, replayed=True)
+
+    def close(self, *, ended: bool = True) -> None:
+        """Write down what was seen, and say it in one line. `ended` says that the last step was
+        taken, and nothing cut the run short."""
         doctor, self._doctor = self._doctor, None
         if doctor is None:
             return
@@ -53,9 +100,12 @@ class RunWatch:
         if not doctor.watcher.steps:  # several seeds as one stacked model: its parts take no steps
             return
         try:
-            found = self.diagnosis = doctor.diagnosis()
+            found = self.diagnosis = self._with_standing(doctor.diagnosis())
             found.record.save(self._folder.path)
-            lines = [json.dumps(each.to_json(), ensure_ascii=False) for each in found.findings]
+            told = [each.to_json() for each in found.findings]
+            if self._was_treated is not None:
+                told += [dict(each) for each in self._was_treated(found.findings, ended)]
+            lines = [json.dumps(each, ensure_ascii=False) for each in told]
             write_bytes(
                 self._folder.path / "findings.jsonl",
                 "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"),
@@ -67,6 +117,12 @@ class RunWatch:
             self._write_board(found)
         self._events.emit(_summary(found))
 
+    def _with_standing(self, found: Diagnosis) -> Diagnosis:
+        """With what somebody else says stands, unless it was found as well."""
+        alarms = {each.name for each in found.findings if each.severity != "note"}
+        more = [each for each in self.standing if each.name not in alarms]
+        return Diagnosis((*more, *found.findings), found.record)
+
     def _write_board(self, found: Diagnosis) -> None:
         from netwright.tasks.doctor_board import write_board  # needs an extra
 
@@ -77,6 +133,8 @@ class RunWatch:
 
     def _heard(self, diagnosis: Diagnosis) -> None:
         self.diagnosis = diagnosis
+        if self._on_round is not None and self._doctor is not None:
+            self._on_round(diagnosis, self._doctor.watcher.steps)
 
     def _faulty(self, reason: str) -> None:
         with contextlib.suppress(NetwrightError):

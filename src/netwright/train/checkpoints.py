@@ -39,6 +39,9 @@ WEIGHTS = "weights.safetensors"
 STATE = "state.pt"
 BEST = "best.safetensors"
 
+ANCHORS = 4
+"""Places to go back to that are kept besides the first."""
+
 _FOLDER = re.compile(r"step-(\d{9,15})", re.ASCII)
 _ROOM = 1.1  # of the bytes of the tensors: file headers, and what others write meanwhile
 
@@ -73,10 +76,13 @@ class Checkpoints:
     (5, 5, {'progress': {'step': 5}})
     """
 
-    def __init__(self, folder: Path, *, keep: int = 3) -> None:
+    def __init__(self, folder: Path, *, keep: int = 3, anchor_steps: int | None = None) -> None:
+        """`anchor_steps`: of the checkpoints at multiples of it the first and the newest few are
+        kept besides, to go back to."""
         assert keep >= 1
         self.folder = folder
         self.keep = keep
+        self.anchor_steps = anchor_steps
         self.damaged: list[tuple[str, str]] = []
         """(name, reason) of what was found damaged and moved to `ckpt/damaged/`."""
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
@@ -165,10 +171,14 @@ class Checkpoints:
         """Go back for good: remove every later checkpoint, and return to the best of that time."""
         self.wait()
         with atomic.explained(self.folder):
-            for later in self.steps():
+            # The newest first: a process killed in between goes on from an earlier one.
+            for later in reversed(self.steps()):
                 if later > step:
                     self._remove(self._path(later))
-        self.newest()
+        found = self.newest()
+        if found is not None and found.best is None:
+            with atomic.explained(self._best_path):
+                atomic.disk.remove(self._best_path)  # the best of what is forgotten
 
     @property
     def _best_path(self) -> Path:
@@ -234,6 +244,9 @@ class Checkpoints:
     def _retire(self) -> None:
         steps = self.steps()
         kept = set(steps[-self.keep :])
+        if self.anchor_steps is not None:
+            anchors = [each for each in steps if each % self.anchor_steps == 0]
+            kept |= {*anchors[:1], *anchors[-ANCHORS:]}
         kept |= {best for step in kept if (best := _best_of(self._path(step))) is not None}
         for step in steps:
             if step not in kept:

@@ -14,7 +14,7 @@ from netwright.core.errors import SettingError
 
 _OURS = (
     "run.json", "config.yaml", "model.json", "metrics.jsonl", "findings.jsonl", "record.json",
-    "record.npz", "evidence",
+    "record.npz", "interventions.jsonl", "evidence",
     "ckpt", "best.safetensors", "samples", "report.html", "log.txt", "env.txt", "code",
 )  # fmt: skip
 

@@ -47,6 +47,9 @@ class Plan:
 
     save_steps: int | None = None
     save_seconds: float | None = 60.0
+    anchor_steps: int | None = None
+    """Steps between two checkpoints that are made besides, at multiples of it: places to go back
+    to that hang on no clock."""
     patience: int | None = None
     select: Literal["best", "last"] = "best"
     """Whether the best evaluation counts, or simply the newest."""
@@ -232,15 +235,15 @@ class Trainer:
         try:
             self._clock = time.perf_counter()
             while not self.finished:
-                self._step(feed)
-                if self._boundary(signals):
+                if self._step(feed) or self._boundary(signals):
                     return
         finally:
             close = getattr(feed, "close", None)
             if close is not None:
                 close()  # ends data workers now, not when the collector comes by
 
-    def _step(self, feed: Iterator[Any]) -> None:
+    def _step(self, feed: Iterator[Any]) -> bool:
+        """Take one step; true when it failed and a request has led back to an earlier one."""
         progress = self.progress
         started = time.perf_counter()
         batch = next(feed)
@@ -249,10 +252,21 @@ class Trainer:
             values = self.task.step(batch, progress.step)
         except NonFiniteError as error:
             self.keep_bundle(error, batch)
+            if self._rescued(error, batch):
+                return True
             raise
         ended = time.perf_counter()
         self.record(batch, values, seconds=(fed - started, ended - fed), whole=ended - self._clock)
         self._clock = ended
+        return False
+
+    def _rescued(self, error: NonFiniteError, batch: Any) -> bool:
+        """Whether a listener asks to go back from the step that failed, and that can be done."""
+        self.events.take_requests()  # of steps before; nothing else is done in a half taken one
+        self.events.emit(
+            e.StepFailed(step=self.progress.step, batch=batch, what=error.what, value=error.value)
+        )
+        return self.obey_requests(saving=False)
 
     def record(
         self,
@@ -292,6 +306,8 @@ class Trainer:
         best = self.evaluate() if self.evaluation_due else False
         rewound = self.obey_requests()
         if rewound:
+            if signals.pending is not None and not self.finished:
+                self.interrupt(signals.pending)
             return True
         if best or self.save_due:
             self.save(best=best)
@@ -333,10 +349,13 @@ class Trainer:
         self._clock = time.perf_counter()
         return best
 
-    def obey_requests(self) -> bool:
-        """Carry out what listeners asked for; true when that led back to an earlier step."""
+    def obey_requests(self, *, saving: bool = True) -> bool:
+        """Carry out what listeners asked for; true when that led back to an earlier step. Without
+        `saving`, in a step that is half taken, no request to save or to end well is heard."""
         rewound = False
         for request in self.events.take_requests():
+            if not saving and not rewound and isinstance(request, e.Save | e.Stop):
+                continue
             if not self.task.allows(request):
                 self.events.emit(
                     e.Noted(
@@ -352,21 +371,26 @@ class Trainer:
             elif isinstance(request, e.Call):
                 request.action(self.task)
             else:
-                rewound = self._rewind(request.step) or rewound
+                rewound = self._rewind(request) or rewound
         return rewound
 
-    def _rewind(self, step: int) -> bool:
-        checkpoint = self.checkpoints.newest(at_most=step)
+    def _rewind(self, request: e.Rewind) -> bool:
+        checkpoint = self.checkpoints.newest(at_most=request.step)
         if checkpoint is None:
             return False
         self.restore(checkpoint)
         self.checkpoints.forget_after(self.progress.step)
+        if request.then is not None:
+            request.then(self.task, self.progress.step)
+            self.save()
         return True
 
     @property
     def save_due(self) -> bool:
         """Whether the plan asks for a checkpoint, best or not."""
         plan, step = self.plan, self.progress.step
+        if plan.anchor_steps is not None and step % plan.anchor_steps == 0:
+            return True
         if plan.save_steps is not None:
             return step % plan.save_steps == 0
         if plan.save_seconds is not None:

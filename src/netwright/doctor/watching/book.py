@@ -61,6 +61,11 @@ class Book:
         self.stepping = False
         """Whether a step is under way: its closure clears and takes gradients as it likes."""
 
+    def gone_back(self) -> None:
+        """Somebody of ours has put earlier weights back."""
+        self.rest()
+        self._step = []
+
     def moved(self) -> bool:
         """Whether the probes have other values than at the beginning; those on meta have none, and
         nothing says that they stand still."""

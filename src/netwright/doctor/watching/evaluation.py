@@ -128,6 +128,13 @@ class Evaluation(TorchFunctionMode):
             half = MOST // 2
             del self._epochs[1:half:2]
 
+    def cut(self, step: int) -> None:
+        """Forget the evaluations after that step, and the training since the last that is kept."""
+        self.off()
+        self._block = None
+        self._epochs = [each for each in self._epochs if each.step <= step]
+        self._train, self._right = [], []
+
     def off(self) -> None:
         if not self._listening:
             return

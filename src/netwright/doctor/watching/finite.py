@@ -72,6 +72,12 @@ class Finite:
             return None
         return probe if probe.numel() <= FEW else None
 
+    def forget(self) -> None:
+        """Look on as if nothing bad had been seen: the weights are those of before."""
+        self.fact = None
+        self.harmless = self._scaled = 0
+        self._flag, self._taped = None, []
+
     def fine(self, loss: float) -> bool:
         """Whether the loss and the gradient of a step are finite, on a processor; where they do not
         seem so they are to be looked at more closely."""

@@ -62,6 +62,11 @@ class LayerTable:
             del self._rows[1:half:2]
         self._rows.append((step, row))
 
+    def cut(self, step: int) -> None:
+        """Forget what was seen after that step, and begin to count silent units anew."""
+        self._rows = [each for each in self._rows if each[0] <= step]
+        self._units.clear()
+
     def facts(self) -> Layers:
         tables = {
             signal: np.array(

@@ -108,6 +108,15 @@ class Order:
         self._seen.clear()
         self._recent.clear()
 
+    def gone_back(self) -> None:
+        """The weights are those of an earlier step: nothing is held against the last one, and
+        batches may come by again."""
+        for each in self._books:
+            each.gone_back()
+        self.epoch_begins()
+        self.fresh = False
+        self.step_left_out()
+
     def step_left_out(self) -> None:
         """A scaler found gradients that are not finite, and did not call the optimizer."""
         self.idle = 0

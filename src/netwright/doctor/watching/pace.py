@@ -90,6 +90,10 @@ class Pace:
                 break
         return min(max(step, window), self._next)
 
+    def gone_back(self, step: int) -> None:
+        """The loop is back at `step`: look at the next one."""
+        self.steps, self._next = step, step + 1
+
     def heard(self, seconds: float, steps: int = 1, *, everything: bool) -> None:
         """The hooks of some steps without a look took `seconds`."""
         if everything:

@@ -62,6 +62,12 @@ class PassingBy:
         if len(self._keys) < KEYS:
             self._keys.add(key)
 
+    def comes_again(self, batches: int) -> None:
+        """So many of the newest batches will come by once more, because the loop goes back."""
+        self.batches -= batches
+        self._told = max(0, self._told - batches)
+        self._last = None
+
     def trained(self, given: Any) -> None:
         """The arguments of a forward pass that is looked at."""
         self._keep(self._train, given)

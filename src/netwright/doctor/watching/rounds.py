@@ -20,8 +20,10 @@ class Rounds:
     [1, 10, 30, 100, 300, 390]
     """
 
-    def __init__(self, *, pause: float = PAUSE) -> None:
-        self.next = FIRST[0]
+    def __init__(self, *, pause: float = PAUSE, after: int = 0) -> None:
+        """`after`: the step from which on it is asked, in a loop that is not at its beginning."""
+        later = after + max(1, min(FIRST[1], int((FACTOR - 1) * after)))
+        self.next = next((each for each in FIRST if each > after), later)
         """The step before which there is none."""
         self._pause = pause
         self._last = time.monotonic()

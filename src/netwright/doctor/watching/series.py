@@ -59,6 +59,26 @@ class Series:
             if value is not None and self._columns[name]:
                 self._columns[name][-1] = float(value)
 
+    def newest(self, name: str) -> float | None:
+        """The last value of a column; None before the first row."""
+        values = self._columns[name]
+        return values[-1] if values else None
+
+    def cut(self, name: str, most: float) -> None:
+        """Leave out the newest rows whose `name` is above `most`.
+
+        >>> series = Series(("step",))
+        >>> series.extend([(1,), (2,), (3,)], ("step",))
+        >>> series.cut("step", 2)
+        >>> series.column("step").tolist()
+        [1.0, 2.0]
+        """
+        kept = len(self)
+        while kept and self._columns[name][kept - 1] > most:
+            kept -= 1
+        for values in self._columns.values():
+            del values[kept:]
+
     def column(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
         return np.asarray(self._columns[name], dtype=np.float64)
 

@@ -152,6 +152,8 @@ class Watcher:
     def _loaded(self, keys: Any = None, *, optimizer: bool = False) -> None:
         """Weights or the state of an optimizer were loaded; `keys` are the names that did not
         match."""
+        if self.ours:
+            return
         self.ledger.settle()
         if optimizer:
             self.restarts.optimizer_loaded(self.steps)
@@ -159,6 +161,35 @@ class Watcher:
             absent = len(getattr(keys, "missing_keys", ()))
             names = len(self.model.state_dict()) if absent else 1
             self.restarts.loaded(self.steps, absent / max(1, names))
+
+    def go_back(self, step: int, *, replayed: bool) -> None:
+        """Between two steps, or in one that is given up: the weights are those after step `step`
+        again, and what was seen since is forgotten. `replayed`: the batches come by again too."""
+        self._give_up_step()
+        self.in_step = False
+        self.ledger.settle()
+        self.rows.cut("step", step)
+        self.table.cut(step)
+        self.evaluation.cut(step)
+        self.finite.forget()
+        if replayed:
+            self.passing.comes_again(self.steps - step)
+        self.order.gone_back()
+        self.norms.clear()
+        self._filters = None
+        self.steps, self.last = step, time.perf_counter()
+        self.pace.gone_back(step)
+        self._hooks = (step, self.pace.hooks)
+        self.turn_over()
+
+    @property
+    def latest_loss(self) -> float | None:
+        """The loss of the newest step; None where it had none."""
+        waiting = self.ledger.waiting
+        if waiting:
+            loss: float | None = waiting[-1][1]
+            return loss
+        return self.ledger.rows.newest("loss")
 
     def detach(self) -> None:
         """Take every hook away; what was measured stays."""

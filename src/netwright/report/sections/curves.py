@@ -70,6 +70,9 @@ def _lead(material: Material) -> str:
             metric=material.goal[:40],
         )
     )
+    if material.interventions:
+        marked = say("R1, R2, ... mark where the run went on after it had been treated.")
+        kept = together([kept, marked])
     train, val = material.at_best("train/loss"), material.at_best("val/loss")
     if train is None or val is None or train <= val:
         return kept
@@ -105,8 +108,15 @@ def _chart(
         below=say("epoch") if material.axis == "epoch" else say("step"),
         show=show,
         pin=(best, _mark(material, best)) if best else None,
+        marks=_repairs(material),
     )
     return f"<figure><figcaption>{html_text(title)}{axis_note(axis)}</figcaption>{drawn}</figure>"
+
+
+def _repairs(material: Material) -> list[tuple[float, str]]:
+    """Where the run went on after it had been treated."""
+    places = [(material.place_of(each.back_to), each.number) for each in material.interventions]
+    return [(place, f"R{number}") for place, number in places if place is not None]
 
 
 def axis_note(axis: Axis) -> str:
