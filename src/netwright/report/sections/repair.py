@@ -47,7 +47,7 @@ def _race(attempt: Mapping[str, Any], allowance: Allowance) -> str:
     head = [
         say("what was changed"),
         say("steps"),
-        short(attempt.get("judge") or ""),
+        say("score"),
         say("spread"),
         "",
     ]
