@@ -20,8 +20,8 @@ every = pytest.mark.parametrize("entry", ALL, ids=[entry.name for entry in ALL])
 def test_the_sections_stand_in_the_order_of_the_design() -> None:
     ordered = sorted(ALL, key=lambda entry: entry.facts["order"])
     assert [entry.name for entry in ordered] == [
-        "verdict", "findings", "interventions", "notes", "curves", "layer-time", "confusion",
-        "recall", "pairs", "mistakes", "first-batch", "augmentations", "features",
+        "verdict", "findings", "repair", "interventions", "notes", "curves", "layer-time",
+        "confusion", "recall", "pairs", "mistakes", "first-batch", "augmentations", "features",
         "model", "data", "reproduce",
     ]  # fmt: skip
 

@@ -38,7 +38,10 @@ class Words:
 
 RUNS_SCRIPTS = "doctor"
 
-VALUED = ("--fail-on", "--steps", "--minutes", "--budget", "--checkup", "--run-dir", "--lang")
+VALUED = (
+    "--fail-on", "--steps", "--minutes", "--budget", "--budget-steps", "--checkup", "--seeds",
+    "--run-dir", "--lang",
+)  # fmt: skip
 """Options that may stand before a script and take the word behind them."""
 
 

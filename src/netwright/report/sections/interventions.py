@@ -11,7 +11,7 @@ from netwright.report.sections import SECTIONS, Part
 from netwright.report.words import digits, spoken
 
 
-@SECTIONS.register("interventions", order=16)
+@SECTIONS.register("interventions", order=18)
 def interventions(material: Material, allowance: Allowance) -> Part | None:
     """One item for each; nothing for a run that was left alone."""
     done = material.interventions

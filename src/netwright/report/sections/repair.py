@@ -47,13 +47,13 @@ def _race(attempt: Mapping[str, Any], allowance: Allowance) -> str:
     head = [
         say("what was changed"),
         say("steps"),
-        short(attempt.get("judge") or ""),
+        say("score"),
         say("spread"),
         "",
     ]
     cells = [_cells(row, carried=bool(attempt.get("carried")) and place == 1)
              for place, row in enumerate(rows)]  # fmt: skip
-    return f"<h3>{html_text(names)}</h3>" + table(head, cells, kinds="tnnnt")
+    return f"<p><b><code>{html_text(names)}</code></b></p>" + table(head, cells, kinds="tnnnt")
 
 
 def _cells(row: Mapping[str, Any], *, carried: bool) -> list[str]:
