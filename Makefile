@@ -14,6 +14,8 @@ demo: .venv/.ready
 	$(BIN)/netwright train digits
 	$(BIN)/netwright evaluate latest
 	$(BIN)/netwright report latest
+	$(BIN)/netwright doctor --repair examples/broken_digits.py
+	$(BIN)/netwright report latest
 
 test: .venv/.ready
 	$(BIN)/ruff check .
