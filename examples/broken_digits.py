@@ -1,7 +1,7 @@
 """A training with three mistakes, for the doctor to find:
 
-    netwright doctor examples/broken_digits.py
-    netwright doctor --repair examples/broken_digits.py
+netwright doctor examples/broken_digits.py
+netwright doctor --repair examples/broken_digits.py
 """
 
 import torch
