@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam
+from torch.optim import LBFGS, SGD, Adam
 from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
@@ -351,3 +351,13 @@ def test_data_and_models_that_cannot_be_trained_are_refused_with_a_reason(networ
 def test_a_stream_of_samples_is_read_in_batches(problem):
     feed = feed_of(Stream(*problem()))
     assert feed.unit == 64
+
+
+def test_lbfgs_steps_in_a_copy_as_it_does_by_hand(network, problem):
+    model, (x, y), loss = network(), problem(), nn.CrossEntropyLoss()
+    optimizer = LBFGS(model.parameters(), lr=0.5)
+    before = [each.detach().clone() for each in model.parameters()]
+    healed = nw.heal(model, optimizer, loss, [(x, y)], problem(96, 1), epochs=10)
+    assert healed.score > 0.9, healed.reason
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert not optimizer.state
