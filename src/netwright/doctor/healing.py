@@ -361,10 +361,19 @@ class Healing:
             untreated=untreated,
             judge=course.judge.kind,
             held_back=course.held_back,
-            reason=self._reason(won=won, better=better),
+            reason=self._reason(trial, won=won, better=better),
         )
 
-    def _reason(self, *, won: bool, better: bool) -> Phrase:
+    def _reason(self, trial: Trial, *, won: bool, better: bool) -> Phrase:
+        if not self._table and trial.error:
+            return Phrase(
+                "The training broke off at step {step}, and nothing that can be tried was found: "
+                "{error}",
+                step=trial.step,
+                error=trial.error,
+            )
+        if not self._table and not self._first and not math.isfinite(trial.judged().value):
+            return Phrase("The score is not finite, so nothing can be said of this training")
         if not self._table and not self._first:
             return Phrase("Nothing was found that does harm; the training ran as it is")
         if not self._table:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam
+from torch.optim import LBFGS, SGD, Adam
 from torch.optim.lr_scheduler import StepLR
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import netwright as nw
 from netwright.core.errors import DataError, SettingError
@@ -23,6 +23,7 @@ from netwright.core.languages import Phrase, speaking
 from netwright.doctor.diagnosis import Diagnosis
 from netwright.doctor.healed import Attempt
 from netwright.doctor.healing import Healing
+from netwright.doctor.trials.feed import feed_of
 from netwright.doctor.trials.race import Row
 from netwright.doctor.trials.trial import Trial
 from netwright.records.record import Record
@@ -294,3 +295,69 @@ def test_the_healed_model_can_be_saved_loaded_and_shown(network, problem):
     shown = healed._repr_html_()
     assert "<caption>treating learning-rate-too-low:</caption>" in shown
     assert "learning rate 1e-06 -&gt; " in shown
+
+
+def raises(outputs: Tensor, targets: Tensor) -> float:
+    raise RuntimeError("a metric of somebody's")
+
+
+@pytest.mark.parametrize(
+    ("metric", "says"),
+    [(raises, "a metric of somebody's"), (lambda outputs, targets: float("nan"), "not finite")],
+)
+def test_a_metric_that_gives_nothing_is_not_called_healthy(network, problem, metric, says):
+    model = network()
+    healed = nw.heal(model, SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss(), problem(),
+                     problem(96, 1), epochs=2, metric=metric)  # fmt: skip
+    assert not healed
+    assert says in str(healed.reason)
+
+
+def test_a_training_that_breaks_off_is_not_said_to_have_run(network, problem):
+    model = network().requires_grad_(False)
+    healed = nw.heal(model, SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss(), problem(),
+                     problem(96, 1), epochs=2)  # fmt: skip
+    assert not healed
+    assert "broke off at step 0" in str(healed.reason)
+
+
+class NoLength(Dataset[Any]):
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return torch.zeros(2), torch.tensor(0)
+
+
+class Stream(IterableDataset[Any]):
+    def __init__(self, x: Tensor, y: Tensor) -> None:
+        self.pairs = list(zip(x, y, strict=True))
+
+    def __iter__(self) -> Any:
+        return iter(self.pairs)
+
+
+def test_data_and_models_that_cannot_be_trained_are_refused_with_a_reason(network, problem):
+    model, (x, y) = network(), problem()
+    optimizer, loss = SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss()
+    with pytest.raises(DataError, match="different numbers of samples"):
+        nw.heal(model, optimizer, loss, (x, y[:-1]), epochs=1)
+    with pytest.raises(DataError, match="no length: NoLength"):
+        nw.heal(model, optimizer, loss, NoLength(), epochs=1)
+    lazy = nn.Sequential(nn.LazyLinear(3))
+    with pytest.raises(SettingError, match="have not seen their input"):
+        nw.heal(lazy, optimizer, loss, (x, y), epochs=1)
+    with pytest.raises(SettingError, match="meta device"):
+        nw.heal(network().to("meta"), optimizer, loss, (x, y), epochs=1)
+
+
+def test_a_stream_of_samples_is_read_in_batches(problem):
+    feed = feed_of(Stream(*problem()))
+    assert feed.unit == 64
+
+
+def test_lbfgs_steps_in_a_copy_as_it_does_by_hand(network, problem):
+    model, (x, y), loss = network(), problem(), nn.CrossEntropyLoss()
+    optimizer = LBFGS(model.parameters(), lr=0.5)
+    before = [each.detach().clone() for each in model.parameters()]
+    healed = nw.heal(model, optimizer, loss, [(x, y)], problem(96, 1), epochs=10)
+    assert healed.score > 0.9, healed.reason
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert not optimizer.state

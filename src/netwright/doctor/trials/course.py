@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import LBFGS, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from netwright.core.errors import NetwrightError
@@ -72,6 +72,11 @@ class Course:
         whole = (self.model, self.optimizer, self.scheduler, self.loss)
         try:
             model, optimizer, scheduler, loss = copy.deepcopy(whole, memo)
+            for name, each in vars(self.optimizer).items():
+                # An optimizer is copied as it is pickled, without what its class adds; methods
+                # that a schedule put on it stay behind.
+                if name not in vars(optimizer) and not callable(each):
+                    setattr(optimizer, name, copy.deepcopy(each, memo))
         except Exception as error:  # somebody's classes
             raise NoCourseError(
                 "The training cannot be copied, so nothing can be tried on it: {reason}.",
@@ -131,6 +136,9 @@ class Course:
         for each in list(self.optimizer.state):
             if anew or id(each) not in own:
                 del self.optimizer.state[each]
+        if isinstance(self.optimizer, LBFGS):
+            self.optimizer._params = self.optimizer.param_groups[0]["params"]
+            self.optimizer._numel_cache = None
 
     def add_group(self, parameters: list[nn.Parameter], **settings: Any) -> None:
         """One more group of the optimizer, with its own moments kept. The schedule follows."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -71,7 +72,16 @@ def as_given(
         raise SettingError(
             'scheduler_every is "epoch" or "step", not {value}.', value=repr(scheduler_every)
         )
+    if any(isinstance(each, UninitializedParameter) for each in model.parameters()):
+        raise SettingError(
+            "The model has layers that have not seen their input yet, and so have no weights.",
+            hint="Give it a batch before you make its optimizer: model(input)",
+        )
     device = next((each.device for each in model.parameters()), None)
+    if device is not None and device.type == "meta":
+        raise SettingError(
+            "The model is on the meta device, and so has no weights that could be trained."
+        )
     state = RandomState()
     try:
         train = feed_of(train_data, device=device)

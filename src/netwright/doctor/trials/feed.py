@@ -125,10 +125,18 @@ def feed_of(data: Any, *, device: torch.device | None = None, judging: bool = Fa
     no batch at all.
     """
     if isinstance(data, tuple) and data and all(isinstance(each, Tensor) for each in data):
+        lengths = [len(each) if each.ndim else 0 for each in data]
+        if len(set(lengths)) > 1:
+            raise DataError(
+                "The tensors hold different numbers of samples: {lengths}.",
+                lengths=", ".join(map(str, lengths)),
+            )
         data = TensorDataset(*data)
+    if isinstance(data, IterableDataset):
+        data = DataLoader(data, batch_size=BATCH)
     if isinstance(data, DataLoader):
         feed = _of_loader(data)
-    elif isinstance(data, Dataset) and not isinstance(data, IterableDataset):
+    elif isinstance(data, Dataset):
         feed = _of_dataset(data, BATCH, default_collate)
     elif isinstance(data, Iterable):
         feed = _kept(data)
@@ -152,7 +160,15 @@ def _of_loader(loader: DataLoader[Any]) -> Feed:
 
 
 def _of_dataset(dataset: Any, batch: int, collate: Callable[..., Any]) -> Feed:
-    if not len(dataset):
+    try:
+        samples = len(dataset)
+    except TypeError as error:
+        raise DataError(
+            "The data set has no length: {kind}.",
+            hint="Give it a method __len__, or make it an IterableDataset.",
+            kind=type(dataset).__name__,
+        ) from error
+    if not samples:
         raise DataError("The data hold no sample.")
     fast = reader(dataset) if collate is default_collate else None
 
@@ -163,7 +179,7 @@ def _of_dataset(dataset: Any, batch: int, collate: Callable[..., Any]) -> Feed:
                 return columns[0], columns[1]
         return _pair(collate([dataset[each] for each in rows]))
 
-    return Feed(read=read, rows=tuple(range(len(dataset))), batch=min(batch, len(dataset)))
+    return Feed(read=read, rows=tuple(range(samples)), batch=min(batch, samples))
 
 
 def _kept(batches: Iterable[Any]) -> Feed:
