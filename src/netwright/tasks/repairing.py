@@ -258,15 +258,17 @@ class Repairing:
     # Treating
 
     def _treated(self, base: Repaired, marks: list[Mark], *, aside: bool) -> Repaired:
-        best = max((each.value for each in marks), default=-math.inf)
+        # The last one that was judged: data may be known of only from the first validation on.
+        judged = next((each for each in reversed(marks) if each.score is not None), None)
+        same = [each.value for each in marks if judged and each.measure == judged.measure]
+        best = max(same, default=-math.inf)
         script, control, findings = self._script, marks, self._alarms(marks[-1].findings)
         diverged = any(each.name in DIVERGED for each in findings)
-        judged = next((each for each in marks if each.score is not None), None)
         base = dataclasses.replace(
             base,
             best=best if math.isfinite(best) else None,
             judge=judged.kind if judged is not None else "",
-            validation=judged.validation if judged is not None else False,
+            source=judged.source if judged is not None else "",
             diverged=diverged,
         )
         for number in range(ROUNDS):
@@ -359,6 +361,17 @@ class Repairing:
             mark = run.until_mark(math.inf)
             run.wait(math.inf)
         score = mark.score if mark is not None and not mark.error else None
+        if score is not None and base.best is not None:
+            assert mark is not None
+            if mark.measure != (base.judge, base.source):
+                return dataclasses.replace(
+                    base,
+                    last=run.done,
+                    reason=Phrase(
+                        "The end could not be judged on the data that judged the script as it is, "
+                        "so nothing is claimed"
+                    ),
+                )
         better = score is not None and score > (base.best if base.best is not None else -math.inf)
         base = dataclasses.replace(base, last=run.done, score=score)
         if not better:

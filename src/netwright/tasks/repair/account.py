@@ -115,12 +115,17 @@ class Repaired:
     best: float | None = None
     score: float | None = None
     judge: str = ""
-    validation: bool = False
+    source: str = ""
     patch: Path | None = None
     changed: int = 0
     diverged: bool = False
     command: str = ""
     """How the patch is applied."""
+
+    @property
+    def validation(self) -> bool:
+        """Whether the scores are of the data that the script validates on."""
+        return self.source == "validation"
 
     def exit_code(self, fail_on: Any) -> int:
         """The script's own after a repair that held; 5 where it diverged and was not repaired."""

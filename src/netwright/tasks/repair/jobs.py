@@ -39,13 +39,19 @@ class Mark:
     kind: str = ""
     doubt: float = 0.0
     samples: int = 0
-    validation: bool = False
+    source: str = ""
+    """What it was judged on: `validation`, `training`, or the batches that went by, `passed`."""
     fallen: float = math.nan
     last: bool = False
     error: str = ""
     findings: tuple[Finding, ...] = ()
     unfit: Phrase | None = None
     """Why this training cannot be repaired by patches."""
+
+    @property
+    def measure(self) -> tuple[str, str]:
+        """What two marks must have in common to be compared."""
+        return self.kind, self.source
 
     @property
     def value(self) -> float:

@@ -58,7 +58,8 @@ class Bench:
         self._model: Any = None
         self._call: tuple[tuple[Any, ...], dict[str, Any], Any] | None = None
         self._batch: tuple[Tensor, Tensor | None] | None = None
-        self._loader: Any = None
+        self._loader: DataLoader[Any] | None = None
+        self._judges: DataLoader[Any] | None = None
         self._loss = ""
         self._threshold: float | None = None
         self._pairs: list[Pair] = []
@@ -93,7 +94,14 @@ class Bench:
         self._passes += 1
         with contextlib.suppress(Exception):  # the loop must not notice
             self._listen()
+            if not self._passes & (self._passes - 1) or self._passes % 50 == 0:
+                self._hold()
         self._told(self._passes)
+
+    def _hold(self) -> None:
+        """Hold the loaders: those of a function or an object are gone when the script has ended."""
+        self._loader = self._training_loader() or self._loader
+        self._judges = self._judging_loader() or self._judges
 
     def _listen(self) -> None:
         """Hear the model that is trained; take note of a batch of a loss by hand."""
@@ -205,9 +213,12 @@ class Bench:
         try:
             model.eval()
             with torch.no_grad(), unheard():
-                for validation, data in (
-                    (True, self._validation), (False, self._training), (False, self._kept)
-                ):  # fmt: skip
+                self._hold()
+                for source, data in (
+                    ("validation", self._validation),
+                    ("training", self._training),
+                    ("passed", self._kept),
+                ):
                     found = None
                     with contextlib.suppress(Exception):
                         found = self._score(model, data())
@@ -215,7 +226,7 @@ class Bench:
                         kind, value, doubt, samples = found
                         return dataclasses.replace(
                             mark, score=value, kind=kind, doubt=doubt, samples=samples,
-                            validation=validation,
+                            source=source,
                         )  # fmt: skip
             return mark
         finally:
@@ -250,11 +261,11 @@ class Bench:
         return judge.kind, value, judge.doubt(value, samples), samples
 
     def _validation(self) -> Iterator[Pair]:
-        loader = self._judging_loader()
+        loader = self._judges
         return self._read(loader) if loader is not None else iter(())
 
     def _training(self) -> Iterator[Pair]:
-        loader = self._training_loader()
+        loader = self._loader
         return self._read(loader) if loader is not None else iter(())
 
     def _kept(self) -> Iterator[Pair]:
@@ -268,7 +279,7 @@ class Bench:
         return fed.loader() if fed is not None else None
 
     def _judging_loader(self) -> DataLoader[Any] | None:
-        training = self._training_loader()
+        training = self._loader
         known = self._program.feeding.judges()
         if known is not None and known is not training:
             return known

@@ -213,8 +213,8 @@ def _fits(mark: Mark | None, control: Sequence[Mark]) -> bool:
     """Whether a run can be compared: it lives, and was judged in the same way as the control."""
     if mark is None or mark.error or mark.score is None:
         return False
-    kinds = {(e.kind, e.validation) for e in control if e.score is not None and not e.error}
-    return not kinds or (mark.kind, mark.validation) in kinds
+    measures = {each.measure for each in control if each.score is not None and not each.error}
+    return not measures or mark.measure in measures
 
 
 def _leads(mark: Mark | None, control: Mark | None) -> bool:
