@@ -342,7 +342,8 @@ class Healing:
         assert self._first is not None
         untreated, score = self._untreated.score, trial.judged().value
         stopped = trial.course.ends is not None  # where it was best: nothing more is claimed
-        better = score > untreated or (stopped and score == untreated)
+        beaten = untreated if math.isfinite(untreated) else self._original.guessing
+        better = score > beaten or (stopped and score == untreated)
         course, history = trial.course, tuple(trial.scores)
         if self._table and score < untreated:
             # What was done did no good in the end: back to where any run was best.

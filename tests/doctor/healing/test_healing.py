@@ -361,3 +361,12 @@ def test_lbfgs_steps_in_a_copy_as_it_does_by_hand(network, problem):
     assert healed.score > 0.9, healed.reason
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
     assert not optimizer.state
+
+
+def test_to_last_is_no_repair_where_nothing_can_be_learned(network, problem):
+    """Every input is missing: what is filled in lets the training run, and teaches nothing."""
+    (x, y), model = problem(), network()
+    optimizer = SGD(model.parameters(), lr=0.3)
+    healed = nw.heal(model, optimizer, nn.CrossEntropyLoss(), (x * float("nan"), y),
+                  problem(96, seed=1), epochs=6)  # fmt: skip
+    assert not healed.repaired

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
 
 from netwright.doctor.trials.course import NoCourseError
+from netwright.doctor.trials.judge import Judge
 from netwright.doctor.trials.trial import Trial
 
 
@@ -255,3 +257,12 @@ def test_data_of_a_generator_are_read_once_and_fed_again_and_again(course, probl
     assert pulled == list(range(0, 192, 32))
     assert begun.train.steps == 6
     assert len(trial.losses) == 12
+
+
+def test_guessing_is_worth_what_the_best_single_answer_scores():
+    three = torch.tensor([0, 0, 0, 1])
+    assert Judge(kind="accuracy").guessing([three]) == 0.75
+    assert Judge(kind="balanced accuracy").guessing([three]) == 0.5
+    assert Judge(kind="accuracy").guessing([torch.eye(4)]) == 0.25
+    assert Judge(kind="R2").guessing([three.float()]) == 0.0
+    assert Judge(kind="metric", metric=lambda *_: 1.0).guessing([three]) == -math.inf

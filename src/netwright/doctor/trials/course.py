@@ -17,6 +17,9 @@ from netwright.doctor.trials.feed import Feed
 from netwright.doctor.trials.judge import Judge
 from netwright.doctor.trials.rebinding import rebound
 
+MOST_GUESSED = 4000
+"""Samples by which it is known what guessing is worth."""
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -57,6 +60,18 @@ class Course:
 
     def __post_init__(self) -> None:
         self.asked = self.asked or self.epochs
+
+    @property
+    def guessing(self) -> float:
+        """The score of the best single answer, and two standard errors of luck: where the training
+        as it is breaks off, a repair must end above that."""
+        targets: list[Tensor] = []
+        for _, target in self.val.batches():
+            targets.append(target)
+            if sum(map(len, targets)) >= MOST_GUESSED:
+                break
+        score = self.judge.guessing(targets)
+        return score + 2 * self.judge.doubt(score, max(1, sum(map(len, targets))))
 
     @property
     def steps(self) -> int:
