@@ -11,7 +11,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Literal
@@ -51,6 +53,9 @@ EARLY = 400
 
 ROUNDS = 0.3
 """The part of the budget that asking the conditions may take, after the first steps."""
+
+_HOMES: Counter[int] = Counter()
+"""How many watches began in a thread."""
 
 Heard = Callable[["Doctor", Diagnosis], None]
 
@@ -121,7 +126,10 @@ class Doctor:
         watcher = self.watcher
         watcher.attach()
         self._ends.append(
-            BACKWARD.listen(watcher.doze.backward_begins, watcher.doze.backward_ended)
+            BACKWARD.listen(
+                self._of_this_thread(watcher.doze.backward_begins),
+                self._of_this_thread(watcher.doze.backward_ended),
+            )
         )
         if self._owns_company:
             self._company.attach()
@@ -129,6 +137,20 @@ class Doctor:
         self._company.attend(watcher)
         for each in watcher.optimizers:
             self._hook(each)
+
+    def _of_this_thread(self, heard: Callable[..., None]) -> Callable[..., None]:
+        """`heard`, but not of a backward pass in a thread that has a watch of its own: to read
+        gradients of this model while its own thread clears them ends the process."""
+        home, homes = threading.get_ident(), _HOMES
+        homes[home] += 1
+        self._ends.append(lambda: homes.subtract([home]))
+
+        def told(*args: Any, **kwargs: Any) -> None:
+            here = threading.get_ident()
+            if here == home or homes[here] <= 0:
+                heard(*args, **kwargs)
+
+        return told
 
     def __exit__(
         self,
