@@ -32,7 +32,7 @@ def train_epoch(
         value.backward()
         optimizer.step()
         running += value.item() * len(inputs)
-    return running / len(loader.dataset)  # type: ignore[arg-type]
+    return running / len(loader.dataset)
 
 
 @torch.no_grad()
@@ -47,7 +47,7 @@ def evaluate(
         running += loss(output, targets).item() * len(inputs)
         outputs.append(output)
         answers.append(targets)
-    return running / len(loader.dataset), score(torch.cat(outputs), torch.cat(answers))  # type: ignore[arg-type]
+    return running / len(loader.dataset), score(torch.cat(outputs), torch.cat(answers))
 
 
 def loaders(sets: Splits, batch: int, drop_last: bool = False) -> list[DataLoader[Any]]:
