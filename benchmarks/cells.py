@@ -47,6 +47,11 @@ class Cells:
             os.fsync(file.fileno())
 
 
+def lines_of(path: Path) -> dict[str, dict[str, Any]]:
+    """The lines of a file, on whatever machine they were measured: for what does not depend on it."""
+    return {line.pop("cell"): line for line in _read(path)[1:]}
+
+
 def machine() -> dict[str, Any]:
     """What the numbers depend on besides the code."""
     return {
