@@ -48,7 +48,7 @@ class Cells:
 
 
 def lines_of(path: Path) -> dict[str, dict[str, Any]]:
-    """The lines of a file, on whatever machine they were measured: for what does not depend on it."""
+    """The lines of a file, whatever machine measured them: for what does not depend on it."""
     return {line.pop("cell"): line for line in _read(path)[1:]}
 
 
