@@ -242,12 +242,14 @@ class Healing:
             checkup=False if trial.start else seconds,
             # By the clock it would be another diagnosis each time.
             every=max(CLOSEST, self._original.steps // LOOKS),
+            on_round=lambda doctor, found: None,  # a function says what it found when it returns
         )
         patient = doctor.patient
         left = course.steps - trial.start
         patient.setup = dataclasses.replace(
             patient.setup, epochs=math.ceil(left / course.train.steps), planned_steps=left
         )
+        patient.given = () if course.scheduler is None else (course.scheduler,)
         patient.train, patient.val = _source(course, "train"), _source(course, "val")
         patient.setup = dataclasses.replace(patient.setup, steps_per_epoch=course.train.steps)
         return doctor

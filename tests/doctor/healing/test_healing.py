@@ -370,3 +370,12 @@ def test_to_last_is_no_repair_where_nothing_can_be_learned(network, problem):
     healed = nw.heal(model, optimizer, nn.CrossEntropyLoss(), (x * float("nan"), y),
                   problem(96, seed=1), epochs=6)  # fmt: skip
     assert not healed.repaired
+
+
+def test_healing_is_silent_while_it_works(network, problem, capfd):
+    model = network()
+    x, y = problem()
+    healed = nw.heal(model, SGD(model.parameters(), lr=1e6), nn.CrossEntropyLoss(), (x, y),
+                     problem(96, 1), epochs=10)  # fmt: skip
+    assert any(each.severity == "stop" for each in healed.diagnosis.findings)
+    assert capfd.readouterr() == ("", "")
