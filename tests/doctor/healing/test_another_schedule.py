@@ -39,7 +39,7 @@ def rates(course: Course, steps: int) -> list[float]:
 
 
 def bound(course: Course) -> Course:
-    finding = finding_of("scheduler-misuse", "bind-schedule", course)
+    finding = finding_of("stale-schedule", "bind-schedule", course)
     (plan,) = TREATMENTS.get("bind-schedule").target(course, finding)
     made = course.copy()
     plan.apply(made)
@@ -53,7 +53,7 @@ def test_a_warm_up_of_the_optimizer_of_before_is_found_and_bound(network, proble
     schedule = LambdaLR(before, lambda step: min(0.03, 0.001 * step))
     healed = nw.heal(model, optimizer, CROSS_ENTROPY, problem(), problem(96, 1), epochs=20,
                      scheduler=schedule, scheduler_every="step")  # fmt: skip
-    finding = healed.diagnosis.named("scheduler-misuse")
+    finding = healed.diagnosis.named("stale-schedule")
     assert finding.severity == "warn"
     assert "turns the rate of another optimizer: here it stays 3" in str(finding.what)
     assert healed.repaired
@@ -68,7 +68,7 @@ def test_a_check_up_before_training_finds_it_too(network, problem):
 
     def found(schedule: Any) -> Finding | None:
         return nw.checkup(model, CROSS_ENTROPY, problem(), optimizer, scheduler=schedule,
-                          epochs=20).named("scheduler-misuse")  # fmt: skip
+                          epochs=20).named("stale-schedule")  # fmt: skip
 
     assert found(StepLR(optimizer, 1, 0.5)) is None
     assert found(StepLR(other, 1, 0.5)).severity == "warn"
@@ -111,6 +111,6 @@ def test_the_schedule_of_the_optimizer_itself_is_left_as_it_is(network, course):
     model = network()
     optimizer = SGD(model.parameters(), lr=0.1)
     given = course(model, optimizer=optimizer, scheduler=StepLR(optimizer, 2))
-    finding = finding_of("scheduler-misuse", "bind-schedule", given)
+    finding = finding_of("stale-schedule", "bind-schedule", given)
     assert list(TREATMENTS.get("bind-schedule").target(given, finding)) == []
     assert torch.equal(given.model[0].weight, model[0].weight)

@@ -9,7 +9,6 @@ import numpy as np
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import EARLY, Course, course, steps_of
-from netwright.doctor.conditions._loose import loose
 from netwright.doctor.conditions._plan import off_the_rate
 from netwright.doctor.conditions._rate import GONE, STILL, rate_gone
 from netwright.records.facts.loop import Loop
@@ -50,8 +49,7 @@ def scheduler_misuse(record: Record) -> Iterator[Finding]:
     its foot; the harm is that the loss is far from done while steps met hardly any curvature. Or
     the rate never came to a twentieth of the one the optimizer was given, all along a run that
     ended next to guessing; or the run ended at the peak of its rate, with the loss well above what
-    it was at less than a fifth of it. Or the schedule was made for another optimizer than the one
-    that trains: it turns nothing; the harm is the part of the plan at twice or half its rate.
+    it was at less than a fifth of it.
 
     Would be wrong if: the training was meant to go on at that rate.
 
@@ -62,7 +60,6 @@ def scheduler_misuse(record: Record) -> Iterator[Finding]:
 
     Source: the documentation of torch.optim.lr_scheduler, on chaining and on when to step.
     """
-    yield from loose(record)
     steps, found = steps_of(record), course(record)
     if steps is not None and found is not None:
         yield from _at_the_foot(record, steps, found)

@@ -16,7 +16,7 @@ NAMES = ("lr", "initial_lr", "max_lr", "min_lr")
 """Rates that a schedule keeps in the groups of its optimizer."""
 
 
-@TREATMENTS.register("bind-schedule", grade="ask", cures=("scheduler-misuse",))
+@TREATMENTS.register("bind-schedule", grade="ask", cures=("stale-schedule",))
 def bind_schedule(course: Course, finding: Finding) -> Iterator[Plan]:
     """The same schedule for the optimizer that trains, from the rates that this one has.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from netwright.core.languages import Phrase
+from netwright.doctor.conditions import CONDITIONS
 from netwright.records.facts.loose_schedule import LooseSchedule
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment
@@ -19,8 +20,32 @@ OFTEN = 0.25
 """Of the plan at such a rate."""
 
 
-def loose(record: Record) -> Iterator[Finding]:
-    """The harm is the share of the plan at a rate twice, or half, that of the schedule."""
+@CONDITIONS.register(
+    "stale-schedule",
+    reads=Record,
+    when="before the first step",
+    group="wiring",
+    severity="warn",
+)
+def stale_schedule(record: Record) -> Iterator[Finding]:
+    """The schedule was made for another optimizer than the one that trains.
+
+    Why it hurts: it lowers and raises a rate that nobody uses. The rate of the training stays what
+    it was: too high without its warm-up, or never lowered.
+
+    Evidence: by identity, the optimizer that the schedule holds is not the one that is stepped. The
+    harm is the part of the plan at a rate at least twice, or at most half, that of the schedule.
+
+    Would be wrong if: the schedule belongs to another optimizer on purpose.
+
+    Not to be confused with: scheduler-misuse, a schedule of the right optimizer that is stepped too
+    often or too seldom.
+
+    Treatment: make the schedule after the optimizer, and of the one that trains; ask.
+
+    Source: PyTorch documentation, torch.optim.lr_scheduler: a schedule changes the rates of the
+    optimizer that it was made for.
+    """
     found = record.get(LooseSchedule)
     if found is None:
         return
@@ -35,7 +60,7 @@ def loose(record: Record) -> Iterator[Finding]:
         witness="harm",
     )  # fmt: skip
     yield Finding(
-        name="scheduler-misuse",
+        name="stale-schedule",
         severity="warn" if share >= OFTEN else "note",
         what=Phrase("The schedule turns the rate of another optimizer: here it stays {rate:.3g}",
                     rate=found.rate),
@@ -63,11 +88,10 @@ def loose(record: Record) -> Iterator[Finding]:
 
 def _apart(record: Record, found: LooseSchedule) -> float:
     """It may be stepped with every batch or once an epoch: the smaller share of the two."""
-    setup = record.get(Setup)
-    rates = found.rates
+    setup, rates = record.get(Setup), found.rates
     if len(rates) < 2 or found.rate <= 0:
         return 0.0
-    plans = {len(rates), setup.epochs or len(rates)} if setup is not None else {len(rates)}
     ratio = np.maximum(rates, 1e-300) / found.rate
     far = (ratio >= APART) | (ratio <= 1 / APART)
+    plans = {len(rates), (setup.epochs if setup is not None else None) or len(rates)}
     return min(float(far[:plan].mean()) for plan in plans)
