@@ -79,7 +79,7 @@ def place(tmp_path, monkeypatch):
         "        optimizer.step()\n"
     )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NETWRIGHT_SET_epochs", "1")
+    monkeypatch.setenv("NETWRIGHT_SET_steps", "3")
     monkeypatch.setenv("NETWRIGHT_SET_batch", "16")
     return tmp_path
 
