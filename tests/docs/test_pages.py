@@ -79,7 +79,7 @@ def place(tmp_path, monkeypatch):
         "        optimizer.step()\n"
     )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NETWRIGHT_SET_steps", "3")
+    monkeypatch.setenv("NETWRIGHT_SET_epochs", "1")
     monkeypatch.setenv("NETWRIGHT_SET_batch", "16")
     return tmp_path
 
@@ -94,7 +94,8 @@ def _idx(folder, split, count):
         file.write(struct.pack(">2i", 0x801, count) + labels.tobytes())
 
 
-def test_every_command_of_the_readme_runs(place, capsys):
+def test_every_command_of_the_readme_runs(place, monkeypatch, capsys):
+    monkeypatch.setenv("NETWRIGHT_SET_steps", "3")
     found = list(commands("README.md"))
     assert len(found) > 8
     trained, latest = None, place / "runs" / "latest"
