@@ -23,7 +23,7 @@ def remove_sigmoid(course: Course, finding: Finding) -> Iterator[Plan]:
 
     Source: the documentation of torch.nn.BCEWithLogitsLoss.
     """
-    return squashed_once(
+    yield from squashed_once(
         course,
         is_module=lambda last: last.is_sigmoid,
         is_output=within_0_and_1,

@@ -24,7 +24,7 @@ def remove_softmax(course: Course, finding: Finding) -> Iterator[Plan]:
 
     Source: the documentation of torch.nn.CrossEntropyLoss.
     """
-    return squashed_once(
+    yield from squashed_once(
         course,
         is_module=lambda last: last.is_softmax,
         is_output=are_probabilities,
