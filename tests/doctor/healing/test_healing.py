@@ -183,12 +183,12 @@ def test_a_loss_that_keeps_the_weights_where_no_copy_reaches_them_is_not_tried(n
 def test_a_repair_that_makes_things_worse_is_rolled_back(course, problem):
     healing = Healing(course(rate=0.1, epochs=20))
     healing._until_treated(Trial(healing._original), may=False)
-    reached = healing._untreated.score
+    reached = healing._untreated
     kept = Row(names=("lower-rate",), says=Phrase("as it is"), steps=1, scores=(1.0,), kept=True)
     healing._table.append(Attempt(findings=("nonfinite",), group="rate", step=0, rows=(kept,)))
     ruined = Trial(course(rate=1e-9))
     ruined.go_on(5)
-    healed = healing._healed(ruined, healing._first)
+    healed = healing._ended(ruined, healing._first)
     assert not healed.repaired
     assert healed.score == reached > ruined.judged().value
     x, y = problem(96, 1)

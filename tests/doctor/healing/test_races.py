@@ -7,12 +7,14 @@ import math
 import pytest
 
 from netwright.core.languages import Phrase
-from netwright.doctor.trials.race import Candidate, Purse, race
+from netwright.doctor.trials.purse import Purse
+from netwright.doctor.trials.race import race
+from netwright.doctor.trials.runners import Candidate
 from netwright.doctor.trials.trial import Trial
 
 
 def candidate(course, name="faster"):
-    return Candidate(names=(name,), says=Phrase("as it is"), course=course)
+    return Candidate(names=(name,), says=Phrase("as it is"), begin=course.copy)
 
 
 def test_halving_costs_what_it_says(course):
