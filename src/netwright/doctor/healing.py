@@ -40,9 +40,8 @@ from netwright.records.findings import GROUPS, Finding
 ROUNDS = 6
 """How often something is treated and looked at anew, at most."""
 
-CHECKUP, CHECKUP_LEAST, CHECKUP_SHARE = 10.0, 3.0, 0.1
-"""Seconds of a check-up at most; less for a training that takes less: a share of it, but enough for
-the probes."""
+CHECKUP = 10.0
+"""Seconds of a check-up, at most."""
 
 TIMED = 0.02
 """Of the time there is: for timing some steps."""
@@ -230,10 +229,9 @@ class Healing:
 
     @property
     def _for_checkup(self) -> float:
-        """Seconds of a check-up: a share of the training that it is for, and of what is left."""
-        share = CHECKUP_SHARE * (self._plain.seconds or math.inf)
+        """Seconds of a check-up: no large part of what is left."""
         remain = self._seconds - (time.perf_counter() - self._began)
-        return min(CHECKUP, max(CHECKUP_LEAST, share), max(0.5, 0.2 * remain))
+        return min(CHECKUP, max(0.5, 0.2 * remain))
 
     def _source(self, course: Course, name: str) -> Source:
         """The same one for the same data, so that what is known of them is known."""

@@ -96,6 +96,19 @@ def race(
         ]
         return bool(ahead) and _won(ahead, (control, *others.get(-1, [])), until)
 
+    def asked(place: int, trial: Trial) -> list[Trial]:
+        """The same with the other seeds. In the last round one after the other is held, no more."""
+        made = others.setdefault(place, [])
+        for seed in seeds[1:] if start < trial.course.steps else ():
+            if all(each.seed != seed for each in made):
+                made.append(Trial(trial.begun, seed))
+            other = next(each for each in made if each.seed == seed)
+            if not other.gone and (not purse.empty or (last and not purse.late)):
+                purse.pay(other, until)
+            if last:
+                runners.let_go((), other)
+        return made
+
     for number in range(ROUNDS):
         until = start + length
         if number:
@@ -104,11 +117,8 @@ def race(
         field = field or runners.following(behind, until)
         last = number == ROUNDS - 1 or not purse.affords((len(field) // 2 + 2) * length)
         while field and (last or _leads(runners[field[0]], control)):
-            beside = others.setdefault(-1, _more(control, seeds))
-            rivals = others.setdefault(field[0], _more(runners[field[0]], seeds))
-            for trial in (*beside, *rivals):
-                if not purse.empty or (last and not purse.late):
-                    purse.pay(trial, until)
+            asked(-1, control)
+            rivals = asked(field[0], runners[field[0]])
             if not any(each.error for each in rivals):
                 break
             # What leads with one seed fails with another: the next one is asked.
@@ -138,13 +148,6 @@ def race(
         trial=None if first is None else runners[first],
         control=control,
     )
-
-
-def _more(trial: Trial, seeds: Sequence[int]) -> list[Trial]:
-    """The same with the other seeds; none of one whose plan was at its end when it began."""
-    if trial.start >= trial.course.steps:
-        return []
-    return [Trial(trial.begun, seed) for seed in seeds[1:]]
 
 
 def _leads(trial: Trial, control: Trial) -> bool:
