@@ -261,7 +261,8 @@ def test_what_the_data_tell_is_worked_out_once_for_all_check_ups(network, proble
     worked = []
 
     def compared(*given: Any, **how: Any) -> Any:
-        worked.append(how)
+        if not how:  # what comes by in the loop is another one each time
+            worked.append(given)
         return original(*given, **how)
 
     original = splits.compared
