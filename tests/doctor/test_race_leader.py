@@ -12,7 +12,9 @@ from torch.optim.lr_scheduler import LambdaLR
 from netwright.core.languages import Phrase
 from netwright.doctor.trials.course import Course
 from netwright.doctor.trials.course_of import course_of
-from netwright.doctor.trials.race import Candidate, Purse, race
+from netwright.doctor.trials.purse import Purse
+from netwright.doctor.trials.race import race
+from netwright.doctor.trials.runners import Candidate
 from netwright.doctor.trials.trial import Trial
 
 
@@ -46,7 +48,7 @@ def test_where_the_leader_falls_the_next_one_wins(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("netwright.doctor.trials.race._leads", lambda *_: False)
     made = [course(0.5, 25), course(0.4, 25), course(0.05), course(0.0)]
     candidates = [
-        Candidate(names=(str(place),), says=Phrase("as it is"), course=each)
+        Candidate(names=(str(place),), says=Phrase("as it is"), begin=each.copy)
         for place, each in enumerate(made)
     ]
     ended = race(Trial(course(1e-9, 15)), candidates, Purse(steps=10_000), steps=20)

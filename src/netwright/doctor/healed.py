@@ -49,8 +49,8 @@ class Healed:
     kept as lines of Python for your own script, empty where it cannot be written so.
 
     `cost` is the time of everything, check-ups and trials and the last run, in times of one plain
-    training of this length. `judge` names what a score is; `held_back` says that a part of the
-    training data did judge. `reason` says why, in one sentence.
+    training of this length, by steps of one that nobody watches. `judge` names what a score is;
+    `held_back` says that a part of the training data did judge. `reason` says why, in one sentence.
     """
 
     model: nn.Module

@@ -11,47 +11,50 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from netwright.core.errors import NetwrightError, SettingError
-from netwright.core.languages import Phrase
-from netwright.doctor.checking import checked, patient_of
-from netwright.doctor.deadline import Deadline
+from netwright.core.errors import SettingError
+from netwright.doctor.candidates import candidates_for
 from netwright.doctor.diagnosis import Diagnosis
+from netwright.doctor.ending import advised, ended, source_of
 from netwright.doctor.healed import Attempt, Healed
-from netwright.doctor.patching import patch_of
 from netwright.doctor.patient import Source
-from netwright.doctor.quiet import RandomState
 from netwright.doctor.suspects import suspects_of
-from netwright.doctor.treatments import Plan, plans_for, treatable
+from netwright.doctor.treatments import treatable
 from netwright.doctor.trials.apart import check_apart
 from netwright.doctor.trials.course import Course, NoCourseError
 from netwright.doctor.trials.course_of import as_given
-from netwright.doctor.trials.race import BEST, CLEAR, Candidate, Purse, Race, race
-from netwright.doctor.trials.trial import MOST_JUDGED, Score, Trial
+from netwright.doctor.trials.feed import Feed
+from netwright.doctor.trials.marks import Mark, Marks
+from netwright.doctor.trials.plain import Plain
+from netwright.doctor.trials.purse import Purse
+from netwright.doctor.trials.race import Race, race
+from netwright.doctor.trials.trial import Trial
 from netwright.doctor.watch import Doctor
 from netwright.records.findings import GROUPS, Finding
 
 ROUNDS = 6
 """How often something is treated and looked at anew, at most."""
 
-CANDIDATES = 6
-"""How many changes race at a time, at most."""
-
 CHECKUP = 10.0
+"""Seconds of a check-up, at most."""
+
+TIMED = 0.02
+"""Of the time there is: for timing some steps."""
 
 SHORTEST, LONGEST = 20, 50
 """Steps that a race begins with: 3 % of the training, within these."""
 
-LOOKS, CLOSEST = 100, 6
+LOOKS, CLOSEST = 50, 6
 """Close looks at the whole training, and steps between two of them at the least."""
+
+ASKED = 1.3
+"""The conditions are asked once a run is this many times as long as when they were asked last."""
 
 LATE = ("rate", "generalisation")
 """Groups that may be treated where the run was best; the others are treated at the beginning."""
@@ -87,8 +90,9 @@ def heal(
     targets)` is a number, the higher the better; without one it is the accuracy (balanced, where
     classes are very uneven) or the share of the variance explained. `scheduler` steps once an epoch
     or with every step, `clip` is the greatest norm of the gradient, where your loop has these.
-    Trials take at most `budget` times the steps of the whole training, and everything at most about
-    `seconds`.
+    Trials take at most `budget` times the steps of the whole training. Check-ups and trials end so
+    early that all is done in about `seconds`, where the training itself leaves them a fifth of that
+    at least; the last run is never cut short.
 
     Model, optimizer, data and random states stay as they are: the healed model is another one.
 
@@ -115,49 +119,8 @@ def heal(
         if given.raised is None:
             check_apart(course, given)
     except NoCourseError as error:
-        return _advised(given, error, seconds=seconds)
+        return advised(given, error, seconds=min(CHECKUP, seconds))
     return Healing(course, budget=budget, seconds=seconds).run()
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A place that a run can go back to."""
-
-    step: int
-    score: float
-    course: Course
-
-
-class Marks:
-    """Where a run began, where it was best, and where it is."""
-
-    def __init__(self, trial: Trial) -> None:
-        self.trial = trial
-        self.begin = self.best = Mark(trial.start, -math.inf, trial.begun)
-
-    def judge(self) -> None:
-        score = self.trial.judged().value
-        if score > self.best.score:
-            self.best = Mark(self.trial.step, score, self.trial.here)
-
-    @property
-    def fallen(self) -> bool:
-        """Whether the score is below the best one by more than the luck of samples."""
-        trial = self.trial
-        judge, samples = trial.course.judge, min(trial.course.val.samples, MOST_JUDGED)
-        doubt = BEST * judge.doubt(self.best.score, samples)
-        return self.best.score - trial.judged().value > doubt
-
-    @property
-    def learned(self) -> bool:
-        """Whether the best mark is above the first one by more than the luck of samples; if not,
-        there is nothing that a treatment should keep."""
-        trial = self.trial
-        judge, samples = trial.course.judge, min(trial.course.val.samples, MOST_JUDGED)
-        first = trial.scores[0].value if trial.scores else self.best.score
-        if not math.isfinite(first):
-            return self.best.score > first
-        return self.best.score - first > CLEAR * judge.doubt(first, samples)
 
 
 class Healing:
@@ -166,14 +129,22 @@ class Healing:
     def __init__(self, course: Course, *, budget: float = 1.0, seconds: float = math.inf) -> None:
         self._original = course
         self._seconds, self._began = seconds, time.perf_counter()
-        self._purse = Purse(steps=round(budget * course.steps), seconds=0.6 * seconds)
+        self._plain = Plain(course)
+        self._plain.measure(seconds=TIMED * seconds)
+        self._purse = Purse(
+            steps=round(budget * course.steps),
+            seconds=_for_trials(seconds, self._plain.seconds or 0.0),
+        )
         self._length = min(course.steps, max(SHORTEST, min(LONGEST, round(0.03 * course.steps))))
         self._table: list[Attempt] = []
         self._tried: set[tuple[str, tuple[str, ...]]] = set()
+        self._useless: dict[str, frozenset[str]] = {}
         self._first: Diagnosis | None = None
-        self._untreated = self._best = Mark(0, -math.inf, course)
-        self._stepping = 0.0
-        self._steps = 0
+        self._untreated = -math.inf
+        self._best = Mark(0, -math.inf, course)
+        self._sources: dict[tuple[str, int], tuple[Feed, Source]] = {}
+        self._remembered: dict[Any, Any] = {}
+        self._watched_seconds, self._watched_steps = 0.0, 0
 
     def run(self) -> Healed:
         """One run after the other, each from where the last one was treated, until one comes to
@@ -184,26 +155,29 @@ class Healing:
             if treated is None and self._original.raised is not None and not self._table:
                 raise self._original.raised
             if treated is None:
-                return self._healed(trial, found)
+                return self._ended(trial, found)
             trial = treated
         raise AssertionError("the last run is not treated")
 
     def _until_treated(self, trial: Trial, *, may: bool) -> tuple[Trial | None, Diagnosis]:
         """The trial to go on with in the place of this one, None when this one has ended; and
         what was found last. Some faults are seen only once the plan is at its end."""
-        marks = Marks(trial)
+        marks, asked = Marks(trial), 0
         with self._watched(trial) as doctor:
-            found = self._asked(doctor)
             while not trial.ended:
                 self._go_on(trial, self._apart(trial))
                 if trial.raised is not None:
                     doctor.crashed(trial.raised)
                 marks.judge()
                 if not self._table:
-                    self._untreated = marks.best
+                    self._untreated = marks.best.score
                 self._best = max(self._best, marks.best, key=lambda each: each.score)
+                gone = trial.step - trial.start
+                if trial.ended or not may or gone < ASKED * asked:
+                    continue
+                asked = gone
                 found = self._asked(doctor)
-                treated = self._treated(marks, found) if may else None
+                treated = self._treated(marks, found)
                 if treated is not None:
                     return treated, found
         found = self._asked(doctor)
@@ -223,8 +197,8 @@ class Healing:
     def _go_on(self, trial: Trial, steps: int) -> None:
         began, before = time.perf_counter(), trial.step
         trial.go_on(steps)
-        self._stepping += time.perf_counter() - began
-        self._steps += trial.step - before
+        self._watched_seconds += time.perf_counter() - began
+        self._watched_steps += trial.step - before
 
     # Looking
 
@@ -236,15 +210,13 @@ class Healing:
     def _watched(self, trial: Trial) -> Doctor:
         """A doctor who knows the data and the plan; the check-up is for beginnings."""
         course = trial.course
-        remain = self._seconds - (time.perf_counter() - self._began)
-        seconds = min(CHECKUP, max(0.5, 0.2 * remain))
         doctor = Doctor(
             course.model,
             [course.optimizer],
-            checkup=False if trial.start else seconds,
+            checkup=False if trial.start else self._for_checkup,
             # By the clock it would be another diagnosis each time.
             every=max(CLOSEST, self._original.steps // LOOKS),
-            on_round=lambda doctor, found: None,  # a function says what it found when it returns
+            rounds=False,
         )
         patient = doctor.patient
         left = course.steps - trial.start
@@ -252,9 +224,22 @@ class Healing:
             patient.setup, epochs=math.ceil(left / course.train.steps), planned_steps=left
         )
         patient.given = () if course.scheduler is None else (course.scheduler,)
-        patient.train, patient.val = _source(course, "train"), _source(course, "val")
+        patient.train, patient.val = self._source(course, "train"), self._source(course, "val")
         patient.setup = dataclasses.replace(patient.setup, steps_per_epoch=course.train.steps)
+        patient.remembered = self._remembered
         return doctor
+
+    @property
+    def _for_checkup(self) -> float:
+        """Seconds of a check-up: no large part of what is left."""
+        remain = self._seconds - (time.perf_counter() - self._began)
+        return min(CHECKUP, max(0.5, 0.2 * remain))
+
+    def _source(self, course: Course, name: str) -> Source:
+        """The same one for the same data, so that what is known of them is known."""
+        feed = course.train if name == "train" else course.val
+        known = self._sources.setdefault((name, id(feed)), (feed, source_of(course, name)))
+        return known[1]
 
     # Treating
 
@@ -284,112 +269,55 @@ class Healing:
             return None
         late = findings[0].group in LATE
         base = marks.best if late and marks.learned else marks.begin
-        candidates = list(self._candidates(base.course, findings))
+        names = tuple(dict.fromkeys(each.name for each in findings))
+        but = frozenset.intersection(*(self._useless.get(each, frozenset()) for each in names))
+        candidates = list(candidates_for(base.course, findings, but=but))
         self._tried |= {(each.name, each.layers) for each in findings}
         if not candidates:
             return None
         run = marks.trial
         fresh = base is marks.begin and run.step <= run.start + self._length
         control = run if fresh else Trial(base.course)
-        ended = race(control, candidates, self._purse, steps=self._length)
+        raced = race(control, candidates, self._purse, steps=self._length)
+        if not raced.entered:
+            return None
         carried = None
-        if ended.winner is None and not late and base.step == 0 and _harmless(ended, 1):
-            carried = ended.rows[1]
+        if raced.winner is None and not late and base.step == 0 and _harmless(raced, 1):
+            carried = raced.rows[1]
         self._table.append(
             Attempt(
-                findings=tuple(dict.fromkeys(each.name for each in findings)),
+                findings=names,
                 group=findings[0].group,
                 step=base.step,
-                rows=ended.rows,
+                rows=raced.rows,
                 carried=carried,
             )
         )
-        if ended.winner is not None:
+        if raced.trial is not None:
             # What helped may have to be done once more: a tenth of the rate can be too much still.
             self._tried -= {(each.name, each.layers) for each in findings}
-            return ended.trial if base.step else Trial(ended.winner.course)
-        return Trial(candidates[0].course) if carried is not None else None
-
-    def _candidates(self, course: Course, findings: Sequence[Finding]) -> Iterator[Candidate]:
-        """All first plans together, then each other plan in the place of the first of its kind,
-        then each cause alone."""
-        plans = [found for each in findings if (found := list(plans_for(course, each)))]
-        if not plans:
-            return
-        first = [each[0] for each in plans]
-        chosen: list[list[tuple[str, Plan]]] = [first]
-        for depth in range(1, max(map(len, plans))):
-            for place, each in enumerate(plans):
-                if depth < len(each):
-                    chosen.append([*first[:place], each[depth], *first[place + 1 :]])
-        if len(first) > 1:
-            chosen += [[each] for each in first]
-        for some in chosen[:CANDIDATES]:
-            made, state = course.copy(), RandomState()
-            torch.manual_seed(0)
-            try:
-                for _, plan in some:
-                    plan.apply(made)
-            except (NetwrightError, RuntimeError, ValueError, TypeError):
-                continue  # it does not suit this network
-            finally:
-                state.restore()
-            yield Candidate(
-                names=tuple(name for name, _ in some),
-                says=_joined([plan.says for _, plan in some]),
-                course=made,
-            )
+            self._useless |= {each: _no_better(raced) for each in names}
+            return raced.trial if base.step else Trial(raced.trial.begun)
+        return Trial(raced.entered[0].begin()) if carried is not None else None
 
     # The end
 
-    def _healed(self, trial: Trial, left: Diagnosis) -> Healed:
+    def _ended(self, trial: Trial, left: Diagnosis) -> Healed:
         assert self._first is not None
-        untreated, score = self._untreated.score, trial.judged().value
-        stopped = trial.course.ends is not None  # where it was best: nothing more is claimed
-        beaten = untreated if math.isfinite(untreated) else self._original.guessing
-        better = score > beaten or (stopped and score == untreated)
-        course, history = trial.course, tuple(trial.scores)
-        if self._table and score < untreated:
-            # What was done did no good in the end: back to where any run was best.
-            course = self._best.course
-            history = (*history, Score(self._best.step, self._best.score, math.nan))
-        won = any(each.kept is not None for each in self._table)
-        plain = self._stepping / max(self._steps, 1) * self._original.steps
-        return Healed(
-            model=course.model.eval(),
-            repaired=won and better,
-            table=tuple(self._table),
-            diagnosis=self._first,
+        took = time.perf_counter() - self._began
+        self._plain.measure(seconds=TIMED * self._seconds)
+        watched = self._watched_seconds / max(self._watched_steps, 1) * self._original.steps
+        return ended(
+            trial,
+            begun=self._original,
+            best=self._best,
+            untreated=self._untreated,
+            table=self._table,
+            first=self._first,
             left=left,
-            history=history,
-            cost=(time.perf_counter() - self._began) / max(plain, 1e-9),
-            untreated=untreated,
-            judge=course.judge.kind,
-            held_back=course.held_back,
-            reason=self._reason(trial, won=won, better=better),
+            cost=took / max(self._plain.seconds or watched, 1e-9),
             suspects=suspects_of(self._original, (self._first, left)),
-            patch=patch_of(self._original, trial.begun, course) if won and better else "",
         )
-
-    def _reason(self, trial: Trial, *, won: bool, better: bool) -> Phrase:
-        if not self._table and trial.error:
-            return Phrase(
-                "The training broke off at step {step}, and nothing that can be tried was found: "
-                "{error}",
-                step=trial.step,
-                error=trial.error,
-            )
-        if not self._table and not self._first and not math.isfinite(trial.judged().value):
-            return Phrase("The score is not finite, so nothing can be said of this training")
-        if not self._table and not self._first:
-            return Phrase("Nothing was found that does harm; the training ran as it is")
-        if not self._table:
-            return Phrase("What was found has no treatment that can be tried; see its advice")
-        if not won:
-            return Phrase("No treatment was better than the training as it is by more than luck")
-        if not better:
-            return Phrase("What won its race did not stay better to the end, and was rolled back")
-        return Phrase("Repaired: the treated training ended above the untreated one")
 
 
 def _refuse(budget: object, seconds: object) -> None:
@@ -399,36 +327,19 @@ def _refuse(budget: object, seconds: object) -> None:
                                value=repr(value))  # fmt: skip
 
 
-def _advised(given: Course, error: NoCourseError, *, seconds: float) -> Healed:
-    """The diagnosis of what cannot be copied; its findings hold advice."""
-    limit, state = min(CHECKUP, seconds), RandomState()
-    try:
-        patient = patient_of(
-            given.model,
-            given.loss,
-            _source(given, "train"),
-            val=_source(given, "val"),
-            optimizers=(given.optimizer,),
-            schedulers=() if given.scheduler is None else (given.scheduler,),
-            epochs=given.epochs,
-            deadline=Deadline(limit),
-        )
-        found = checked(patient, seconds=limit)
-    finally:
-        state.restore()
-    return Healed(
-        model=given.model,
-        repaired=False,
-        table=(),
-        diagnosis=found,
-        left=found,
-        history=(),
-        cost=0.0,
-        untreated=-math.inf,
-        judge=given.judge.kind,
-        held_back=given.held_back,
-        reason=Phrase(error.template, **error.values),
+def _for_trials(seconds: float, plain: float) -> float:
+    """Of so many seconds: what a training that takes `plain` leaves, within bounds."""
+    return (
+        max(0.2 * seconds, min(0.6 * seconds, seconds - plain)) if seconds < math.inf else seconds
     )
+
+
+def _no_better(ended: Race) -> frozenset[str]:
+    """The treatments that did no better than the control in whatever company: while the cause
+    stood in full, and so once it is half mended."""
+    control, *rows = ended.rows
+    tried = {name for row in rows for name in row.names}
+    return frozenset(tried - {n for row in rows if row.score > control.score for n in row.names})
 
 
 def _harmless(ended: Race, place: int) -> bool:
@@ -439,21 +350,3 @@ def _harmless(ended: Race, place: int) -> bool:
     if not math.isfinite(control.score):
         return True
     return row.score >= control.score - max(row.spread, control.spread)
-
-
-def _source(course: Course, name: str) -> Source:
-    feed = course.train if name == "train" else course.val
-    return Source(
-        name=name,
-        batches=lambda: feed.batches(),
-        samples=feed.samples,
-        batch=feed.batch * feed.unit,
-        shuffled=feed.shuffle,
-    )
-
-
-def _joined(parts: Sequence[Phrase]) -> Phrase:
-    found = parts[0]
-    for each in parts[1:]:
-        found = Phrase("{first}; {second}", first=found, second=each)
-    return found

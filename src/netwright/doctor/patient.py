@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from netwright.doctor.deadline import Deadline
 from netwright.doctor.quiet import RandomState, Surroundings
 from netwright.doctor.tape import Call, Cut, Objective, Tape, objective
 from netwright.records.facts.setup import Setup
+
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
@@ -103,6 +105,23 @@ class Patient:
     """What probes keep to; it never comes unless a check-up sets one."""
     workings: dict[str, Any] = field(default_factory=dict)
     """What one probe computed and another one needs too; a check-up empties it at its end."""
+    remembered: dict[Any, Any] = field(default_factory=dict)
+    """What was worked out of the data alone. Who trains another network on the same data hands it
+    on, and it is not worked out again."""
+
+    def of_data(self, what: str, work: Callable[[], T], *besides: object) -> T:
+        """What `work` makes of `train` and `val` as they are, and of `besides`, but of nothing of
+        the network. Where something was shed for want of time it is not remembered."""
+        key = (what, id(self.train), id(self.val), *besides)
+        if key in self.remembered:
+            found: T = self.remembered[key][0]
+            return found
+        shed = len(self.deadline.shed)
+        made = work()
+        if self.train is not None and len(self.deadline.shed) == shed:
+            # The sources too: as long as they are alive nothing else has their `id`.
+            self.remembered[key] = (made, self.train, self.val)
+        return made
 
     @property
     def sample(self) -> Sample | None:

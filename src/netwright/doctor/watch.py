@@ -79,11 +79,13 @@ class Doctor:
         company: Company | None = None,
         known: Setup | None = None,
         after_step: Callable[[int], None] | None = None,
+        rounds: bool = True,
     ) -> None:
         """`on_step` is told of each step by the watcher, `after_step` when all is done for it: it
         may raise to end the loop. `on_round` is called each time the conditions were asked, and
         a `stop` is not logged then; `company` is shared by several watches; `known` is a set-up
-        of which more is known than the model and its optimizers tell."""
+        of which more is known than the model and its optimizers tell. Without `rounds` they are
+        asked when the diagnosis is asked for, and not before."""
         self.patient = Patient(
             model=model, optimizers=tuple(optimizers), setup=known or setup_of(model, optimizers)
         )
@@ -95,7 +97,7 @@ class Doctor:
         self._mending = Mending(self, most=repairs) if on_stop == "repair" else None
         self._after_step = after_step
         self._told: set[tuple[str, tuple[str, ...]]] = set()
-        self._rounds = Rounds()
+        self._asks, self._rounds = rounds, Rounds()
         self._relying = Relying()
         self._company = company or Company()
         self._owns_company = company is None
@@ -221,8 +223,10 @@ class Doctor:
         while self._first:
             self._first.pop().remove()
         steps, pace = self.watcher.steps, self.watcher.pace
-        if self._rounds.due(steps) and (
-            steps <= FIRST[-1] or self._round_seconds < ROUNDS * pace.budget * pace.seconds
+        if (
+            self._asks
+            and self._rounds.due(steps)
+            and (steps <= FIRST[-1] or self._round_seconds < ROUNDS * pace.budget * pace.seconds)
         ):
             self._round()
 

@@ -23,9 +23,11 @@ from netwright.core.languages import Phrase, speaking
 from netwright.doctor.diagnosis import Diagnosis
 from netwright.doctor.healed import Attempt
 from netwright.doctor.healing import Healing
+from netwright.doctor.probes import splits
 from netwright.doctor.trials.feed import feed_of
 from netwright.doctor.trials.race import Row
 from netwright.doctor.trials.trial import Trial
+from netwright.doctor.watch import Doctor
 from netwright.records.record import Record
 from netwright.testing.treatments import finding_of
 
@@ -183,12 +185,12 @@ def test_a_loss_that_keeps_the_weights_where_no_copy_reaches_them_is_not_tried(n
 def test_a_repair_that_makes_things_worse_is_rolled_back(course, problem):
     healing = Healing(course(rate=0.1, epochs=20))
     healing._until_treated(Trial(healing._original), may=False)
-    reached = healing._untreated.score
+    reached = healing._untreated
     kept = Row(names=("lower-rate",), says=Phrase("as it is"), steps=1, scores=(1.0,), kept=True)
     healing._table.append(Attempt(findings=("nonfinite",), group="rate", step=0, rows=(kept,)))
     ruined = Trial(course(rate=1e-9))
     ruined.go_on(5)
-    healed = healing._healed(ruined, healing._first)
+    healed = healing._ended(ruined, healing._first)
     assert not healed.repaired
     assert healed.score == reached > ruined.judged().value
     x, y = problem(96, 1)
@@ -225,12 +227,51 @@ def test_the_budget_bounds_the_steps_of_the_trials(network, problem):
     assert 0 < steps <= 0.2 * 120 + 4 * 30
 
 
-def test_seconds_bound_the_whole(network, problem):
+class Slow(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        time.sleep(0.01)
+        return x
+
+
+def test_seconds_bound_the_trials(network, problem):
+    """Each step takes a hundredth of a second at least, and trials have six tenths of one; without
+    a bound they take some hundred steps."""
+    model = nn.Sequential(Slow(), network())
+    healed = nw.heal(model, SGD(model.parameters(), lr=1e-6), nn.CrossEntropyLoss(), problem(768),
+                     problem(96, 1), epochs=40, seconds=1.0)  # fmt: skip
+    steps = sum(row.steps * len(row.scores) for each in healed.table for row in each.rows)
+    assert steps < 60 + 40  # the first 20 are those of the run itself
+
+
+def test_the_cost_is_held_against_steps_that_nobody_watches(course, monkeypatch):
+    monkeypatch.setattr(Doctor, "__enter__", slow_to_begin)
+    begun = course(nn.Sequential(Slow(), nn.Linear(4, 2)), epochs=10)
+    healed = Healing(begun).run()
+    # 60 steps of a hundredth of a second, and a second for whoever watches.
+    assert healed.cost > 1.8
+
+
+def slow_to_begin(self: Doctor) -> Doctor:
+    time.sleep(1.0)
+    self._attach()
+    return self
+
+
+def test_what_the_data_tell_is_worked_out_once_for_all_check_ups(network, problem, monkeypatch):
+    worked = []
+
+    def compared(*given: Any, **how: Any) -> Any:
+        if not how:  # what comes by in the loop is another one each time
+            worked.append(given)
+        return original(*given, **how)
+
+    original = splits.compared
+    monkeypatch.setattr(splits, "compared", compared)
     model = network()
-    began = time.perf_counter()
-    nw.heal(model, SGD(model.parameters(), lr=1e-6), nn.CrossEntropyLoss(), problem(2000),
-            problem(96, 1), epochs=5, seconds=2.0)  # fmt: skip
-    assert time.perf_counter() - began < 60
+    healed = nw.heal(model, SGD(model.parameters(), lr=1e-6), nn.CrossEntropyLoss(), problem(),
+                     problem(96, 1), epochs=40)  # fmt: skip
+    assert healed.kept
+    assert len(worked) == 1
 
 
 @pytest.mark.parametrize("name", ["budget", "seconds"])

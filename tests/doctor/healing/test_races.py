@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+import time
+import weakref
 
 import pytest
+from torch import nn
 
 from netwright.core.languages import Phrase
-from netwright.doctor.trials.race import Candidate, Purse, race
+from netwright.doctor.trials.course import Course
+from netwright.doctor.trials.purse import Purse
+from netwright.doctor.trials.race import race
+from netwright.doctor.trials.runners import Candidate, Runners
 from netwright.doctor.trials.trial import Trial
 
 
 def candidate(course, name="faster"):
-    return Candidate(names=(name,), says=Phrase("as it is"), course=course)
+    return Candidate(names=(name,), says=Phrase("as it is"), begin=course.copy)
 
 
 def test_halving_costs_what_it_says(course):
@@ -109,3 +115,62 @@ def test_to_end_here_wins_only_where_going_on_is_worse(course):
 def test_a_race_of_few_steps_is_a_race(course, steps):
     ended = race(Trial(course()), [candidate(course())], Purse(steps=10_000), steps=steps)
     assert len(ended.rows) == 2
+
+
+def test_of_those_that_fall_behind_no_model_is_held(course, monkeypatch):
+    alive: weakref.WeakSet[Course] = weakref.WeakSet()
+    most = 0
+
+    class Heard(Purse):
+        def pay(self, trial, until):
+            nonlocal most
+            super().pay(trial, until)
+            most = max(most, len({id(each.model) for each in alive}))
+
+    base = course(rate=1e-9)
+
+    def begin():
+        made = base.copy()
+        alive.add(made)
+        return made
+
+    several = [Candidate(names=("a",), says=Phrase("as it is"), begin=begin) for _ in range(6)]
+    ended = race(Trial(base), several, Heard(steps=10_000), steps=3)
+    assert len(ended.rows) == 7
+    # The better half, and the one that runs.
+    assert most <= 4
+
+
+def test_one_that_fell_behind_begins_anew_when_all_before_it_have_fallen(course):
+    tried = [course(rate=0.2), course(rate=1e-9)]
+    runners = Runners(Trial(course(rate=1e-9)), [candidate(each) for each in tried],
+                      Purse(steps=1000), 0, until=24)  # fmt: skip
+    assert [runners[place].gone for place in (0, 1)] == [False, True]
+    straight = Trial(tried[1])
+    straight.go_on(48)
+    assert runners.following([1], 48) == [1]
+    assert runners[1].judged() == straight.judged()
+
+
+def test_what_does_not_suit_the_network_is_not_entered(course):
+    def begin():
+        raise ValueError("no layer of the kind")
+
+    unfit = Candidate(names=("unfit",), says=Phrase("as it is"), begin=begin)
+    ended = race(Trial(course()), [unfit, candidate(course())], Purse(steps=1000), steps=3)
+    assert [each.names for each in ended.entered] == [("faster",)]
+    assert len(ended.rows) == 2
+
+
+def test_a_race_that_the_clock_cuts_short_has_no_winner(course):
+    class Slow(nn.Module):
+        def forward(self, x):
+            time.sleep(0.05)
+            return x
+
+    slow = course(nn.Sequential(Slow(), nn.Linear(4, 2)), rate=1e-9, epochs=100)
+    began = time.perf_counter()
+    ended = race(Trial(slow), [candidate(slow)], Purse(steps=10_000, seconds=0.4), steps=200)
+    assert ended.winner is None
+    assert 0 < ended.rows[0].steps < 200
+    assert time.perf_counter() - began < 5

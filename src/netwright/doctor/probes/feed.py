@@ -32,7 +32,7 @@ def feed(patient: Patient) -> Iterator[Feed]:
         samples=source.samples,
         dropped=source.dropped,
         shuffled=source.shuffled,
-        **_mixing(split),
+        **patient.of_data("mixing", lambda: _mixing(split)),
     )
 
 

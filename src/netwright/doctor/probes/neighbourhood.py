@@ -57,16 +57,21 @@ def neighbourhood(patient: Patient) -> Iterator[Neighbourhood]:
     if known is None:
         return
     rows, given = known
-    classes = len(np.unique(given))
-    if classes < 2:
+    if len(np.unique(given)) < 2:
         return
+    facts = patient.of_data("neighbourhood", lambda: _around(patient, split, rows, given))
+    yield Neighbourhood(**(facts | _as_fed(patient, split, rows, given)))
+
+
+def _around(patient: Patient, split: Split, rows: Matrix, given: Indices) -> dict[str, Any]:
+    """What the data alone tell."""
     scale = scale_of(rows, split)
     space = principal(rows / scale)
     placed = space.of(rows / scale)
     around = nearest(placed, placed, SURROUNDINGS, itself=True).index
     found, chance, z = against_chance(given, around[:, :NEIGHBOURS])
     facts: dict[str, Any] = {
-        "classes": classes,
+        "classes": len(np.unique(given)),
         "samples": len(rows),
         "neighbours": NEIGHBOURS,
         "agreement": found,
@@ -87,8 +92,7 @@ def neighbourhood(patient: Patient) -> Iterator[Neighbourhood]:
     if other is not None and other[0].shape[1] == rows.shape[1]:
         facts |= _across(placed, given, space.of(other[0] / scale), other[1])
     facts |= _plain(patient.train, min(PLAIN, patient.deadline.left))
-    facts |= _as_fed(patient, split, rows, given)
-    yield Neighbourhood(**facts)
+    return facts
 
 
 def _labelled(split: Split) -> tuple[Matrix, Indices] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Iterator
@@ -103,9 +104,22 @@ def unseen_by_plain(patient: Patient, call: Call, batch: int) -> float | None:
     was not seen. Several probes ask for it; it is worked out once."""
     known = patient.workings
     if "unseen" not in known:
-        known["unseen"] = _unseen_by_plain(patient, call, batch)
+        work = functools.partial(_unseen_by_plain, patient, call, batch)
+        asked = _asked(patient, call, batch)
+        known["unseen"] = work() if asked is None else patient.of_data("unseen", work, asked)
     found: float | None = known["unseen"]
     return found
+
+
+def _asked(patient: Patient, call: Call, batch: int) -> str | None:
+    """What is asked of such a network beside the data, so that another patient who asks the same
+    is answered the same; None of a loss with tensors of its own, weights of classes say."""
+    own = {k: v for k, v in call.kwargs.items() if k not in ("input", "target")}
+    if any(True for _ in tensors_in(own)) or patient.sample is None:
+        return None
+    shown = (*patient.sample.inputs, *tensors_in((call.args, call.kwargs)))
+    sizes = [(tuple(each.shape), each.dtype) for each in shown]
+    return f"{call.name} {batch} {sizes} {sorted(own.items())}"
 
 
 def _unseen_by_plain(patient: Patient, call: Call, batch: int) -> float | None:

@@ -62,7 +62,8 @@ def splits(patient: Patient) -> Iterator[Splits]:
     """Both splits as they are fed, read within a bound of time."""
     train, val = split_of(patient, "train"), split_of(patient, "val")
     if train is not None and val is not None and train.seen and val.seen:
-        yield dataclasses.replace(compared(train, val), output_ratio=_output_ratio(patient))
+        found = patient.of_data("splits", lambda: compared(train, val))
+        yield dataclasses.replace(found, output_ratio=_output_ratio(patient))
 
 
 def compared(train: Split, val: Split, *, source: str = "data") -> Splits:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from netwright.core.languages import Phrase
-from netwright.doctor.trials.course import Course
+from netwright.doctor.trials.purse import Purse
+from netwright.doctor.trials.runners import Candidate, Runners, came
 from netwright.doctor.trials.trial import Trial
 
 SEEDS = (0, 1, 2)
@@ -29,15 +29,6 @@ at once."""
 
 BEST = 2.0
 """Standard errors by which the best of some twenty marks is above what it is worth."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A course with something changed. `names` are the treatments in it, `says` what was done."""
-
-    names: tuple[str, ...]
-    says: Phrase
-    course: Course
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,36 +53,14 @@ class Row:
         return _spread(self.scores) if all(map(math.isfinite, self.scores)) else 0.0
 
 
-@dataclass(kw_only=True)
-class Purse:
-    """What may still be spent on trials: steps, and seconds of the clock."""
-
-    steps: int
-    seconds: float = math.inf
-    spent: int = 0
-    _began: float = field(default_factory=time.perf_counter)
-
-    @property
-    def empty(self) -> bool:
-        return self.spent >= self.steps or time.perf_counter() - self._began > self.seconds
-
-    def affords(self, steps: int) -> bool:
-        return not self.empty and self.spent + steps <= self.steps
-
-    def pay(self, trial: Trial, until: int) -> None:
-        """The trial goes on to that step, at the cost of the purse, and is judged."""
-        before = trial.step
-        trial.go_on(max(0, until - trial.step))
-        self.spent += trial.step - before
-        trial.judged()
-
-
 @dataclass(frozen=True, kw_only=True)
 class Race:
-    """`rows` begins with the control. `winner` is the candidate that is better than it by more
-    than the spread, None where there is none; `trial` is its run with the first seed."""
+    """`rows` begins with the control, and those of `entered` follow. `winner` is the candidate that
+    is better than the control by more than the spread, None where there is none; `trial` is its run
+    with the first seed."""
 
     rows: tuple[Row, ...]
+    entered: tuple[Candidate, ...]
     winner: Candidate | None
     trial: Trial | None
     control: Trial
@@ -111,91 +80,74 @@ def race(
     some steps already, of which none is taken twice. The candidates start where it did. Nobody
     goes beyond the end of its own plan: where a candidate plans more epochs, or ends at once, the
     other one is held against what stands.
+
+    Of those that cannot be among the better half any more the model is held no longer.
     """
-    start = control.start
-    runs = [Trial(each.course, seeds[0]) for each in candidates]
-    field, length = list(range(len(runs))), max(1, steps)
+    start, length = control.start, max(1, steps)
     others: dict[int, list[Trial]] = {}
     behind: list[int] = []
+    purse.pay(control, start + length)
+    runners = Runners(control, candidates, purse, seeds[0], until=start + length)
+    field = runners.there(range(len(runners.entered)), start + length)
+
+    def won(places: list[int]) -> bool:
+        ahead = [
+            trial for place in places[:1] for trial in (runners[place], *others.get(place, []))
+        ]
+        return bool(ahead) and _won(ahead, (control, *others.get(-1, [])), until)
+
+    def asked(place: int, trial: Trial) -> list[Trial]:
+        """The same with the other seeds. In the last round one after the other is held, no more."""
+        made = others.setdefault(place, [])
+        for seed in seeds[1:] if start < trial.course.steps else ():
+            if all(each.seed != seed for each in made):
+                made.append(Trial(trial.begun, seed))
+            other = next(each for each in made if each.seed == seed)
+            if not other.gone and (not purse.empty or (last and not purse.late)):
+                purse.pay(other, until)
+            if last:
+                runners.let_go((), other)
+        return made
+
     for number in range(ROUNDS):
         until = start + length
-        purse.pay(control, until)
-        for each in field:
-            if not purse.empty:
-                purse.pay(runs[each], until)
-        field = sorted((each for each in field if _there(runs[each], until)), key=_place(runs))
-        field = field or _following(behind, runs, purse, until)
+        if number:
+            purse.pay(control, until)
+            field = runners.go_on(field, until)
+        field = field or runners.following(behind, until)
         last = number == ROUNDS - 1 or not purse.affords((len(field) // 2 + 2) * length)
-        while field and (last or _leads(runs[field[0]], control)):
-            beside = others.setdefault(-1, _more(control, seeds))
-            rivals = others.setdefault(field[0], _more(runs[field[0]], seeds))
-            for trial in (*beside, *rivals):
-                if not purse.empty or last:
-                    purse.pay(trial, until)
+        while field and (last or _leads(runners[field[0]], control)):
+            asked(-1, control)
+            rivals = asked(field[0], runners[field[0]])
             if not any(each.error for each in rivals):
                 break
             # What leads with one seed fails with another: the next one is asked.
-            field = field[1:] or _following(behind, runs, purse, until)
-        if not field or last:
-            break
-        if _won((runs[field[0]], *others.get(field[0], [])), (control, *others.get(-1, []))):
+            runners.let_go(field[:1], *rivals)
+            rest = field[1:]
+            led = runners.following(rest, until)
+            field = [*led, *rest] if led else runners.following(behind, until)
+        if not field or last or won(field):
             break
         kept = max(1, math.ceil(len(field) / 2))
+        runners.let_go(field[kept:])
         field, behind = field[:kept], field[kept:] + behind
         length *= 2
-    first = field[0] if field else None
-    won = first is not None and _won(
-        (runs[first], *others.get(first, [])), (control, *others.get(-1, []))
-    )
+    first = field[0] if won(field) else None
     rows = [
         _row((), Phrase("as it is"), control, others.get(-1, [])),
         *(
-            replace(_row(each.names, each.says, run, others.get(place, [])),
-                    kept=won and place == first)
-            for place, (each, run) in enumerate(zip(candidates, runs, strict=True))
+            replace(_row(each.names, each.says, runners[place], others.get(place, [])),
+                    kept=place == first)
+            for place, each in enumerate(runners.entered)
         ),
     ]  # fmt: skip
     return Race(
         rows=tuple(rows),
-        winner=candidates[first] if won and first is not None else None,
-        trial=runs[first] if won and first is not None else None,
+        entered=tuple(runners.entered),
+        winner=None if first is None else runners.entered[first],
+        trial=None if first is None else runners[first],
         control=control,
     )
-
-
-def _following(behind: list[int], runs: Sequence[Trial], purse: Purse, until: int) -> list[int]:
-    """The best of those that were left behind, taken from among them, that comes as far as who led
-    and has fallen: a rate that is too high leads for a while."""
-    while behind and not purse.empty:
-        following = behind.pop(0)
-        purse.pay(runs[following], until)
-        if _there(runs[following], until):
-            return [following]
-    return []
-
-
-def _place(runs: Sequence[Trial]) -> Callable[[int], tuple[float, float, int]]:
-    """The better score first; of equal ones the one whose loss fell by the larger part."""
-
-    def key(each: int) -> tuple[float, float, int]:
-        score = runs[each].judged()
-        start = runs[each].losses[0] if runs[each].losses else math.nan
-        fallen = score.loss / start if start > 0 and math.isfinite(score.loss) else math.inf
-        return -score.value, fallen, each
-
-    return key
-
-
-def _there(trial: Trial, until: int) -> bool:
-    """Whether it has come as far as it was to come: no error, and the purse had enough."""
-    return not trial.error and trial.step >= min(until, trial.course.steps)
-
-
-def _more(trial: Trial, seeds: Sequence[int]) -> list[Trial]:
-    """The same with the other seeds; none of one whose plan was at its end when it began."""
-    if trial.start >= trial.course.steps:
-        return []
-    return [Trial(trial.begun, seed) for seed in seeds[1:]]
 
 
 def _leads(trial: Trial, control: Trial) -> bool:
@@ -206,9 +158,12 @@ def _leads(trial: Trial, control: Trial) -> bool:
     return ahead - behind > CLEAR * doubt
 
 
-def _won(ahead: Sequence[Trial], behind: Sequence[Trial]) -> bool:
+def _won(ahead: Sequence[Trial], behind: Sequence[Trial], until: int) -> bool:
     """By more than the spread over the seeds of either. One whose plan is at its end stands where
-    it is, with one score and no spread; two such are no race."""
+    it is, with one score and no spread; two such are no race, and neither is one that the clock has
+    cut short."""
+    if any(_ran(each) and not each.error and not came(each, until) for each in (*ahead, *behind)):
+        return False
     scores, control = _scores(ahead), _scores(behind)
     stands = [each[0].step == each[0].start for each in (ahead, behind)]
     if all(stands) or not scores or not control or not all(map(math.isfinite, scores)):

@@ -7,6 +7,7 @@ import dataclasses
 import math
 import random
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,17 +40,24 @@ class Trial:
     random states are those of the trial while it runs, and the caller's again in between. `begun`
     is the course at its beginning, `error` says what ended the trial before its time, `raised` is
     what was raised in it.
+
+    With `again`, which makes the same course anew, it trains the course itself: the memory of a
+    beginning is spent only where that is asked for.
     """
 
-    def __init__(self, course: Course, seed: int = 0) -> None:
-        self.begun = course
+    def __init__(
+        self, course: Course, seed: int = 0, *, again: Callable[[], Course] | None = None
+    ) -> None:
+        self._begun = course if again is None else None
+        self._again = again
         self.start = self.step = course.done
-        self.course = course.copy()
+        self.course = course.copy() if again is None else course
         self.seed = seed
         self.losses: list[float] = []
         self.scores: list[Score] = []
         self.error = ""
         self.raised: Exception | None = None
+        self.gone = False
         before = RandomState()
         _seed(seed)
         self._random = RandomState()
@@ -57,35 +65,59 @@ class Trial:
         self.course.model.train()
 
     @property
+    def begun(self) -> Course:
+        if self._begun is None:
+            assert self._again is not None
+            self._begun = self._again()
+        return self._begun
+
+    @property
     def here(self) -> Course:
         """A copy of the course where it stands."""
         return dataclasses.replace(self.course.copy(), done=self.step)
+
+    def let_go(self, other: Course) -> None:
+        """Keep what it came to, and no model any more: that of another course, which is there in
+        any case, stands in its place. It goes on no further."""
+        self.judged()
+        self.gone, self._begun = True, None
+        self.course = dataclasses.replace(
+            self.course, model=other.model, optimizer=other.optimizer, scheduler=other.scheduler,
+            loss=other.loss,
+        )  # fmt: skip
 
     @property
     def ended(self) -> bool:
         """Whether its plan is at its end, or an error ended it."""
         return bool(self.error) or self.step >= self.course.steps
 
-    def go_on(self, steps: int, *, told: Callable[[int, float], None] | None = None) -> None:
-        """`steps` more steps, or fewer where the plan ends; `told` hears the number and the loss of
-        each. What the model or the loss raise ends the trial, and so does a loss that is not
-        finite."""
-        before = RandomState()
+    def go_on(
+        self,
+        steps: int,
+        *,
+        told: Callable[[int, float], None] | None = None,
+        before: float = math.inf,
+    ) -> None:
+        """`steps` more steps, or fewer where the plan ends; none begins when `time.perf_counter()`
+        says `before` or later. `told` hears the number and the loss of each. What the model or the
+        loss raise ends the trial, and so does a loss that is not finite."""
+        assert not self.gone
+        state = RandomState()
         self._random.restore()
         try:
             with torch.enable_grad(), unheard():
-                self._steps(min(self.step + steps, self.course.steps), told)
+                self._steps(min(self.step + steps, self.course.steps), told, before)
         except Exception as error:  # somebody's model under a change that does not suit it
             self.raised = error
             self.error = f"{type(error).__name__}: {error}".partition("\n")[0]
         finally:
             self._random = RandomState()
-            before.restore()
+            state.restore()
 
-    def _steps(self, until: int, told: Callable[[int, float], None] | None) -> None:
+    def _steps(self, until: int, told: Callable[[int, float], None] | None, before: float) -> None:
         course, feed = self.course, self.course.train
         course.model.train()
-        while self.step < until and not self.error:
+        while self.step < until and not self.error and time.perf_counter() < before:
             epoch, start = divmod(self.step, feed.steps)
             for inputs, target in feed.batches(self.seed, epoch, start=start):
                 loss = self._one_step(inputs, target)
@@ -95,7 +127,7 @@ class Trial:
                     told(self.step, loss)
                 if not math.isfinite(loss):
                     self.error = "the loss is not finite"
-                if self.step >= until or self.error:
+                if self.step >= until or self.error or time.perf_counter() >= before:
                     break
             if self.step % feed.steps == 0 and course.scheduler_every == "epoch":
                 self._scheduler_steps()

@@ -20,5 +20,8 @@ def living(kind: type[T]) -> list[T]:
     >>> living(Rare) == [one]
     True
     """
-    # By type, not isinstance: a proxy would answer that with code of its own.
-    return [each for each in gc.get_objects() if issubclass(type(each), kind)]
+    # By type, not isinstance: a proxy would answer that with code of its own. There are some
+    # hundred thousand objects, of some thousand types.
+    objects = gc.get_objects()
+    kinds = {each for each in set(map(type, objects)) if issubclass(each, kind)}
+    return [each for each in objects if type(each) in kinds] if kinds else []
