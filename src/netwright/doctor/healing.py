@@ -281,6 +281,9 @@ class Healing:
         late = findings[0].group in LATE
         base = marks.best if late and marks.learned else marks.begin
         candidates = list(self._candidates(base.course, findings))
+        if not candidates and base is not marks.begin:  # some can be done at the beginning alone
+            base = marks.begin
+            candidates = list(self._candidates(base.course, findings))
         self._tried |= {(each.name, each.layers) for each in findings}
         if not candidates:
             return None
@@ -443,6 +446,7 @@ def _source(course: Course, name: str) -> Source:
         samples=feed.samples,
         batch=feed.batch * feed.unit,
         shuffled=feed.shuffle,
+        dropped=feed.samples - min(feed.samples, feed.steps * feed.batch * feed.unit),
     )
 
 

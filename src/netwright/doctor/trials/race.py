@@ -78,11 +78,12 @@ class Purse:
     def affords(self, steps: int) -> bool:
         return not self.empty and self.spent + steps <= self.steps
 
-    def pay(self, trial: Trial, until: int) -> None:
-        """The trial goes on to that step, at the cost of the purse, and is judged."""
+    def pay(self, trial: Trial, until: int, times: float = 1.0) -> None:
+        """The trial goes on to that step of the control, at the cost of the purse, and is judged;
+        `times` is how many of its own steps make one of the control's."""
         before = trial.step
-        trial.go_on(max(0, until - trial.step))
-        self.spent += trial.step - before
+        trial.go_on(max(0, _reach(trial, until, times) - trial.step))
+        self.spent += round((trial.step - before) / times)
         trial.judged()
 
 
@@ -114,6 +115,7 @@ def race(
     """
     start = control.start
     runs = [Trial(each.course, seeds[0]) for each in candidates]
+    times = [_times(each, control) for each in runs]
     field, length = list(range(len(runs))), max(1, steps)
     others: dict[int, list[Trial]] = {}
     behind: list[int] = []
@@ -122,20 +124,22 @@ def race(
         purse.pay(control, until)
         for each in field:
             if not purse.empty:
-                purse.pay(runs[each], until)
-        field = sorted((each for each in field if _there(runs[each], until)), key=_place(runs))
-        field = field or _following(behind, runs, purse, until)
+                purse.pay(runs[each], until, times[each])
+        field = sorted(
+            (each for each in field if _there(runs[each], until, times[each])), key=_place(runs)
+        )
+        field = field or _following(behind, runs, times, purse, until)
         last = number == ROUNDS - 1 or not purse.affords((len(field) // 2 + 2) * length)
         while field and (last or _leads(runs[field[0]], control)):
             beside = others.setdefault(-1, _more(control, seeds))
             rivals = others.setdefault(field[0], _more(runs[field[0]], seeds))
             for trial in (*beside, *rivals):
                 if not purse.empty or last:
-                    purse.pay(trial, until)
+                    purse.pay(trial, until, _times(trial, control))
             if not any(each.error for each in rivals):
                 break
             # What leads with one seed fails with another: the next one is asked.
-            field = field[1:] or _following(behind, runs, purse, until)
+            field = field[1:] or _following(behind, runs, times, purse, until)
         if not field or last:
             break
         if _won((runs[field[0]], *others.get(field[0], [])), (control, *others.get(-1, []))):
@@ -163,13 +167,26 @@ def race(
     )
 
 
-def _following(behind: list[int], runs: Sequence[Trial], purse: Purse, until: int) -> list[int]:
+def _times(trial: Trial, control: Trial) -> float:
+    """Steps of the trial that are worth one of the control's: where its batches are smaller, as
+    many as take the same samples. Larger ones are to pay step by step."""
+    ours, theirs = (each.course.train.batch * each.course.train.unit for each in (trial, control))
+    return max(1.0, theirs / ours)
+
+
+def _reach(trial: Trial, until: int, times: float) -> int:
+    return trial.start + round(times * (until - trial.start))
+
+
+def _following(
+    behind: list[int], runs: Sequence[Trial], times: Sequence[float], purse: Purse, until: int
+) -> list[int]:
     """The best of those that were left behind, taken from among them, that comes as far as who led
     and has fallen: a rate that is too high leads for a while."""
     while behind and not purse.empty:
         following = behind.pop(0)
-        purse.pay(runs[following], until)
-        if _there(runs[following], until):
+        purse.pay(runs[following], until, times[following])
+        if _there(runs[following], until, times[following]):
             return [following]
     return []
 
@@ -186,9 +203,9 @@ def _place(runs: Sequence[Trial]) -> Callable[[int], tuple[float, float, int]]:
     return key
 
 
-def _there(trial: Trial, until: int) -> bool:
+def _there(trial: Trial, until: int, times: float) -> bool:
     """Whether it has come as far as it was to come: no error, and the purse had enough."""
-    return not trial.error and trial.step >= min(until, trial.course.steps)
+    return not trial.error and trial.step >= min(_reach(trial, until, times), trial.course.steps)
 
 
 def _more(trial: Trial, seeds: Sequence[int]) -> list[Trial]:
