@@ -435,7 +435,9 @@ def _harmless(ended: Race, place: int) -> bool:
         return False
     if not math.isfinite(control.score):
         return True
-    return row.score >= control.score - max(row.spread, control.spread)
+    course = ended.control.course
+    doubt = course.judge.doubt(control.score, min(course.val.samples, MOST_JUDGED))
+    return row.score >= control.score - max(row.spread, control.spread, BEST * doubt)
 
 
 def _source(course: Course, name: str) -> Source:
