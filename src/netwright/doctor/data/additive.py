@@ -125,7 +125,7 @@ class Paired:
 
 def paired(alone: Additive, rows: Matrix, targets: Matrix, *, ridge: float = 20.0) -> Paired:
     """What the sum leaves, by least squares on the products of two features in normal scores."""
-    scores, wide = _normal_scores(rows), rows.shape[1]
+    scores, wide = normal_scores(rows), rows.shape[1]
     kept = np.concatenate((np.triu(np.ones((wide, wide)), 1), 1 - np.eye(wide)), 1)
     one, other = np.nonzero(kept)
     design = scores[:, one] * _signed(scores)[:, other]
@@ -143,7 +143,7 @@ def _signed(scores: Matrix) -> Matrix:
 def refined(model: Paired, rows: Matrix, targets: Matrix, order: list[int]) -> list[int]:
     """The order made better by what pairs of features tell: two columns are exchanged, or brought
     together to the places of one of the strongest pairs, as long as that foretells more."""
-    said, scores = parts(model.alone, rows), _normal_scores(rows)
+    said, scores = parts(model.alone, rows), normal_scores(rows)
     wanted = targets - model.alone.mean
     sizes = np.square(model.weights).sum(0).reshape(len(order), 2, -1).sum(1)
     strongest = np.argsort(-sizes, axis=None)[: min(PAIRS, len(order))]
@@ -173,7 +173,7 @@ def _exchanged(order: list[int], swaps: tuple[tuple[int, int], ...]) -> list[int
     return made
 
 
-def _normal_scores(rows: Matrix) -> Matrix:
+def normal_scores(rows: Matrix) -> Matrix:
     """Each column by its ranks, as a normal variable has them: no far value outweighs the rest."""
     ranks = rows.argsort(0).argsort(0)
     normal = NormalDist()

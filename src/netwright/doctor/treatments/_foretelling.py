@@ -29,7 +29,7 @@ def foretold(train: Pair, val: Pair) -> float | None:
         unit = others.std(0)
         unit = np.where(unit > 0, unit, 1.0)
         rows, others = rows / unit, others / unit
-    told = _targets(torch.cat([target[:ROWS].cpu() for _, target in (train, val)]))
+    told = targets_of(torch.cat([target[:ROWS].cpu() for _, target in (train, val)]))
     if told is None or not np.isfinite(rows).all() or not np.isfinite(others).all():
         return None
     space = principal(others, 32)
@@ -47,7 +47,7 @@ def _rows(inputs: Tensor) -> Matrix:
     return rows
 
 
-def _targets(target: Tensor) -> Matrix | None:
+def targets_of(target: Tensor) -> Matrix | None:
     """(N, K): one column a class, or the numbers."""
     single = one_each(target)
     labels = class_labels(single) if single is not None else None
