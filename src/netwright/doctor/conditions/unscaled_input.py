@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._capacity import far_behind, far_from_done
 from netwright.doctor.conditions._harm import any_of, backward_steps, nonfinite, stuck, unfit
 from netwright.doctor.conditions._start import judgement
 from netwright.doctor.conditions._validation import late_start
@@ -54,7 +55,9 @@ def unscaled_input(record: Record) -> Iterator[Finding]:
     Evidence: the output of the first layer at the start over what its weights give on inputs of
     mean 0 and variance 1; the ratio of the spreads of its features. The harm is a trial: the same
     steps on the first batch as it is and standardised, or on some batches, judged by samples that
-    were not learned from; or the condition number of E[x x^T]; or that the layer's tanh or sigmoid is flat on most values, where the trial does not get as far.
+    were not learned from; or the condition number of E[x x^T]; or that the layer's tanh or sigmoid
+    is flat on most values, where the trial does not get as far; or that the run ends far above what
+    a plain network comes to.
 
     Would be wrong if: the batch as it is can be fitted as fast as the standardised one.
 
@@ -79,6 +82,8 @@ def unscaled_input(record: Record) -> Iterator[Finding]:
         harm = any_of(nonfinite(record), stuck(record), late_start(record, SPENT))
     if not harm and first.trial is None:
         harm = any_of(unfit(record), backward_steps(record))
+    if not harm and _scale(first) is not None:
+        harm = any_of(far_from_done(record) or far_behind(record))
     nothing = first.trial is not None and first.trial.raw_end > 0.9 * first.trial.scaled_start
     yield Finding(
         name="unscaled-input",

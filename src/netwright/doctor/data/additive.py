@@ -118,9 +118,7 @@ class Paired:
         """The squared error in that order of the columns; `said` are the `parts` of the sum."""
         rows = scores[:, order]
         products = ((rows @ self.weights) * _signed(rows)).sum(-1).T
-        return float(
-            np.square(wanted - said[np.arange(len(order)), order].sum(0) - products).sum()
-        )
+        return float(np.square(wanted - said[np.arange(len(order)), order].sum(0) - products).sum())
 
 
 def paired(alone: Additive, rows: Matrix, targets: Matrix, *, ridge: float = 20.0) -> Paired:

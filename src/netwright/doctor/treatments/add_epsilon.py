@@ -13,9 +13,9 @@ from netwright.records.findings import Finding
 
 @TREATMENTS.register("add-epsilon", grade="ask", cures=("nonfinite",))
 def add_epsilon(course: Course, finding: Finding) -> Iterator[Plan]:
-    """Denominators and roots are held a small number away from 0; a broken power of a number below 0
-    is that of its size, with its sign.
+    """Denominators and roots are held a small number away from 0.
 
+    A broken power of a number below 0 is that of its size, with its sign.
     The module that the finding names is wrapped, or the loss where it names none.
 
     Source: Goodfellow, Bengio & Courville 2016, Deep Learning, section 4.1 (overflow and

@@ -22,9 +22,7 @@ MOST = 0.5
 CLASSES = 20
 
 
-@TREATMENTS.register(
-    "select-features", grade="ask", cures=("too-much-capacity", "overfitting")
-)
+@TREATMENTS.register("select-features", grade="ask", cures=("too-much-capacity", "overfitting"))
 def select_features(course: Course, finding: Finding) -> Iterator[Plan]:
     """A first layer sets columns to 0 that go together with the targets by chance at best.
 
