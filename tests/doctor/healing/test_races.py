@@ -109,3 +109,12 @@ def test_to_end_here_wins_only_where_going_on_is_worse(course):
 def test_a_race_of_few_steps_is_a_race(course, steps):
     ended = race(Trial(course()), [candidate(course())], Purse(steps=10_000), steps=steps)
     assert len(ended.rows) == 2
+
+
+def test_smaller_batches_get_as_many_samples_as_the_control(course):
+    begun, smaller = course(rate=1e-9), course(rate=1e-9)
+    smaller.train = smaller.train.of_batch(begun.train.batch // 4)
+    purse = Purse(steps=10_000)
+    ended = race(Trial(begun), [candidate(smaller)], purse, steps=5)
+    assert [row.steps for row in ended.rows] == [20, 80]
+    assert purse.spent == 3 * 20 + 3 * 20  # counted in steps of the control

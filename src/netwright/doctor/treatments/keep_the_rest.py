@@ -30,9 +30,13 @@ def keep_the_rest(course: Course, finding: Finding) -> Iterator[Plan]:
     samples = max(SMALLEST, len(feed.rows) // STEPS)
     if divisible(course) and samples < feed.batch:
         smaller = of_batch(course, samples)
+
+        def apply(made: Course) -> None:
+            _keep(made)
+            smaller.apply(made)
+
         yield Plan(
-            says=Phrase("batches of {samples}, and none is left out", samples=samples),
-            apply=lambda course: (_keep(course), smaller.apply(course))[0],
+            says=Phrase("batches of {samples}, and none is left out", samples=samples), apply=apply
         )
     yield Plan(says=Phrase("the smaller last batch of an epoch is fed as well"), apply=_keep)
 
