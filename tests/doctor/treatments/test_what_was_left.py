@@ -10,7 +10,7 @@ from torch import nn
 
 from netwright.doctor.data.additive import column_order
 from netwright.doctor.data.telling import telling
-from netwright.doctor.treatments._foretelling import foretold
+from netwright.doctor.treatments._foretelling import foretells_less, foretold
 from netwright.doctor.treatments._guards import GuardedLoss
 from netwright.doctor.treatments._layers import Kept
 from netwright.doctor.treatments._rows import sample
@@ -103,11 +103,16 @@ def test_a_part_of_the_world_is_not_stretched_over_the_whole(begun, plans):
 
 def test_neighbours_foretell_what_is_alike():
     x, y = torch.randn(300, 2), torch.randint(0, 3, (300,))
-    middles = 6 * torch.eye(3)[:, :2]
-    assert foretold((x + middles[y], y), (x[:90] + middles[y[:90]], y[:90])) == pytest.approx(
-        1, abs=0.05
-    )
-    assert foretold((x, y), (torch.randn(90, 2), torch.randint(0, 3, (90,)))) < 0.6
+    apart, val = x + 9 * torch.eye(3)[y, :2], torch.randn(90, 2)
+    truth = torch.randint(0, 3, (90,))
+    known = foretold((apart, y), (val + 9 * torch.eye(3)[truth, :2], truth))
+    mixed = foretold((x, y), (val, truth))
+    assert known is not None
+    assert mixed is not None
+    assert known.mean() > 0.95
+    assert mixed.mean() < 0.6
+    assert foretells_less(mixed, known)
+    assert not foretells_less(known, known)
 
 
 # Batches

@@ -19,8 +19,7 @@ SMALLEST = 16
 
 @TREATMENTS.register("keep-the-rest", grade="ask", cures=("stuck-data-feed",))
 def keep_the_rest(course: Course, finding: Finding) -> Iterator[Plan]:
-    """The last batch of an epoch is fed though it is smaller; or batches so small that hardly
-    anything is left for it.
+    """The last batch of an epoch is fed though it is smaller, or all are smaller.
 
     Source: the documentation of torch.utils.data.DataLoader, `drop_last`.
     """

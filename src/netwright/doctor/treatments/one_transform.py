@@ -10,7 +10,7 @@ from torch import Tensor
 
 from netwright.core.languages import Phrase
 from netwright.doctor.treatments import TREATMENTS, Plan
-from netwright.doctor.treatments._foretelling import foretold
+from netwright.doctor.treatments._foretelling import foretells_less, foretold
 from netwright.doctor.treatments._layers import Standardise
 from netwright.doctor.treatments._rows import axes, in_front, sample
 from netwright.doctor.treatments._transforms import (
@@ -56,7 +56,7 @@ def one_transform(course: Course, finding: Finding) -> Iterator[Plan]:
     Flips and turns, the order of columns that was found, a line through the mean images, mean and
     spread of each feature, and a curve through the quantiles of each are tried; those that bring
     the means and spreads of all places nearest come first, the race decides. A move of images is
-    found by their means. What the neighbours of validation samples foretell must not get worse:
+    found by their means. What the neighbours foretell of validation must not get worse:
     where training is a part of the world alone, stretching it over the whole makes it false.
 
     Source: none: moments and quantiles matched; Gonzalez & Woods 2018, Digital image processing,
@@ -80,7 +80,9 @@ def one_transform(course: Course, finding: Finding) -> Iterator[Plan]:
         if made.shape != inputs.shape or not bool(made.isfinite().all()):
             continue
         apart = distance(made, wanted)
-        if apart < NEARER * stands and not _worse(foretold((made, target), (wanted, truth)), known):
+        if apart >= NEARER * stands:
+            continue
+        if not foretells_less(foretold((made, target), (wanted, truth)), known):
             found.append((apart, says, changes))
     for _, says, changes in sorted(found, key=lambda each: each[0])[:MOST]:
         yield Plan(
@@ -119,10 +121,6 @@ def _of(changes: Changes, inputs: Tensor, target: Tensor) -> Tensor:
     for each in changes:
         inputs, target = each(inputs, target)
     return inputs
-
-
-def _worse(now: float | None, before: float | None) -> bool:
-    return now is not None and before is not None and now < before
 
 
 def _changed(course: Course, *changes: Change) -> None:
