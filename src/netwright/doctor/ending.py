@@ -123,4 +123,5 @@ def source_of(course: Course, name: str) -> Source:
         samples=feed.samples,
         batch=feed.batch * feed.unit,
         shuffled=feed.shuffle,
+        dropped=feed.samples - min(feed.samples, feed.steps * feed.batch * feed.unit),
     )

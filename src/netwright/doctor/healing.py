@@ -33,8 +33,8 @@ from netwright.doctor.trials.feed import Feed
 from netwright.doctor.trials.marks import Mark, Marks
 from netwright.doctor.trials.plain import Plain
 from netwright.doctor.trials.purse import Purse
-from netwright.doctor.trials.race import Race, race
-from netwright.doctor.trials.trial import Trial
+from netwright.doctor.trials.race import BEST, Race, race
+from netwright.doctor.trials.trial import MOST_JUDGED, Trial
 from netwright.doctor.watch import Doctor
 from netwright.records.findings import GROUPS, Finding
 
@@ -272,6 +272,9 @@ class Healing:
         names = tuple(dict.fromkeys(each.name for each in findings))
         but = frozenset.intersection(*(self._useless.get(each, frozenset()) for each in names))
         candidates = list(candidates_for(base.course, findings, but=but))
+        if not candidates and base is not marks.begin:  # some can be done at the beginning alone
+            base = marks.begin
+            candidates = list(candidates_for(base.course, findings, but=but))
         self._tried |= {(each.name, each.layers) for each in findings}
         if not candidates:
             return None
@@ -349,4 +352,6 @@ def _harmless(ended: Race, place: int) -> bool:
         return False
     if not math.isfinite(control.score):
         return True
-    return row.score >= control.score - max(row.spread, control.spread)
+    course = ended.control.course
+    doubt = course.judge.doubt(control.score, min(course.val.samples, MOST_JUDGED))
+    return row.score >= control.score - max(row.spread, control.spread, BEST * doubt)

@@ -174,3 +174,12 @@ def test_a_race_that_the_clock_cuts_short_has_no_winner(course):
     assert ended.winner is None
     assert 0 < ended.rows[0].steps < 200
     assert time.perf_counter() - began < 5
+
+
+def test_smaller_batches_get_as_many_samples_as_the_control(course):
+    begun, smaller = course(rate=1e-9), course(rate=1e-9)
+    smaller.train = smaller.train.of_batch(begun.train.batch // 4)
+    purse = Purse(steps=10_000)
+    ended = race(Trial(begun), [candidate(smaller)], purse, steps=5)
+    assert [row.steps for row in ended.rows] == [20, 80]
+    assert purse.spent == 3 * 20 + 3 * 20  # counted in steps of the control

@@ -14,6 +14,9 @@ from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.inspection import InspectionRecord
 from netwright.records.record import Record
 
+NORMS = ("batch_norm", "instance_norm")
+"""Mean 0 and variance 1 over the batch, or over the places of each sample."""
+
 HIGH = 0.1
 """Of what guessing costs: a floor that no training gets under. Half of what counts for a softmax
 too many, for a norm has no other use there."""
@@ -93,7 +96,7 @@ def _without_gamma(record: Record) -> Iterator[Finding]:
     """A norm without weights between the last layer and the loss."""
     for term in terms_of(record):
         floor, constant = _floor(term), term.constant
-        if last_operation(term) != "batch_norm":
+        if last_operation(term) not in NORMS:
             continue
         harm: tuple[Evidence, ...] = ()
         if floor is not None and constant and floor >= HIGH * constant:
@@ -110,6 +113,9 @@ def _without_gamma(record: Record) -> Iterator[Finding]:
             name="batchnorm-on-output",
             severity="warn" if harm else "note",
             what=Phrase("The output of the network is normalised over the batch before {loss}",
+                        loss=term.kind)
+            if last_operation(term) == "batch_norm"
+            else Phrase("The output of the network is normalised over each sample before {loss}",
                         loss=term.kind),
             evidence=(
                 Evidence(

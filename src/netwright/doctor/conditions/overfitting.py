@@ -170,6 +170,11 @@ def overfitting(record: Record) -> Iterator[Finding]:
                 grade="ask",
                 why=Phrase("Augmentation first, then weight decay, dropout, a smaller network."),
             ),
+            Treatment(
+                name="select-features",
+                grade="ask",
+                why=Phrase("Of a table: leave out the columns that tell nothing of the targets."),
+            ),
         ),
     )
 

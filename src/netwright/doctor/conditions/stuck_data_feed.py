@@ -121,6 +121,7 @@ def _dropped(feed: Feed) -> Finding:
         ),
         Phrase("The last batch would be smaller, and is left out."),
         1.0,
+        _KEEP,
     )
 
 
@@ -203,8 +204,29 @@ def _again(record: Record, passing: Passing, samples: int) -> Iterator[Finding]:
     )
 
 
+_LOOK = Treatment(
+    name="look-at-the-loader",
+    grade="advice",
+    why=Phrase(
+        "Take a smaller batch or drop_last=False; make the iterator once an epoch, not once a step."
+    ),
+)
+
+_KEEP = Treatment(
+    name="keep-the-rest",
+    grade="ask",
+    why=Phrase("Take a smaller batch, or drop_last=False."),
+    code="DataLoader(..., drop_last=False)",
+)
+
+
 def _finding(
-    severity: str, what: Phrase, evidence: tuple[Evidence, ...], cause: Phrase, confidence: float
+    severity: str,
+    what: Phrase,
+    evidence: tuple[Evidence, ...],
+    cause: Phrase,
+    confidence: float,
+    treatment: Treatment = _LOOK,
 ) -> Finding:
     return Finding(
         name="stuck-data-feed",
@@ -216,14 +238,5 @@ def _finding(
         cause=cause,
         wrong_if=Phrase("the subset is meant, as in fitting one batch as a test"),
         not_to_be_confused_with=Phrase("a small data set that comes round each epoch"),
-        treatments=(
-            Treatment(
-                name="look-at-the-loader",
-                grade="advice",
-                why=Phrase(
-                    "Take a smaller batch or drop_last=False; make the iterator once an epoch, not "
-                    "once a step."
-                ),
-            ),
-        ),
+        treatments=(treatment,),
     )

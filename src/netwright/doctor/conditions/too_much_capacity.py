@@ -102,5 +102,10 @@ def too_much_capacity(record: Record) -> Iterator[Finding]:
                 grade="ask",
                 why=Phrase("Try a network of a quarter of the width, or more data."),
             ),
+            Treatment(
+                name="select-features",
+                grade="ask",
+                why=Phrase("Of a table: leave out the columns that tell nothing of the targets."),
+            ),
         ),
     )  # fmt: skip

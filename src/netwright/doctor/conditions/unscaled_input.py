@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._capacity import far_behind, far_from_done
 from netwright.doctor.conditions._harm import any_of, backward_steps, nonfinite, stuck, unfit
 from netwright.doctor.conditions._start import judgement
 from netwright.doctor.conditions._validation import late_start
 from netwright.records.facts.first_layer import FirstLayer
+from netwright.records.facts.rescaled import Rescaled
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.initial_state import MOST_FLAT
 from netwright.records.record import Record
@@ -23,6 +25,10 @@ SPENT = 0.2
 
 SLOWER = 1.5
 """Times the loss that the trial reaches on standardised inputs; where the layer is flat too."""
+
+PART, MOST_LEFT = 0.1, 0.8
+"""Of the loss of guessing: what the scale has to cost on other samples, and what there may be left
+on standardised inputs, or they are learned no better."""
 
 STD_RATIO = 1e3
 CONDITION = 1e6
@@ -48,8 +54,10 @@ def unscaled_input(record: Record) -> Iterator[Finding]:
 
     Evidence: the output of the first layer at the start over what its weights give on inputs of
     mean 0 and variance 1; the ratio of the spreads of its features. The harm is a trial: the same
-    steps on the first batch as it is and standardised; or the condition number of E[x x^T]; or that
-    the layer's tanh or sigmoid is flat on most values, where the trial does not get as far.
+    steps on the first batch as it is and standardised, or on some batches, judged by samples that
+    were not learned from; or the condition number of E[x x^T]; or that the layer's tanh or sigmoid
+    is flat on most values, where the trial does not get as far; or that the run ends far above what
+    a plain network comes to.
 
     Would be wrong if: the batch as it is can be fitted as fast as the standardised one.
 
@@ -67,13 +75,15 @@ def unscaled_input(record: Record) -> Iterator[Finding]:
     causes = any_of(_scale(first), _features(first))
     if not causes:
         return
-    harm = any_of(_trial(first), _conditioned(first))
+    harm = any_of(_trial(first), _conditioned(first)) or any_of(_unseen(record, first))
     if not harm and (first.trial is None or _slower(first)):
         harm = any_of(_flat(record, first))
     if not harm:
         harm = any_of(nonfinite(record), stuck(record), late_start(record, SPENT))
     if not harm and first.trial is None:
         harm = any_of(unfit(record), backward_steps(record))
+    if not harm and _scale(first) is not None:
+        harm = any_of(far_from_done(record) or far_behind(record))
     nothing = first.trial is not None and first.trial.raw_end > 0.9 * first.trial.scaled_start
     yield Finding(
         name="unscaled-input",
@@ -158,6 +168,24 @@ def _trial(first: FirstLayer) -> Evidence | None:
         threshold=bound,
         witness="harm",
     )
+
+
+def _unseen(record: Record, first: FirstLayer) -> Evidence | None:
+    """One batch is learned by heart on any scale; other samples are not foretold."""
+    found = record.get(Rescaled)
+    if found is None or found.guess is None or _scale(first) is None:
+        return None
+    bound = max(SLOWER * found.scaled, found.scaled + PART * found.guess)
+    if found.as_is <= bound or found.scaled > MOST_LEFT * found.guess:
+        return None
+    return Evidence(
+        signal=Phrase("loss on {samples} other samples after {steps} steps on inputs as they are, "
+                      "against standardised", samples=found.samples, steps=found.steps),
+        value=min(found.as_is, 1e30),
+        baseline=found.scaled,
+        threshold=bound,
+        witness="harm",
+    )  # fmt: skip
 
 
 def _slower(first: FirstLayer) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from netwright.doctor.data.shrinking import Matrix
 BINS = 6
 WIDEST = 32
 """Features above which the columns of a table are not brought into order."""
+
+WIDEST_PAIRED, PAIRS = 16, 6
+"""The same for what features tell by two, and how many pairs are followed."""
 
 ROUNDS = 12
 """Exchanges of two columns at the most."""
@@ -101,6 +105,80 @@ def _edges(rows: Matrix) -> Matrix:
     return np.quantile(rows, np.linspace(0, 1, BINS + 1)[1:-1], axis=0).T
 
 
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """The sum of functions of one feature each, and `weights` (K, D, 2 D) of the products of one
+    feature with another and with the sign of another: what is told by two together has no part in
+    the sum."""
+
+    alone: Additive
+    weights: Matrix
+
+    def left(self, said: Matrix, scores: Matrix, wanted: Matrix, order: list[int]) -> float:
+        """The squared error in that order of the columns; `said` are the `parts` of the sum."""
+        rows = scores[:, order]
+        products = ((rows @ self.weights) * _signed(rows)).sum(-1).T
+        return float(np.square(wanted - said[np.arange(len(order)), order].sum(0) - products).sum())
+
+
+def paired(alone: Additive, rows: Matrix, targets: Matrix, *, ridge: float = 20.0) -> Paired:
+    """What the sum leaves, by least squares on the products of two features in normal scores."""
+    scores, wide = normal_scores(rows), rows.shape[1]
+    kept = np.concatenate((np.triu(np.ones((wide, wide)), 1), 1 - np.eye(wide)), 1)
+    one, other = np.nonzero(kept)
+    design = scores[:, one] * _signed(scores)[:, other]
+    within = design.T @ design + ridge * np.eye(len(one))
+    found = np.linalg.solve(within, design.T @ (targets - alone.of(rows)))
+    weights = np.zeros((targets.shape[1], wide, 2 * wide))
+    weights[:, one, other] = found.T
+    return Paired(alone, weights)
+
+
+def _signed(scores: Matrix) -> Matrix:
+    return np.concatenate((scores, np.sign(scores)), 1)
+
+
+def refined(model: Paired, rows: Matrix, targets: Matrix, order: list[int]) -> list[int]:
+    """The order made better by what pairs of features tell: two columns are exchanged, or brought
+    together to the places of one of the strongest pairs, as long as that foretells more."""
+    said, scores = parts(model.alone, rows), normal_scores(rows)
+    wanted = targets - model.alone.mean
+    sizes = np.square(model.weights).sum(0).reshape(len(order), 2, -1).sum(1)
+    strongest = np.argsort(-sizes, axis=None)[: min(PAIRS, len(order))]
+    pairs = [divmod(int(each), len(order)) for each in strongest]
+    least = model.left(said, scores, wanted, order)
+    for _ in range(ROUNDS):
+        tried = [
+            *(_exchanged(order, (swap,)) for swap in itertools.combinations(range(len(order)), 2)),
+            *(
+                _exchanged(order, ((one, first), (other, second)))
+                for one, other in pairs
+                for first, second in itertools.permutations(range(len(order)), 2)
+            ),
+        ]
+        errors = [model.left(said, scores, wanted, each) for each in tried]
+        best = int(np.argmin(errors))
+        if errors[best] >= least - 1e-9:
+            break
+        order, least = tried[best], errors[best]
+    return order
+
+
+def _exchanged(order: list[int], swaps: tuple[tuple[int, int], ...]) -> list[int]:
+    made = list(order)
+    for one, other in swaps:
+        made[one], made[other] = made[other], made[one]
+    return made
+
+
+def normal_scores(rows: Matrix) -> Matrix:
+    """Each column by its ranks, as a normal variable has them: no far value outweighs the rest."""
+    ranks = rows.argsort(0).argsort(0)
+    normal = NormalDist()
+    scores = np.array([normal.inv_cdf((k + 0.5) / len(rows)) for k in range(len(rows))])
+    return scores[ranks]
+
+
 def column_order(rows: Matrix, targets: Matrix, others: Matrix, truth: Matrix) -> dict[str, Any]:
     """How well the targets of one table are foretold from another, as its columns stand and in the
     order that fits best; the order is found on one half of it and judged on the other. Nothing for
@@ -114,10 +192,14 @@ def column_order(rows: Matrix, targets: Matrix, others: Matrix, truth: Matrix) -
     model = additive(rows, targets)
     half, held = slice(0, None, 2), slice(1, None, 2)
     order = ordered(model, others[half], truth[half])
+    stands = model.explained(others[held], truth[held])
+    aligned = model.explained(others[held][:, order], truth[held])
+    if wide <= WIDEST_PAIRED and aligned > stands:
+        order = refined(paired(model, rows, targets), others, truth, order)
     moved = sum(place != each for place, each in enumerate(order))
     return {
         "additive_within": within,
-        "additive_score": model.explained(others[held], truth[held]),
-        "additive_aligned": model.explained(others[held][:, order], truth[held]),
+        "additive_score": stands,
+        "additive_aligned": aligned,
         "feature_order": tuple(order) if moved else (),
     }

@@ -48,6 +48,7 @@ def first_layer(patient: Patient) -> Iterator[FirstLayer]:
     off = ratio is not None and not low <= ratio <= high
     if off or (spread is not None and spread > SUSPECT_STD_RATIO):
         found = FirstLayer(**{**vars(found), "trial": scale_trial(patient)})
+    patient.workings["first-layer"] = found
     yield found
 
 

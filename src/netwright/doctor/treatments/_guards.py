@@ -33,6 +33,7 @@ INVERSES: tuple[Called, ...] = (
     torch.rsqrt, Tensor.rsqrt, torch.reciprocal, Tensor.reciprocal, Tensor.__rtruediv__,
 )  # fmt: skip
 ROOTS: tuple[Called, ...] = (torch.sqrt, Tensor.sqrt)
+POWERS: tuple[Called, ...] = (torch.pow, Tensor.pow, Tensor.__pow__, Tensor.float_power)
 EXPONENTIALS: tuple[Called, ...] = (torch.exp, Tensor.exp, torch.expm1, Tensor.expm1)
 
 
@@ -51,7 +52,20 @@ def _quotient(func: Called, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
         args = (away_from_0(args[0]), *args[1:])
     if func in ROOTS:
         args = (args[0].clamp_min(0) + ROOT, *args[1:])
+    if func in POWERS and len(args) > 1 and _broken(*args[:2]):
+        # Of a number below 0 the power of its size, with its sign: nothing it tells is lost.
+        return args[0].sign() * func(args[0].abs() + ROOT, *args[1:], **kwargs)
     return func(*args, **kwargs)
+
+
+def _broken(base: Any, exponent: Any) -> bool:
+    """Whether it is a power that no number below 0 has."""
+    return (
+        isinstance(base, Tensor)
+        and base.is_floating_point()
+        and isinstance(exponent, float)
+        and not exponent.is_integer()
+    )
 
 
 def _exponent(func: Called, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

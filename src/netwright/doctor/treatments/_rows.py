@@ -46,12 +46,17 @@ def by_row(feed: Feed) -> Pair | None:
 
 def flat(inputs: Tensor) -> Tensor:
     """(N, D) in double precision, images shrunk to 16 pixels a side, each feature by its spread."""
-    if inputs.ndim == 4 and inputs.is_floating_point() and max(inputs.shape[2:]) > SIDE:
-        inputs = F.adaptive_avg_pool2d(inputs, SIDE)
-    rows = inputs.detach().cpu().flatten(1).double()
+    rows = shrunk(inputs).detach().cpu().flatten(1).double()
     if inputs.ndim == 2:  # columns in units of their own
         rows = (rows - rows.mean(0)) / rows.std(0).clamp(min=1e-12)
     return rows
+
+
+def shrunk(inputs: Tensor) -> Tensor:
+    """Images at 16 pixels a side at the most; anything else as it is."""
+    if inputs.ndim == 4 and inputs.is_floating_point() and max(inputs.shape[2:]) > SIDE:
+        return F.adaptive_avg_pool2d(inputs, SIDE)
+    return inputs
 
 
 def axes(inputs: Tensor, layer: nn.Module | None = None) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,12 @@ from torch import Tensor
 from netwright.doctor.trials.feed import Pair
 
 QUANTILES = 33
+
+MOST_MOVE = 8
+"""Pixels that images are moved at the most, and a quarter of their side."""
+
+LESS = 0.5
+"""Of what the mean images lack to go together wholly, that a move has to leave less of."""
 
 TURNS = {
     "transposed": lambda x: x.transpose(-1, -2),
@@ -33,6 +40,27 @@ class Turned:
         if self.how == "backwards":
             return inputs.flip(1), target
         return TURNS[self.how](inputs).contiguous(), target
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Images moved down and to the right (up and to the left by less than 0); what comes in is a
+    copy of the edge, or what goes out on the other side."""
+
+    down: int
+    right: int
+    wraps: bool = False
+
+    def __call__(self, inputs: Tensor, target: Tensor) -> Pair:
+        return self.of(inputs), target
+
+    def of(self, images: Tensor) -> Tensor:
+        for axis, by in ((-2, self.down), (-1, self.right)):
+            length = images.shape[axis]
+            places = torch.arange(length, device=images.device) - by
+            places = places % length if self.wraps else places.clamp(0, length - 1)
+            images = images.index_select(axis, places)
+        return images
 
 
 @dataclass(frozen=True)
@@ -118,6 +146,25 @@ def scaled_by_mean_images(theirs: Tensor, ours: Tensor) -> Scaled | None:
     slope = float(((a - a.mean()) * (b - b.mean())).mean()) / spread
     shift = float(b.mean()) - slope * float(a.mean())
     return Scaled(torch.tensor(slope), torch.tensor(shift)) if slope else None
+
+
+def moved(theirs: Tensor, ours: Tensor) -> Moved | None:
+    """The move after which the mean images go together best; None where that is hardly better than
+    as they stand."""
+    mean, wanted = (each.double().mean(0) for each in (theirs, ours))
+    most = min(MOST_MOVE, min(mean.shape[-2:]) // 4)
+    if mean.shape != wanted.shape or most < 1 or not float(mean.std()) or not float(wanted.std()):
+        return None
+
+    def fit(move: Moved) -> float:
+        pair = torch.stack((move.of(mean).flatten(), wanted.flatten()))
+        return float(torch.corrcoef(pair)[0, 1])
+
+    steps = range(-most, most + 1)
+    moves = [Moved(*by) for by in itertools.product(steps, steps, (False, True))]
+    fits = {move: fit(move) for move in moves}
+    best = max(fits, key=lambda move: fits[move])
+    return best if 1 - fits[best] < LESS * (1 - fits[Moved(0, 0)]) else None
 
 
 def distance(one: Tensor, other: Tensor) -> float:

@@ -15,6 +15,7 @@ from netwright.records.findings import Finding
 def add_epsilon(course: Course, finding: Finding) -> Iterator[Plan]:
     """Denominators and roots are held a small number away from 0.
 
+    A broken power of a number below 0 is that of its size, with its sign.
     The module that the finding names is wrapped, or the loss where it names none.
 
     Source: Goodfellow, Bengio & Courville 2016, Deep Learning, section 4.1 (overflow and

@@ -9,10 +9,14 @@ from torch import Tensor, nn
 
 from netwright.core.languages import Phrase
 from netwright.doctor.treatments import TREATMENTS, Plan
-from netwright.doctor.treatments._answers import answers
+from netwright.doctor.treatments._answers import answers, cost
 from netwright.doctor.treatments._losses import Negative, OfNegatives
-from netwright.doctor.trials.course import Course
+from netwright.doctor.treatments._right import right_losses
+from netwright.doctor.trials.course import Course, Loss
 from netwright.records.findings import Finding
+
+SAME = 1e-3
+"""Of what the sign of the answers changes in a loss: it does not see what changes less."""
 
 
 @TREATMENTS.register("flip-sign", grade="ask", cures=("loss-sign",))
@@ -21,6 +25,8 @@ def flip_sign(course: Course, finding: Finding) -> Iterator[Plan]:
 
     Of a loss over answers of yes and no there are two ways: its own sign, and that of the outputs
     in it (a margin that was written the wrong way round has no least value with a minus before it).
+    A score that is the same for answers of another size and level (a correlation) leaves these to
+    chance with either sign: the loss that belongs to the targets is tried as well.
 
     Source: by arithmetic: descent on -L is ascent on L.
     """
@@ -39,8 +45,29 @@ def flip_sign(course: Course, finding: Finding) -> Iterator[Plan]:
         return
     yield Plan(says=Phrase("the loss with the other sign"), apply=_negative)
     found = answers(course)
+    if found is not None and _blind(course.loss, found.target):
+        for says, loss in right_losses(found.output, found.target)[:1]:
+            yield Plan(
+                says=Phrase("loss: {loss}", loss=says),
+                apply=lambda course, loss=loss: _take(course, loss),  # type: ignore[misc]
+            )
     if found is not None and course.judge.kind == "accuracy of labels":
         yield Plan(says=Phrase("the loss of the outputs with the other sign"), apply=_of_negatives)
+
+
+def _blind(loss: Loss, target: Tensor) -> bool:
+    """Whether answers twice as large and one spread off are as good as the targets themselves."""
+    if not target.is_floating_point() or target.numel() < 2:
+        return False
+    exact, other = cost(loss, target, target), cost(loss, 2 * target + target.std(), target)
+    far = cost(loss, -target, target)
+    if exact is None or other is None or far is None:
+        return False
+    return abs(other - exact) < SAME * abs(far - exact)
+
+
+def _take(course: Course, loss: Loss) -> None:
+    course.loss = loss
 
 
 def _minimise(course: Course) -> None:

@@ -26,7 +26,8 @@ def standardise_target(course: Course, finding: Finding) -> Iterator[Plan]:
 
     Mean and spread are those of the training targets, and a layer at the end of the model carries
     them: it answers in the units of the targets as before. A few targets have their own, the
-    numbers of an image have one for all; the other way is the second plan.
+    numbers of an image have one spread for all, so that each weighs in the loss as it did, and
+    means of their own, or one; the other way comes after.
 
     Source: Bishop 1995, Neural networks for pattern recognition, section 8.2.
     """
@@ -40,12 +41,16 @@ def standardise_target(course: Course, finding: Finding) -> Iterator[Plan]:
     by_target = target.ndim == 2 and target.shape[1] > 1
     plans = [one]
     if by_target:
-        plans = [each, one] if target.shape[1] <= FEW else [one, each]
+        centred = (each[0], one[1])
+        plans = [each, one] if target.shape[1] <= FEW else [centred, one, each]
     for mean, spread in plans:
         yield Plan(
             says=Phrase("targets less {mean}, over {spread}; the model answers in their units",
                         mean=amount(float(mean.mean())), spread=amount(float(spread.mean())))
             if mean.numel() == 1
+            else Phrase("each target less its mean, over one spread; the model answers in their "
+                        "units")
+            if spread.numel() == 1
             else Phrase("each target less its mean, over its spread; the model answers in their "
                         "units"),
             apply=lambda course, mean=mean, spread=spread: _apply(  # type: ignore[misc]

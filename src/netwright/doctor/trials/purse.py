@@ -30,8 +30,9 @@ class Purse:
         return not self.empty and self.spent + steps <= self.steps
 
     def pay(self, trial: Trial, until: int) -> None:
-        """The trial goes on to that step, at the cost of the purse, and is judged."""
+        """The trial goes on to what is that step of the control, at the cost of the purse, and is
+        judged."""
         before = trial.step
-        trial.go_on(max(0, until - trial.step), before=self._began + self.seconds)
-        self.spent += trial.step - before
+        trial.go_on(max(0, trial.reach(until) - trial.step), before=self._began + self.seconds)
+        self.spent += round((trial.step - before) / trial.pace)
         trial.judged()

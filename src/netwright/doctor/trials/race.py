@@ -101,7 +101,7 @@ def race(
         made = others.setdefault(place, [])
         for seed in seeds[1:] if start < trial.course.steps else ():
             if all(each.seed != seed for each in made):
-                made.append(Trial(trial.begun, seed))
+                made.append(Trial(trial.begun, seed, pace=trial.pace))
             other = next(each for each in made if each.seed == seed)
             if not other.gone and (not purse.empty or (last and not purse.late)):
                 purse.pay(other, until)

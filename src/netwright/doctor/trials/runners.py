@@ -66,7 +66,9 @@ class Runners:
         return self._trials[place]
 
     def _begun(self, candidate: Candidate) -> Trial:
-        return Trial(candidate.begin(), self._seed, again=candidate.begin)
+        course = candidate.begin()
+        pace = _pace(course, self._control.course)
+        return Trial(course, self._seed, again=candidate.begin, pace=pace)
 
     def go_on(self, places: Iterable[int], until: int) -> list[int]:
         """Those of them that come there, the best first."""
@@ -113,4 +115,11 @@ class Runners:
 
 def came(trial: Trial, until: int) -> bool:
     """Whether it has come as far as it was to come: no error, and the purse had enough."""
-    return not trial.error and trial.step >= min(until, trial.course.steps)
+    return not trial.error and trial.step >= min(trial.reach(until), trial.course.steps)
+
+
+def _pace(course: Course, control: Course) -> float:
+    """Where batches are smaller, as many steps as take the same samples. Larger ones are to pay
+    step by step."""
+    ours, theirs = (each.train.batch * each.train.unit for each in (course, control))
+    return max(1.0, theirs / ours)

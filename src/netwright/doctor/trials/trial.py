@@ -43,16 +43,23 @@ class Trial:
 
     With `again`, which makes the same course anew, it trains the course itself: the memory of a
     beginning is spent only where that is asked for.
+
+    `pace` is how many of its steps are worth one of the training it is held against.
     """
 
     def __init__(
-        self, course: Course, seed: int = 0, *, again: Callable[[], Course] | None = None
+        self,
+        course: Course,
+        seed: int = 0,
+        *,
+        again: Callable[[], Course] | None = None,
+        pace: float = 1.0,
     ) -> None:
         self._begun = course if again is None else None
         self._again = again
         self.start = self.step = course.done
         self.course = course.copy() if again is None else course
-        self.seed = seed
+        self.seed, self.pace = seed, pace
         self.losses: list[float] = []
         self.scores: list[Score] = []
         self.error = ""
@@ -85,6 +92,10 @@ class Trial:
             self.course, model=other.model, optimizer=other.optimizer, scheduler=other.scheduler,
             loss=other.loss,
         )  # fmt: skip
+
+    def reach(self, step: int) -> int:
+        """Its own step for this one of the training it is held against."""
+        return self.start + round(self.pace * (step - self.start))
 
     @property
     def ended(self) -> bool:
