@@ -24,7 +24,7 @@ from netwright.core.errors import NetwrightError, SettingError
 from netwright.core.languages import Phrase
 from netwright.doctor.checking import checked, patient_of
 from netwright.doctor.deadline import Deadline
-from netwright.doctor.diagnosis import Diagnosis
+from netwright.doctor.diagnosis import Diagnosis, diagnosed
 from netwright.doctor.healed import Attempt, Healed
 from netwright.doctor.patient import Source
 from netwright.doctor.quiet import RandomState
@@ -35,6 +35,7 @@ from netwright.doctor.trials.course_of import as_given
 from netwright.doctor.trials.race import BEST, CLEAR, Candidate, Purse, Race, race
 from netwright.doctor.trials.trial import MOST_JUDGED, Score, Trial
 from netwright.doctor.watch import Doctor
+from netwright.records.facts.judged import Judged
 from netwright.records.findings import GROUPS, Finding
 
 ROUNDS = 6
@@ -57,6 +58,13 @@ LATE = ("rate", "generalisation")
 BY_SCORE = ("overfitting",)
 """Conditions of the loss that are treated once the score falls: while it does not, there is nothing
 by which a race could tell."""
+
+ALONE = ("behind-a-plain-network",)
+"""Conditions that name no cause. What cured nothing of them is not carried on; and they are paid
+for from a purse of their own, for causes with a name come first and may have spent the other."""
+
+SET_ASIDE = 0.5
+"""What that purse holds, of the other."""
 
 MARKS = 20
 """How often the last run is judged on its way."""
@@ -139,6 +147,13 @@ class Marks:
             self.best = Mark(self.trial.step, score, self.trial.here)
 
     @property
+    def judged(self) -> Judged:
+        """What the marks of the run tell the doctor, who does not hear the judge."""
+        trial = self.trial
+        least = min((each.loss for each in trial.scores if math.isfinite(each.loss)), default=None)
+        return Judged(step=trial.step, planned=trial.course.steps, least=least, ended=trial.ended)
+
+    @property
     def fallen(self) -> bool:
         """Whether the score is below the best one by more than the luck of samples."""
         trial = self.trial
@@ -165,6 +180,7 @@ class Healing:
         self._original = course
         self._seconds, self._began = seconds, time.perf_counter()
         self._purse = Purse(steps=round(budget * course.steps), seconds=0.6 * seconds)
+        self._aside = Purse(steps=round(SET_ASIDE * budget * course.steps), seconds=0.6 * seconds)
         self._length = min(course.steps, max(SHORTEST, min(LONGEST, round(0.03 * course.steps))))
         self._table: list[Attempt] = []
         self._tried: set[tuple[str, tuple[str, ...]]] = set()
@@ -191,7 +207,7 @@ class Healing:
         what was found last. Some faults are seen only once the plan is at its end."""
         marks = Marks(trial)
         with self._watched(trial) as doctor:
-            found = self._asked(doctor)
+            found = self._asked(doctor, marks)
             while not trial.ended:
                 self._go_on(trial, self._apart(trial))
                 if trial.raised is not None:
@@ -200,11 +216,11 @@ class Healing:
                 if not self._table:
                     self._untreated = marks.best
                 self._best = max(self._best, marks.best, key=lambda each: each.score)
-                found = self._asked(doctor)
+                found = self._asked(doctor, marks)
                 treated = self._treated(marks, found) if may else None
                 if treated is not None:
                     return treated, found
-        found = self._asked(doctor)
+        found = self._asked(doctor, marks)
         return (self._treated(marks, found) if may else None), found
 
     def _apart(self, trial: Trial) -> int:
@@ -226,8 +242,8 @@ class Healing:
 
     # Looking
 
-    def _asked(self, doctor: Doctor) -> Diagnosis:
-        found = doctor.diagnosis()
+    def _asked(self, doctor: Doctor, marks: Marks) -> Diagnosis:
+        found = diagnosed(doctor.record().with_facts(marks.judged))
         self._first = found if self._first is None or not self._table else self._first
         return found
 
@@ -263,6 +279,7 @@ class Healing:
             if not each.points
             and (each.name, each.layers) not in self._tried
             and (each.name not in BY_SCORE or marks.fallen)
+            and not self._purse_for(each).empty
             and treatable(marks.begin.course, each)
         ]
         names = {each.name for each in alarms}
@@ -273,10 +290,13 @@ class Healing:
                 return found
         return []
 
+    def _purse_for(self, finding: Finding) -> Purse:
+        return self._aside if finding.name in ALONE else self._purse
+
     def _treated(self, marks: Marks, diagnosis: Diagnosis) -> Trial | None:
         """The trial that goes on with what helped; None where nothing is to be done, or did."""
         findings = self._next(marks, diagnosis)
-        if not findings or self._purse.empty:
+        if not findings:
             return None
         late = findings[0].group in LATE
         base = marks.best if late and marks.learned else marks.begin
@@ -287,9 +307,10 @@ class Healing:
         run = marks.trial
         fresh = base is marks.begin and run.step <= run.start + self._length
         control = run if fresh else Trial(base.course)
-        ended = race(control, candidates, self._purse, steps=self._length)
+        ended = race(control, candidates, self._purse_for(findings[0]), steps=self._length)
         carried = None
-        if ended.winner is None and not late and base.step == 0 and _harmless(ended, 1):
+        carries = not late and base.step == 0 and findings[0].name not in ALONE
+        if ended.winner is None and carries and _harmless(ended, 1):
             carried = ended.rows[1]
         self._table.append(
             Attempt(

@@ -35,6 +35,8 @@ PART = 0.3
 """And what part of the time that is left."""
 
 STEPS_UNSEEN = 300
+BATCH = 128
+"""Samples of a step at most: what is learned in the time does not hang on how large batches are."""
 SAMPLES = 1500
 FEWEST = 60
 
@@ -131,7 +133,7 @@ def _unseen_by_plain(patient: Patient, call: Call, batch: int) -> float | None:
     until = time.perf_counter() + min(SECONDS, PART * patient.deadline.left)
     least = math.inf
     for step in range(STEPS_UNSEEN):
-        chosen = known[torch.randint(0, len(known), (batch,), generator=draw)]
+        chosen = known[torch.randint(0, len(known), (min(batch, BATCH),), generator=draw)]
         with torch.enable_grad():
             gradients = torch.autograd.grad(of(chosen), list(network.parameters()))
         for each, gradient in zip(network.parameters(), gradients, strict=True):
