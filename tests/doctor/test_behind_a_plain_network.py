@@ -66,7 +66,7 @@ def test_what_is_cut_off_gets_another_way():
     torch.manual_seed(0)
     model = nn.Sequential(FirstColumn(), nn.Linear(1, 16), nn.ReLU(), nn.Linear(16, 2))
     healed = nw.heal(model, torch.optim.Adam(model.parameters(), lr=3e-3), nn.CrossEntropyLoss(),
-                     (x[:400], y[:400]), (x[400:], y[400:]), epochs=40)  # fmt: skip
+                     (x[:400], y[:400]), (x[400:], y[400:]), epochs=24)  # fmt: skip
     assert healed.repaired
     assert healed.kept[-1].names == ("sound-recipe",)
     assert healed.untreated < 0.7 < 0.9 < healed.score

@@ -36,6 +36,7 @@ from netwright.doctor.trials.race import BEST, CLEAR, Candidate, Purse, Race, ra
 from netwright.doctor.trials.trial import MOST_JUDGED, Score, Trial
 from netwright.doctor.watch import Doctor
 from netwright.records.facts.judged import Judged
+from netwright.records.facts.reference import Reference
 from netwright.records.findings import GROUPS, Finding
 
 ROUNDS = 6
@@ -186,6 +187,9 @@ class Healing:
         self._tried: set[tuple[str, tuple[str, ...]]] = set()
         self._first: Diagnosis | None = None
         self._untreated = self._best = Mark(0, -math.inf, course)
+        self._start = self._untreated
+        self._replaced = -math.inf
+        self._plain: Reference | None = None
         self._stepping = 0.0
         self._steps = 0
 
@@ -206,6 +210,8 @@ class Healing:
         """The trial to go on with in the place of this one, None when this one has ended; and
         what was found last. Some faults are seen only once the plan is at its end."""
         marks = Marks(trial)
+        if not trial.start:
+            self._start = marks.begin
         with self._watched(trial) as doctor:
             found = self._asked(doctor, marks)
             while not trial.ended:
@@ -243,7 +249,12 @@ class Healing:
     # Looking
 
     def _asked(self, doctor: Doctor, marks: Marks) -> Diagnosis:
-        found = diagnosed(doctor.record().with_facts(marks.judged))
+        record = doctor.record()
+        if not marks.trial.start:
+            self._plain = record.get(Reference)
+        elif self._plain is not None:  # there is no check-up under way
+            record = record.with_facts(self._plain)
+        found = diagnosed(record.with_facts(marks.judged))
         self._first = found if self._first is None or not self._table else self._first
         return found
 
@@ -280,15 +291,19 @@ class Healing:
             and (each.name, each.layers) not in self._tried
             and (each.name not in BY_SCORE or marks.fallen)
             and not self._purse_for(each).empty
-            and treatable(marks.begin.course, each)
+            and treatable(self._begin(marks, each).course, each)
         ]
         names = {each.name for each in alarms}
         roots = [each for each in alarms if names.isdisjoint(each.yields_to)] or alarms
         for group in GROUPS:
-            found = [each for each in roots if each.group == group]
+            found = [each for each in roots if each.group == group and each.name not in ALONE]
             if found:
                 return found
-        return []
+        return [each for each in roots if each.name in ALONE]
+
+    def _begin(self, marks: Marks, finding: Finding) -> Mark:
+        """Where what treats this may begin: a run that began under way has no beginning."""
+        return self._start if finding.name in ALONE else marks.begin
 
     def _purse_for(self, finding: Finding) -> Purse:
         return self._aside if finding.name in ALONE else self._purse
@@ -299,7 +314,8 @@ class Healing:
         if not findings:
             return None
         late = findings[0].group in LATE
-        base = marks.best if late and marks.learned else marks.begin
+        begin = self._begin(marks, findings[0])
+        base = marks.best if late and marks.learned else begin
         candidates = list(self._candidates(base.course, findings))
         self._tried |= {(each.name, each.layers) for each in findings}
         if not candidates:
@@ -322,6 +338,8 @@ class Healing:
             )
         )
         if ended.winner is not None:
+            if base is not marks.begin and not late:
+                self._replaced = max(self._replaced, run.judged().value)
             # What helped may have to be done once more: a tenth of the rate can be too much still.
             self._tried -= {(each.name, each.layers) for each in findings}
             return ended.trial if base.step else Trial(ended.winner.course)
@@ -366,7 +384,7 @@ class Healing:
         beaten = untreated if math.isfinite(untreated) else self._original.guessing
         better = score > beaten or (stopped and score == untreated)
         course, history = trial.course, tuple(trial.scores)
-        if self._table and score < untreated:
+        if self._table and score < max(untreated, self._replaced):
             # What was done did no good in the end: back to where any run was best.
             course = self._best.course
             history = (*history, Score(self._best.step, self._best.score, math.nan))

@@ -95,7 +95,7 @@ def _another_way(course: Course, scaled: list[Plan]) -> Iterator[Plan]:
         add(made)
         for plan in scaled:
             plan.apply(made)
-        _by_adamw(made, RATE)
+        _by_adamw(made, DRAWN)
 
     yield Plan(
         says=Phrase("two plain hidden layers beside the network, inputs standardised, AdamW"),
