@@ -94,8 +94,9 @@ def heal(
     targets)` is a number, the higher the better; without one it is the accuracy (balanced, where
     classes are very uneven) or the share of the variance explained. `scheduler` steps once an epoch
     or with every step, `clip` is the greatest norm of the gradient, where your loop has these.
-    Trials take at most `budget` times the steps of the whole training, and everything at most about
-    `seconds`.
+    Trials take at most `budget` times the steps of the whole training, and half as many again where
+    no cause with a name is left and the training is still behind a plain network; everything takes
+    at most about `seconds`.
 
     Model, optimizer, data and random states stay as they are: the healed model is another one.
 
