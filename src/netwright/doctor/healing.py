@@ -149,11 +149,16 @@ class Marks:
             self.best = Mark(self.trial.step, score, self.trial.here)
 
     @property
-    def judged(self) -> Judged:
-        """What the marks of the run tell the doctor, who does not hear the judge."""
+    def judged(self) -> tuple[Judged, ...]:
+        """What the marks of the run tell the doctor, who does not hear the judge. Nothing where it
+        was the judge that failed, and not the training."""
         trial = self.trial
         least = min((each.loss for each in trial.scores if math.isfinite(each.loss)), default=None)
-        return Judged(step=trial.step, planned=trial.course.steps, least=least, ended=trial.ended)
+        if least is None and (not trial.losses or math.isfinite(trial.losses[-1])):
+            return ()
+        return (
+            Judged(step=trial.step, planned=trial.course.steps, least=least, ended=trial.ended),
+        )
 
     @property
     def fallen(self) -> bool:
@@ -255,7 +260,7 @@ class Healing:
             self._plain = record.get(Reference)
         elif self._plain is not None:  # there is no check-up under way
             record = record.with_facts(self._plain)
-        found = diagnosed(record.with_facts(marks.judged))
+        found = diagnosed(record.with_facts(*marks.judged))
         self._first = found if self._first is None or not self._table else self._first
         return found
 
