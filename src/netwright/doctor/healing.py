@@ -153,7 +153,8 @@ class Marks:
         """What the marks of the run tell the doctor, who does not hear the judge. Nothing where it
         was the judge that failed, and not the training."""
         trial = self.trial
-        least = min((each.loss for each in trial.scores if math.isfinite(each.loss)), default=None)
+        told = [e.loss for e in trial.scores if math.isfinite(e.loss) and math.isfinite(e.value)]
+        least = min(told, default=None)
         if least is None and (not trial.losses or math.isfinite(trial.losses[-1])):
             return ()
         return (
