@@ -25,6 +25,7 @@ def ended(
     begun: Course,
     best: Mark,
     untreated: float,
+    replaced: float,
     table: Sequence[Attempt],
     first: Diagnosis,
     left: Diagnosis,
@@ -32,14 +33,15 @@ def ended(
     suspects: Sequence[Suspect],
 ) -> Healed:
     """What came of a trial that is at its end. `begun` is the training as it was given, `untreated`
-    the best score that it had come to, `best` where any run was best; `first` was found before
-    anything was treated, `left` is found still."""
+    the best score that it had come to, `replaced` that of a run that gave way to a treatment from
+    its beginning, `best` where any run was best; `first` was found before anything was treated,
+    `left` is found still."""
     score = trial.judged().value
     stopped = trial.course.ends is not None  # where it was best: nothing more is claimed
     beaten = untreated if math.isfinite(untreated) else begun.guessing
     better = score > beaten or (stopped and score == untreated)
     course, history = trial.course, tuple(trial.scores)
-    if table and score < untreated:
+    if table and score < max(untreated, replaced):
         # What was done did no good in the end: back to where any run was best.
         course = best.course
         history = (*history, Score(best.step, best.score, math.nan))

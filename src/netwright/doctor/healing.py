@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from netwright.core.errors import SettingError
 from netwright.doctor.candidates import candidates_for
-from netwright.doctor.diagnosis import Diagnosis
+from netwright.doctor.diagnosis import Diagnosis, diagnosed
 from netwright.doctor.ending import advised, ended, source_of
 from netwright.doctor.healed import Attempt, Healed
 from netwright.doctor.patient import Source
@@ -36,6 +36,7 @@ from netwright.doctor.trials.purse import Purse
 from netwright.doctor.trials.race import BEST, Race, race
 from netwright.doctor.trials.trial import MOST_JUDGED, Trial
 from netwright.doctor.watch import Doctor
+from netwright.records.facts.reference import Reference
 from netwright.records.findings import GROUPS, Finding
 
 ROUNDS = 6
@@ -62,6 +63,13 @@ LATE = ("rate", "generalisation")
 BY_SCORE = ("overfitting",)
 """Conditions of the loss that are treated once the score falls: while it does not, there is nothing
 by which a race could tell."""
+
+ALONE = ("behind-a-plain-network",)
+"""Conditions that name no cause. What cured nothing of them is not carried on; and they are paid
+for from a purse of their own, for causes with a name come first and may have spent the other."""
+
+SET_ASIDE = 0.5
+"""What that purse holds, of the other."""
 
 MARKS = 20
 """How often the last run is judged on its way."""
@@ -90,9 +98,10 @@ def heal(
     targets)` is a number, the higher the better; without one it is the accuracy (balanced, where
     classes are very uneven) or the share of the variance explained. `scheduler` steps once an epoch
     or with every step, `clip` is the greatest norm of the gradient, where your loop has these.
-    Trials take at most `budget` times the steps of the whole training. Check-ups and trials end so
-    early that all is done in about `seconds`, where the training itself leaves them a fifth of that
-    at least; the last run is never cut short.
+    Trials take at most `budget` times the steps of the whole training, and half as many again where
+    no cause with a name is left and the training is behind a plain network. Check-ups and trials
+    end so early that all is done in about `seconds`, where the training itself leaves them a fifth
+    of that at least; the last run is never cut short.
 
     Model, optimizer, data and random states stay as they are: the healed model is another one.
 
@@ -131,17 +140,18 @@ class Healing:
         self._seconds, self._began = seconds, time.perf_counter()
         self._plain = Plain(course)
         self._plain.measure(seconds=TIMED * seconds)
-        self._purse = Purse(
-            steps=round(budget * course.steps),
-            seconds=_for_trials(seconds, self._plain.seconds or 0.0),
-        )
+        limit = _for_trials(seconds, self._plain.seconds or 0.0)
+        self._purse = Purse(steps=round(budget * course.steps), seconds=limit)
+        self._aside = Purse(steps=round(SET_ASIDE * budget * course.steps), seconds=limit)
         self._length = min(course.steps, max(SHORTEST, min(LONGEST, round(0.03 * course.steps))))
         self._table: list[Attempt] = []
         self._tried: set[tuple[str, tuple[str, ...]]] = set()
         self._useless: dict[str, frozenset[str]] = {}
         self._first: Diagnosis | None = None
         self._untreated = -math.inf
-        self._best = Mark(0, -math.inf, course)
+        self._best = self._start = Mark(0, -math.inf, course)
+        self._replaced = -math.inf
+        self._reference: Reference | None = None
         self._sources: dict[tuple[str, int], tuple[Feed, Source]] = {}
         self._remembered: dict[Any, Any] = {}
         self._watched_seconds, self._watched_steps = 0.0, 0
@@ -163,6 +173,8 @@ class Healing:
         """The trial to go on with in the place of this one, None when this one has ended; and
         what was found last. Some faults are seen only once the plan is at its end."""
         marks, asked = Marks(trial), 0
+        if not trial.start:
+            self._start = marks.begin
         with self._watched(trial) as doctor:
             while not trial.ended:
                 self._go_on(trial, self._apart(trial))
@@ -176,11 +188,11 @@ class Healing:
                 if trial.ended or not may or gone < ASKED * asked:
                     continue
                 asked = gone
-                found = self._asked(doctor)
+                found = self._asked(doctor, marks)
                 treated = self._treated(marks, found)
                 if treated is not None:
                     return treated, found
-        found = self._asked(doctor)
+        found = self._asked(doctor, marks)
         return (self._treated(marks, found) if may else None), found
 
     def _apart(self, trial: Trial) -> int:
@@ -202,8 +214,13 @@ class Healing:
 
     # Looking
 
-    def _asked(self, doctor: Doctor) -> Diagnosis:
-        found = doctor.diagnosis()
+    def _asked(self, doctor: Doctor, marks: Marks) -> Diagnosis:
+        record = doctor.record()
+        if not marks.trial.start:
+            self._reference = record.get(Reference)
+        elif self._reference is not None:  # there is no check-up under way
+            record = record.with_facts(self._reference)
+        found = diagnosed(record.with_facts(*marks.judged))
         self._first = found if self._first is None or not self._table else self._first
         return found
 
@@ -252,23 +269,32 @@ class Healing:
             if not each.points
             and (each.name, each.layers) not in self._tried
             and (each.name not in BY_SCORE or marks.fallen)
-            and treatable(marks.begin.course, each)
+            and not self._purse_for(each).empty
+            and treatable(self._begin(marks, each).course, each)
         ]
         names = {each.name for each in alarms}
         roots = [each for each in alarms if names.isdisjoint(each.yields_to)] or alarms
         for group in GROUPS:
-            found = [each for each in roots if each.group == group]
+            found = [each for each in roots if each.group == group and each.name not in ALONE]
             if found:
                 return found
-        return []
+        return [each for each in roots if each.name in ALONE]
+
+    def _begin(self, marks: Marks, finding: Finding) -> Mark:
+        """Where what treats this may begin: a run that began under way has no beginning."""
+        return self._start if finding.name in ALONE else marks.begin
+
+    def _purse_for(self, finding: Finding) -> Purse:
+        return self._aside if finding.name in ALONE else self._purse
 
     def _treated(self, marks: Marks, diagnosis: Diagnosis) -> Trial | None:
         """The trial that goes on with what helped; None where nothing is to be done, or did."""
         findings = self._next(marks, diagnosis)
-        if not findings or self._purse.empty:
+        if not findings:
             return None
         late = findings[0].group in LATE
-        base = marks.best if late and marks.learned else marks.begin
+        begin = self._begin(marks, findings[0])
+        base = marks.best if late and marks.learned else begin
         names = tuple(dict.fromkeys(each.name for each in findings))
         but = frozenset.intersection(*(self._useless.get(each, frozenset()) for each in names))
         candidates = list(candidates_for(base.course, findings, but=but))
@@ -281,11 +307,12 @@ class Healing:
         run = marks.trial
         fresh = base is marks.begin and run.step <= run.start + self._length
         control = run if fresh else Trial(base.course)
-        raced = race(control, candidates, self._purse, steps=self._length)
+        raced = race(control, candidates, self._purse_for(findings[0]), steps=self._length)
         if not raced.entered:
             return None
         carried = None
-        if raced.winner is None and not late and base.step == 0 and _harmless(raced, 1):
+        carries = not late and base.step == 0 and findings[0].name not in ALONE
+        if raced.winner is None and carries and _harmless(raced, 1):
             carried = raced.rows[1]
         self._table.append(
             Attempt(
@@ -297,6 +324,8 @@ class Healing:
             )
         )
         if raced.trial is not None:
+            if base is not marks.begin and not late:
+                self._replaced = max(self._replaced, run.judged().value)
             # What helped may have to be done once more: a tenth of the rate can be too much still.
             self._tried -= {(each.name, each.layers) for each in findings}
             self._useless |= {each: _no_better(raced) for each in names}
@@ -315,6 +344,7 @@ class Healing:
             begun=self._original,
             best=self._best,
             untreated=self._untreated,
+            replaced=self._replaced,
             table=self._table,
             first=self._first,
             left=left,

@@ -308,7 +308,7 @@ def test_several_faults_are_healed_one_group_after_another(course, monkeypatch):
     low = finding_of("learning-rate-too-low", "higher-rate", begun)
     found = (replace(low, group="rate"), replace(smooth, group="output"))
 
-    def asked(self: Healing, doctor: Any) -> Diagnosis:
+    def asked(self: Healing, doctor: Any, marks: Any) -> Diagnosis:
         self._first = Diagnosis(found, Record([]))
         return self._first
 

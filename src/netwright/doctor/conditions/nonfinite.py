@@ -203,6 +203,14 @@ def _treatments(found: NonFinite) -> tuple[Treatment, ...]:
                 why=Phrase("A row is masked whole: leave one place of it, or a finite mask."),
             )
         )
+    if found.where in ("forward", "backward") and found.layer:
+        chosen.append(
+            Treatment(
+                name="other-activation",
+                grade="ask",
+                why=Phrase("Where it is an activation that makes it: ReLU or GELU in its place."),
+            )
+        )
     if found.where == "step":
         chosen.append(
             Treatment(

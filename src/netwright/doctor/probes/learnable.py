@@ -43,7 +43,7 @@ def learnable(patient: Patient) -> Iterator[Learnable]:
         return
     try:
         with Twin(patient, sample):  # the random numbers are those of the loop afterwards
-            found = unseen_by_plain(patient, call, sample.size)
+            found = unseen_by_plain(patient, call)
     except (NoTwinError, RuntimeError, ValueError, IndexError, TypeError):
         return  # the loss takes more than an output and its target
     if found is not None:

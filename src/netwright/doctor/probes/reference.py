@@ -34,7 +34,7 @@ def reference(patient: Patient) -> Iterator[Reference]:
     if _alike(sample.inputs[0], call.args[1]):
         return
     with hushed(patient.model):
-        unseen = unseen_by_plain(patient, call, len(output))
+        unseen = unseen_by_plain(patient, call)
     if unseen is not None:
         yield Reference(unseen=unseen, width=WIDTH)
 

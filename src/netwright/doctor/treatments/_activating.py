@@ -14,16 +14,19 @@ def activate(
     kind: type[nn.Module],
     *,
     only: type[nn.Module] | None = None,
+    other_than: tuple[type[nn.Module], ...] = (),
     drawn: bool = True,
     rate: float = 1.0,
 ) -> None:
-    """A `kind` in the place of each hidden activation, or of those that are `only`; then weights
+    """A `kind` in the place of each hidden activation, or of those that are `only` and
+    not `other_than`; then weights
     drawn to match, and the rate times `rate`."""
     modules = dict(course.model.named_modules())
     paths = [
         path
         for path in hidden_activations(course)
-        if only is None or isinstance(modules[path], only)
+        if (only is None or isinstance(modules[path], only))
+        and not isinstance(modules[path], other_than)
     ]
     course.replace_modules({path: kind() for path in paths})
     if drawn:

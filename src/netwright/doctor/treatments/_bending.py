@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -31,8 +33,8 @@ def acts_alone(module: nn.Module) -> bool:
     made, changed, turned = (_made(module, each) for each in (values, other, values.flip(0, 1)))
     if made is None or changed is None or turned is None:
         return False
-    same = made == changed
-    return bool(same.flatten()[:-1].all()) and torch.equal(turned.flip(0, 1), made)
+    others = (made.flatten()[:-1], changed.flatten()[:-1])
+    return _equal(*others) and _equal(turned.flip(0, 1), made)
 
 
 def bends(module: nn.Module) -> bool:
@@ -48,7 +50,14 @@ def bends(module: nn.Module) -> bool:
     x, y = values.flatten(), made.flatten()
     chord = y[0] + (y[-1] - y[0]) * (x - x[0]) / (x[-1] - x[0])
     reach = float(y.max() - y.min())
+    if not math.isfinite(reach):
+        return True
     return reach == 0 or float((y - chord).abs().max()) > STRAIGHT * reach
+
+
+def _equal(made: Tensor, other: Tensor) -> bool:
+    """A root gives no number of what is below 0, each time."""
+    return torch.equal(made.nan_to_num(), other.nan_to_num())
 
 
 def _values() -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from netwright.doctor.trials.course import Course
 from netwright.doctor.trials.race import BEST, CLEAR
 from netwright.doctor.trials.trial import MOST_JUDGED, Trial
+from netwright.records.facts.judged import Judged
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,19 @@ class Marks:
         score = self.trial.judged().value
         if score > self.best.score:
             self.best = Mark(self.trial.step, score, self.trial.here)
+
+    @property
+    def judged(self) -> tuple[Judged, ...]:
+        """What the marks of the run tell the doctor, who does not hear the judge. Nothing where it
+        was the judge that failed, and not the training."""
+        trial = self.trial
+        told = [e.loss for e in trial.scores if math.isfinite(e.loss) and math.isfinite(e.value)]
+        least = min(told, default=None)
+        if least is None and (not trial.losses or math.isfinite(trial.losses[-1])):
+            return ()
+        return (
+            Judged(step=trial.step, planned=trial.course.steps, least=least, ended=trial.ended),
+        )
 
     @property
     def fallen(self) -> bool:
