@@ -191,7 +191,11 @@ class Training:
             and isinstance(each.func, ast.Attribute)
             and each.func.attr in ("parameters", "named_parameters")
         }
-        return _only(sorted(found), "models").partition(".")[0] if found else self._trained()
+        if not found:
+            return self._trained()
+        name = _only(sorted(found), "models")
+        own, dot, rest = name.partition(".")
+        return f"{own}.{rest.partition('.')[0]}" if dot and own == "self" else own
 
     def _trained(self) -> str:
         found = {self.receiver(each) for each in self.modes("train")}
@@ -206,6 +210,42 @@ class Training:
         call = self.model_call
         assert isinstance(call, ast.Call)
         return self.script.of(call.func)
+
+    @property
+    def model_trained(self) -> str:
+        """What the model that the loop calls is named where the optimizer is made; "" where that
+        cannot be told."""
+        name, scope = self.model_here, self.scope
+        made_in = self.script.scope(self.optimizer)
+        for _ in range(4):
+            if scope is made_in or "." in name:
+                return name
+            if isinstance(scope, ast.Module):
+                return ""
+            if name not in [each.arg for each in _arguments(scope)]:
+                return name if isinstance(made_in, ast.Module) else ""
+            call, name = self.outside(name, scope)
+            scope = self.script.scope(call)
+        return ""
+
+    def outside(self, name: str, scope: Scope | None = None) -> tuple[ast.Call, str]:
+        """The one call of the function that trains (or of `scope`), and what its argument `name`
+        is called there; a name that is no argument keeps its own."""
+        scope = scope if scope is not None else self.scope
+        if isinstance(scope, ast.Module):
+            raise CannotPatchError("not in a function")
+        call = _only(self._calls_of(scope.name), f"calls of {scope.name}")
+        taken = [each.arg for each in _arguments(scope)]
+        if isinstance(call.func, ast.Attribute) and taken[:1] == ["self"]:
+            taken = taken[1:]
+        if name not in taken:
+            return call, name
+        given = {each.arg: each.value for each in call.keywords}
+        place = taken.index(name)
+        value = given.get(name, call.args[place] if place < len(call.args) else None)
+        if not isinstance(value, ast.Name | ast.Attribute):
+            raise CannotPatchError(f"{name} has no name where {scope.name} is called")
+        return call, self.script.of(value)
 
     @functools.cached_property
     def schedules(self) -> list[ast.Call]:
