@@ -10,11 +10,16 @@ FOLDER = Path(__file__).resolve().parents[3] / "benchmarks" / "healing"
 LINES = sorted(FOLDER.glob("healing*.jsonl"))
 
 
+SETUP = {"part": "tune", "torch": "2", "processor": "one", "cores": 1, "longer": 4}
+
+
 @pytest.fixture(scope="module")
 def table():
-    spec = importlib.util.spec_from_file_location("healing_table", FOLDER / "healing_table.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(FOLDER))  # where `beyond` lies
+        spec = importlib.util.spec_from_file_location("healing_table", FOLDER / "healing_table.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
     return module
 
 
@@ -33,3 +38,28 @@ def test_a_fault_counts_where_it_hurts_and_is_healed_near_its_twin(table):
     assert not table.hurt(line | {"control": 0.94})
     assert not table.near(line | {"healed": None})
     assert table.hurt({"failed": "killed"})
+
+
+def test_the_goal_counts_treatable_faults_and_what_is_healed_beyond_counts_among_all(table):
+    beyond, (kind, _) = next(iter(table.BEYOND.items()))
+    near = {
+        "what": "fault", "twin": 0.95, "control": 0.4, "healed": 0.94, "repaired": True,
+        "cost": 1.0, "tried": [], "kept": [], "found": [],
+    }  # fmt: skip
+    cells = {
+        "one": near | {"name": "rate-of-one"},
+        "two": near | {"name": "rate-times-30", "healed": 0.5},
+        "three": near | {"name": beyond},
+        "four": {"what": "fault", "name": beyond, "failed": "killed"},
+    }
+    page = table.page(cells, SETUP)
+    healed = next(each for each in page.splitlines() if "within two points of the twin |" in each)
+    assert [each.partition(" (")[0] for each in healed.split(" | ")[1:]] == [
+        "50.0 % of 2",
+        "50.0 % of 4",
+    ]
+    assert "(9.5 to 90.5)" in healed
+    assert f"2 {kind}" in page
+    assert f"| three | {kind} | 0.400 |" in page
+    assert f"| four | {kind} | | |" in page
+    assert "| one |  | 0.400 |" in page
