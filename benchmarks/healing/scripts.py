@@ -52,7 +52,7 @@ LIMIT = 600.0
 
 QUICK = 5
 
-NAME = "healing-scripts"
+NAME = "scripts"
 
 
 def cell(script: str, fault: str) -> dict[str, Any]:

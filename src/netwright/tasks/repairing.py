@@ -299,8 +299,7 @@ class Repairing(contextlib.ExitStack):
                 break
         run.wait(math.inf)
         mark = run.last
-        ended = mark is not None and mark.last
-        score = mark.score if ended and not mark.error else None
+        score = mark.score if mark is not None and mark.last and not mark.error else None
         steps = self._steps + run.steps
         base = dataclasses.replace(base, last=run.done, steps=steps, whole=run.steps)
         if score is not None and judged is not None:
