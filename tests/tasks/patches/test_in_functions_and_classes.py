@@ -61,6 +61,45 @@ class Trainer:
             loss = nn.functional.cross_entropy(self.model(x), y)
             loss.backward()
             self.optimizer.step()
+
+    @torch.no_grad()
+    def score(self, batches):
+        'The share that is right.'
+        return sum((self.model(x).argmax(1) == y).sum() for x, y in batches)
+"""
+
+GATHERED = """\
+import torch
+from torch import nn
+
+model, opt = nn.Linear(4, 3), None
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for i, (x, y) in enumerate(batches):
+    loss = nn.functional.cross_entropy(model(x), y) / 4
+    loss.backward()
+    if (i + 1) % 4 == 0:
+        opt.step()
+"""
+
+ONE_BATCH = """\
+import torch
+from torch import nn
+
+class Trainer:
+    def __init__(self, model):
+        self.model, self.losses = model, []
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3)
+
+    def fit(self, batches):
+        for x, y in batches:
+            self.one(x, y)
+
+    def one(self, x, y):
+        self.optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(self.model(x), y)
+        loss.backward()
+        self.optimizer.step()
+        self.losses.append(loss)
 """
 
 
@@ -121,6 +160,22 @@ def test_dropout_and_decay_become_less_or_nothing():
     assert "weight_decay=0.005" in told[1]
     assert "nn.Dropout(0.0)" in next(each for each in none if each[0] == "+")
     assert changes("weaken", FUNCTIONS.replace("0.9", "0.0").replace("decay=0.5", "decay=0")) == []
+
+
+def test_gradients_that_are_gathered_are_cleared_behind_their_step():
+    assert changes("zero-grad", GATHERED) == [["+         opt.zero_grad()"]]
+    cleared = GATHERED + "        opt.zero_grad()\n"
+    assert changes("zero-grad", cleared) == []
+
+
+def test_a_function_without_gradients_evaluates():
+    (only,) = changes("set-mode", CLASSES)
+    assert only == ["+         self.model.train()", "+         self.model.eval()"]
+
+
+def test_the_loss_is_kept_in_the_function_of_one_batch_too():
+    (only,) = changes("keep-the-number", ONE_BATCH)
+    assert only[1] == "+         self.losses.append(loss.item())"
 
 
 @pytest.mark.parametrize(
