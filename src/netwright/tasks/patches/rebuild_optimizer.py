@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.records.findings import Finding
 from netwright.tasks.patches import PATCHES, Patch
+from netwright.tasks.source.callers import model_trained
 from netwright.tasks.source.script import CannotPatchError, Script
 from netwright.tasks.source.training import Training
 
@@ -22,7 +23,7 @@ def rebuild_optimizer(script: Script, finding: Finding) -> Iterator[Patch]:
     training = Training(script)
     place, name, model = training.optimizer_statement, training.optimizer_name, training.model
     with contextlib.suppress(CannotPatchError):
-        model = training.model_trained or model
+        model = model_trained(training) or model
     block = script.block(place)
     behind = block[block.index(place) + 1 :]
     loops = [each for each in behind if isinstance(each, ast.For | ast.While)]

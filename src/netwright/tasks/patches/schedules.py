@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.records.findings import Finding
 from netwright.tasks.patches import PATCHES, Patch
+from netwright.tasks.source.callers import outside
 from netwright.tasks.source.script import CannotPatchError, Script
 from netwright.tasks.source.training import Training
 
@@ -23,7 +24,7 @@ def step_once_an_epoch(script: Script, finding: Finding) -> Iterator[Patch]:
     if len(loops) > 1:
         edit = script.after(loops[1].body[-1], script.taken(place))
     else:
-        call, name = training.outside(training.receiver(training.schedule_steps[0]))
+        call, name = outside(training, training.receiver(training.schedule_steps[0]))
         if not training.loops(call):
             return
         edit = script.after(script.statement(call), f"{name}.step()")
