@@ -52,6 +52,9 @@ class Hearing:
         self._samples = 0
         self.inputs: Change | None = None
         self.targets: Change | None = None
+        self._walked: Any = None
+        self.trained_on: Any = None
+        """The data set whose batches went into a loss with a gradient."""
         self._losses: list[Tensor] = []
         self._first = math.nan
         for name in LOSSES:
@@ -115,6 +118,7 @@ class Hearing:
 
     def _take(self, inputs: Tensor, target: Tensor) -> None:
         """A batch as the model and the loss got it."""
+        self.trained_on = self._walked if self.trained_on is None else self.trained_on
         self._learn(inputs, target)
         if self._samples < MOST and self._bytes < KEPT_BYTES:
             pair = (inputs.clone(), target.clone())
@@ -130,6 +134,7 @@ class Hearing:
         if not self._ours:
             with contextlib.suppress(Exception):
                 self._batch = pair_of(batch)
+                self._walked = getattr(iterator, "_dataset", None)
 
     def _heard(self, name: str, result: Any, *args: Any, **kwargs: Any) -> None:
         with contextlib.suppress(Exception):  # the loop must not notice

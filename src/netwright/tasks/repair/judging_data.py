@@ -47,7 +47,8 @@ class JudgingData:
 
     def _judging_loader(self) -> DataLoader[Any] | None:
         training = self._training
-        known = self._program.feeding.judges()
+        trained = self._hearing.trained_on
+        known = self._program.feeding.judges(trained=trained)
         if known is not None and known is not training:
             return known
         own = vars(sys.modules["__main__"])
