@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Many tests start a process, which need not compile every module anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test long-test bench clean
 

@@ -94,7 +94,8 @@ def _idx(folder, split, count):
         file.write(struct.pack(">2i", 0x801, count) + labels.tobytes())
 
 
-def test_every_command_of_the_readme_runs(place, capsys):
+def test_every_command_of_the_readme_runs(place, monkeypatch, capsys):
+    monkeypatch.setenv("NETWRIGHT_SET_steps", "3")
     found = list(commands("README.md"))
     assert len(found) > 8
     trained, latest = None, place / "runs" / "latest"

@@ -7,7 +7,8 @@ import numpy as np
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions._course import Course, course, halted, risen, steps_of
 from netwright.doctor.conditions._harm import any_of, nonfinite, stuck
-from netwright.doctor.conditions._rate import OVERWRITTEN, groups
+from netwright.doctor.conditions._rate import groups
+from netwright.doctor.conditions._too_high import OVERWRITTEN
 from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record

@@ -11,7 +11,9 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._capacity import far_behind, far_from_done, outdone
 from netwright.doctor.conditions._graph import WEIGHTED, Graph, features, named
 from netwright.doctor.conditions._harm import any_of, floored, unfit
-from netwright.doctor.conditions._rate import DEEPER, too_high, too_low
+from netwright.doctor.conditions._rate import DEEPER
+from netwright.doctor.conditions._too_high import too_high
+from netwright.doctor.conditions._too_low import too_low
 from netwright.records.facts.narrow import Narrow
 from netwright.records.facts.setup import Setup
 from netwright.records.facts.unread import Unread

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
-from netwright.doctor.conditions._rate import DEEPER, clipped_away
+from netwright.doctor.conditions._clipped_away import clipped_away
+from netwright.doctor.conditions._rate import DEEPER
 from netwright.doctor.conditions._trials import counterfactual, fits
 from netwright.records.findings import Finding, Treatment
 from netwright.records.record import Record

@@ -10,7 +10,9 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import EARLY, Course, course, steps_of
 from netwright.doctor.conditions._harm import NEAR
-from netwright.doctor.conditions._rate import DEEPER, bad_start, too_high, too_much_regularised
+from netwright.doctor.conditions._rate import DEEPER, bad_start
+from netwright.doctor.conditions._too_high import too_high
+from netwright.doctor.conditions._too_much_regularised import too_much_regularised
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.objective import Objective
 from netwright.records.findings import Evidence, Finding, Treatment

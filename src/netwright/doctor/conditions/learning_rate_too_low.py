@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import EARLY, course
-from netwright.doctor.conditions._rate import DEEPER, too_high, too_low
+from netwright.doctor.conditions._rate import DEEPER
+from netwright.doctor.conditions._too_high import too_high
+from netwright.doctor.conditions._too_low import too_low
 from netwright.doctor.conditions._trials import counterfactual
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Finding, Treatment

@@ -10,7 +10,9 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import course, steps_of
 from netwright.doctor.conditions._harm import LONG
-from netwright.doctor.conditions._rate import rate_gone, too_high, too_low
+from netwright.doctor.conditions._rate import rate_gone
+from netwright.doctor.conditions._too_high import too_high
+from netwright.doctor.conditions._too_low import too_low
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record
 

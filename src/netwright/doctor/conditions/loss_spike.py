@@ -12,7 +12,8 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._behind import behind
 from netwright.doctor.conditions._course import Array, course, steps_of
-from netwright.doctor.conditions._rate import DEEPER, too_high
+from netwright.doctor.conditions._rate import DEEPER
+from netwright.doctor.conditions._too_high import too_high
 from netwright.records.facts.restarts import Restarts
 from netwright.records.facts.steps import Steps
 from netwright.records.findings import Evidence, Finding, Treatment

@@ -10,7 +10,9 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import Course, course, steps_of
 from netwright.doctor.conditions._harm import LONG, LOOKS, any_of, stuck
-from netwright.doctor.conditions._rate import too_high, too_low, true_rho
+from netwright.doctor.conditions._rate import true_rho
+from netwright.doctor.conditions._too_high import too_high
+from netwright.doctor.conditions._too_low import too_low
 from netwright.records.facts.noise import GradientNoise
 from netwright.records.facts.objective import Objective
 from netwright.records.facts.setup import Setup

@@ -9,7 +9,8 @@ import numpy as np
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._course import course, steps_of, swings
-from netwright.doctor.conditions._rate import DEEPER, too_high, true_rho
+from netwright.doctor.conditions._rate import DEEPER, true_rho
+from netwright.doctor.conditions._too_high import too_high
 from netwright.doctor.conditions.loss_spike import spikes_of
 from netwright.records.findings import Evidence, Finding, Treatment
 from netwright.records.record import Record

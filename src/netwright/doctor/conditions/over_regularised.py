@@ -9,14 +9,9 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._behind import behind
 from netwright.doctor.conditions._course import UNLEARNED, course, hardly_falls
 from netwright.doctor.conditions._harm import NEAR, any_of, entropy_of_labels, stuck
-from netwright.doctor.conditions._rate import (
-    DEEPER,
-    INWARD,
-    groups,
-    moved_aside,
-    too_much_regularised,
-)
+from netwright.doctor.conditions._rate import DEEPER, INWARD, groups, moved_aside
 from netwright.doctor.conditions._terms import terms_of
+from netwright.doctor.conditions._too_much_regularised import too_much_regularised
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.fit import Fit
 from netwright.records.facts.loop import Loop

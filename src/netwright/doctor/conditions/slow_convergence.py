@@ -8,15 +8,11 @@ import numpy as np
 
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.conditions._clipped_away import clipped_away
 from netwright.doctor.conditions._course import EARLY, Course, course, steps_of
-from netwright.doctor.conditions._rate import (
-    DEEPER,
-    bad_start,
-    clipped_away,
-    too_high,
-    too_low,
-    warming,
-)
+from netwright.doctor.conditions._rate import DEEPER, bad_start, warming
+from netwright.doctor.conditions._too_high import too_high
+from netwright.doctor.conditions._too_low import too_low
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.loop import Loop
 from netwright.records.facts.neighbourhood import Neighbourhood

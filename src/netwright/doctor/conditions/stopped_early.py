@@ -10,7 +10,9 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._behind import behind
 from netwright.doctor.conditions._course import EARLY, Course, course, steps_of
-from netwright.doctor.conditions._rate import rate_gone, too_high, too_low
+from netwright.doctor.conditions._rate import rate_gone
+from netwright.doctor.conditions._too_high import too_high
+from netwright.doctor.conditions._too_low import too_low
 from netwright.doctor.conditions._validation import guessing
 from netwright.records.facts.epochs import Epochs
 from netwright.records.facts.loop import Loop

@@ -9,13 +9,10 @@ from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._capacity import far_from_done, is_noise, outdone
 from netwright.doctor.conditions._course import course
 from netwright.doctor.conditions._harm import LONG, floored, unfit
-from netwright.doctor.conditions._rate import (
-    DEEPER,
-    bad_start,
-    too_high,
-    too_low,
-    too_much_regularised,
-)
+from netwright.doctor.conditions._rate import DEEPER, bad_start
+from netwright.doctor.conditions._too_high import too_high
+from netwright.doctor.conditions._too_low import too_low
+from netwright.doctor.conditions._too_much_regularised import too_much_regularised
 from netwright.records.facts.fit import Fit
 from netwright.records.facts.setup import Setup
 from netwright.records.findings import Evidence, Finding, Treatment

@@ -10,8 +10,8 @@ from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._flow import columns
 from netwright.doctor.conditions._harm import any_of, stuck, unfit
-from netwright.doctor.conditions._rate import too_low
 from netwright.doctor.conditions._roots import PROVED
+from netwright.doctor.conditions._too_low import too_low
 from netwright.records.facts.layers import Layers
 from netwright.records.facts.through_time import ThroughTime
 from netwright.records.findings import Evidence, Finding, Treatment

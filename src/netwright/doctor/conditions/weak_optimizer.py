@@ -7,19 +7,15 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.doctor.conditions import CONDITIONS
 from netwright.doctor.conditions._behind import behind
+from netwright.doctor.conditions._clipped_away import clipped_away
 from netwright.doctor.conditions._course import EARLY, course
 from netwright.doctor.conditions._harm import any_of, stuck, unfit
 from netwright.doctor.conditions._moments import short_memory
-from netwright.doctor.conditions._rate import (
-    DEEPER,
-    bad_start,
-    clipped_away,
-    groups,
-    too_high,
-    too_low,
-    too_much_regularised,
-)
+from netwright.doctor.conditions._rate import DEEPER, bad_start, groups
 from netwright.doctor.conditions._terms import floored, terms_of
+from netwright.doctor.conditions._too_high import too_high
+from netwright.doctor.conditions._too_low import too_low
+from netwright.doctor.conditions._too_much_regularised import too_much_regularised
 from netwright.records.facts.curvature import Curvature
 from netwright.records.facts.fit import Fit
 from netwright.records.facts.setup import Setup

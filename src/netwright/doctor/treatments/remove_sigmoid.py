@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import nn
-
 from netwright.core.languages import Phrase
 from netwright.doctor.treatments import TREATMENTS, Plan
-from netwright.doctor.treatments._answers import answers, within_0_and_1
+from netwright.doctor.treatments._answers import within_0_and_1
 from netwright.doctor.treatments._losses import OfLogits, SigmoidOnce
+from netwright.doctor.treatments._squashed_once import squashed_once
 from netwright.doctor.trials.course import Course
 from netwright.records.findings import Finding
 
@@ -24,31 +23,12 @@ def remove_sigmoid(course: Course, finding: Finding) -> Iterator[Plan]:
 
     Source: the documentation of torch.nn.BCEWithLogitsLoss.
     """
-    found = answers(course)
-    if found is None:
-        return
-    if found.last is not None and found.last.is_sigmoid:
-        path = found.last.path
-        yield Plan(
-            says=Phrase("the sigmoid {path} is left out", path=path or "(model)"),
-            apply=lambda course: _left_out(course, path),
-        )
-    elif within_0_and_1(found.output):
-        yield Plan(says=Phrase("the loss of log p - log(1 - p), where p is the output"),
-                   apply=_of_logits)  # fmt: skip
-    else:
-        yield Plan(says=Phrase("one sigmoid in the loss and not two"), apply=_once)
-
-
-def _left_out(course: Course, path: str) -> None:
-    course.replace_modules({path: nn.Identity()})
-    course.judge = course.judge.reading(0.0)
-
-
-def _of_logits(course: Course) -> None:
-    course.loss = OfLogits(course.loss)
-    course.judge = course.judge.reading(0.5)
-
-
-def _once(course: Course) -> None:
-    course.loss = SigmoidOnce(course.loss)
+    yield from squashed_once(
+        course,
+        is_module=lambda last: last.is_sigmoid,
+        is_output=within_0_and_1,
+        left_out=lambda path: Phrase("the sigmoid {path} is left out", path=path),
+        undone=(Phrase("the loss of log p - log(1 - p), where p is the output"), OfLogits),
+        within=(Phrase("one sigmoid in the loss and not two"), SigmoidOnce),
+        one_sided=True,
+    )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import nn
-
 from netwright.core.languages import Phrase
 from netwright.doctor.treatments import TREATMENTS, Plan
-from netwright.doctor.treatments._answers import answers, are_probabilities
+from netwright.doctor.treatments._answers import are_probabilities
 from netwright.doctor.treatments._losses import OfLogarithms, SoftmaxOnce
+from netwright.doctor.treatments._squashed_once import squashed_once
 from netwright.doctor.trials.course import Course
 from netwright.records.findings import Finding
 
@@ -25,24 +24,11 @@ def remove_softmax(course: Course, finding: Finding) -> Iterator[Plan]:
 
     Source: the documentation of torch.nn.CrossEntropyLoss.
     """
-    found = answers(course)
-    if found is None:
-        return
-    if found.last is not None and found.last.is_softmax:
-        path = found.last.path
-        yield Plan(
-            says=Phrase("the softmax {path} is left out", path=path or "(model)"),
-            apply=lambda course: course.replace_modules({path: nn.Identity()}),
-        )
-    elif are_probabilities(found.output):
-        yield Plan(says=Phrase("the loss of log p, where p is the output"), apply=_of_logarithms)
-    else:
-        yield Plan(says=Phrase("one softmax in the loss and not two"), apply=_once)
-
-
-def _of_logarithms(course: Course) -> None:
-    course.loss = OfLogarithms(course.loss)
-
-
-def _once(course: Course) -> None:
-    course.loss = SoftmaxOnce(course.loss)
+    yield from squashed_once(
+        course,
+        is_module=lambda last: last.is_softmax,
+        is_output=are_probabilities,
+        left_out=lambda path: Phrase("the softmax {path} is left out", path=path),
+        undone=(Phrase("the loss of log p, where p is the output"), OfLogarithms),
+        within=(Phrase("one softmax in the loss and not two"), SoftmaxOnce),
+    )
