@@ -23,6 +23,7 @@ from netwright.core.config import Setting, settings_of, show
 from netwright.core.registry import Entry
 from netwright.data.sources import SOURCES
 from netwright.doctor.conditions import CONDITIONS
+from netwright.doctor.treatments import TREATMENTS
 from netwright.export.formats import FORMATS
 from netwright.inspection.outline import outline
 from netwright.models import MODELS
@@ -197,6 +198,16 @@ def families() -> tuple[Family, ...]:
             },
         ),
         Family(
+            title="Treatments",
+            page="treatments",
+            how="Raced by",
+            chosen="nw.heal(...)",
+            prefix="",
+            package="netwright.doctor.treatments",
+            leaves=TREATMENTS,
+            columns={"grade": _fact("grade"), "cures": _cures},
+        ),
+        Family(
             title="Activations",
             page="activations",
             chosen="model.act=NAME",
@@ -222,6 +233,10 @@ def families() -> tuple[Family, ...]:
             },
         ),
     )
+
+
+def _cures(entry: Entry[Any]) -> str:
+    return ", ".join(f"[{name}](conditions.md#{name})" for name in entry.facts["cures"])
 
 
 def index() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,13 @@ from torch import nn
 from netwright.core.escaping import html_text
 from netwright.core.languages import Phrase, say
 from netwright.doctor.diagnosis import Diagnosis
+from netwright.doctor.suspects import Suspect
 from netwright.doctor.trials.race import Row
 from netwright.doctor.trials.trial import Score
 from netwright.report.text_table import Column, aligned
+
+SHOWN = 12
+"""Suspects that are told of on the screen; all are in `Healed.suspects`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,10 @@ class Healed:
     more than luck, at its end too. `table` holds the races, `diagnosis` what was found at first,
     `left` what still stands at the end, `history` the scores of the last run on its way.
 
+    `suspects` are the training samples whose label contradicts those of their neighbours, where a
+    finding is of labels: rows of your training data, for a person to look at. `patch` is what was
+    kept as lines of Python for your own script, empty where it cannot be written so.
+
     `cost` is the time of everything, check-ups and trials and the last run, in times of one plain
     training of this length. `judge` names what a score is; `held_back` says that a part of the
     training data did judge. `reason` says why, in one sentence.
@@ -56,6 +65,7 @@ class Healed:
     held_back: bool
     reason: Phrase
     patch: str = ""
+    suspects: tuple[Suspect, ...] = ()
 
     def __bool__(self) -> bool:
         return self.repaired
@@ -99,6 +109,7 @@ class Healed:
             "diagnosis": self.diagnosis.to_json(),
             "left": self.left.to_json(),
             "patch": self.patch,
+            "suspects": [dataclasses.asdict(each) for each in self.suspects],
         }
 
     def __str__(self) -> str:
@@ -116,6 +127,17 @@ class Healed:
             found.append(say("treating {findings}:", findings=", ".join(each.findings)))
             found += [f"  {line}" for line in _table(each, self.judge, cells=cells - 2)]
         found.append(self.reason.localized())
+        if self.suspects:
+            shown = ", ".join(
+                f"{each.row}: {each.given}, {each.suggested}" for each in self.suspects[:SHOWN]
+            )
+            found.append(
+                say("Labels to look at, {count} in all (row: label, looks like): {shown}",
+                    count=len(self.suspects),
+                    shown=shown + (", ..." if len(self.suspects) > SHOWN else ""))
+            )  # fmt: skip
+        if self.patch:
+            found += [say("In your own script:"), *(f"  {e}" for e in self.patch.splitlines())]
         return found
 
 

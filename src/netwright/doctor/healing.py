@@ -26,8 +26,10 @@ from netwright.doctor.checking import checked, patient_of
 from netwright.doctor.deadline import Deadline
 from netwright.doctor.diagnosis import Diagnosis
 from netwright.doctor.healed import Attempt, Healed
+from netwright.doctor.patching import patch_of
 from netwright.doctor.patient import Source
 from netwright.doctor.quiet import RandomState
+from netwright.doctor.suspects import suspects_of
 from netwright.doctor.treatments import Plan, plans_for, treatable
 from netwright.doctor.trials.apart import check_apart
 from netwright.doctor.trials.course import Course, NoCourseError
@@ -242,12 +244,14 @@ class Healing:
             checkup=False if trial.start else seconds,
             # By the clock it would be another diagnosis each time.
             every=max(CLOSEST, self._original.steps // LOOKS),
+            on_round=lambda doctor, found: None,  # a function says what it found when it returns
         )
         patient = doctor.patient
         left = course.steps - trial.start
         patient.setup = dataclasses.replace(
             patient.setup, epochs=math.ceil(left / course.train.steps), planned_steps=left
         )
+        patient.given = () if course.scheduler is None else (course.scheduler,)
         patient.train, patient.val = _source(course, "train"), _source(course, "val")
         patient.setup = dataclasses.replace(patient.setup, steps_per_epoch=course.train.steps)
         return doctor
@@ -363,6 +367,8 @@ class Healing:
             judge=course.judge.kind,
             held_back=course.held_back,
             reason=self._reason(trial, won=won, better=better),
+            suspects=suspects_of(self._original, (self._first, left)),
+            patch=patch_of(self._original, trial.begun, course) if won and better else "",
         )
 
     def _reason(self, trial: Trial, *, won: bool, better: bool) -> Phrase:

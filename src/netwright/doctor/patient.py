@@ -95,6 +95,8 @@ class Patient:
     train: Source | None = None
     val: Source | None = None
     schedulers: tuple[Any, ...] = ()
+    given: tuple[Any, ...] = ()
+    """Schedulers that somebody said the loop steps, whatever optimizer they are of."""
     foreign: frozenset[int] = frozenset()
     """What the optimizers of other patients hold, by `id`."""
     deadline: Deadline = field(default_factory=Deadline)

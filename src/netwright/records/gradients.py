@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-Verdict = Literal["ok", "wrong", "kink", "not differentiable", "no gradient wanted"]
+Verdict = Literal["ok", "wrong", "not finite", "kink", "not differentiable", "no gradient wanted"]
 Role = Literal["input", "parameter"]
+
+FAULTS: tuple[Verdict, ...] = ("wrong", "not finite", "not differentiable")
+"""The verdicts that a check fails by."""
 
 
 class Worst(NamedTuple):
-    """The row that is furthest off: of the wrong ones if there are any, else of all."""
+    """The row that is furthest off: of the wrong ones if there are any, else of those that are not
+    finite, else of all."""
 
     name: str
     error: float
@@ -20,7 +25,8 @@ class Worst(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class WrongEntry:
-    """One entry of a wrong gradient: where it stands, and what either way of computing gives."""
+    """One entry of a gradient that is wrong or no number: where it stands, and what either way of
+    computing gives."""
 
     index: tuple[int, ...]
     backprop: float
@@ -48,6 +54,8 @@ class GradientRow:
     ratio: float | None = None
     """Backprop over numeric derivative, where this is the same number in all directions."""
     entry: WrongEntry | None = None
+    holes: int = 0
+    """Entries that backprop gives no finite number for; `entry` is one of them."""
     unreached: bool = False
     """Backprop brought no gradient at all."""
     also: tuple[str, ...] = ()
@@ -80,13 +88,13 @@ class GradientRecord:
 
     @property
     def ok(self) -> bool:
-        """Whether no gradient is wrong and none could not be judged."""
-        return all(each.verdict not in ("wrong", "not differentiable") for each in self.rows)
+        """Whether no gradient is wrong, all are finite, and none could not be judged."""
+        return all(each.verdict not in FAULTS for each in self.rows)
 
     @property
     def worst(self) -> Worst | None:
         """None where nothing was compared."""
-        order = {"wrong": 3, "not differentiable": 2, "ok": 1}
+        order = {"wrong": 4, "not finite": 3, "not differentiable": 2, "ok": 1}
         found = [
             (order[each.verdict], each.error, each)
             for each in self.rows
@@ -98,10 +106,19 @@ class GradientRecord:
         return Worst(row.name, error, row.bound if row.bound is not None else float("inf"))
 
     def to_json(self) -> dict[str, Any]:
-        """All facts as what JSON can hold."""
+        """All facts as what JSON can hold: NaN and infinity are None."""
         worst = self.worst
+        found: dict[str, Any] = _finite(dataclasses.asdict(self))
         return {
-            **dataclasses.asdict(self),
+            **found,
             "ok": self.ok,
-            "worst": worst._asdict() if worst is not None else None,
+            "worst": _finite(worst._asdict()) if worst is not None else None,
         }
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from netwright.core.escaping import terminal
@@ -16,6 +17,7 @@ SHOWN = 5
 _WORDS = {
     "ok": Phrase("ok"),
     "wrong": Phrase("wrong"),
+    "not finite": Phrase("not finite"),
     "kink": Phrase("kink"),
     "not differentiable": Phrase("not differentiable"),
     "no gradient wanted": Phrase("no gradient wanted"),
@@ -47,11 +49,12 @@ def gradient_table(record: GradientRecord, *, cells: int = 80) -> list[str]:
 def told(record: GradientRecord) -> Iterator[tuple[str, str]]:
     """A word and what there is to say, what is wrong first."""
     wrong = sorted(
-        (each for each in record.rows if each.verdict == "wrong"),
+        (each for each in record.rows if each.verdict in ("wrong", "not finite")),
         key=lambda each: not any(each.name.startswith(f"{path}.") for path in record.blamed),
     )
     for row in wrong[:SHOWN]:
-        yield "STOP", "".join(each.localized() for each in _wrong(row))
+        told_of = _not_finite(row) if row.holes else _wrong(row)
+        yield "STOP", "".join(each.localized() for each in told_of)
     if len(wrong) > SHOWN:
         yield "STOP", say("Wrong besides: {count} more.", count=len(wrong) - SHOWN)
     for row in record.rows:
@@ -63,16 +66,16 @@ def told(record: GradientRecord) -> Iterator[tuple[str, str]]:
                     name=terminal(row.name),
                 ),
             )
+    broken = any(each.verdict == "wrong" and not each.holes for each in record.rows)
     for path in record.blamed:
-        if path:
+        if path and broken:
             yield (
                 "STOP",
-                say(
-                    "The backward pass of {layer} is wrong by itself.",
-                    layer=terminal(path),
-                ),
+                say("The backward pass of {layer} is wrong by itself.", layer=terminal(path)),
             )
-        elif any(each.verdict == "wrong" for each in record.rows):
+        elif path:
+            yield "STOP", say("What is not finite comes from {layer}.", layer=terminal(path))
+        elif wrong:
             yield (
                 "STOP",
                 say("All layers are right by themselves: look at the code around them."),
@@ -131,6 +134,36 @@ def _wrong(row: GradientRow) -> Iterator[Phrase]:
             index=index,
             backprop=row.entry.backprop,
             numeric=row.entry.numeric,
+        )
+
+
+def _not_finite(row: GradientRow) -> Iterator[Phrase]:
+    name, shape = terminal(row.name), row.shape
+    if row.holes == 1 and math.prod(shape) == 1:
+        yield Phrase("{name}: backprop gives no finite number.", name=name)
+    else:
+        yield Phrase(
+            "{name}: backprop gives no finite number for {count} of {total} entries.",
+            name=name,
+            count=row.holes,
+            total=math.prod(shape),
+        )
+    if row.entry is None:
+        return
+    values = {
+        "index": ", ".join(map(str, row.entry.index)),
+        "backprop": f"{row.entry.backprop:g}",
+    }
+    if row.verdict == "not finite":
+        yield Phrase(
+            " Entry [{index}]: {backprop}; stay away from this point, as by an eps under a root or "
+            "a norm.",
+            **values,
+        )
+    else:
+        numeric = f"{row.entry.numeric:.5g}"
+        yield Phrase(
+            " Entry [{index}]: backprop {backprop}, numeric {numeric}.", **values, numeric=numeric
         )
 
 

@@ -230,3 +230,24 @@ def test_what_is_kept_is_bounded():
     passing = train(x, y, torch.arange(64), steps=300).get(Passing)
     assert len(passing.loss) <= 2016
     assert passing.batches == 300
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_network_in_front_whose_units_died_is_no_stuck_feed(frozen):
+    torch.manual_seed(0)
+    front = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU())
+    head = torch.nn.Linear(16, 2)
+    torch.nn.init.constant_(front[0].bias, -100.0)
+    x = torch.randn(256, 8)
+    loading = DataLoader(TensorDataset(x, (x[:, 0] > 0).long()), 32, shuffle=True)
+    held = [*head.parameters()] if frozen else [*front.parameters(), *head.parameters()]
+    optimizer = torch.optim.SGD(held, lr=0.1)
+    with watch(head, optimizer) as doctor:
+        for _ in range(6):
+            for inputs, target in loading:
+                with torch.set_grad_enabled(not frozen):
+                    hidden = front(inputs)
+                optimizer.zero_grad()
+                F.cross_entropy(head(hidden), target).backward()
+                optimizer.step()
+    assert doctor.diagnosis().named("stuck-data-feed") is None

@@ -53,11 +53,14 @@ class Meanings:
         chance = float((np.bincount(self.val) / len(self.val)).max())
         return best if found[best] > 0.5 * (1 + chance) and found[best] > 1.5 * stands else 0
 
+    def votes(self) -> Indices:
+        """(N, C): how many of the neighbours in training have each label."""
+        return votes(self.train, self.within, self.classes)
+
     def suspects(self) -> list[bool]:
         """The samples whose label is not what most of their neighbours in training have (edited
         nearest neighbours, Wilson 1972, Asymptotic properties of nearest neighbor rules)."""
-        found = votes(self.train, self.within, self.classes)
-        return [bool(each) for each in found.argmax(1) != self.train]
+        return [bool(each) for each in self.votes().argmax(1) != self.train]
 
 
 def meanings(course: Course) -> Meanings | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -14,9 +15,15 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from netwright.core.errors import NetwrightError, SettingError
 from netwright.core.unheard import unheard
-from netwright.doctor.patient import noted
+from netwright.doctor.patient import noted, tensors_in
 from netwright.doctor.quiet import RandomState, quiet
 from netwright.doctor.trials.course import Course
+from netwright.doctor.trials.entry import (
+    place_of,
+    refuse_judging,
+    refuse_loss,
+    refuse_settings,
+)
 from netwright.doctor.trials.feed import Feed, feed_of
 from netwright.doctor.trials.judge import Judge, judge_for, pulls_one_way
 from netwright.doctor.watch import named
@@ -72,6 +79,8 @@ def as_given(
         raise SettingError(
             'scheduler_every is "epoch" or "step", not {value}.', value=repr(scheduler_every)
         )
+    refuse_settings(scheduler, clip, metric)
+    refuse_loss(loss_fn)
     if any(isinstance(each, UninitializedParameter) for each in model.parameters()):
         raise SettingError(
             "The model has layers that have not seen their input yet, and so have no weights.",
@@ -90,6 +99,8 @@ def as_given(
         else:
             val = feed_of(val_data, device=device, judging=True)
         judge, raised = _judge(model, loss_fn, train, metric)
+        if raised is None:
+            refuse_judging(model, _own(loss_fn), val, judge)
         return Course(
             model=model,
             optimizer=optimizer,
@@ -127,7 +138,7 @@ def _judge(
     raised: Exception | None = None
     name, logits = "", False
     with quiet(model), torch.enable_grad(), unheard():
-        output = model(first[0])
+        whole = output = model(first[0])
     with quiet(model), torch.enable_grad(), unheard():
         try:
             sample = noted(model, _own(loss_fn), (first[0],), first[1])
@@ -139,7 +150,14 @@ def _judge(
             name = sample.loss_call.name if sample.loss_call is not None else ""
             output = sample.output if sample.output is not None else output
             logits = first[1].is_floating_point() and pulls_one_way(loss_fn, first[1])
-    return judge_for(output, targets, loss=name, logits=logits, metric=metric), raised
+    place = place_of(whole, output if isinstance(output, Tensor) else None)
+    judged = output if isinstance(output, Tensor) else next(iter(tensors_in(whole)), None)
+    if judged is None:
+        raise SettingError(
+            "The model gives {kind}, and no tensor that could be judged.", kind=type(whole).__name__
+        )
+    judge = judge_for(judged, targets, loss=name, logits=logits, metric=metric)
+    return dataclasses.replace(judge, place=place), raised
 
 
 def _own(loss_fn: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:

@@ -7,10 +7,12 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+
+from netwright.doctor.patient import tensors_in
 
 Kind = Literal["accuracy", "balanced accuracy", "accuracy of labels", "R2", "metric"]
 
@@ -37,9 +39,13 @@ class Judge:
     threshold: float = 0.0
     yes: float = 0.5
     metric: Callable[[Tensor, Tensor], float] | None = field(default=None, repr=False)
+    place: int = 0
+    """Of outputs that are made of several tensors, which one is judged."""
 
-    def reduced(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def reduced(self, output: Any, target: Tensor) -> tuple[Tensor, Tensor]:
         """What is kept of one batch until all are there: predictions and truth, on the CPU."""
+        if not isinstance(output, Tensor):
+            output = list(tensors_in(output))[self.place]
         output, target = output.detach(), target.detach()
         if self.kind in ("accuracy", "balanced accuracy"):
             truth = target

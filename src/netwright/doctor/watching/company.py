@@ -61,7 +61,8 @@ class Company:
             patient.train = self._train[id(patient)] = train or patient.train
         if patient.val is self._val.get(id(patient)):
             patient.val = self._val[id(patient)] = val or patient.val
-        patient.schedulers = self.regulators.schedulers(watcher)
+        found = self.regulators.schedulers(watcher)
+        patient.schedulers = tuple(dict.fromkeys((*patient.given, *found)))
 
     def facts(self, patient: Patient, watcher: Watcher, facts: list[object]) -> list[object]:
         """`facts` with what was heard here filled in."""

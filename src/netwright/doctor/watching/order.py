@@ -155,13 +155,22 @@ class Order:
                 self.counts["evaluation_blocks_in_training"] += 1
 
     def batch(self, given: Any) -> None:
-        """The fingerprint of a batch, of at most some hundred of its values."""
+        """The fingerprint of a batch, of at most some hundred of its values. What another network
+        computed is no batch, and values that are all alike tell none from another: a network in
+        front may have died."""
         self.latest = None
         for each in tensors_in(given):
-            if rowwise(each) and each.device.type == "cpu" and each.numel():
-                self.latest = key = _fingerprint(each.detach())
-                break
-        else:
+            if (
+                each.grad_fn is None
+                and rowwise(each)
+                and each.device.type == "cpu"
+                and each.numel()
+            ):
+                self.latest = _fingerprint(each.detach())
+                if self.latest is not None:
+                    break
+        key = self.latest
+        if key is None:
             return
         if key in self._seen:
             self.counts["repeated_batches"] += 1
@@ -340,7 +349,7 @@ class Order:
 _FIELDS = frozenset(Loop.__dataclass_fields__)
 
 
-def _fingerprint(batch: Tensor) -> int:
+def _fingerprint(batch: Tensor) -> int | None:
     flat = batch.view(-1) if batch.is_contiguous() else batch.flatten()
     # An even step falls on the same columns of every image: often dark borders.
     part = flat[:: -(-len(flat) // 128) | 1]
@@ -348,7 +357,10 @@ def _fingerprint(batch: Tensor) -> int:
         part = part.float()
     elif part.is_complex():
         part = torch.view_as_real(part.resolve_conj())
-    return hash(part.numpy().tobytes())
+    values = part.numpy()
+    if len(values) > 1 and values[0] == values[-1] and (values == values[0]).all():
+        return None
+    return hash(values.tobytes())
 
 
 def _lively(gradient: Tensor) -> bool:

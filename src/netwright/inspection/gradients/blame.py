@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from netwright.core.errors import SettingError
 from netwright.inspection.gradients.copies import copied, doubled, mapped
 from netwright.inspection.gradients.examination import Examination
 from netwright.inspection.gradients.rehearsal import Rehearsal
+
+WRONG = ("wrong", "not finite")
+"""Verdicts that somebody is to blame for."""
 
 Calls = dict[nn.Module, tuple[tuple[Any, ...], dict[str, Any]]]
 
@@ -30,6 +33,8 @@ def blamed(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The paths of the layers whose own backward pass is wrong, "" for the model's; and of those
     that cannot be called alone. The model is copied."""
+    if isinstance(model, torch.jit.ScriptModule):  # takes no hook, so nobody sees its layers' input
+        return (), ()
     twin = copied(model)
     calls = _calls(twin, args, kwargs)
     found: list[str] = []
@@ -45,7 +50,7 @@ def blamed(
         except SettingError:
             unsearched.append(path)
             return False
-        return any(each.verdict == "wrong" for each in rows)
+        return any(each.verdict in WRONG for each in rows)
 
     def search(module: nn.Module, path: str) -> None:
         wrong = [(p, m) for p, m in _parts(module, path) if m in calls and is_wrong(m, p)]
@@ -73,19 +78,24 @@ def _calls(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     calls: Calls = {}
 
     def fresh(value: Any) -> Any:
-        return mapped(value, lambda tensor, _: doubled(tensor))
+        """A copy that wants a gradient where what was handed over carries one."""
+
+        def change(tensor: Tensor, _: str) -> Tensor:
+            made = doubled(tensor)
+            return made.requires_grad_() if tensor.requires_grad else made
+
+        return mapped(value, change)
 
     def note(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         if module not in calls:
             calls[module] = fresh(given), fresh(named)
 
     removers: list[Callable[[], None]] = [
-        each.register_forward_pre_hook(note, with_kwargs=True).remove for each in model.modules()
+        each.register_forward_pre_hook(note, with_kwargs=True).remove
+        for each in model.modules()
+        if not isinstance(each, torch.jit.ScriptModule)
     ]
     try:
-        with torch.no_grad():
-            model(*map(fresh, args), **fresh(dict(kwargs)))
-    except Exception:  # it wants gradients on: then no layer is looked at alone
         with torch.enable_grad():
             model(*map(fresh, args), **fresh(dict(kwargs)))
     finally:

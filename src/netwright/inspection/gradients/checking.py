@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from netwright.core.errors import SettingError
 from netwright.core.unheard import unheard
-from netwright.inspection.gradients.blame import blamed
+from netwright.inspection.gradients.blame import WRONG, blamed
 from netwright.inspection.gradients.examination import Examination
 from netwright.inspection.gradients.frozen import seeded
 from netwright.inspection.gradients.rehearsal import Rehearsal
 from netwright.inspection.inputs import is_shape, with_samples
 from netwright.inspection.isolation import isolated
 from netwright.inspection.refusals import opened
-from netwright.records.gradients import GradientRecord, GradientRow, Worst
+from netwright.records.gradients import FAULTS, GradientRecord, GradientRow, Worst
 from netwright.report.gradient_table import gradient_lines
 
 TOLERANCE = 1e-6
@@ -37,7 +37,8 @@ class GradientCheck:
 
     @property
     def ok(self) -> bool:
-        """Whether no gradient is wrong and none could not be judged; kinks are no errors."""
+        """Whether no gradient is wrong, all are finite, and none could not be judged; kinks are no
+        errors."""
         return self.record.ok
 
     @property
@@ -66,7 +67,7 @@ class GradientCheck:
         return "\n".join(gradient_lines(self.record))
 
     def __repr__(self) -> str:
-        wrong = [each.name for each in self.table if each.verdict == "wrong"]
+        wrong = [each.name for each in self.table if each.verdict in FAULTS]
         return f"GradientCheck({self.record.name}: {'ok' if self.ok else 'wrong'} {wrong or ''})"
 
 
@@ -127,6 +128,8 @@ def check_gradients(
     if loss is None and target is not None:
         kwargs = {**kwargs, "target": target}  # then it is an argument of the function's own
         target = None
+    if isinstance(loss, type):
+        raise SettingError("{kind} is a class; expected an instance of it.", kind=loss.__name__)
     if isinstance(function, nn.Module):
         inputs = _drawn(inputs, seed)
     with surroundings(seed):
@@ -137,14 +140,14 @@ def check_gradients(
         rows = examination.rows()
         found: tuple[str, ...] = ()
         unsearched: tuple[str, ...] = ()
-        if isinstance(function, nn.Module) and any(each.verdict == "wrong" for each in rows):
+        if isinstance(function, nn.Module) and any(e.verdict in WRONG for e in rows):
             found, unsearched = blamed(function, inputs, kwargs, tolerance=tolerance, seed=seed)
     return GradientCheck(
         GradientRecord(
             name=rehearsal.name,
             rows=tuple(rows),
             evaluations=rehearsal.evaluations,
-            noise=examination.noise / examination.size if examination.size else 0.0,
+            noise=examination.noise,
             precision=str(rehearsal.precision).removeprefix("torch."),
             blamed=found,
             unsearched=unsearched,

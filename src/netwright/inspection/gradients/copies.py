@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -52,7 +53,8 @@ def copied(model: nn.Module, *, double: bool = True) -> nn.Module:
             elif isinstance(value, torch.Generator):
                 memo[id(value)] = value.clone_state()
     try:
-        with _without_hooks(model):
+        # Without gradients: the copy of a scripted module would lead back to the original.
+        with _without_hooks(model), torch.no_grad():
             made = copy.deepcopy(model, memo)
         if double:
             made = made.double()
@@ -67,7 +69,8 @@ def copied(model: nn.Module, *, double: bool = True) -> nn.Module:
             kind=kind,
             reason=str(error).partition("\n")[0] or type(error).__name__,
         ) from error
-    for parameter in made.parameters():
+    for parameter, original in zip(made.parameters(), model.parameters(), strict=True):
+        parameter.requires_grad_(original.requires_grad)
         parameter.grad = None
     return made
 
@@ -80,7 +83,7 @@ def doubled(value: Tensor) -> Tensor:
 
 def mapped(value: Any, change: Callable[[Tensor, str], Any], path: str = "") -> Any:
     """`value` with `change(tensor, path)` in place of each tensor in it, and generators cloned;
-    tuples, lists and mappings are gone through, all else stays.
+    tuples, lists, mappings and dataclasses are gone through, all else stays.
 
     >>> mapped({"a": [torch.ones(1), 2]}, lambda tensor, path: path, "x")
     {'a': ['x.a.0', 2]}
@@ -93,6 +96,12 @@ def mapped(value: Any, change: Callable[[Tensor, str], Any], path: str = "") -> 
     if isinstance(value, tuple | list):
         made = [mapped(each, change, f"{path}.{number}") for number, each in enumerate(value)]
         return type(value)(*made) if hasattr(value, "_fields") else type(value)(made)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        made_of = copy.copy(value)
+        for each in dataclasses.fields(value):
+            inner = mapped(getattr(value, each.name), change, f"{path}.{each.name}")
+            object.__setattr__(made_of, each.name, inner)
+        return made_of
     return value.clone_state() if isinstance(value, torch.Generator) else value
 
 

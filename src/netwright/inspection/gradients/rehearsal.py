@@ -19,12 +19,17 @@ from netwright.core.unheard import unheard
 from netwright.inspection.gradients.copies import copied, doubled, generators_in, mapped
 from netwright.inspection.gradients.frozen import Replay
 from netwright.inspection.gradients.precision import Precision
+from netwright.inspection.gradients.reasons import Plan, Stage, refused
 from netwright.inspection.gradients.slopes import noise_of
+from netwright.inspection.gradients.states import States
 from netwright.inspection.gradients.subjects import Subject, input_names, of_parameters
 from netwright.inspection.step_loss import tensors_of
 
 Move = Sequence[tuple[Subject, Tensor]]
 """Tensors, and the direction in which each goes."""
+
+DOMAIN = (RuntimeError, ValueError, ArithmeticError, AssertionError)
+"""What a function raises of numbers that it is not for."""
 
 SAME = 1e-9
 """How far two evaluations of one thing may be apart, as a share: sums in another order."""
@@ -47,7 +52,7 @@ class Rehearsal:
         target: Any = None,
     ) -> None:
         self.name = _name(function)
-        self._original = function, args, kwargs
+        self._plan = Plan(self.name, function, args, kwargs, loss, target)
         self.evaluations = 0
         self._modules: list[nn.Module] = []
         self._subjects: list[Subject] = []
@@ -55,19 +60,18 @@ class Rehearsal:
         self._args, self._kwargs = self._inputs(function, args, kwargs)
         self._loss = self._taken(loss, "loss.") if loss is not None else None
         self._target = mapped(target, lambda each, _: doubled(each))
-        self._buffers = [
-            (each, each.detach().clone()) for module in self._modules for each in module.buffers()
-        ]
-        self._attributes = [
-            (names, dict(names))
-            for module in self._modules
-            for each in module.modules()
-            for names in (vars(each), each._buffers, each._parameters)
-        ]
+        self._states = States(self._modules)
         self._replay = Replay([g for module in self._modules for g in generators_in(module)])
         self._weights: dict[int, Tensor] = {}
         self._kept: tuple[int, ...] | None = None
         self._graph = False  # whether values, too, are computed with gradients on
+        self._stage: Stage = "forward"
+        if not self.subjects:
+            raise SettingError(
+                "{kind} has no tensor of real numbers whose gradient is wanted.",
+                hint="Give it one as an input; a tensor that it closes over is not seen.",
+                kind=self.name,
+            )
         self._begin()
 
     @property
@@ -86,6 +90,7 @@ class Rehearsal:
             each.tensor.grad = None
         with self._again(), torch.enable_grad():
             found = self._number(self._compute())
+            self._stage = "backward"
             found.backward()
         self.value_with_graph = float(found.detach())
         gradients = [each.tensor.grad for each in self.subjects]
@@ -104,6 +109,10 @@ class Rehearsal:
         try:
             with self._again(), torch.set_grad_enabled(self._graph):
                 return float(self._number(self._compute()).detach())
+        except DOMAIN:
+            if not move:
+                raise
+            return math.nan  # a function that refuses what lies beside its input
         finally:
             with torch.no_grad():
                 for subject, _ in move:
@@ -160,6 +169,10 @@ class Rehearsal:
             if not (tensor.is_floating_point() or tensor.is_complex()):
                 return tensor.detach().clone()
             wanted = tensor.requires_grad or not marked
+            if tensor.is_meta:
+                raise SettingError(
+                    "{kind} is on the meta device, so it holds no values.", kind=path
+                )
             subject = Subject(
                 name=path,
                 role="input",
@@ -179,11 +192,13 @@ class Rehearsal:
     def _compute(self) -> Any:
         """One forward pass; what it is given are copies, so it may write into them."""
         self.evaluations += 1
+        self._stage = "forward"
         args = [mapped(each, lambda tensor, _: tensor.clone()) for each in self._args]
         kwargs = {k: mapped(v, lambda tensor, _: tensor.clone()) for k, v in self._kwargs.items()}
         output = self._function(*args, **kwargs)
         if self._loss is None:
             return output
+        self._stage = "loss"
         if self._target is None:
             return self._loss(output)
         return self._loss(output, mapped(self._target, lambda tensor, _: tensor.clone()))
@@ -192,12 +207,17 @@ class Rehearsal:
         """Outputs times fixed random numbers, summed; a loss as it is."""
         tensors = [each for each in tensors_of(output) if each.is_floating_point()
                    or each.is_complex()]  # fmt: skip
+        if self._loss is not None and not tensors:
+            raise SettingError(
+                "The loss gives {kind}, which carries no gradient: expected a tensor of one "
+                "number.",
+                kind=type(output).__name__,
+            )
         if self._loss is not None and (len(tensors) != 1 or tensors[0].numel() != 1):
-            shape = tuple(tensors[0].shape) if tensors else ()
             raise SettingError(
                 "The loss has the shape {shape}: expected one number.",
                 hint="Take its mean: reduction='mean', or .mean() at the end.",
-                shape=shape,
+                shape=tuple(tensors[0].shape),
             )
         if self._kept is None:
             self._kept = tuple(n for n, each in enumerate(tensors) if each.requires_grad)
@@ -205,6 +225,12 @@ class Rehearsal:
             raise SettingError(
                 "{kind} returns nothing that carries a gradient.",
                 hint="Is it detached, turned into a number, or computed under torch.no_grad()?",
+                kind=self.name,
+            )
+        if not any(tensors[number].numel() for number in self._kept):
+            raise SettingError(
+                "{kind} gives no number for this input: nothing can be compared.",
+                hint="Give it a batch with samples in it.",
                 kind=self.name,
             )
         if self._loss is not None:
@@ -229,23 +255,10 @@ class Rehearsal:
 
     @contextlib.contextmanager
     def _again(self) -> Iterator[None]:
-        """Random numbers as at the beginning before the block, buffers and attributes after it."""
+        """Random numbers as at the beginning before the block, what modules keep after it."""
         self._replay.again()
-        written = [
-            *((tensor, tensor._version, content) for tensor, content in self._buffers),
-            *((each.tensor, each.tensor._version, each.base) for each in self._subjects),
-        ]
-        try:
+        with self._states.kept((each.tensor, each.base) for each in self._subjects):
             yield
-        finally:
-            for now, then in self._attributes:
-                if len(now) != len(then) or any(now[k] is not v for k, v in then.items()):
-                    now.clear()
-                    now.update(then)
-            with torch.no_grad():
-                for tensor, version, content in written:
-                    if tensor._version != version:
-                        tensor.detach().copy_(content)
 
     def _begin(self) -> None:
         """The first passes, which say whether there is a function here at all."""
@@ -255,7 +268,7 @@ class Rehearsal:
         except NetwrightError:
             raise
         except Exception as error:
-            raise self._refused(error) from error
+            raise refused(error, self._stage, self._plan) from error
         self._replay.narrow()
         self.precision = seen.coarsest
         try:
@@ -265,7 +278,8 @@ class Rehearsal:
         if self._graph and not self._alike(self.value()):
             raise SettingError(
                 "{kind} gives another number each time for the same input: {first} and {second}.",
-                hint="What it keeps from one call to the next must lie in buffers, or be left out.",
+                hint="What it keeps from one call to the next must lie in its attributes and "
+                "buffers, or be left out.",
                 kind=self.name,
                 first=self.value_with_graph,
                 second=self.value(),
@@ -279,30 +293,6 @@ class Rehearsal:
                 value=self.value_with_graph,
             )
         return math.isclose(value, self.value_with_graph, rel_tol=SAME, abs_tol=1e-12)
-
-    def _refused(self, error: Exception) -> SettingError:
-        """Whether float64 is the reason, or the input."""
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        function, args, kwargs = self._original
-        try:
-            if isinstance(function, nn.Module):
-                function = copied(function, double=False)
-            plain = [mapped(each, lambda tensor, _: tensor.detach().clone()) for each in args]
-            named = {k: mapped(v, lambda tensor, _: tensor.detach().clone())
-                     for k, v in kwargs.items()}  # fmt: skip
-            with unheard(), torch.enable_grad():
-                function(*plain, **named)
-        except Exception:
-            return SettingError(
-                "{kind} cannot take its input: {reason}", kind=self.name, reason=reason
-            )
-        return SettingError(
-            "{kind} does not compute in float64: {reason}",
-            hint="Where it makes or casts a tensor, take the dtype of its input; what a function "
-            "closes over can be given as an input.",
-            kind=self.name,
-            reason=reason,
-        )
 
 
 def _name(function: Any) -> str:

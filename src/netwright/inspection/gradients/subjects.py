@@ -19,7 +19,7 @@ class Subject:
     """An input or parameter in float64, as a leaf that takes a gradient where it is `wanted`.
 
     `lenient`: nobody asked for its gradient, so there may be none. `rows_apart` are rows that get
-    no gradient by design.
+    no gradient by design, `fixed` entries that are not moved.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Subject:
     lenient: bool = False
     rows_apart: tuple[int, ...] = ()
     also: tuple[str, ...] = ()
+    fixed: Tensor | None = None
     base: Tensor = field(init=False)
     size: float = field(init=False)
     whole: bool = field(init=False)
@@ -65,6 +66,8 @@ class Subject:
             direction = torch.where(torch.isfinite(self.base), direction, 0.0)
         for row in self.rows_apart:
             direction[row] = 0.0
+        if self.fixed is not None:
+            direction = direction.masked_fill(self.fixed, 0.0)
         return direction
 
 
