@@ -297,3 +297,29 @@ def test_a_game_of_two_players_is_watched_without_an_alarm():
         for case in program.cases:
             assert not [e for e in case.doctor.findings if e.severity == "stop"]
             assert not case.doctor.watcher.fault
+
+
+def test_a_model_built_anew_after_its_optimizer_is_the_patient():
+    begun = []
+    gc.collect()  # models of other tests
+    with Program(on_begin=lambda case: begun.append(case.number)) as program:
+        model = net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        model = net()
+        train(model, optimizer, steps=8)
+        (case,) = program.cases
+        assert case.doctor.patient.model is model
+        found = case.doctor.diagnosis().findings
+    assert begun == [1]
+    assert "stale-optimizer" in [each.name for each in found]
+
+
+def test_whose_gradients_come_late_stays_the_patient():
+    with Program() as program:
+        model, teacher = net(), net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        F.cross_entropy(teacher(torch.randn(4, 4)), torch.arange(4) % 2).backward()
+        optimizer.step()  # nothing to do yet
+        train(model, optimizer)
+        (case,) = program.cases
+        assert case.doctor.patient.model is model

@@ -109,6 +109,8 @@ def test_it_is_said_in_two_lines(saved):
     assert " at step " in stop.template
     assert repaired.template.format(**repaired.values).startswith("back to step 0, learning rate x")
     assert (end.word, end.values["stop"]) == ("doctor", 0)
+    assert end.template == "nothing stands any more; repaired on the way: {names}"
+    assert end.values["names"] == stop.values["name"]
 
 
 def test_the_curves_tell_each_epoch_once(saved):

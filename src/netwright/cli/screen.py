@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from netwright.core.cells import pad
 from netwright.core.escaping import terminal
 from netwright.core.languages import say
 
@@ -47,7 +48,7 @@ class Call:
         """A line for the person at the screen; `--quiet` drops it."""
         if not self.quiet:
             safe = {name: terminal(value) for name, value in values.items()}
-            print(f"{word:<6}{say(template, **safe)}", file=sys.stderr)
+            print(f"{pad(word, 6)}{say(template, **safe)}", file=sys.stderr)
 
 
 def print_document(document: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from netwright.core import yaml_files
 from netwright.core.config import flatten, settings_of, show
 from netwright.core.errors import SettingError, UnknownNameError
 from netwright.core.events import Noted
+from netwright.core.languages import Phrase
 from netwright.records.run import find_run
 from netwright.tasks.assembling import GROUPS, assemble
 from netwright.tasks.recipe import Recipe
@@ -220,11 +221,16 @@ def _note_text_numbers(
                     values={
                         "name": name,
                         "text": repr(value),
-                        "origin": origins.get(name, "?"),
+                        "origin": _said(origins.get(name, "?")),
                         "number": taken,
                     },
                 )
             )
+
+
+def _said(origin: str) -> str | Phrase:
+    """An origin in the reader's language; a file or a variable is called what it is called."""
+    return Phrase("command line") if origin == "command line" else origin
 
 
 def _matching_recipe(

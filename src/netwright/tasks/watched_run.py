@@ -103,8 +103,10 @@ class RunWatch:
             found = self.diagnosis = self._with_standing(doctor.diagnosis())
             found.record.save(self._folder.path)
             told = [each.to_json() for each in found.findings]
+            treated: Sequence[Mapping[str, Any]] = ()
             if self._was_treated is not None:
-                told += [dict(each) for each in self._was_treated(found.findings, ended)]
+                treated = self._was_treated(found.findings, ended)
+                told += [dict(each) for each in treated]
             lines = [json.dumps(each, ensure_ascii=False) for each in told]
             write_bytes(
                 self._folder.path / "findings.jsonl",
@@ -115,7 +117,7 @@ class RunWatch:
             return
         if self._prepared.recipe.run.tensorboard:
             self._write_board(found)
-        self._events.emit(_summary(found))
+        self._events.emit(_summary(found, [str(each["name"]) for each in treated]))
 
     def _with_standing(self, found: Diagnosis) -> Diagnosis:
         """With what somebody else says stands, unless it was found as well."""
@@ -168,13 +170,19 @@ def known_setup(prepared: Prepared) -> Setup:
     )
 
 
-def _summary(found: Diagnosis) -> e.Noted:
-    """`doctor 0 stop, 1 warn: overfitting`."""
+def _summary(found: Diagnosis, treated: Sequence[str] = ()) -> e.Noted:
+    """`doctor 0 stop, 1 warn: overfitting`; `treated` was found, and stands no more."""
     counts: dict[str, Any] = {
         each: sum(finding.severity == each for finding in found.findings)
         for each in ("stop", "warn", "note")
     }
     named = [each.name for each in found.findings if each.severity != "note"]
+    if not named and treated:
+        return e.Noted(
+            word="doctor",
+            template="nothing stands any more; repaired on the way: {names}",
+            values={**counts, "names": ", ".join(dict.fromkeys(treated))},
+        )
     if not named:
         template = "{stop} stop, {warn} warn, {note} note"
         return e.Noted(word="doctor", template=template, values=counts)

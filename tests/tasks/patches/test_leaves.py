@@ -367,6 +367,7 @@ ONCE = {
     "zero-grad", "step", "clear-before-backward", "remove-softmax", "set-mode", "shuffle", "clip",
     "rebuild-optimizer", "drop-last", "shift-labels", "cast-target", "unfreeze", "adam",
     "random-initialiser", "right-loss", "standardise-input", "keep-the-number", "once",
+    "keep-gradient", "weaken",
 }  # fmt: skip
 """Patches that a script needs one time only; rates may be lowered again."""
 

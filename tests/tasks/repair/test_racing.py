@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 
+from netwright.core.languages import Phrase
+from netwright.tasks.repair.account import Attempt, Row
 from netwright.tasks.repair.jobs import Mark
-from netwright.tasks.repair.racing import _won, at
+from netwright.tasks.repair.racing import Candidate, Control, Purse, _fits, _won, at, race
+from netwright.tasks.repairing import _nothing_kept
 
 
 def marks(*scores, doubt=0.0):
@@ -34,3 +37,94 @@ def test_a_run_that_has_ended_counts_at_every_later_step():
     assert at(run, 50).score == 0.2
     assert at([run[0]], 100) is run[0]
     assert at([], 100) is None
+
+
+def test_who_was_judged_on_fewer_samples_has_not_won():
+    whole = [Mark(step=50, score=0.5, kind="accuracy", source="validation", judged_on="1000 rows")]
+    fewer = [Mark(step=50, score=0.9, kind="accuracy", source="validation", judged_on="10 rows")]
+    assert _won([Mark(step=50, score=0.9, kind="accuracy", source="validation",
+                      judged_on="1000 rows")], whole)  # fmt: skip
+    assert not _won(fewer, whole)
+    assert not _fits(fewer[0], whole)
+
+
+class Run:
+    """A process in the test's hands: scores by step."""
+
+    begun: list[str] = []  # noqa: RUF012
+
+    def __init__(self, name, scores):
+        self.begun.append(name)
+        self.marks, self._left = [], list(scores.items())
+        self.over = False
+
+    @property
+    def last(self):
+        return self.marks[-1] if self.marks else None
+
+    def until_mark(self, seconds):
+        step, score = self._left.pop(0)
+        self.marks.append(Mark(step=step, score=score, doubt=0.01))
+        return self.marks[-1]
+
+    def go_on(self):
+        pass
+
+    def kill(self):
+        self.over = True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+
+def raced(scores, *, safe):
+    """Candidates with these scores after 50, 100 and 200 steps against one that stays at 0.1; what
+    the first run of the control knows ends at step 50. The names of the runs that were begun."""
+    Run.begun.clear()
+    known = {name: dict(zip((50, 100, 200), each, strict=True)) for name, each in scores.items()}
+    known["control"] = {50: 0.1, 100: 0.1, 200: 0.1}
+    found = race(
+        Control(marks(0.1, doubt=0.01), lambda: Run("control", known["control"])),
+        "control",
+        [Candidate(names=(each,), says=Phrase(each), script=each, safe=safe) for each in scores],
+        lambda script, seed: Run(script, known[script]),
+        Purse(steps=10_000, seconds=600, slow=60),
+        marks=(50, 100, 200),
+        seeds=1,
+    )
+    return found, Run.begun[:]
+
+
+def test_what_is_surely_right_and_clearly_better_needs_no_rivals():
+    found, begun = raced({"first": (0.9, 0.9, 0.9), "other": (0.95, 0.95, 0.95)}, safe=True)
+    assert found.winner.names == ("first",)
+    assert begun == ["first"]
+
+
+def test_what_may_be_wrong_has_rivals():
+    found, begun = raced({"first": (0.9, 0.9, 0.9), "other": (0.95, 0.95, 0.95)}, safe=False)
+    assert found.winner.names == ("other",)
+    assert begun == ["first", "other"]
+
+
+def test_the_control_goes_on_only_where_its_later_steps_are_asked_for():
+    found, begun = raced({"slow": (0.1, 0.1, 0.9)}, safe=True)
+    assert found.winner.names == ("slow",)
+    assert begun == ["slow", "control"]
+
+
+def test_a_race_in_which_nothing_was_judged_is_not_said_to_be_lost():
+    def row(**values):
+        return Row(names=("zero-grad",), says=Phrase("x"), steps=0, scores=(), **values)
+
+    def told(each):
+        return str(_nothing_kept([Attempt(findings=("x",), group="wiring", rows=(each,))]))
+
+    assert told(row(error="EOFError: EOF when reading a line")) == (
+        "No patched script could be compared with the script as it is: "
+        "EOFError: EOF when reading a line"
+    )
+    assert told(row(judged=True)).startswith("No patch was better than the script as it is")

@@ -50,21 +50,6 @@ for epoch in range(10):
 """
 )
 
-SHIFTED = (
-    DATA
-    + """\
-y = y + 1
-model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4))
-optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-for epoch in range(6):
-    for i in range(0, 512, 32):
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x[i:i + 32]), y[i:i + 32])
-        loss.backward()
-        optimizer.step()
-"""
-)
-
 HEALTHY = (
     DATA
     + """\
@@ -107,7 +92,8 @@ def test_three_faults_at_once_are_mended_and_the_patch_applies(tmp_path):
     assert told["validation"] is True
     assert told["score"] > told["untreated"]
     assert "Apply: git apply" in done.stderr
-    assert done.stdout.count("epoch 9 ") == 2  # the script as it is, and the patched one
+    assert done.stdout.count("epoch 3 ") == 2  # the script as it is, and the patched one
+    assert done.stdout.count("epoch 9 ") == 1  # only what is right runs to its end
     subprocess.run(["git", "apply", "runs/latest/train.doctor.diff"], cwd=tmp_path, check=True)
     patched = (tmp_path / "train.py").read_text(encoding="utf-8")
     assert "optimizer.zero_grad()\n        loss.backward()" in patched
@@ -120,18 +106,8 @@ def test_three_faults_at_once_are_mended_and_the_patch_applies(tmp_path):
     assert '<section id="repair">' in page
 
 
-def test_a_script_that_crashes_at_its_first_loss_is_repaired_too(tmp_path):
-    done = doctor(tmp_path, SHIFTED, "--json", "--seeds", "1", "--checkup", "60")
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["repair"]["repaired"] is True
-    assert told["repair"]["untreated"] is None
-    patch = (tmp_path / "runs/latest/train.doctor.diff").read_text(encoding="utf-8")
-    assert "- 1)" in patch
-
-
 def test_a_healthy_script_runs_as_ever(tmp_path):
-    done = doctor(tmp_path, HEALTHY)
+    done = doctor(tmp_path, HEALTHY, "--no-checkup")
     assert done.returncode == 0, done.stderr
     assert done.stdout == ("x" * 1000 + "\n") * 48
     assert not (tmp_path / "runs/latest/repair.json").exists()

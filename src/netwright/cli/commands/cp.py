@@ -72,7 +72,9 @@ def cp(
     call.result(document, [say("wrote {path}", path=terminal(place))])
     if not call.json:
         call.note(
-            "Next:", "{command}", command=train_command(resolved, form, shlex.quote(str(place)))
+            say("Next:"),
+            "{command}",
+            command=train_command(resolved, form, shlex.quote(str(place))),
         )
     return 0
 

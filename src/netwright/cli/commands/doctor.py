@@ -236,6 +236,9 @@ class _Screen:
                 )
                 where = say("on validation data") if came.validation else say("on training data")
                 self._write([f"{'':9}{told} ({where})"])
+            if came.cost is not None:
+                told = say("{cost:.2f} runs of this length in all, trials included", cost=came.cost)
+                self._write([f"{'':9}{told}"])
         for _, each in came.last.findings if came.last is not None else ():
             if each.severity != "note":
                 what = terminal(each.what.localized())

@@ -80,7 +80,7 @@ def export(
     call.result(found.to_json(), _lines(found))
     if not call.json:
         for number, line in enumerate(found.example):
-            call.note("" if number else "Next:", "{line}", line=line)
+            call.note("" if number else say("Next:"), "{line}", line=line)
     return 0
 
 

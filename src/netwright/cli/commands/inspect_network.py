@@ -172,7 +172,7 @@ def inspect(
             *(part for each in input or () for part in ("--input", each)),
         ]
         for number, line in enumerate(_next(words, found, depth, training=training)):
-            call.note("" if number else "Next:", "{line}", line=line)
+            call.note("" if number else say("Next:"), "{line}", line=line)
     return 0
 
 

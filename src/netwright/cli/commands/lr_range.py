@@ -90,7 +90,7 @@ def lr_range(
     document = {**found.to_json(), "next": command, "picture": save}
     call.result(document, _lines(found, save))
     if command is not None and not call.json:
-        call.note("Next:", "{command}", command=command)
+        call.note(say("Next:"), "{command}", command=command)
     return 0
 
 

@@ -105,7 +105,7 @@ def train(
     if not call.json:
         run = _shortest_name(trained.run.path)
         command = f"netwright report {run} --open      netwright predict {run} IMAGES"
-        call.note("Next:", "{command}", command=command)
+        call.note(say("Next:"), "{command}", command=command)
     if open:
         show(page)
     return 0

@@ -186,10 +186,14 @@ class Feeding:
             return train, None
         return train, source_of(judging, "val", judge.kept if judge is not None else ())
 
-    def judges(self) -> DataLoader[Any] | None:
-        """The loader that was used for validation."""
-        found = next((each for each in self._known.values() if each.judges), None)
-        return found.loader() if found is not None else None
+    def judges(self, *, trained: Any = None) -> DataLoader[Any] | None:
+        """The loader that was used for validation; none of the data set `trained`, which somebody
+        knows to be trained on."""
+        for each in self._known.values():
+            loader = each.loader() if each.judges else None
+            if loader is not None and (trained is None or loader.dataset is not trained):
+                return loader
+        return None
 
     def empty(self) -> Feed | None:
         """The loader that was gone through and has no batch to give, of a loop that never took the

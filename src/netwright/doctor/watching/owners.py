@@ -87,6 +87,22 @@ def owners(optimizers: Sequence[Optimizer]) -> list[Owned]:
     return found
 
 
+def learning_unheld(held: set[int]) -> list[nn.Module]:
+    """The outermost modules in which every parameter that wants a gradient has one, and none is
+    among `held`, by id."""
+    modules = [each for each in living(nn.Module) if "_parameters" in vars(each)]
+    inner = {id(c) for m in modules if not isinstance(m, Several) for c in m.children()}
+    found = []
+    for each in modules:
+        if id(each) in inner or isinstance(each, Several):
+            continue
+        wanted = [one for one in each.parameters() if one.requires_grad]
+        learns = bool(wanted) and all(one.grad is not None for one in wanted)
+        if learns and held.isdisjoint(id(one) for one in wanted):
+            found.append(each)
+    return found
+
+
 def parameters_of(optimizer: Optimizer) -> Iterator[Any]:
     for group in optimizer.param_groups:
         yield from group["params"]

@@ -19,9 +19,15 @@ from netwright.doctor.diagnosis import Diagnosis
 from netwright.doctor.watch import Doctor, Heard
 from netwright.doctor.watching.company import Company
 from netwright.doctor.watching.feeding import Feeding
-from netwright.doctor.watching.owners import Owned, model_of, owners, parameters_of
+from netwright.doctor.watching.owners import (
+    Owned,
+    learning_unheld,
+    model_of,
+    owners,
+    parameters_of,
+)
 from netwright.doctor.watching.roots import guarded
-from netwright.doctor.watching.taps import COMPILED, COMPILED_IN_PLACE, OPTIMIZER_MADE
+from netwright.doctor.watching.taps import BACKWARD, COMPILED, COMPILED_IN_PLACE, OPTIMIZER_MADE
 from netwright.records.record import Record
 
 MOST = 6
@@ -38,10 +44,14 @@ class Case:
         self.doctor: Doctor | None = doctor
         self.stirred = 0
         """The step of the program at which it was last active."""
+        self.begun = False
+        self.in_vain = False
+        """Whether its optimizer stepped though no gradient had come to any of its parameters."""
         self._record: Record | None = None
 
     def rename(self, model: nn.Module) -> None:
-        """The same patient, who has taken no step yet, as `model`, which stands around it."""
+        """The same patient, whose steps so far count for nothing, as `model`, which stands around
+        it or in its place."""
         assert self.doctor is not None
         self.doctor.__exit__(None, None, None)
         self.doctor = self._again(model)
@@ -98,6 +108,7 @@ class Program:
             OPTIMIZER_MADE.listen(None, guarded(self._made, self._failed)),
             COMPILED.listen(None, guarded(self._compiled, self._failed)),
             COMPILED_IN_PLACE.listen(None, guarded(self._compiled_in_place, self._failed)),
+            BACKWARD.listen(None, guarded(self._passed, self._failed)),
             self._company.detach,
         ]
         return self
@@ -164,6 +175,25 @@ class Program:
             if any(each is module for each in doctor.patient.model.modules()):
                 doctor.watcher.compiled(module)
 
+    def _passed(self, *_: Any, **__: Any) -> None:
+        """A backward pass is over. A patient that stepped without any gradient is none: what is
+        trained is the one model that has gradients and that no optimizer holds, such as one built
+        anew after the optimizer was made."""
+        vain = [each for each in self.cases if each.in_vain and each.doctor is not None]
+        if len(vain) != 1 or len(self.cases) != 1 or self._ours:
+            return
+        vain[0].in_vain = False
+        assert vain[0].doctor is not None
+        if not _learns(vain[0].doctor.patient.model):
+            held = {
+                id(each)
+                for optimizer in vain[0].doctor.patient.optimizers
+                for each in parameters_of(optimizer)
+            }
+            found = learning_unheld(held)
+            if len(found) == 1:
+                vain[0].rename(found[0])
+
     def _place(self, owned: Owned) -> None:
         """A new patient, or more optimizers for one that is known."""
         model = model_of(owned, _names())
@@ -190,8 +220,12 @@ class Program:
         def stepped(step: int) -> None:
             self._steps = max(self._steps, step)
             case.stirred = self._steps
-            if step == 1 and self._on_begin is not None:
-                self._on_begin(case)
+            if step == 1 and not case.begun:
+                case.begun = True
+                if self._on_begin is not None:
+                    self._on_begin(case)
+                assert case.doctor is not None
+                case.in_vain = not _learns(case.doctor.patient.model)
 
         heard: Heard | None = None
         if self._on_round is not None:
@@ -217,6 +251,11 @@ class Program:
         self.cases.append(case)
         assert case.doctor is not None
         case.doctor.__enter__()
+
+
+def _learns(model: nn.Module) -> bool:
+    """Whether any parameter has a gradient; one that was just cleared to None has none."""
+    return any(each.grad is not None for each in model.parameters())
 
 
 def _names() -> dict[int, str]:

@@ -18,7 +18,12 @@ def with_rate(script: Script, change: Callable[[float], float], factor: str) -> 
     call = training.optimizer
     given = rate_of(training, call)
     edits, said = [], ""
-    if given is None:
+    if peaks := _peaks(training):
+        # Such a schedule sets the rate from the first step on: the optimizer's own counts nothing.
+        for peak in peaks:
+            edit, said = _changed(training, peak, change, factor)
+            edits.append(edit)
+    elif given is None:
         old = DEFAULTS.get(training.names.called(call))
         if old is None:
             raise CannotPatchError("no rate")
@@ -27,12 +32,14 @@ def with_rate(script: Script, change: Callable[[float], float], factor: str) -> 
     else:
         edit, said = _changed(training, given, change, factor)
         edits.append(edit)
-    for schedule in training.schedules:
-        if training.names.called(schedule) == "OneCycleLR":
-            peak = argument(schedule, "max_lr", 1)
-            if peak is not None and (given is None or script.of(peak) != script.of(given)):
-                edits.append(_changed(training, peak, change, factor)[0])
     return script.edited(edits), said
+
+
+def _peaks(training: Training) -> list[ast.expr]:
+    """The highest rates of schedules that are told these."""
+    found = [e for e in training.schedules if training.names.called(e) == "OneCycleLR"]
+    peaks = [argument(each, "max_lr", 1) for each in found]
+    return [each for each in peaks if each is not None]
 
 
 def rate_of(training: Training, call: ast.Call) -> ast.expr | None:

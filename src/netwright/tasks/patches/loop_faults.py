@@ -106,10 +106,12 @@ def keep_the_number(script: Script, finding: Finding) -> Iterator[Patch]:
     training = Training(script)
     loss = training.receiver(training.backward)
     edits = []
-    for each in script.all(ast.AugAssign, training.batches):
+    # The step of one batch may be a function of its own.
+    within = training.batches if training.loops(training.backward) else training.scope
+    for each in script.all(ast.AugAssign, within):
         if script.of(each.value) == loss:
             edits.append(script.replaced(each.value, f"{loss}.item()"))
-    for call in script.all(ast.Call, training.batches):
+    for call in script.all(ast.Call, within):
         appends = isinstance(call.func, ast.Attribute) and call.func.attr == "append"
         if appends and call.args and script.of(call.args[0]) == loss:
             edits.append(script.replaced(call.args[0], f"{loss}.item()"))

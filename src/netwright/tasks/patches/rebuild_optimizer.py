@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 from collections.abc import Iterator
 
 from netwright.core.languages import Phrase
 from netwright.records.findings import Finding
 from netwright.tasks.patches import PATCHES, Patch
-from netwright.tasks.source.script import Script
+from netwright.tasks.source.callers import model_trained
+from netwright.tasks.source.script import CannotPatchError, Script
 from netwright.tasks.source.training import Training
 
 
 @PATCHES.register("rebuild-optimizer", cures=("stale-optimizer",))
 def rebuild_optimizer(script: Script, finding: Finding) -> Iterator[Patch]:
     """Moves the line that makes it, and those that need it, behind the last change of the model;
-    where it was given a part of the model, it gets the whole."""
+    where it was given a part of the model, or another model, it gets the whole of the one that is
+    called."""
     training = Training(script)
     place, name, model = training.optimizer_statement, training.optimizer_name, training.model
+    with contextlib.suppress(CannotPatchError):
+        model = model_trained(training) or model
     block = script.block(place)
     behind = block[block.index(place) + 1 :]
     loops = [each for each in behind if isinstance(each, ast.For | ast.While)]

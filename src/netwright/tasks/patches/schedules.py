@@ -8,24 +8,29 @@ from collections.abc import Iterator
 from netwright.core.languages import Phrase
 from netwright.records.findings import Finding
 from netwright.tasks.patches import PATCHES, Patch
+from netwright.tasks.source.callers import outside
 from netwright.tasks.source.script import CannotPatchError, Script
 from netwright.tasks.source.training import Training
 
 
 @PATCHES.register("step-once-an-epoch", cures=())
 def step_once_an_epoch(script: Script, finding: Finding) -> Iterator[Patch]:
-    """The schedule's step moves out of the loop over the batches, to the end of the epoch."""
+    """The schedule's step moves out of the loop over the batches, to the end of the epoch; out of a
+    function of one epoch to where that is called."""
     training = Training(script)
     place, loops = _step(training), training.loops(training.backward)
-    if len(loops) < 2 or place not in loops[0].body:
+    if not loops or place not in loops[0].body:
         return
-    block = script.block(loops[0])
-    assert block
+    if len(loops) > 1:
+        edit = script.after(loops[1].body[-1], script.taken(place))
+    else:
+        call, name = outside(training, training.receiver(training.schedule_steps[0]))
+        if not training.loops(call):
+            return
+        edit = script.after(script.statement(call), f"{name}.step()")
     yield Patch(
         says=Phrase("the schedule stepped once an epoch"),
-        script=script.edited(
-            [script.without(place), script.after(loops[1].body[-1], script.taken(place))]
-        ),
+        script=script.edited([script.without(place), edit]),
     )
 
 

@@ -61,7 +61,9 @@ def _sets(training: Training, place: ast.stmt, model: str, mode: str) -> bool:
 def _evaluating(training: Training, name: str) -> bool:
     """Whether a function of the script takes no gradients."""
     found = [e for e in training.script.all(ast.FunctionDef) if e.name == name]
-    return len(found) == 1 and bool(list(_blocks(training, found[0])))
+    if len(found) != 1:
+        return False
+    return found[0] in _free_functions(training) or bool(list(_blocks(training, found[0])))
 
 
 def _evaluates(training: Training) -> Iterator[Edit]:
@@ -84,6 +86,31 @@ def _evaluates(training: Training) -> Iterator[Edit]:
         block = script.block(place)
         if not any(_sets(training, e, model, "eval") for e in block[: block.index(place)]):
             yield script.before(place, f"{model}.eval()")
+    for function in _free_functions(training):
+        taken = [each.arg for each in function.args.args]
+        called = {script.of(each.func) for each in script.all(ast.Call, function)}
+        models = {training.model} & called or set(taken) & called
+        if len(models) != 1:
+            continue
+        model = models.pop()
+        if not any(_sets(training, e, model, "eval") for e in function.body):
+            yield script.before(_first(function), f"{model}.eval()")
+
+
+def _free_functions(training: Training) -> Iterator[ast.FunctionDef]:
+    """Functions that take no gradients as a whole."""
+    for each in training.script.all(ast.FunctionDef):
+        marks = [e.func if isinstance(e, ast.Call) else e for e in each.decorator_list]
+        free = any(training.names.torch(e) in ("no_grad", "inference_mode") for e in marks)
+        if free and training.backward_statement not in set(ast.walk(each)):
+            yield each
+
+
+def _first(function: ast.FunctionDef) -> ast.stmt:
+    """The first statement that is no docstring."""
+    first = function.body[0]
+    told = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    return function.body[1] if told and len(function.body) > 1 else first
 
 
 def _blocks(training: Training, within: ast.AST) -> Iterator[ast.With]:

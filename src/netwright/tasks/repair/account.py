@@ -26,6 +26,8 @@ class Row:
     kind: str = ""
     doubt: float = 0.0
     kept: bool = False
+    judged: bool = False
+    """Whether there is anything to compare."""
 
     @property
     def score(self) -> float:
@@ -121,6 +123,15 @@ class Repaired:
     diverged: bool = False
     command: str = ""
     """How the patch is applied."""
+    steps: int = 0
+    """Of all runs together."""
+    whole: int = 0
+    """Steps of the patched run to its end."""
+
+    @property
+    def cost(self) -> float | None:
+        """Steps of all runs in those of the patched one to its end."""
+        return self.steps / self.whole if self.whole else None
 
     @property
     def validation(self) -> bool:
@@ -144,6 +155,8 @@ class Repaired:
             "validation": self.validation,
             "untreated": _number(self.best),
             "score": _number(self.score),
+            "steps": self.steps,
+            "cost": _number(self.cost),
             "table": [each.to_json() for each in self.table],
             "patch": str(self.patch) if self.patch is not None else None,
             "changed_lines": self.changed,

@@ -61,15 +61,19 @@ def serve(descriptor: int, parent: int) -> int:
     """Answer on a socket: a descriptor that comes is for a new copy, whose number is answered; the
     number of a copy that is over comes back once it is buried."""
     import numpy
-    import torch
+    import torch._dynamo  # an optimizer imports it at its first step, which takes a second
 
     import netwright.doctor.checkup
     import netwright.tasks.repair.judging
     from netwright.core.linux import die_with_parent
+    from netwright.doctor.conditions import CONDITIONS
+    from netwright.doctor.probes import PROBES
 
     assert numpy
     assert torch
     assert netwright.doctor.checkup
+    for each in (CONDITIONS, PROBES):  # read now, and not by every copy
+        each.names()
     die_with_parent(parent)
     own = os.getpid()
     door = socket.socket(fileno=descriptor)

@@ -41,6 +41,8 @@ class Mark:
     samples: int = 0
     source: str = ""
     """What it was judged on: `validation`, `training`, or the batches that went by, `passed`."""
+    judged_on: str = ""
+    """A digest of the labels of these samples and of how many there are in all."""
     fallen: float = math.nan
     last: bool = False
     error: str = ""
@@ -49,9 +51,10 @@ class Mark:
     """Why this training cannot be repaired by patches."""
 
     @property
-    def measure(self) -> tuple[str, str]:
-        """What two marks must have in common to be compared."""
-        return self.kind, self.source
+    def measure(self) -> tuple[str, str, str]:
+        """What two marks must have in common to be compared: a patch that leaves rows out of the
+        validation data has another one."""
+        return self.kind, self.source, self.judged_on
 
     @property
     def value(self) -> float:

@@ -125,6 +125,11 @@ class Process:
         return self.marks[-1] if self.marks else None
 
     @property
+    def steps(self) -> int:
+        """How many it has taken, as far as is known."""
+        return self.marks[-1].step if self.marks else 0
+
+    @property
     def over(self) -> bool:
         """Whether it has come to its end, or was ended."""
         return self.done is not None or self._gone or self._connection.closed

@@ -72,6 +72,35 @@ class Purse:
         return self.spent >= self.steps or time.monotonic() - self.began > self.seconds
 
 
+class Control:
+    """What patches race against: the marks of a run, and where more steps must be known a trial
+    from `start` that takes them. Used in a `with`, which ends the trial."""
+
+    def __init__(self, marks: Sequence[Mark], start: Callable[[], Process] | None = None) -> None:
+        self.marks = list(marks)
+        self._start = start
+        self._run: Process | None = None
+
+    def reach(self, until: int, purse: Purse) -> None:
+        """Know it up to a step, if it has not ended before."""
+        known = self.marks[-1].step if self.marks else 0
+        if self._start is None or known >= until or (self.marks and self.marks[-1].last):
+            return
+        self._run = self._run or self._start()
+        _to(self._run, until, purse)
+        if any(each.last and each.step < known for each in self._run.marks):
+            self._start = None  # it does not run as it did when it was not tried
+            return
+        self.marks += [each for each in self._run.marks if each.step > known]
+
+    def __enter__(self) -> Control:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._run is not None:
+            self._run.kill()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Raced:
     rows: tuple[Row, ...]
@@ -85,7 +114,7 @@ def at(marks: Sequence[Mark], step: int) -> Mark | None:
 
 
 def race(
-    control: Sequence[Mark],
+    against: Control,
     script: Script,
     candidates: Sequence[Candidate],
     start: Start,
@@ -94,7 +123,11 @@ def race(
     marks: Sequence[int],
     seeds: int,
 ) -> Raced:
-    """Which candidate is better than `script`, whose marks with the first seed are `control`."""
+    """Which candidate is better than `script`, whose marks with the first seed are `against`.
+
+    The first candidate begins alone where it is always right: if it leads by more than luck, the
+    others need not run.
+    """
     with contextlib.ExitStack() as stack:
         runs: list[Process | None] = [None] * len(candidates)
         reached: list[list[Mark]] = [[] for _ in candidates]
@@ -102,9 +135,13 @@ def race(
         more: dict[int, list[list[Mark]]] = {}
         beside: list[list[Mark]] = []
         best: int | None = None
-        until = marks[0]
+        until, control = marks[0], against.marks
         for number, until in enumerate(marks):
-            for place in field:
+            if number and purse.empty:
+                until = marks[number - 1]
+            against.reach(until, purse)
+            control = against.marks
+            for place in list(field):
                 if purse.empty and number:
                     break
                 run = runs[place]
@@ -112,6 +149,11 @@ def race(
                     run = runs[place] = stack.enter_context(start(candidates[place].script, 0))
                 _to(run, until, purse)
                 reached[place] = list(run.marks)
+                if not number and candidates[place].safe and not place:
+                    own = at(reached[0], until)
+                    if _fits(own, control) and _leads(own, at(control, until)):
+                        field = [0]
+                        break
             order = sorted(field, key=lambda p: _place(reached[p], until, candidates[p], p))
             field = [p for p in order if _fits(at(reached[p], until), control)]
             for place, run in enumerate(runs):
@@ -138,6 +180,8 @@ def race(
         )
     rows = [_row((), Phrase("as it is"), _all(control, beside, until))]
     for place, each in enumerate(candidates):
+        if runs[place] is None:
+            continue
         row = _row(each.names, each.says, _all(reached[place], more.get(place, []), until))
         rows.append(dataclasses.replace(row, kept=won and place == best))
     return Raced(rows=tuple(rows), winner=candidates[best] if won and best is not None else None)
@@ -210,11 +254,18 @@ def _place(
 
 
 def _fits(mark: Mark | None, control: Sequence[Mark]) -> bool:
-    """Whether a run can be compared: it lives, and was judged in the same way as the control."""
+    """Whether a run can be compared: it lives, and was judged in the same way as the control, on
+    the same samples."""
     if mark is None or mark.error or mark.score is None:
         return False
     measures = {each.measure for each in control if each.score is not None and not each.error}
     return not measures or mark.measure in measures
+
+
+def alike(one: Mark, other: Mark) -> bool:
+    """Whether two marks were judged in the same way on the same samples; who ended in an error was
+    not judged, and is worse than any."""
+    return one.error != "" or other.error != "" or one.measure == other.measure
 
 
 def _leads(mark: Mark | None, control: Mark | None) -> bool:
@@ -233,11 +284,24 @@ def _won(marks: Sequence[Mark], control: Sequence[Mark]) -> bool:
     scores, beaten = [e.value for e in marks], [e.value for e in control]
     if not scores or not all(map(math.isfinite, scores)):
         return False
+    if any(not alike(one, other) for one, other in zip(marks, control, strict=False)):
+        return False
     if not beaten or not all(map(math.isfinite, beaten)):
         return True  # the training as it is does not even last so long
     spread = max(_spread(scores), _spread(beaten))
     doubt = math.hypot(marks[0].doubt, control[0].doubt) / math.sqrt(len(scores))
     return statistics.fmean(scores) - statistics.fmean(beaten) > max(spread, doubt)
+
+
+def harmless(raced: Raced) -> bool:
+    """Whether the first change is no worse than the script as it is by more than luck."""
+    control, row = raced.rows[:2]
+    if row.error or not math.isfinite(row.score):
+        return False
+    if not math.isfinite(control.score):
+        return True
+    luck = 2 * math.hypot(row.doubt, control.doubt)
+    return row.score >= control.score - max(row.spread, control.spread, luck)
 
 
 def _spread(scores: Sequence[float]) -> float:
@@ -254,4 +318,5 @@ def _row(names: tuple[str, ...], says: Phrase, marks: Sequence[Mark]) -> Row:
         error=next((each.error for each in marks if each.error), ""),
         kind=last.kind if last is not None else "",
         doubt=last.doubt if last is not None else 0.0,
+        judged=any(each.score is not None and not each.error for each in marks),
     )

@@ -37,7 +37,7 @@ class Training:
     def backward(self) -> ast.Call:
         """The one backward pass."""
         found = [each for each in self._methods("backward") if not self._in_function_class(each)]
-        return _only(found, "backward passes")
+        return only(found, "backward passes")
 
     @property
     def backward_statement(self) -> ast.stmt:
@@ -75,7 +75,7 @@ class Training:
         for _ in range(4):
             if len(found) > 1 or isinstance(scope, ast.Module):
                 break
-            calls = self._calls_of(scope.name)
+            calls = self.calls_of(scope.name)
             if len(calls) != 1:
                 break
             found += self.loops(calls[0])
@@ -96,13 +96,13 @@ class Training:
 
     @property
     def step(self) -> ast.Call:
-        return _only(self.steps, "steps")
+        return only(self.steps, "steps")
 
     @property
     def stepped(self) -> str:
         """What the optimizer is called where it is stepped."""
         names = {self._optimizer_of(each) for each in self.steps}
-        return _only(sorted(names), "optimizers")
+        return only(sorted(names), "optimizers")
 
     def _optimizer_of(self, step: ast.Call) -> str:
         receiver = self.receiver(step)
@@ -119,12 +119,12 @@ class Training:
         scope = self.scope
         if isinstance(scope, ast.Module) or self.script.scope(self.optimizer) is scope:
             return name
-        taken = [each.arg for each in _arguments(scope)]
+        taken = [each.arg for each in arguments(scope)]
         if name in taken:
             return name
         likely = [each for each in taken if each.lower().startswith("opt")]
         if likely:
-            return _only(likely, "optimizers")
+            return only(likely, "optimizers")
         if name.startswith("self.") or isinstance(self.script.scope(self.optimizer), ast.Module):
             return name
         raise CannotPatchError("the optimizer has no name here")
@@ -152,7 +152,7 @@ class Training:
     @functools.cached_property
     def optimizer(self) -> ast.Call:
         """The call that makes the optimizer."""
-        return _only(self.optimizers, "optimizers")
+        return only(self.optimizers, "optimizers")
 
     @functools.cached_property
     def optimizers(self) -> list[ast.Call]:
@@ -191,11 +191,15 @@ class Training:
             and isinstance(each.func, ast.Attribute)
             and each.func.attr in ("parameters", "named_parameters")
         }
-        return _only(sorted(found), "models").partition(".")[0] if found else self._trained()
+        if not found:
+            return self._trained()
+        name = only(sorted(found), "models")
+        own, dot, rest = name.partition(".")
+        return f"{own}.{rest.partition('.')[0]}" if dot and own == "self" else own
 
     def _trained(self) -> str:
         found = {self.receiver(each) for each in self.modes("train")}
-        return _only(sorted(found), "models")
+        return only(sorted(found), "models")
 
     @property
     def model_here(self) -> str:
@@ -258,7 +262,7 @@ class Training:
     @functools.cached_property
     def loss_call(self) -> ast.Call:
         """The call of the loss whose gradient is taken."""
-        return _only(self._losses_in(self.loss), "losses")
+        return only(self._losses_in(self.loss), "losses")
 
     @functools.cached_property
     def loss(self) -> ast.expr:
@@ -376,7 +380,7 @@ class Training:
             if isinstance(each.func, ast.Attribute) and each.func.attr == name
         ]
 
-    def _calls_of(self, name: str) -> list[ast.Call]:
+    def calls_of(self, name: str) -> list[ast.Call]:
         return [
             each
             for each in self.calls()
@@ -411,14 +415,16 @@ def at_end_of(node: ast.AST) -> Iterator[ast.expr]:
             yield each.value
 
 
-def _arguments(scope: Scope) -> list[ast.arg]:
+def arguments(scope: Scope) -> list[ast.arg]:
+    """What a function takes; nothing of a module."""
     if isinstance(scope, ast.Module):
         return []
     given = scope.args
     return [*given.posonlyargs, *given.args, *given.kwonlyargs]
 
 
-def _only(found: list[T], what: str) -> T:
+def only(found: list[T], what: str) -> T:
+    """The one thing that was found; `CannotPatchError` where there are several, or none."""
     if len(found) != 1:
         raise CannotPatchError(f"{len(found)} {what}")
     return found[0]
