@@ -37,3 +37,11 @@ def test_every_parameter_of_a_network_is_in_exactly_one_group() -> None:
     model = build("resnet20", num_classes=10, in_channels=3, input_size=(32, 32))
     listed = [id(each) for group in parameter_groups(model, 0.1) for each in group["params"]]
     assert sorted(listed) == sorted(id(each) for each in model.parameters())
+
+
+def test_factors_make_groups_of_their_own_the_largest_rate_first() -> None:
+    groups = parameter_groups(
+        _model(), 0.1, lr=0.5, factors={"0.weight": 0.25, "0.bias": 0.25, "1.weight": 0.5}
+    )
+    shown = [(each["lr"], each["weight_decay"], len(each["params"])) for each in groups]
+    assert shown == [(0.5, 0.1, 1), (0.5, 0.0, 2), (0.25, 0.0, 1), (0.125, 0.1, 1), (0.125, 0.0, 1)]

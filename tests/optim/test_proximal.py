@@ -69,3 +69,9 @@ def test_the_lasso_is_solved_with_true_zeros_where_the_gradient_of_l1_leaves_non
     torch.testing.assert_close(gradient[kept, 0], -0.1 * weight[0, kept].sign())
     assert bool((gradient[~kept].abs() <= 0.1).all())
     assert bool(kept[:3].all())
+
+
+def test_what_is_frozen_is_not_shrunk():
+    weight = nn.Parameter(torch.ones(1, 2), requires_grad=False)
+    proximal_step([{"params": [weight], "lr": 1.0}], l1=0.5)
+    assert weight.tolist() == [[1.0, 1.0]]

@@ -29,6 +29,9 @@ Count: TypeAlias = Annotated[int, pydantic.Field(ge=0)]
 """A whole number from 0, for a field that also takes a word: `Count | Literal["auto"]`. (A bound
 on the field itself would be applied to the word too.)"""
 
+Amount: TypeAlias = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+"""A number from 0, for a field that also takes a word."""
+
 
 def setting(
     default: Any,

@@ -31,7 +31,8 @@ def proximal_step(groups: Iterable[Mapping[str, Any]], l1: float, *, spare: bool
     """Shrink every weight of an optimizer's groups by lr l1, in place; to be called after `step`.
 
     `groups` are `optimizer.param_groups`, whose present rate is taken. With `spare`, parameters
-    of fewer than two dimensions (biases, scales and shifts of norm layers) are left alone.
+    of fewer than two dimensions (biases, scales and shifts of norm layers) are left alone; those
+    that are frozen (`requires_grad` false) always are.
 
     With SGD the two steps together are the proximal gradient method on loss + l1 |w|, exactly so
     without momentum. With optimizers that scale each weight's gradient (Adam) it is to L1 what
@@ -46,7 +47,8 @@ def proximal_step(groups: Iterable[Mapping[str, Any]], l1: float, *, spare: bool
         return
     for group in groups:
         amount = float(group["lr"]) * l1
-        weights = [each for each in group["params"] if each.ndim >= 2 or not spare]
+        trained = [each for each in group["params"] if each.requires_grad]
+        weights = [each for each in trained if each.ndim >= 2 or not spare]
         if weights and amount > 0:
             # w - clamp(w, -amount, amount) is the soft threshold in three passes over memory.
             within = torch._foreach_clamp_max(weights, amount)

@@ -27,6 +27,7 @@ from netwright.optim.optimizers import OPTIMIZERS
 from netwright.optim.schedules import SCHEDULES, ScheduleCommon
 from netwright.tasks import TASKS
 from netwright.tasks.recipe import Choice, DoctorOptions, General, ModelCommon, Recipe, RunOptions
+from netwright.tasks.transfer import TransferOptions
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ GROUPS: Mapping[str, Group] = {
     "sched": Group(ScheduleCommon, SCHEDULES, "one-cycle"),
     "init": Group(None, INITIALISERS, None),
     "loss": Group(None, LOSSES, "cross_entropy"),
+    "transfer": Group(TransferOptions, None, None),
     "run": Group(RunOptions, None, None),
     "doctor": Group(DoctorOptions, None, None),
 }
@@ -92,6 +94,7 @@ class _Assembly:
         made["model_common"] = self._common("model")
         made["sched_common"] = self._common("sched")
         made["aug"] = self._augmentations()
+        made["transfer"] = self._built(TransferOptions, self._inside("transfer"), "transfer.")
         made["run"] = self._built(RunOptions, self._inside("run"), "run.")
         made["doctor"] = self._built(DoctorOptions, self._inside("doctor"), "doctor.")
         if self.faults:

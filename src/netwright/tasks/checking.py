@@ -32,7 +32,7 @@ def check_recipe(
     task = prepared.task
     state = RandomState()
     try:
-        task.model.train()
+        task.to_training(0)
         val = task.evaluations.get("val")
         patient = patient_of(
             task.model,

@@ -31,6 +31,7 @@ from netwright.tasks.mixed_labels import loss_of
 from netwright.tasks.repair_state import RepairState
 from netwright.tasks.speed import Speed
 from netwright.tasks.tally import Tally
+from netwright.tasks.transfer import Transfer
 from netwright.train.task import Goal, Rhythm, Task
 from netwright.train.updates import apply_closure, apply_gradients, set_rates
 
@@ -89,6 +90,7 @@ class Classification(Task):
         watcher: Watcher | None = None,
         ema: float | None = None,
         speed: Speed | None = None,
+        transfer: Transfer | None = None,
     ) -> None:
         """`rate_factor(step)`, and what `watcher` makes of each evaluation, multiply the base
         rates the optimizer was made with. `update` says what else belongs to a step.
@@ -107,6 +109,9 @@ class Classification(Task):
         self.seed = seed
         self.device = device
         self.update = update or Update()
+        self.transfer = transfer
+        self._held = 0
+        """The step for which stages were frozen and unfrozen last."""
         self.watcher = watcher
         self.epoch_loss = EpochLoss.wanted_by(watcher)
         self.average = Average(model, ema) if ema is not None else None
@@ -126,13 +131,22 @@ class Classification(Task):
         self._network = speed.prepare(self.model)
 
     def feed(self, step: int) -> Iterator[Batch]:
-        self.model.train()
+        self.to_training(step)
         return self.train.iterate(step, self.rhythm.steps)
+
+    def to_training(self, step: int) -> None:
+        """Training mode as it is in step number `step`: what is frozen then does not move."""
+        self.model.train()
+        self._held = step
+        if self.transfer is not None:
+            self.transfer.hold(self.model, step)
 
     def step(self, batch: Batch, step: int) -> Mapping[str, Tensor | float]:
         if self.repair is not None and step in self.repair.skipped:
             self.repair.history.add(math.nan)
             return {}
+        if self.transfer is not None and self.transfer.differ(step, self._held):
+            self.to_training(step)
         noise = key(self.seed, "noise", step)
         set_rates(self.optimizer, self._base_rates, self._factor(step))
         predicted: list[Tensor] = []
@@ -244,7 +258,7 @@ class Classification(Task):
             with self.average.applied(self.model):
                 return look(self.model)
         finally:
-            self.model.train()
+            self.to_training(self._held)
 
     def weights(self) -> dict[str, Tensor]:
         if self.average is not None:

@@ -29,6 +29,7 @@ from netwright.data.statistics import channel_statistics
 from netwright.nn.initialisation import initialise, last_layer
 from netwright.nn.initialisers import INITIALISERS
 from netwright.nn.losses import LOSSES
+from netwright.nn.stages import recompute_statistics
 from netwright.optim.groups import parameter_groups
 from netwright.optim.optimizers import OPTIMIZERS
 from netwright.optim.schedules import SCHEDULES, Schedule, Watcher, factor, watcher
@@ -52,9 +53,12 @@ from netwright.tasks.recipe import Choice, Recipe
 from netwright.tasks.settings import Resolved
 from netwright.tasks.speed_choice import with_speed
 from netwright.tasks.start_settings import start_again, with_start
-from netwright.tasks.starting import Start
+from netwright.tasks.starting import Start, fresh_names
 from netwright.tasks.stems import stem_notes
+from netwright.tasks.transfer import Transfer, plan_transfer, refuse_untrained
 from netwright.train.task import Rhythm
+
+_NORM_BATCHES, _NORM_BATCH = 16, 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,12 +126,15 @@ def prepare(
         preprocessing = _preprocessing(dataset, start)
     else:
         preprocessing = recorded_preprocessing(recorded)
-    task = _task(recipe, dataset, architecture, preprocessing, device, start)
+    task = _task(recipe, dataset, architecture, preprocessing, device, start, recorded)
     said: list[e.Noted] = stem_notes(architecture.name, architecture.options, preprocessing.size)
     if start is not None:
         warned = start.notes_on_split(dataset, resolved.plain())
         said += [*start.notes(preprocessing), *warned]
         dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *warned))  # for the report
+    if task.transfer is not None:
+        rate = float(resolved.values["optim.lr"])
+        said += task.transfer.notes(task.model, lr=rate, steps=task.rhythm.steps)
     for note in said:
         events.emit(note)
     note_parted_norms(task, events)
@@ -160,8 +167,12 @@ def _task(
     preprocessing: Preprocessing,
     device: torch.device,
     start: Start | None,
+    recorded: Run | None,
 ) -> Classification:
     general, seed = recipe.general, recipe.general.seed
+    refuse_untrained(
+        recipe.transfer, weights=recipe.model_common.weights, registered=architecture.registered
+    )
     num_classes = len(dataset.classes)
     train_images = dataset.splits["train"]
     with torch.random.fork_rng(devices=[]):
@@ -176,6 +187,8 @@ def _task(
         else:
             start.put_into(model, architecture.name, num_classes=num_classes)
         model = model.to(device)
+        if recipe.transfer.norm == "recompute":
+            _measure_norms(model, train_images, preprocessing, device)
     augmentation = Augmentation(recipe.aug, mean=preprocessing.mean, std=preprocessing.std)
     feeds = {
         "train": Feed(
@@ -198,7 +211,21 @@ def _task(
     steps = general.steps if general.steps is not None else general.epochs * per_epoch
     rhythm = Rhythm(steps=steps, steps_per_epoch=per_epoch, evaluate_every=per_epoch)
     groups_options = _options(OPTIMIZERS, recipe.optim, "optim.")
-    groups = parameter_groups(model, groups_options.wd, spare=groups_options.spare)
+    transfer = plan_transfer(
+        model, recipe.transfer, head=fresh_names(start, recorded), steps_per_epoch=per_epoch
+    )
+    if transfer is not None:
+        _refuse_closure(recipe, transfer)
+        if transfer.freeze_steps is None:  # the optimizer need not know what never moves
+            transfer.hold(model, 0)
+    groups = parameter_groups(
+        model,
+        groups_options.wd,
+        spare=groups_options.spare,
+        lr=groups_options.lr,
+        factors=transfer.factors() if transfer is not None else None,
+        begins=transfer.begins() if transfer is not None else None,
+    )
     if not groups:
         raise SettingError("{model} has no parameters to train.", model=architecture.name)
     schedule = SCHEDULES.get(recipe.sched.name)
@@ -233,6 +260,7 @@ def _task(
         ),
         watcher=_watcher(schedule, schedule_options, dataset),
         ema=recipe.run.ema,
+        transfer=transfer,
     )
 
 
@@ -254,6 +282,35 @@ def evaluation_feed(
         shuffle=False,
         device=device,
         max_unreadable=recipe.data.max_unreadable,
+    )
+
+
+def _refuse_closure(recipe: Recipe, transfer: Transfer) -> None:
+    """An optimizer that searches its step has one rate, and one set of weights to search with."""
+    closure = OPTIMIZERS.get(recipe.optim.name).facts.get("closure")
+    if closure and (transfer.factors() or transfer.freeze_steps):
+        raise SettingError(
+            "optim={optim} moves all that is trained together: it takes neither "
+            "transfer.rate_of_layers nor a number of epochs as transfer.freeze.",
+            hint="transfer.freeze=all goes with it; else take another optimizer.",
+            optim=recipe.optim.name,
+        )
+
+
+def _measure_norms(
+    model: nn.Module, images: Images, preprocessing: Preprocessing, device: torch.device
+) -> None:
+    """The running statistics of norms, from images that lie evenly in the training set."""
+    count = min(len(images), _NORM_BATCHES * _NORM_BATCH)
+    chosen = [i * len(images) // count for i in range(count)]
+    batches = [chosen[at : at + _NORM_BATCH] for at in range(0, count, _NORM_BATCH)]
+    recompute_statistics(
+        model,
+        (
+            preprocessing(torch.stack([images.read(i) for i in batch])).to(device)
+            for batch in batches
+            if len(batch) > 1 or len(batches) == 1
+        ),
     )
 
 

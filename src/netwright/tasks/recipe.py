@@ -16,6 +16,7 @@ from netwright.core.config import config, setting
 from netwright.core.errors import SettingError
 from netwright.data.opening import DataOptions
 from netwright.optim.schedules import ScheduleCommon
+from netwright.tasks.transfer import TransferOptions
 
 
 @config
@@ -142,6 +143,7 @@ class Recipe:
     sched_common: ScheduleCommon
     loss: Choice
     init: Choice | None
+    transfer: TransferOptions
     aug: Mapping[str, Any]
     run: RunOptions
     doctor: DoctorOptions

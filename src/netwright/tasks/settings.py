@@ -177,7 +177,7 @@ def _canonical(layer: _Layer) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in flatten(dict(layer.values)).items():
         if name in GROUPS or name == "aug":
-            if name in ("run", "doctor") or (
+            if name in ("run", "doctor", "transfer") or (
                 name == "aug" and value not in (None, False, "none", {})
             ):
                 raise SettingError(

@@ -127,7 +127,7 @@ def _timed(action: Callable[[], Any], times: int = 1) -> float:
 def _untouched(tasks: Sequence[Classification]) -> Iterator[None]:
     """Afterwards weights, optimizers and averages are what they were, in memory of their own."""
     for task in tasks:
-        task.model.train()
+        task.to_training(0)
     kept = [
         (
             [each.detach().clone() for each in _tensors(task)],

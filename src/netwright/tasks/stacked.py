@@ -64,6 +64,8 @@ def why_not(task: Classification, count: int) -> Phrase | None:
         return Phrase("{kind} draws random numbers in each step", kind=type(drawing[0]).__name__)
     if hasattr(task.model, "aux_logits"):
         return Phrase("its network has heads half-way")
+    if task.transfer is not None:
+        return Phrase("its stages are not all trained alike (transfer)")
     if task.watcher is not None:
         return Phrase("its schedule answers to the evaluations of each seed")
     if task.speed != Speed():

@@ -265,6 +265,15 @@ def read_start(spec: str) -> Start:
     return start
 
 
+def fresh_names(start: Start | None, recorded: Run | None) -> tuple[str, ...]:
+    """The tensors of the head that began anew, also in a run that goes on."""
+    if start is not None and start.fit is not None:
+        return start.fit.fresh
+    facts = recorded.model.get("start") if recorded is not None else None
+    names = facts.get("fresh") if isinstance(facts, Mapping) else None
+    return tuple(str(each) for each in names) if isinstance(names, list) else ()
+
+
 def _same_data(theirs: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
     """Whether a recorded `data` and the settings of a new run name the same data."""
     names = str(theirs.get("name")), str(config.get("data.name"))

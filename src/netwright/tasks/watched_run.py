@@ -166,7 +166,7 @@ def known_setup(prepared: Prepared) -> Setup:
         steps_per_epoch=per_epoch,
         epochs=-(-steps // per_epoch) if per_epoch else None,
         planned_steps=steps,
-        pretrained=prepared.start is not None,
+        pretrained=prepared.recipe.model_common.weights is not None,
     )
 
 
