@@ -69,6 +69,9 @@ def test_all_weights_of_a_file_are_loaded_and_recorded(tmp_path, file):
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "tensors": len(own),
         "fresh": [],
+        "renamed": 0,
+        "reshaped": [],
+        "skipped": [],
         "adapter": None,
         "source": None,
         "run": None,
@@ -404,3 +407,23 @@ def test_of_several_seeds_each_whose_validation_was_seen_is_warned_of(tmp_path, 
         said = [say(n.template, **n.values) for n in notes if isinstance(n, e.Noted)]
         warned = [line for line in said if line.startswith(SEEN)]
         assert all(f"of seed {seed}," in line for seed, line in zip((1, 2), warned, strict=True))
+
+
+def test_other_names_and_shapes_are_told_with_what_is_left_out(tmp_path):
+    state = {f"model.{name}": each for name, each in mlp(num_classes=7).state_dict().items()}
+    name = next(each for each in state if each.endswith("weight"))
+    state[name] = state[name][:, :, None, None].contiguous()
+    save_file(state | {"criterion.weight": torch.ones(7)}, tmp_path / "wrapped.safetensors")
+    weights, said, start = begun(tmp_path / "run", model__weights=f"{tmp_path}/wrapped.safetensors")
+    plain = mlp(num_classes=7).state_dict()
+    assert close(weights, plain, but=start["fresh"])
+    assert "renamed: 4 tensors, such as model.1.bias -> 1.bias" in said
+    assert (
+        f"reshaped: 1 tensors, between convolution and linear layer ({name.removeprefix('model.')})"
+    ) in said
+    assert (
+        "skipped: 1 tensors of the file are of a part that this network has not (criterion.weight)"
+    ) in said
+    assert start["renamed"] == 4
+    assert start["skipped"] == ["criterion.weight"]
+    assert start["reshaped"] == [name.removeprefix("model.")]

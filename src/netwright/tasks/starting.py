@@ -26,9 +26,10 @@ from netwright.data.opening import DRAWN_VALIDATION
 from netwright.data.preprocessing import Preprocessing
 from netwright.models import MODELS
 from netwright.models.adapters import Adapter, network_of, recognised
-from netwright.models.weights.fitting import Fit, fit_module, put, shapes
+from netwright.models.weights.fitting import Fit, fit_module, own_tensors, put, shapes
 from netwright.models.weights.identifying import identify
 from netwright.models.weights.reading import read_weights_file
+from netwright.models.weights.renaming import Arrangement, arrange
 from netwright.nn.stem import is_small
 from netwright.records.run import Run
 from netwright.tasks.architectures import recorded_preprocessing
@@ -55,15 +56,24 @@ class Start:
     """The registered network they are known to be of."""
     options: Mapping[str, Any] = field(default_factory=dict)
     fit: Fit | None = None
+    arranged: Arrangement | None = None
+    """How names and shapes were changed, where they had to be."""
     converted: tuple[str, ...] = ()
     num_classes: int = 0
 
     def put_into(self, model: nn.Module, name: str, *, num_classes: int) -> None:
         """Load what fits into `model`, called `name`; raises `SettingError` if too little does."""
-        found = fit_module(model, self.tensors, num_classes=num_classes)
+        tensors = self.tensors
+        found = fit_module(model, tensors, num_classes=num_classes, skip=True)
         if not found.good:
-            raise self._unfit(found, name)
-        self.converted = put(model, self.tensors, found, source=str(self.path))
+            made = arrange(shapes(own_tensors(model)), tensors)
+            again = fit_module(
+                model, made.tensors, num_classes=num_classes, skip=True, outside=made.outside
+            )
+            if not again.good:
+                raise self._unfit(found, name)
+            self.arranged, tensors, found = made, made.tensors, again
+        self.converted = put(model, tensors, found, source=str(self.path))
         self.fit, self.num_classes = found, num_classes
 
     def notes(self, preprocessing: Preprocessing) -> list[Noted]:
@@ -94,6 +104,7 @@ class Start:
                     wrappings=", ".join(self.taken_off),
                 )
             )
+        notes += self._notes_on_names(self.fit)
         if self.fit.fresh and self.fit.given_classes:
             notes.append(
                 _note(
@@ -150,6 +161,41 @@ class Start:
                 share=show(share),
             )
         ]
+
+    def _notes_on_names(self, fit: Fit) -> list[Noted]:
+        """What was renamed, reshaped and left out."""
+        notes = []
+        if self.arranged is not None and self.arranged.renamed:
+            new, old = next(iter(self.arranged.renamed.items()))
+            notes.append(
+                _note(
+                    "NOTE",
+                    "renamed: {count} tensors, such as {old} -> {new}",
+                    count=len(self.arranged.renamed),
+                    old=old,
+                    new=new,
+                )
+            )
+        if self.arranged is not None and self.arranged.reshaped:
+            notes.append(
+                _note(
+                    "NOTE",
+                    "reshaped: {count} tensors, between convolution and linear layer ({names})",
+                    count=len(self.arranged.reshaped),
+                    names=_first(self.arranged.reshaped),
+                )
+            )
+        if fit.skipped:
+            notes.append(
+                _note(
+                    "NOTE",
+                    "skipped: {count} tensors of the file are of a part that this network has "
+                    "not ({names})",
+                    count=len(fit.skipped),
+                    names=_first(fit.skipped),
+                )
+            )
+        return notes
 
     def _notes_on_images(self, preprocessing: Preprocessing) -> list[Noted]:
         used = {
@@ -213,6 +259,9 @@ class Start:
             "sha256": self.sha256,
             "tensors": len(fit.fitting) if fit is not None else 0,
             "fresh": list(fit.fresh) if fit is not None else [],
+            "renamed": len(self.arranged.renamed) if self.arranged is not None else 0,
+            "reshaped": list(self.arranged.reshaped) if self.arranged is not None else [],
+            "skipped": list(fit.skipped) if fit is not None else [],
             "adapter": self.adapter.name if self.adapter is not None else None,
             "source": self.adapter.facts["source"] if self.adapter is not None else None,
             "run": str(self.run.path) if self.run is not None else None,
@@ -289,6 +338,10 @@ def _held_back(notes: Any) -> bool:
         for each in (notes if isinstance(notes, Sequence) else ())
     ]
     return any(text in DRAWN_VALIDATION for text in texts)
+
+
+def _first(names: Sequence[str], shown: int = 3) -> str:
+    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
 
 
 def _times(size: Sequence[int]) -> str:

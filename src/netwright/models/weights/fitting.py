@@ -7,7 +7,8 @@ in deep neural networks?").
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -39,6 +40,8 @@ class Fit:
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     misshapen: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    """Those of the file that belong to a part the network has not, and are left out."""
 
     @property
     def good(self) -> bool:
@@ -73,6 +76,8 @@ def fit(
     *,
     num_classes: int,
     head: Iterable[str] = (),
+    skip: bool = False,
+    outside: Collection[str] = (),
 ) -> Fit:
     """How tensors of the shapes `given` fit a network whose tensors are `own`.
 
@@ -81,34 +86,53 @@ def fit(
     their first side in the network and one other number in the file. So does a head that the
     file lacks altogether.
 
+    With `skip`, what the file has besides is left out where it is plainly another part: named in
+    `outside`, or under a first word that no tensor of the network begins with (`projector.`, not a
+    further block of a `layer1` that the network has too).
+
     >>> found = fit({"a": (8, 3), "fc": (10, 8)}, {"a": (8, 3), "fc": (1000, 8)}, num_classes=10)
     >>> found.good, found.fresh, found.given_classes
     (True, ('fc',), 1000)
     """
     missing = tuple(name for name in own if name not in given and not name.endswith(_SPARE))
     unexpected = tuple(name for name in given if name not in own)
+    skipped: tuple[str, ...] = ()
+    if skip:
+        words = {name.partition(".")[0] for name in own}
+        skipped = tuple(name for name in unexpected if name in outside or _is_apart(name, words))
+        unexpected = tuple(name for name in unexpected if name not in set(skipped))
     misshapen = tuple(name for name in own if name in given and own[name] != given[name])
     fitting = tuple(name for name in own if name in given and own[name] == given[name])
     made = Fit(
         own=own, given=given, fitting=fitting,
-        missing=missing, unexpected=unexpected, misshapen=misshapen,
+        missing=missing, unexpected=unexpected, misshapen=misshapen, skipped=skipped,
     )  # fmt: skip
     if unexpected or not fitting:
         return made
     counts = {_other_classes(own[name], given[name], num_classes) for name in misshapen}
     if misshapen and not missing and len(counts) == 1 and None not in counts:
-        return Fit(
-            own=own, given=given, fitting=fitting, fresh=misshapen, given_classes=counts.pop()
-        )
+        return dataclasses.replace(made, misshapen=(), fresh=misshapen, given_classes=counts.pop())
     if missing and not misshapen and set(missing) == set(head):
-        return Fit(own=own, given=given, fitting=fitting, fresh=missing, given_classes=0)
+        return dataclasses.replace(made, missing=(), fresh=missing, given_classes=0)
     return made
 
 
+def _is_apart(name: str, words: Collection[str]) -> bool:
+    """Whether a name begins with a word of its own; numbers are places in one row of layers."""
+    first = name.partition(".")[0]
+    return first not in words and not first.isdigit()
+
+
 def fit_module(
-    model: nn.Module, tensors: Mapping[str, Tensor], *, num_classes: int | None = None
+    model: nn.Module,
+    tensors: Mapping[str, Tensor],
+    *,
+    num_classes: int | None = None,
+    skip: bool = False,
+    outside: Collection[str] = (),
 ) -> Fit:
-    """How `tensors` fit `model`; without `num_classes` its head must fit too."""
+    """How `tensors` fit `model`; without `num_classes` its head must fit too. `skip` and
+    `outside` are those of `fit`."""
     last = last_layer(model) if num_classes is not None else None
     inside = {id(each) for each in last.parameters()} if last is not None else set()
     head = [name for name, each in model.named_parameters() if id(each) in inside]
@@ -117,6 +141,8 @@ def fit_module(
         shapes(tensors),
         num_classes=num_classes if num_classes is not None else -1,
         head=head,
+        skip=skip,
+        outside=outside,
     )
 
 
