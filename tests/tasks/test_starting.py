@@ -270,7 +270,7 @@ class Trap:
         ("nan.safetensors", 3, "hold NaN"),
         ("cut.safetensors", 3, "is damaged"),
         ("resnet:nan.safetensors", 2, 'No adapter called "resnet"'),
-        ("https://x.org/a.pth", 2, "is an address; weights are read from files"),
+        ("https://x.org/a.pth", 2, "names no checksum, and weights from the network are used"),
         ("\0", 2, "There is no weights file"),
         ("~nobody-here/a.pth", 2, "There is no weights file"),
         ("/a.safetensors", 2, "There is no weights file"),

@@ -26,6 +26,7 @@ from netwright.data.feed import Feed
 from netwright.data.opening import open_dataset
 from netwright.data.preprocessing import Preprocessing
 from netwright.data.statistics import channel_statistics
+from netwright.models.weights.published import MEAN
 from netwright.nn.initialisation import initialise, last_layer
 from netwright.nn.initialisers import INITIALISERS
 from netwright.nn.losses import LOSSES
@@ -92,9 +93,9 @@ def prepare(
     the user's own and unchanged, or with `trust_code`.
     """
     if recorded is None:
-        resolved, start = with_start(resolved, trust_code=trust_code)
+        resolved, start = with_start(resolved, events.emit, trust_code=trust_code)
     else:
-        start = start_again(recorded, resolved)
+        start = start_again(recorded, resolved, events.emit)
     recipe = resolved.recipe
     for note in resolved.notes:
         events.emit(note)
@@ -124,6 +125,12 @@ def prepare(
     refuse_large_batch(recipe, len(train_images))
     if recorded is None:
         preprocessing = _preprocessing(dataset, start)
+        if recipe.transfer.images == "imagenet" and preprocessing.channels != len(MEAN):
+            raise SettingError(
+                "transfer.images=imagenet is for images of 3 channels; these have {channels}.",
+                hint="Set data.channels=3.",
+                channels=preprocessing.channels,
+            )
     else:
         preprocessing = recorded_preprocessing(recorded)
     task = _task(recipe, dataset, architecture, preprocessing, device, start, recorded)

@@ -48,7 +48,8 @@ class ModelCommon:
 
     weights: str | None = setting(
         None,
-        help="what the network starts from: a .safetensors or .pth file, a run, ADAPTER:FILE",
+        help="what the network starts from: a .safetensors or .pth file, a run, ADAPTER:FILE, an "
+        "address with its checksum (https://...#sha256=...), or imagenet1k-v1",
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from netwright.core.config import show
 from netwright.core.errors import SettingError
-from netwright.core.events import Noted
+from netwright.core.events import Event, Noted
 from netwright.models import MODELS
+from netwright.models.weights.published import is_name, published
 from netwright.records.run import Run
 from netwright.tasks.architectures import recorded_architecture
 from netwright.tasks.settings import Resolved, changed, read_config
@@ -17,12 +18,14 @@ from netwright.tasks.starting import Start, read_start, recorded_network
 from netwright.tasks.weight_places import exists, path_of, place_of, run_of
 
 
-def with_start(resolved: Resolved, *, trust_code: bool = False) -> tuple[Resolved, Start | None]:
+def with_start(
+    resolved: Resolved, emit: Callable[[Event], None], *, trust_code: bool = False
+) -> tuple[Resolved, Start | None]:
     """The recipe with a network that agrees with the weights it starts from, and those weights.
 
     A MODEL that is a run stands for its architecture and its best weights. Where the weights
     say of which network they are, that network and the options they need are taken, unless
-    others were asked for, which raises `SettingError`.
+    others were asked for, which raises `SettingError`. `emit` is told of a download.
     """
     resolved = _with_run_as_model(resolved, trust_code=trust_code)
     spec = resolved.recipe.model_common.weights
@@ -32,13 +35,16 @@ def with_start(resolved: Resolved, *, trust_code: bool = False) -> tuple[Resolve
         raise SettingError(
             "init.name and model.weights both say what the network starts from; give one of them."
         )
-    start = read_start(spec)
+    if _is_published(spec):
+        spec = published(resolved.recipe.model.name).address
+    start = read_start(spec, emit)
+    start.choose_images(resolved.recipe.transfer.images)
     origin = resolved.origins.get("model.weights", "command line")
     resolved = changed(resolved, {"model.weights": start.place}, origin=origin)
     return _agreeing(resolved, start), start
 
 
-def start_again(run: Run, resolved: Resolved) -> Start | None:
+def start_again(run: Run, resolved: Resolved, emit: Callable[[Event], None]) -> Start | None:
     """The weights a run started from, if it has no checkpoint yet and must begin once more.
 
     Raises `SettingError` when the file is another one now.
@@ -46,7 +52,8 @@ def start_again(run: Run, resolved: Resolved) -> Start | None:
     spec = resolved.recipe.model_common.weights
     if spec is None or any((run.path / "ckpt").glob("step-*")):
         return None
-    start = read_start(spec)
+    start = read_start(spec, emit)
+    start.choose_images(resolved.recipe.transfer.images)
     recorded = run.model.get("start")
     if isinstance(recorded, Mapping) and recorded.get("sha256") != start.sha256:
         raise SettingError(
@@ -71,13 +78,18 @@ def as_started(asked: Mapping[str, Any], run: Run) -> dict[str, Any]:
     known = {str(path), weights, str(recorded.get("run"))}
     same = dict(asked)
     given = same.get("model.weights")
-    if isinstance(given, str) and str(place_of(given)[1]) in known:
+    if isinstance(given, str) and (_is_published(given) or str(place_of(given)[1]) in known):
         same["model.weights"] = weights
     for name in ("model", "model.name"):
         model = same.get(name)
         if isinstance(model, str) and str(path_of(model)) in known:
             del same[name]
     return same
+
+
+def _is_published(spec: str) -> bool:
+    """Whether the name of published weights is meant, and not a file that is called so."""
+    return is_name(spec) and not exists(path_of(spec))
 
 
 def _with_run_as_model(resolved: Resolved, *, trust_code: bool) -> Resolved:

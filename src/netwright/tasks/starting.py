@@ -10,30 +10,34 @@ All must fit but the head, which is drawn anew for other classes. What was loade
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from netwright.core.config import show
 from netwright.core.errors import CheckpointError, SettingError
-from netwright.core.events import Noted
+from netwright.core.events import Event, Noted
+from netwright.core.languages import Phrase
 from netwright.core.registry import Entry
 from netwright.data.dataset import Dataset
 from netwright.data.opening import DRAWN_VALIDATION
 from netwright.data.preprocessing import Preprocessing
 from netwright.models import MODELS
 from netwright.models.adapters import Adapter, network_of, recognised
+from netwright.models.weights.beside import images_beside
 from netwright.models.weights.fitting import Fit, fit_module, own_tensors, put, shapes
 from netwright.models.weights.identifying import identify
+from netwright.models.weights.published import MEAN, NAME, STD, known_file
 from netwright.models.weights.reading import read_weights_file
 from netwright.models.weights.renaming import Arrangement, arrange
 from netwright.nn.stem import is_small
 from netwright.records.run import Run
 from netwright.tasks.architectures import recorded_preprocessing
-from netwright.tasks.weight_places import exists, path_of, place_of, run_of
+from netwright.tasks.weight_addresses import fetched
+from netwright.tasks.weight_places import address_in, exists, path_of, place_of, run_of
 from netwright.train.weights import FORMAT, UnreadableWeightsError, unpack
 
 
@@ -52,6 +56,10 @@ class Start:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     size: tuple[int, int] | None = None
+    source: Phrase | None = None
+    """How that is known, where neither adapter nor run says it."""
+    images: Literal["auto", "imagenet", "data"] = "auto"
+    """What the user says of the normalisation of images."""
     network: str | None = None
     """The registered network they are known to be of."""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -75,6 +83,14 @@ class Start:
             self.arranged, tensors, found = made, made.tensors, again
         self.converted = put(model, tensors, found, source=str(self.path))
         self.fit, self.num_classes = found, num_classes
+
+    def choose_images(self, images: Literal["auto", "imagenet", "data"]) -> None:
+        """What the user says of the normalisation of images stands above what the file says."""
+        self.images = images
+        if images == "imagenet":
+            self.mean, self.std = MEAN, STD
+        elif images == "data":
+            self.mean, self.std = (), ()
 
     def notes(self, preprocessing: Preprocessing) -> list[Noted]:
         """What was loaded and how, for the user."""
@@ -202,14 +218,21 @@ class Start:
             "mean": show([round(each, 4) for each in preprocessing.mean]),
             "std": show([round(each, 4) for each in preprocessing.std]),
         }
-        if self.mean == preprocessing.mean and self.std == preprocessing.std:
+        notes = []
+        if self.source is not None:
+            notes.append(_note("NOTE", "the weights: {source}", source=self.source))
+        if self.images == "data":
+            template = (
+                "images are normalised by the training data, mean {mean}, std {std}, as asked for"
+            )
+        elif self.mean == preprocessing.mean and self.std == preprocessing.std:
             template = "images are normalised as the weights expect: mean {mean}, std {std}"
         else:
             template = (
                 "images are normalised by the training data, mean {mean}, std {std}: the file "
                 "does not say what its weights expect"
             )
-        notes = [Noted(word="NOTE", template=template, values=used)]
+        notes.append(Noted(word="NOTE", template=template, values=used))
         if self.size is not None and self.size != preprocessing.size:
             notes.append(
                 _note(
@@ -268,8 +291,13 @@ class Start:
         }
 
 
-def read_start(spec: str) -> Start:
-    adapter, path = place_of(spec)
+def read_start(spec: str, emit: Callable[[Event], None]) -> Start:
+    """The weights at `spec`; `emit` is told of a download, where it is an address."""
+    adapter, address = address_in(spec)
+    if address is None:
+        adapter, path = place_of(spec)
+    else:
+        path = fetched(address, emit)
     run = run_of(path)
     if run is not None and path == run.path:
         path = run.path / "best.safetensors"
@@ -292,8 +320,9 @@ def read_start(spec: str) -> Start:
                 reason=str(error),
             ) from error
     adapter = adapter or (recognised(file) if run is None else None)
+    place = str(path) if address is None else address
     start = Start(
-        place=f"{adapter.name}:{path}" if adapter is not None else str(path),
+        place=f"{adapter.name}:{place}" if adapter is not None else place,
         path=path,
         sha256=file.sha256,
         tensors=tensors,
@@ -311,7 +340,25 @@ def read_start(spec: str) -> Start:
         seen = recorded_preprocessing(run)
         start.mean, start.std, start.size = seen.mean, seen.std, seen.size
         start.network, start.options = recorded_network(run)
+    else:
+        _know(start)
     return start
+
+
+def _know(start: Start) -> None:
+    """How the images of a file are prepared, where its content or a file beside it tells."""
+    known, said = known_file(start.sha256), images_beside(start.path)
+    if known is not None:
+        start.network = known.network
+        start.mean, start.std, start.size = known.mean, known.std, known.size
+        start.source = Phrase(
+            "their checksum says that they are torchvision's {network}, {name}",
+            network=known.network,
+            name=NAME,
+        )
+    elif said is not None:
+        start.mean, start.std, start.size = said.mean, said.std, said.size
+        start.source = Phrase("{file} beside them says how images are prepared", file=said.file)
 
 
 def fresh_names(start: Start | None, recorded: Run | None) -> tuple[str, ...]:

@@ -53,6 +53,12 @@ class TransferOptions:
         "keeps those of the weights; recompute measures them on the training images first",
     )
 
+    images: Literal["auto", "imagenet", "data"] = setting(
+        "auto",
+        help="how images are normalised: auto as the weights say, else by the training data; "
+        "imagenet by the mean and deviation that most public weights were trained with",
+    )
+
     def __post_init__(self) -> None:
         if self.unfreeze == "gradual" and self.freeze in (0, "all"):
             raise SettingError(
@@ -63,8 +69,8 @@ class TransferOptions:
 
     @property
     def asked(self) -> bool:
-        """Whether anything differs from plain training."""
-        return self != TransferOptions()
+        """Whether anything differs from training all alike."""
+        return (self.freeze, self.rate_of_layers, self.norm) != (0, 1, "train")
 
 
 @dataclass(frozen=True, kw_only=True)

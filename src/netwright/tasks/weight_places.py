@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netwright.core.errors import SettingError
 from netwright.core.registry import Entry
 from netwright.models.adapters import ADAPTERS, Adapter
 from netwright.records.run import Run, find_run, is_run, runs_root
 from netwright.records.seeds import answering
+from netwright.tasks.weight_addresses import cached_path, is_address
 
 
 def place_of(spec: str) -> tuple[Entry[Adapter] | None, Path]:
-    """The adapter that is named, if one is, and the file or run folder."""
-    if "://" in spec:
-        raise SettingError(
-            "{address} is an address; weights are read from files.",
-            hint="Download it, compare its checksum with the published one, and give the file.",
-            address=spec,
-        )
+    """The adapter that is named, if one is, and the file or run folder; of an address the file
+    it is kept in, which need not be there yet."""
+    adapter, address = address_in(spec)
+    if address is not None:
+        return adapter, cached_path(address)
     path = path_of(spec)
     if exists(path):
         return None, answering(Run(path)).path if is_run(path) else path
@@ -28,6 +26,16 @@ def place_of(spec: str) -> tuple[Entry[Adapter] | None, Path]:
     if spec == "latest" or is_run(runs_root() / spec):
         return None, answering(find_run(spec)).path.resolve()
     return None, path
+
+
+def address_in(spec: str) -> tuple[Entry[Adapter] | None, str | None]:
+    """The adapter that is named before an address, if one is, and the address; None for a path."""
+    if not is_address(spec) or exists(path_of(spec)):
+        return None, None
+    name, colon, rest = spec.partition(":")
+    if colon and is_address(rest):
+        return ADAPTERS.get(name), rest
+    return None, spec
 
 
 def path_of(text: str) -> Path:
