@@ -209,10 +209,10 @@ def test_a_published_file_is_known_by_its_content(tmp_path, monkeypatch):
     (tmp_path / "mine.safetensors").write_bytes(save(model.state_dict()))
     resnet = published("resnet18")
     monkeypatch.setattr(starting, "known_file", lambda sha256: resnet)
-    settings = {"data__channels": 3, "data__size": 64, "steps": 1,
+    settings = {"data__size": 64, "steps": 1,
                 "model__weights": str(tmp_path / "mine.safetensors")}  # fmt: skip
     said = []
-    prepared = prepare(resolve(data="digits", settings=settings, environ={}),
+    prepared = prepare(resolve(data="shapes", settings=settings, environ={}),
                        e.Events(said.append))  # fmt: skip
     assert prepared.architecture.name == "resnet18"
     assert (prepared.preprocessing.mean, prepared.preprocessing.std) == (MEAN, STD)
