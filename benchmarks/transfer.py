@@ -1,6 +1,6 @@
 """Training on from ImageNet weights, against training from scratch: few images a class of CIFAR-10.
 
-    python benchmarks/transfer.py                   # 30 cells; the time each took is in the table
+    python benchmarks/transfer.py                   # 30 cells, about an hour on two quiet cores
     python benchmarks/transfer.py --only fine-tuned # one way
     python benchmarks/transfer.py --quick           # three epochs of one seed each; keeps nothing
 
@@ -62,7 +62,7 @@ WAYS = (
     Way(
         name="from scratch",
         words=("optim.lr=0.002", "aug.shift=8"),
-        epochs=(40, 16),
+        epochs=(60, 24),
         pretrained=False,
     ),
     Way(
