@@ -35,5 +35,5 @@ def follow(prepared: Prepared, path: Path, checkpoint: Checkpoint | None = None)
         epochs=prepared.task.rhythm.epoch(step),
         steps=step,
         best=outcome.progress.best,
-        rank=prepared.ranks.rank,
+        spoken=True,
     )

@@ -58,7 +58,7 @@ def go_on(
     if ended:
         if ranks.first:
             _mend_best(run)
-        return dataclasses.replace(trained(run.path), rank=ranks.rank)
+        return dataclasses.replace(trained(run.path), spoken=not ranks.first)
     if not ranks.first:
         prepared = prepare(now, events, recorded=run, trust_code=trust_code, ranks=ranks)
         return follow(prepared, run.path, shared(None, ranks))

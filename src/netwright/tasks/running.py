@@ -44,8 +44,8 @@ class Trained:
     best: Mapping[str, Any] | None
     seeds: Sequence[Mapping[str, Any]] = ()
     """With `seeds=N`: one row for each seed, and `best` is their median."""
-    rank: int = 0
-    """Of several processes that train one network the number of this one; 0 has written."""
+    spoken: bool = False
+    """Whether another process, the first of several, has told the user of it."""
 
     @property
     def report(self) -> Path:

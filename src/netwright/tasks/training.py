@@ -12,23 +12,24 @@ from typing import Any
 
 from netwright.core import events as e
 from netwright.core.errors import SettingError
-from netwright.records.run import Run, find_run
+from netwright.records.run import Run, find_run, runs_root
 from netwright.records.seeds import seed_runs
 from netwright.tasks.computing import find_device
 from netwright.tasks.following import follow
+from netwright.tasks.launcher import launch, settings_place, words_of
 from netwright.tasks.preparing import prepare
 from netwright.tasks.recipe import Recipe
 from netwright.tasks.resuming import go_on
-from netwright.tasks.run_facts import make_folder, write_first
-from netwright.tasks.running import Trained, announce, carry_out, note
+from netwright.tasks.run_facts import make_folder, short, write_first
+from netwright.tasks.running import Trained, announce, carry_out, note, trained
 from netwright.tasks.seeds import go_on_seeds, train_seeds
 from netwright.tasks.settings import Resolved, changed, read_config
-from netwright.tasks.several import compare, heard, of_place
+from netwright.tasks.several import compare, heard, of_place, refuse_unshared
 from netwright.tasks.start_settings import as_started
 from netwright.train.joining import Place, joined
 from netwright.train.ranks import Alone, Ranks
 from netwright.train.run_folder import barely_begun, holds_run
-from netwright.train.run_places import refuse_taken, refuse_unfit
+from netwright.train.run_places import fresh_place, refuse_taken, refuse_unfit
 
 DRY_STEPS = 2
 
@@ -55,6 +56,7 @@ def train(
     Raises subclasses of `NetwrightError` for whatever a user can mend; the newest checkpoint
     stays good in every case.
     """
+    auto = resume == "auto"
     if resume == "auto":
         if run_dir is None:
             raise SettingError("--resume auto needs --run-dir DIR.")
@@ -78,11 +80,14 @@ def train(
         run=run,
         run_dir=run_dir,
         asked=asked or {},
+        auto=auto,
         dry_run=dry_run,
         command=command,
         trust_code=trust_code,
     )
     place = Place.of()
+    if place is None and (recipe := wish.launched()) is not None:
+        return _launch(wish, recipe, e.Events(*listeners))
     if place is None:
         return _train(wish, e.Events(*listeners), Alone())
     wish, recipe = wish.placed(place)
@@ -101,9 +106,23 @@ class Wish:
     run: Run | None
     run_dir: Path | None
     asked: Mapping[str, Any]
+    auto: bool
+    """Whether it was `--resume auto`, which starts or goes on."""
     dry_run: bool
     command: str
     trust_code: bool
+
+    def launched(self) -> Recipe | None:
+        """The recipe, if it asks for several devices and there is something left to train."""
+        if self.run is None:
+            assert self.resolved is not None
+            recipe = self.resolved.recipe
+        elif self.run.status == "done" and not {"epochs", "steps"} & {*self.asked}:
+            return None
+        else:
+            before = read_config(str(self.run.path / "config.yaml"))
+            recipe = changed(before, as_started(self.asked, self.run)).recipe
+        return recipe if recipe.general.devices > 1 else None
 
     def placed(self, place: Place) -> tuple[Wish, Recipe]:
         """The same with as many devices as there are ranks, and the recipe that it then has."""
@@ -118,6 +137,30 @@ class Wish:
         before = read_config(str(self.run.path / "config.yaml"))
         asked = {**as_started(self.asked, self.run), "devices": place.size}
         return dataclasses.replace(self, asked=asked), changed(before, asked).recipe
+
+
+def _launch(wish: Wish, recipe: Recipe, events: e.Events) -> Trained:
+    """Have the wish carried out by several processes, which tell the user of it themselves."""
+    refuse_unshared(recipe)
+    with settings_place() as place:
+        words = words_of(wish.command, wish.resolved, wish.run, wish.asked, place)
+        if wish.dry_run:
+            launch(words if wish.command else [*words, "--dry-run"], recipe, None, events)
+            return Trained(
+                run=Run(place), status="dry-run", epochs=0, steps=DRY_STEPS, best=None, spoken=True
+            )
+        path = wish.run.path if wish.run is not None else wish.run_dir
+        if path is None:
+            names = [short(str(each)) for each in (recipe.data.name, recipe.model.name)]
+            path = fresh_place(runs_root(), names)
+            words += ["--run-dir", str(path)]
+        elif wish.run is None and not _nothing_there(path):
+            refuse_unfit(path)
+            refuse_taken(path)
+        if wish.run is None and not wish.auto:
+            words += ["--resume", "auto"]
+        launch(words, recipe, path, events)
+    return dataclasses.replace(trained(path), spoken=True)
 
 
 def _train(wish: Wish, events: e.Events, ranks: Ranks) -> Trained:

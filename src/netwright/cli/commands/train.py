@@ -95,7 +95,7 @@ def train(
         raise
     finally:
         progress.close()
-    if trained.rank:  # the first tells
+    if trained.spoken:
         return 0
     if dry_run:
         call.result(
