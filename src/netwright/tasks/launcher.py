@@ -110,7 +110,7 @@ def words_of(
     assert resolved is not None
     given = {n: v for n, v in resolved.plain().items() if resolved.origins[n] != "default"}
     file = place / "settings.yaml"
-    file.write_text(yaml_files.write(given), encoding="utf-8")
+    file.write_text(yaml_files.write(given, comments={}), encoding="utf-8")
     return ["train", "--config", str(file)]
 
 

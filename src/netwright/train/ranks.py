@@ -223,6 +223,8 @@ class Group:
         with contextlib.suppress(*_LEFT):
             dist.destroy_process_group()
         lost: list[int] = []
+        # A closed connection is noticed by all at once, a silent rank by each in its own time.
+        patience = _PATIENCE if "timed out" in str(error).lower() else _PATIENCE / 4
         try:
             self._store.set_timeout(timedelta(seconds=_PATIENCE))
             self._store.set(f"alive/{self.rank}", "")
@@ -231,7 +233,7 @@ class Group:
                     continue
                 if comes(self._store, f"failed/{other}", seconds=0.5):
                     return read_failure(self._store.get(f"failed/{other}"))
-                if not comes(self._store, f"alive/{other}", seconds=_PATIENCE):
+                if not comes(self._store, f"alive/{other}", seconds=patience):
                     lost.append(other)
         except RuntimeError:
             lost = [0]  # it holds the store
