@@ -12,10 +12,11 @@ import time
 import pytest
 import torch
 
+import netwright as nw
 from faults.fork_server import _facts, _processes, _state
 from faults.ranks import ended, start_ranks, told
 from faults.runs import newest
-from netwright.core.errors import RankLostError
+from netwright.core.errors import DivergedError, RankLostError
 from netwright.tasks import launcher
 from netwright.tasks.settings import resolve
 from netwright.train.weights import read_weights
@@ -117,6 +118,21 @@ def test_what_a_rank_fails_with_is_told_once_and_not_tried_again(server, place):
     assert child.wait() == 5, child.text()
     assert child.text().count("Training diverged") == 1
     assert len((place / "run" / "attempts.jsonl").read_text().splitlines()) == 1
+
+
+def test_python_starts_the_ranks_too(tmp_path):
+    made = nw.train("digits", model="mlp", steps=4, devices=2, run_dir=tmp_path / "run")
+    assert (made.status, made.steps, made.spoken) == ("done", 4, True)
+    assert made.run.config["devices"] == 2
+
+
+def test_what_a_rank_ended_with_is_raised_with_its_words(tmp_path):
+    message = {"template": "Training diverged: {what}.", "values": {"what": "loss"}}
+    (tmp_path / "run.json").write_text(json.dumps({"format": 1, "why_message": message}))
+    error = launcher._told(launcher.End(rank=0, status=5), tmp_path)
+    assert isinstance(error, DivergedError)
+    assert (str(error), error.exit_code) == ("Training diverged: loss.", 5)
+    assert launcher._told(launcher.End(rank=1, status=2), None).exit_code == 2
 
 
 def test_three_attempts_without_progress_end_the_run(tmp_path, monkeypatch):

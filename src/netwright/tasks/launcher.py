@@ -28,9 +28,13 @@ import torch
 from netwright.core import atomic, yaml_files
 from netwright.core import events as e
 from netwright.core.errors import (
+    DataError,
+    DivergedError,
+    ExhaustedError,
     InterruptedRunError,
     NetwrightError,
     RankLostError,
+    RunBusyError,
     SettingError,
 )
 from netwright.records.run import Run
@@ -40,6 +44,10 @@ from netwright.tasks.settings import Resolved
 FRUITLESS = 3
 """Attempts in a row without a new checkpoint, after which the run ends."""
 _LOST = RankLostError.exit_code
+_KINDS: Mapping[int, type[NetwrightError]] = {
+    each.exit_code: each
+    for each in (SettingError, DataError, DivergedError, ExhaustedError, RunBusyError)
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,10 +236,11 @@ def _record(path: Path, number: int, end: End, *, started: float, before: int, a
 def _told(end: End, path: Path | None) -> NetwrightError:
     """What a rank has told the user of already, with its status and words."""
     message = Run(path).info.get("why_message") if path and (path / "run.json").exists() else None
+    kind = _KINDS.get(end.status, NetwrightError)
     if isinstance(message, Mapping) and "template" in message:
-        error = NetwrightError(str(message["template"]), **dict(message.get("values", {})))
+        error = kind(str(message["template"]), **dict(message.get("values", {})))
     else:
-        error = NetwrightError("Rank {rank} ended: {cause}.", rank=end.rank, cause=end.cause)
+        error = kind("Rank {rank} ended: {cause}.", rank=end.rank, cause=end.cause)
     error.exit_code = end.status if end.status > 0 else 1
     return _marked(error)
 

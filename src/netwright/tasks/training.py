@@ -153,12 +153,14 @@ def _launch(wish: Wish, recipe: Recipe, events: e.Events) -> Trained:
         if path is None:
             names = [short(str(each)) for each in (recipe.data.name, recipe.model.name)]
             path = fresh_place(runs_root(), names)
-            words += ["--run-dir", str(path)]
         elif wish.run is None and not _nothing_there(path):
             refuse_unfit(path)
             refuse_taken(path)
-        if wish.run is None and not wish.auto:
-            words += ["--resume", "auto"]
+        if wish.run is None:  # ranks that are started again go on
+            if wish.run_dir is None or not wish.command:
+                words += ["--run-dir", str(path)]
+            if not wish.auto or not wish.command:
+                words += ["--resume", "auto"]
         launch(words, recipe, path, events)
     return dataclasses.replace(trained(path), spoken=True)
 
