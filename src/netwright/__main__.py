@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from netwright.cli import main
+from netwright.core.linux import die_with_parent
 
 if __name__ == "__main__":
+    if "NETWRIGHT_LAUNCHER" in os.environ:  # at once: the launcher may be killed while we import
+        die_with_parent(int(os.environ["NETWRIGHT_LAUNCHER"]))
     sys.exit(main())

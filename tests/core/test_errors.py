@@ -11,6 +11,7 @@ from netwright.core.languages import Phrase, Series, speaking
 STATUSES = {
     e.NetwrightError: 1, e.SettingError: 2, e.DataError: 3, e.CheckpointError: 3,
     e.CheckFailedError: 4, e.DivergedError: 5, e.ExhaustedError: 6, e.RunBusyError: 7,
+    e.RankLostError: 8,
 }  # fmt: skip
 
 

@@ -3,9 +3,10 @@
     main(["train", "digits", "epochs=3", "--json"]) -> 0
 
 Exit status: 0 done; 1 a fault in Netwright; 2 wrong command or setting; 3 data; 4 a check
-failed; 5 training diverged; 6 disk or memory exhausted; 7 run folder in use; 130 and 143
-interrupted. For 2 to 143 there is never a traceback of ours on the screen. Under `--json` a
-failure too is one document: `{"format": 1, "error": ..., "kind": ..., "exit": N}`.
+failed; 5 training diverged; 6 disk or memory exhausted; 7 run folder in use; 8 one of several
+processes was lost; 130 and 143 interrupted. For 2 to 143 there is never a traceback of ours on
+the screen. Under `--json` a failure too is one document:
+`{"format": 1, "error": ..., "kind": ..., "exit": N}`.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ def told(error: BaseException, call: Call) -> int:
     Only a fault of ours (status 1) leaves a traceback: in the `log.txt` of the run, or in a
     temporary file that the message names.
     """
+    if getattr(error, "of_other_rank", False):  # the first of several processes tells
+        return getattr(error, "exit_code", 1)
     if isinstance(error, KeyboardInterrupt) or (
         not isinstance(error, NetwrightError) and _hides_interrupt(error)
     ):

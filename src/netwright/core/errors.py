@@ -9,6 +9,7 @@ NetwrightError            1  a fault in Netwright itself
 ├── DivergedError         5  training left the finite numbers
 ├── ExhaustedError        6  disk or memory is used up, or the disk cannot be written
 ├── RunBusyError          7  another process holds the run folder
+├── RankLostError         8  one of several processes of a run has ended or is silent
 └── InterruptedRunError   130 or 143  stopped by a signal, can be resumed
 """
 
@@ -124,6 +125,10 @@ class ExhaustedError(NetwrightError):
 
 class RunBusyError(NetwrightError):
     exit_code = 7
+
+
+class RankLostError(NetwrightError):
+    exit_code = 8
 
 
 class InterruptedRunError(NetwrightError):

@@ -27,13 +27,23 @@ from netwright.data.preprocessing import Preprocessing
 Augment: TypeAlias = Callable[[Tensor, Keys], Tensor]
 
 
+class Whole(NamedTuple):
+    """The labels and places of a whole batch of which a rank holds its share."""
+
+    target: Tensor
+    second: Tensor | None
+    index: Int64Array  # type: ignore[assignment]  # a tuple has a method of this name
+
+
 class Batch(NamedTuple):
     """`images` (N, C, H, W) float32 as the network sees them, `target` (N,) int64, `index` (N,)
     where they stand in their split, on the host. `replaced` has (bad file, what came instead)
     for each file that could not be read; in evaluation it is left out instead, with "".
 
     Where images are mixed with each other (mixup, cutmix), `share` of each has the label
-    `target`, at least one half, and the rest the label `second` (N,)."""
+    `target`, at least one half, and the rest the label `second` (N,).
+
+    With several ranks this is one rank's share of the `whole`."""
 
     images: Tensor
     target: Tensor
@@ -42,6 +52,7 @@ class Batch(NamedTuple):
     replaced: tuple[tuple[str, str], ...] = ()
     second: Tensor | None = None
     share: float = 1.0
+    whole: Whole | None = None
 
     def part(self, part: slice) -> Batch:
         """Some of the images, with what belongs to them; `replaced` stays with the whole."""
@@ -52,6 +63,30 @@ class Batch(NamedTuple):
             replaced=(),
             second=None if self.second is None else self.second[part],
         )
+
+
+class Share(NamedTuple):
+    """The part of every batch that one of several ranks computes: equal, neighbouring slices.
+
+    >>> Share(1, 2).of(slice(64, 128))
+    slice(96, 128, None)
+    """
+
+    rank: int = 0
+    ranks: int = 1
+
+    def of(self, part: slice) -> slice:
+        """This rank's slice of a slice, whose length the ranks divide."""
+        size = (part.stop - part.start) // self.ranks
+        return slice(part.start + self.rank * size, part.start + (self.rank + 1) * size)
+
+    def cut(self, batch: Batch, whole: Whole) -> Batch:
+        """This rank's part of a batch that was made whole."""
+        own = batch.part(self.of(slice(0, len(batch.target))))
+        return own._replace(replaced=batch.replaced, whole=whole)
+
+
+ALL = Share()
 
 
 class Order:
@@ -121,6 +156,7 @@ class MemoryBatches:
         augment: Augment | None,
         device: torch.device,
         mix: Mix | None = None,
+        share: Share = ALL,
     ) -> None:
         pool = images.pool.to(device)
         self._bytes = pool.dtype == torch.uint8
@@ -133,6 +169,7 @@ class MemoryBatches:
         self._preprocessing = preprocessing
         self._augment = augment
         self._mix = mix
+        self._share = share
         self._epoch = -1
         self._epoch_rows = self._rows
         self._epoch_labels = self._labels
@@ -140,7 +177,9 @@ class MemoryBatches:
         self._epoch_index = self._epoch_draws
 
     def training(self, k: int) -> Batch:
-        epoch, part = self._order.place(k)
+        epoch, whole = self._order.place(k)
+        # Images are mixed within the whole batch: each rank then makes all of it.
+        part = whole if self._mix is not None else self._share.of(whole)
         if epoch != self._epoch:
             self._epoch_draws = self._order.of(epoch)
             self._epoch_index = self._epoch_draws % self._order.images
@@ -154,7 +193,13 @@ class MemoryBatches:
             draws = self._epoch_draws[part]
             images = self._augment(images, Keys(self._order.seed, epoch, draws))
         batch = Batch(self._normal(images), self._epoch_labels[part], index, epoch)
-        return _mixed(batch, self._mix, self._order.seed, k)
+        batch = _mixed(batch, self._mix, self._order.seed, k)
+        if self._share.ranks == 1:
+            return batch
+        if self._mix is not None:
+            return self._share.cut(batch, Whole(batch.target, batch.second, index))
+        all_of_it = Whole(self._epoch_labels[whole], None, self._epoch_index[whole])
+        return batch._replace(whole=all_of_it)
 
     def evaluation(self, first: int, last: int) -> Batch:
         images = self._normal(self._pool.index_select(0, self._rows[first:last]))
@@ -174,15 +219,18 @@ class StreamedBatches:
         preprocessing: Preprocessing,
         augment: Augment | None,
         mix: Mix | None = None,
+        share: Share = ALL,
     ) -> None:
         self._images = images
         self._order = order
         self._preprocessing = preprocessing
         self._augment = augment
         self._mix = mix
+        self._share = share
 
     def training(self, k: int) -> Batch:
-        epoch, part = self._order.place(k)
+        epoch, whole = self._order.place(k)
+        part = whole if self._mix is not None else self._share.of(whole)
         draws = self._order.of(epoch)[part]
         wanted = draws % self._order.images
         images = self._images.draw_all(wanted) if isinstance(self._images, ForeignImages) else None
@@ -195,7 +243,14 @@ class StreamedBatches:
             self._images.check_finite(stacked, found)
         keys = Keys(self._order.seed, epoch, draws)
         batch = self._batch(stacked, keys, found, epoch, tuple(replaced))
-        return _mixed(batch, self._mix, self._order.seed, k)
+        batch = _mixed(batch, self._mix, self._order.seed, k)
+        if self._share.ranks == 1:
+            return batch
+        if self._mix is not None:
+            return self._share.cut(batch, Whole(batch.target, batch.second, found))
+        index = self._order.of(epoch)[whole] % self._order.images
+        labels = torch.from_numpy(self._images.labels[index])  # what stands in has the same label
+        return batch._replace(whole=Whole(labels, None, index))
 
     def evaluation(self, first: int, last: int) -> Batch:
         images, index, left_out = [], [], []

@@ -7,6 +7,7 @@ workers, and a start in the middle costs nothing.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -17,11 +18,13 @@ import torch
 from netwright.augment import Mix
 from netwright.core.errors import DataError, SettingError
 from netwright.data.batches import (
+    ALL,
     Augment,
     Batch,
     Batches,
     MemoryBatches,
     Order,
+    Share,
     StreamedBatches,
 )
 from netwright.data.dataset import Images, MemoryImages
@@ -38,7 +41,8 @@ class Feed:
     the seed and the number of the batch. `workers` counts processes for a streamed set; `auto`
     takes as many as there are processors, eight at most. With `shuffle` off, training batches
     come in the order of the set. With `balance="oversample"` each class comes as often in an
-    epoch as the largest one has images, its images repeated, each time augmented anew.
+    epoch as the largest one has images, its images repeated, each time augmented anew. With a
+    `share`, batches and passes are one rank's part of them; `local` ranks share the processors.
 
     Raises `SettingError` when `batch` is larger than the set, unless `shuffle` is off.
     """
@@ -57,6 +61,8 @@ class Feed:
         device: str | torch.device = "cpu",
         max_unreadable: float = 0.01,
         balance: Literal["none", "oversample"] = "none",
+        share: Share = ALL,
+        local: int = 1,
     ) -> None:
         labels = images.labels if balance == "oversample" else None
         order = Order(len(images), batch, seed, shuffle=shuffle, balance=labels)
@@ -73,14 +79,15 @@ class Feed:
         self.device = torch.device(device)
         self.replaced: dict[str, str] = {}
         """Every file that could not be read so far, and what came in its place."""
-        self.workers = 0 if images.in_memory else _count(workers)
+        self.workers = 0 if images.in_memory else _count(workers, local)
+        self.share = share
         self._allowed = allowance(len(images), max_unreadable)
         self._order = order
         augment = augmentation or None  # an empty augmentation is false
         self._batches: Batches = (
-            MemoryBatches(images, self._order, preprocessing, augment, self.device, mixing)
+            MemoryBatches(images, self._order, preprocessing, augment, self.device, mixing, share)
             if isinstance(images, MemoryImages)
-            else StreamedBatches(images, self._order, preprocessing, augment, mixing)
+            else StreamedBatches(images, self._order, preprocessing, augment, mixing, share)
         )
 
     @property
@@ -100,14 +107,27 @@ class Feed:
         return self._ready(self._batches.training, ((k,) for k in steps))
 
     def once(self) -> Iterator[Batch]:
-        """Every image once, in order, as it is; the last batch may be smaller.
+        """Every image once, in order, as it is; the last batch may be smaller. Of several ranks
+        each has every so manieth batch, from that of its own number on.
 
         An image that cannot be read is left out and entered into `replaced`, with "" for what
         came in its place. Raises `DataError` for more of them than are forgiven, or for all.
         """
         count = len(self.images)
-        parts = ((i, min(i + self.batch, count)) for i in range(0, count, self.batch))
+        starts = range(0, count, self.batch)[self.share.rank :: self.share.ranks]
+        parts = ((i, min(i + self.batch, count)) for i in starts)
         return self._ready(self._batches.evaluation, parts)
+
+    @property
+    def num_parts(self) -> int:
+        """Batches in one pass over the set, those of all ranks together."""
+        return -(-len(self.images) // self.batch)
+
+    def of_all(self) -> Feed:
+        """The same for one rank alone: `once` then passes over every image."""
+        whole = copy.copy(self)
+        whole.share = ALL
+        return whole
 
     def _ready(
         self, make: Callable[..., Batch], numbers: Iterator[tuple[int, ...]]
@@ -140,7 +160,7 @@ class Feed:
             )
 
 
-def _count(workers: int | Literal["auto"]) -> int:
+def _count(workers: int | Literal["auto"], local: int) -> int:
     if workers == "auto":
-        return min(len(os.sched_getaffinity(0)), 8)
+        return max(1, min(len(os.sched_getaffinity(0)), 8) // local)
     return workers

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 
+import torch
 from torch import Tensor
 
 Part = slice
@@ -36,13 +37,16 @@ def accumulate(
     pieces: int,
     *,
     divisor: Callable[[Part], float] | None = None,
+    whole: float | None = None,
 ) -> Tensor:
     """Add the gradients of a batch of `count` samples in `pieces`, one backward pass for each.
 
     `loss(part)` is the mean over the samples of a part. `divisor(part)` is what that mean was
     divided by, where it is not the number of samples: a loss with class weights has the method
     `divisor(target)`. Returns the loss of the whole batch, detached. Gradients and loss equal
-    those of the whole batch up to rounding, 1e-6 of them in float32.
+    those of the whole batch up to rounding, 1e-6 of them in float32. Where these samples are
+    themselves a part, `whole` is what the mean over all was divided by: gradients and losses of
+    all parts then add up to those of the whole.
 
     Not the same in pieces: batch norm, which takes the statistics of each piece; random draws,
     of which there are several; and a loss that is no mean (`dice` over a batch).
@@ -55,20 +59,19 @@ def accumulate(
     tensor(3.)
     """
     total: Tensor | None = None
-    for part, share in _shares(count, pieces, divisor):
+    for part, share in _shares(count, pieces, divisor, whole):
         counted = loss(part) * share
         counted.backward()
         total = counted.detach() if total is None else total + counted.detach()
-    assert total is not None
-    return total
+    return torch.zeros(()) if total is None else total
 
 
 def _shares(
-    count: int, pieces: int, divisor: Callable[[Part], float] | None
+    count: int, pieces: int, divisor: Callable[[Part], float] | None, whole: float | None
 ) -> Iterator[tuple[Part, float]]:
     cut = parts(count, pieces)
     sizes = [float(part.stop - part.start) if divisor is None else divisor(part) for part in cut]
-    whole = sum(sizes)
+    whole = sum(sizes) if whole is None else whole
     if whole == 0:  # no weight at all: 0 / 0, as the mean of the batch in one piece
         yield slice(0, count), 1.0
         return

@@ -66,9 +66,17 @@ def refuse_large_batch(recipe: Recipe, count: int) -> None:
         )
 
 
-def refuse_parted_loss(recipe: Recipe, options: Any) -> None:
+def refuse_parted_loss(recipe: Recipe, options: Any, ranks: int = 1) -> None:
     whole = LOSSES.get(recipe.loss.name).facts.get("batchwise")
-    if recipe.accumulate > 1 and whole and getattr(options, "over", "batch") == "batch":
+    whole = whole and getattr(options, "over", "batch") == "batch"
+    if whole and ranks > 1:
+        raise SettingError(
+            "loss={loss} is a loss of the batch as a whole: devices={ranks} would change it.",
+            hint="Set devices=1, or take a loss that is a mean over images.",
+            loss=recipe.loss.name,
+            ranks=ranks,
+        )
+    if recipe.accumulate > 1 and whole:
         raise SettingError(
             "loss={loss} is a loss of the batch as a whole: optim.accumulate={passes} would change "
             "it.",
@@ -81,7 +89,19 @@ def refuse_parted_loss(recipe: Recipe, options: Any) -> None:
 def note_parted_norms(task: Classification, events: e.Events) -> None:
     """Accumulation equals the large batch but for what looks at the whole batch."""
     norms = [m for m in task.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if task.update.accumulate > 1 and any(each.training for each in norms):
+    if task.ranks.several and any(each.training for each in norms):
+        events.emit(
+            e.Noted(
+                word="NOTE",
+                template="Batch norm takes its statistics of the {images} images that one of "
+                "{ranks} processes has in a pass; model.norm=group takes them of each image.",
+                values={
+                    "ranks": task.ranks.size,
+                    "images": task.train.batch // task.ranks.size // task.update.accumulate,
+                },
+            )
+        )
+    elif task.update.accumulate > 1 and any(each.training for each in norms):
         events.emit(
             e.Noted(
                 word="NOTE",

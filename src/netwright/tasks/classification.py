@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from netwright.core.atomic import write_bytes
 from netwright.core.keyed import key
-from netwright.data.batches import Batch
+from netwright.data.batches import Batch, Whole
 from netwright.data.dataset import Dataset
 from netwright.data.feed import Feed
 from netwright.data.preprocessing import Preprocessing
@@ -26,16 +26,19 @@ from netwright.optim.proximal import proximal_step
 from netwright.optim.schedules import Watcher
 from netwright.tasks import TASKS
 from netwright.tasks.epoch_loss import EpochLoss
-from netwright.tasks.evaluation import Examination, arrays, examine, pack, score, thumbnail
+from netwright.tasks.evaluation import Examination, Rows, arrays, examine, pack, score, thumbnail
 from netwright.tasks.mixed_labels import loss_of
 from netwright.tasks.repair_state import RepairState
 from netwright.tasks.speed import Speed
 from netwright.tasks.tally import Tally
 from netwright.tasks.transfer import Transfer
+from netwright.train.ranks import Alone, Ranks
 from netwright.train.task import Goal, Rhythm, Task
 from netwright.train.updates import apply_closure, apply_gradients, set_rates
 
 SHOWN = 32
+_Predicted: TypeAlias = list[tuple[Tensor, Tensor]]
+"""Logits of each pass, detached, and the classes they should have named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,7 @@ class Classification(Task):
         ema: float | None = None,
         speed: Speed | None = None,
         transfer: Transfer | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         """`rate_factor(step)`, and what `watcher` makes of each evaluation, multiply the base
         rates the optimizer was made with. `update` says what else belongs to a step.
@@ -108,6 +112,7 @@ class Classification(Task):
         self.goal = Goal(metric="val/acc1", mode="max") if "val" in evaluations else None
         self.seed = seed
         self.device = device
+        self.ranks = ranks or Alone()
         self.update = update or Update()
         self.transfer = transfer
         self._held = 0
@@ -147,15 +152,19 @@ class Classification(Task):
             return {}
         if self.transfer is not None and self.transfer.differ(step, self._held):
             self.to_training(step)
-        noise = key(self.seed, "noise", step)
+        own = (self.ranks.rank,) if self.ranks.rank else ()  # each rank drops other units
+        noise = key(self.seed, "noise", step, *own)
         set_rates(self.optimizer, self._base_rates, self._factor(step))
-        predicted: list[Tensor] = []
+        predicted: _Predicted = []
+        counted: list[tuple[int, int]] = []
 
         def compute() -> Tensor:
             """Leave the gradients of the batch; its loss, detached."""
             # Dropout and whatever else draws from torch's generator is a function of (seed, step).
             _seed_generators(noise, self.device)
-            logits = [] if predicted else predicted  # a closure's first answer counts
+            logits: _Predicted = [] if predicted else predicted  # a closure's first answer counts
+            if batch.whole is not None:
+                return self._over_ranks(self._passes(batch, logits), logits, counted)
             if self.update.accumulate == 1:
                 return self._pass(batch, logits)
             return self._passes(batch, logits)
@@ -170,8 +179,11 @@ class Classification(Task):
             self.average.update(self.model)
         if batch.replaced:
             self.replaced |= dict(batch.replaced)
-        logits = predicted[0] if len(predicted) == 1 else torch.cat(predicted)
-        self.tally.add(logits, batch.target)
+        if counted:
+            self.tally.count(*counted[0])
+        else:
+            for logits, target in predicted:
+                self.tally.add(logits, target)
         if self.epoch_loss is not None:
             self.epoch_loss.add(loss)
         if self.repair is not None:
@@ -183,36 +195,53 @@ class Classification(Task):
         """The rate of each parameter group, before any schedule."""
         return self._base_rates
 
-    def _pass(self, batch: Batch, predicted: list[Tensor]) -> Tensor:
+    def _pass(self, batch: Batch, predicted: _Predicted) -> Tensor:
         loss = self._forward(batch, predicted)
         loss.backward()
         return loss.detach()
 
-    def _passes(self, batch: Batch, predicted: list[Tensor]) -> Tensor:
+    def _passes(self, batch: Batch, predicted: _Predicted) -> Tensor:
         """The same in parts; each counts by what its mean was divided by, or, where images are
         mixed and have two labels, by its images (`loss_of` weighs the labels)."""
         divisor: Callable[[Tensor], float] | None = getattr(self.loss, "divisor", None)
         if batch.second is not None:
             divisor = None
+        whole, weight = batch.whole, None
+        if whole is not None:
+            weight = float(len(whole.target)) if divisor is None else divisor(whole.target)
         return accumulate(
-            lambda part: self._forward(batch.part(part), predicted, whole=batch),
+            lambda part: self._forward(
+                batch.part(part), predicted, whole=batch if whole is None else whole
+            ),
             len(batch.target),
             self.update.accumulate,
             divisor=None if divisor is None else lambda part: divisor(batch.target[part]),
+            whole=weight,
         )
 
+    def _over_ranks(
+        self, loss: Tensor, predicted: _Predicted, counted: list[tuple[int, int]]
+    ) -> Tensor:
+        """Gradients, loss and right predictions of this rank's share, added up to the whole."""
+        right = sum(int((logits.argmax(1) == target).sum()) for logits, target in predicted)
+        seen = sum(len(target) for _, target in predicted)
+        parameters = [each for group in self.optimizer.param_groups for each in group["params"]]
+        sums = self.ranks.add_gradients(parameters, [float(loss), right, seen])
+        counted.append((int(sums[1]), int(sums[2])))
+        return loss.new_tensor(sums[0])
+
     def _forward(
-        self, batch: Batch, predicted: list[Tensor], *, whole: Batch | None = None
+        self, batch: Batch, predicted: _Predicted, *, whole: Batch | Whole | None = None
     ) -> Tensor:
         """The loss of a batch, or of a part of the `whole`; its logits join those `predicted`."""
         with self.speed.computing(self.device):
             logits = self._network(self.speed.images(batch.images))
         if self.speed.bf16:
             logits = logits.float()
-        predicted.append(logits.detach())
+        predicted.append((logits.detach(), batch.target))
         return self._loss(logits, batch, whole)
 
-    def _loss(self, logits: Tensor, batch: Batch, whole: Batch | None) -> Tensor:
+    def _loss(self, logits: Tensor, batch: Batch, whole: Batch | Whole | None) -> Tensor:
         loss = loss_of(self.loss, logits, batch, whole=whole)
         if self._has_heads_half_way:
             model: Any = self.model
@@ -237,6 +266,8 @@ class Classification(Task):
 
     def evaluate(self, step: int) -> Mapping[str, float]:
         metrics = {"lr/g0": float(self.optimizer.param_groups[0]["lr"])}
+        if self.ranks.several:
+            self._level()
         trained = self.tally.take()
         if trained is not None:
             metrics["train/acc1"] = trained
@@ -247,6 +278,18 @@ class Classification(Task):
             seen = metrics if self.epoch_loss is None else self.epoch_loss.take()
             self.watcher.observe(seen[self.watcher.metric])
         return metrics
+
+    def _level(self) -> None:
+        """Give all ranks what each has its own of: running statistics as the first rank has them,
+        and the names of files that could not be read."""
+        buffers = dict(self.model.named_buffers())
+        self.ranks.equalise(list(buffers.values()))
+        if self.average is not None:
+            kept = self.average.weights()
+            self.ranks.equalise([kept[name] for name in buffers if name in kept])
+        for found in self.ranks.gathered(dict(self.replaced)):
+            self.replaced |= found
+            self.train.replaced |= found
 
     def judge(self, look: Callable[[Callable[[Tensor], Tensor]], Any]) -> Any:
         """`look(network)` with the network as it is evaluated: averaged weights if any are
@@ -314,16 +357,17 @@ class Classification(Task):
 
     def identify(self, batch: Batch) -> Mapping[str, Any]:
         images = self.dataset.splits["train"]
+        index = batch.index if batch.whole is None else batch.whole.index
         return {
             "epoch": batch.epoch,
-            "index": batch.index.tolist(),
-            "name": [str(images.name(int(each))) for each in batch.index],
+            "index": index.tolist(),
+            "name": [str(images.name(int(each))) for each in index],
         }
 
     def examine(self, folder: Path) -> None:
         """Write `evidence/SPLIT.npz` for each split that can be judged; once, at the end."""
         for split, feed in self.evaluations.items():
-            found = self.judge(functools.partial(self._examine, feed=feed))
+            found = self.judge(functools.partial(self._examine, feed=feed.of_all()))
             content = arrays(found, self.dataset.splits[split], picture=thumbnail)
             (folder / "evidence").mkdir(exist_ok=True)
             write_bytes(folder / "evidence" / f"{split}.npz", pack(content))
@@ -342,7 +386,21 @@ class Classification(Task):
         write_bytes(folder / "samples" / "first-batch.npz", pack(content))
 
     def _score(self, network: Callable[[Tensor], Tensor], split: str) -> dict[str, float]:
-        return score(network, self.evaluations[split].once(), num_classes=len(self.dataset.classes))
+        feed = self.evaluations[split]
+        return score(
+            network,
+            feed.once(),
+            num_classes=len(self.dataset.classes),
+            together=functools.partial(self._together, feed) if self.ranks.several else None,
+        )
+
+    def _together(self, feed: Feed, rows: Rows) -> Rows:
+        """The rows of all batches in their order: sums over them are those of one process."""
+        table = torch.zeros(feed.num_parts, 4, dtype=torch.float64)
+        if rows:
+            table[self.ranks.rank :: self.ranks.size] = torch.tensor(rows, dtype=torch.float64)
+        summed: Rows = self.ranks.total(table).tolist()
+        return summed
 
     def _examine(self, network: Callable[[Tensor], Tensor], *, feed: Feed) -> Examination:
         return examine(network, feed.once(), num_classes=len(self.dataset.classes))

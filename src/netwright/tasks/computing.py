@@ -11,10 +11,18 @@ import torch
 from netwright.core.errors import SettingError
 
 
-def find_device(name: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:1` as a device that is there."""
+def find_device(name: str, *, local_rank: int = 0, several: bool = False) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:1` as a device that is there. Of `several` processes each
+    takes the GPU of its number on its machine."""
     if name == "auto":
-        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if several and name.startswith("cuda:"):
+        raise SettingError(
+            "device={name} is one GPU; each of several processes needs its own.",
+            hint="Set device=cuda and choose the GPUs with CUDA_VISIBLE_DEVICES.",
+            name=name,
+        )
+    name = f"cuda:{local_rank}" if name == "cuda" and local_rank else name
     try:
         device = torch.device(name)
     except RuntimeError:

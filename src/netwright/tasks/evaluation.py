@@ -20,6 +20,7 @@ from torch import Tensor
 from netwright.data.batches import Batch
 
 Network = Callable[[Tensor], Tensor]
+Rows = list[list[float]]
 
 WORST = 24
 PER_PAIR = 3
@@ -27,19 +28,32 @@ PAIRS = 8
 THUMBNAIL = 64
 
 
-def score(network: Network, batches: Iterable[Batch], *, num_classes: int) -> dict[str, float]:
+def score(
+    network: Network,
+    batches: Iterable[Batch],
+    *,
+    num_classes: int,
+    together: Callable[[Rows], Rows] | None = None,
+) -> dict[str, float]:
     """Mean cross-entropy (`loss`, nats), top-1 accuracy (`acc1`), with ten classes or more also
-    top-5 (`acc5`), over all images of `batches`."""
-    loss, right, right5, count = 0.0, 0, 0, 0
+    top-5 (`acc5`), over all images of `batches`.
+
+    Where these are one rank's, `together` gives for its rows, one a batch, those of all ranks.
+    """
+    rows: Rows = []
     with torch.no_grad():
         for batch in batches:
             logits = network(batch.images)
-            loss += float(F.cross_entropy(logits.double(), batch.target, reduction="sum"))
-            right += int((logits.argmax(1) == batch.target).sum())
+            loss = float(F.cross_entropy(logits.double(), batch.target, reduction="sum"))
+            right, right5 = int((logits.argmax(1) == batch.target).sum()), 0
             if num_classes >= 10:
                 best = logits.topk(5, dim=1).indices
-                right5 += int((best == batch.target[:, None]).any(1).sum())
-            count += len(batch.target)
+                right5 = int((best == batch.target[:, None]).any(1).sum())
+            rows.append([loss, right, right5, len(batch.target)])
+    loss, right, right5, count = 0.0, 0, 0, 0
+    for row in rows if together is None else together(rows):
+        loss += row[0]
+        right, right5, count = right + int(row[1]), right5 + int(row[2]), count + int(row[3])
     found = {"loss": loss / max(count, 1), "acc1": right / max(count, 1)}
     if num_classes >= 10:
         found["acc5"] = right5 / max(count, 1)

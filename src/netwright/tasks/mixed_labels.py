@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from netwright.data.batches import Batch
+from netwright.data.batches import Batch, Whole
 
 
 def loss_of(
@@ -14,7 +14,7 @@ def loss_of(
     logits: Tensor,
     batch: Batch,
     *,
-    whole: Batch | None = None,
+    whole: Batch | Whole | None = None,
 ) -> Tensor:
     """`loss(logits, target)`; of mixed images share * loss(logits, target) + (1 - share) *
     loss(logits, second), for any loss (Zhang et al. 2018, "mixup", section 2).

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from netwright.augment import Augmentation
 from netwright.core import events as e
@@ -52,11 +52,13 @@ from netwright.tasks.classification import Classification, Update
 from netwright.tasks.computing import find_device
 from netwright.tasks.recipe import Choice, Recipe
 from netwright.tasks.settings import Resolved
+from netwright.tasks.several import compare_data, refuse_unequal_shares
 from netwright.tasks.speed_choice import with_speed
 from netwright.tasks.start_settings import start_again, with_start
 from netwright.tasks.starting import Start, fresh_names
 from netwright.tasks.stems import stem_notes
 from netwright.tasks.transfer import Transfer, plan_transfer, refuse_untrained
+from netwright.train.ranks import Alone, Ranks
 from netwright.train.task import Rhythm
 
 _NORM_BATCHES, _NORM_BATCH = 16, 64
@@ -72,6 +74,7 @@ class Prepared:
     preprocessing: Preprocessing
     task: Classification
     device: torch.device
+    ranks: Ranks
     start: Start | None = None
     """Weights of others that the network begins with."""
 
@@ -86,12 +89,14 @@ def prepare(
     *,
     recorded: Run | None = None,
     trust_code: bool = False,
+    ranks: Ranks | None = None,
 ) -> Prepared:
-    """Open the data, build the network.
+    """Open the data, build the network; for one of several `ranks` its share of both.
 
     `recorded` is the run that goes on: its preprocessing is taken, and its code only if it is
     the user's own and unchanged, or with `trust_code`.
     """
+    ranks = ranks or Alone()
     if recorded is None:
         resolved, start = with_start(resolved, events.emit, trust_code=trust_code)
     else:
@@ -101,19 +106,20 @@ def prepare(
         events.emit(note)
     if recipe.run.tensorboard:
         refuse_absent_extra("track", "torch.utils.tensorboard", "run.tensorboard")
-    device = find_device(recipe.general.device)
+    device = find_device(recipe.general.device, local_rank=ranks.local_rank, several=ranks.several)
     seed = recipe.general.seed
     if recorded is None:
         architecture = find_architecture(recipe.model.name, recipe.model.options)
     else:
         architecture = recorded_architecture(recorded, trust_code=trust_code)
         refuse_foreign_data_code(recorded, recipe.data.name, trust_code=trust_code)
-    opened = open_dataset(
-        recipe.data,
-        seed=seed,
-        announce=events.emit,
-        progress=lambda held, total: events.emit(e.BytesCame(held=held, total=total)),
-    )
+    with ranks.in_turn("data"):  # which may be downloaded, or have to be converted once
+        opened = open_dataset(
+            recipe.data,
+            seed=seed,
+            announce=events.emit,
+            progress=lambda held, total: events.emit(e.BytesCame(held=held, total=total)),
+        )
     dataset = with_duplicates_noted(opened)
     for note in dataset.notes:
         events.emit(note)
@@ -123,6 +129,7 @@ def prepare(
     resolved = fitting_batch(resolved, len(train_images), events)
     recipe = resolved.recipe
     refuse_large_batch(recipe, len(train_images))
+    compare_data(dataset, ranks)
     if recorded is None:
         preprocessing = _preprocessing(dataset, start)
         if recipe.transfer.images == "imagenet" and preprocessing.channels != len(MEAN):
@@ -133,7 +140,7 @@ def prepare(
             )
     else:
         preprocessing = recorded_preprocessing(recorded)
-    task = _task(recipe, dataset, architecture, preprocessing, device, start, recorded)
+    task = _task(recipe, dataset, architecture, preprocessing, device, start, recorded, ranks)
     said: list[e.Noted] = stem_notes(architecture.name, architecture.options, preprocessing.size)
     if start is not None:
         warned = start.notes_on_split(dataset, resolved.plain())
@@ -153,6 +160,7 @@ def prepare(
         preprocessing=preprocessing,
         task=task,
         device=device,
+        ranks=ranks,
         start=start,
     )
 
@@ -175,6 +183,7 @@ def _task(
     device: torch.device,
     start: Start | None,
     recorded: Run | None,
+    ranks: Ranks,
 ) -> Classification:
     general, seed = recipe.general, recipe.general.seed
     refuse_untrained(
@@ -196,6 +205,7 @@ def _task(
         model = model.to(device)
         if recipe.transfer.norm == "recompute":
             _measure_norms(model, train_images, preprocessing, device)
+    ranks.equalise([each for each in model.state_dict().values() if isinstance(each, Tensor)])
     augmentation = Augmentation(recipe.aug, mean=preprocessing.mean, std=preprocessing.std)
     feeds = {
         "train": Feed(
@@ -209,11 +219,14 @@ def _task(
             device=device,
             max_unreadable=recipe.data.max_unreadable,
             balance=recipe.data.balance,
+            share=ranks.share,
+            local=ranks.local_size,
         )
     }
+    refuse_unequal_shares(feeds["train"])
     for split in ("val", "test"):
         if split in dataset.splits:
-            feeds[split] = evaluation_feed(dataset, split, preprocessing, recipe, device)
+            feeds[split] = evaluation_feed(dataset, split, preprocessing, recipe, device, ranks)
     per_epoch = feeds["train"].steps_per_epoch
     steps = general.steps if general.steps is not None else general.epochs * per_epoch
     rhythm = Rhythm(steps=steps, steps_per_epoch=per_epoch, evaluate_every=per_epoch)
@@ -240,7 +253,7 @@ def _task(
     warmup_steps = round(recipe.sched_common.warmup * per_epoch)
     factor(schedule, schedule_options, 0, max(steps, 1), warmup_steps)  # refuses what cannot be
     loss_options = _options(LOSSES, recipe.loss, "loss.")
-    refuse_parted_loss(recipe, loss_options)
+    refuse_parted_loss(recipe, loss_options, ranks.size)
     loss = LOSSES.get(recipe.loss.name).target(
         loss_options, class_counts(train_images, num_classes)
     )
@@ -268,6 +281,7 @@ def _task(
         watcher=_watcher(schedule, schedule_options, dataset),
         ema=recipe.run.ema,
         transfer=transfer,
+        ranks=ranks,
     )
 
 
@@ -277,9 +291,10 @@ def evaluation_feed(
     preprocessing: Preprocessing,
     recipe: Recipe,
     device: torch.device,
+    ranks: Ranks | None = None,
 ) -> Feed:
     """All images of a split in order, in batches that suit a pass without gradients."""
-    images = dataset.splits[split]
+    images, ranks = dataset.splits[split], ranks or Alone()
     return Feed(
         images,
         batch=min(len(images), max(recipe.general.batch, 256)),
@@ -289,6 +304,8 @@ def evaluation_feed(
         shuffle=False,
         device=device,
         max_unreadable=recipe.data.max_unreadable,
+        share=ranks.share,
+        local=ranks.local_size,
     )
 
 

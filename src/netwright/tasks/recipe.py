@@ -32,6 +32,13 @@ class General:
         1, ge=1, le=1000, help="how many runs, with seed, seed+1, ...; their spread is reported"
     )
     device: str = setting("auto", help="auto, cpu, cuda or cuda:N")
+    devices: int = setting(
+        1,
+        ge=1,
+        le=4096,
+        help="processes that train together, each on a GPU or on its part of the processors; "
+        "they share each batch",
+    )
 
     def __post_init__(self) -> None:
         if self.seed + self.seeds > 2**63:
@@ -39,6 +46,15 @@ class General:
                 "seed: {seed} is too large for seeds={seeds}: the last would be above 2^63 - 1.",
                 seed=self.seed,
                 seeds=self.seeds,
+            )
+        if self.batch % self.devices:
+            raise SettingError(
+                "batch: {batch} cannot be shared equally among devices={devices}.",
+                hint="Set batch={fewer} or batch={more}.",
+                batch=self.batch,
+                devices=self.devices,
+                fewer=max(self.batch // self.devices, 1) * self.devices,
+                more=(self.batch // self.devices + 1) * self.devices,
             )
 
 
@@ -85,6 +101,12 @@ class RunOptions:
     )
     compile: bool | Literal["auto"] = setting(
         "auto", help="compile the network; auto measures it in runs above two hours"
+    )
+    backend: Literal["auto", "gloo", "nccl"] = setting(
+        "auto", help="how several processes talk: nccl between GPUs, gloo between processors"
+    )
+    rank_timeout: int = setting(
+        600, ge=1, le=86400, help="seconds that one of several processes may be silent"
     )
     stack: Literal["auto", "always", "never"] = setting(
         "auto",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,20 +13,29 @@ from netwright.core.config import show
 from netwright.core.errors import CheckpointError, DataError, SettingError
 from netwright.core.languages import Phrase
 from netwright.records.run import Run
+from netwright.tasks.following import follow
 from netwright.tasks.preparing import Prepared, prepare
 from netwright.tasks.running import Trained, announce, carry_out, note, trained
 from netwright.tasks.settings import Resolved, changed, read_config
+from netwright.tasks.several import compare, shared
 from netwright.tasks.start_settings import as_started
 from netwright.train.checkpoints import Checkpoint, Checkpoints
+from netwright.train.ranks import Alone, Ranks
 from netwright.train.run_folder import RunFolder
 from netwright.train.weights import read_weights
 
 # What may differ when a run is resumed; everything else would make it another run.
-CHANGEABLE = ("epochs", "steps", "device", "data.workers", "run.")
+CHANGEABLE = ("epochs", "steps", "device", "devices", "data.workers", "run.")
 
 
 def go_on(
-    run: Run, asked: Mapping[str, Any], events: e.Events, *, command: str, trust_code: bool
+    run: Run,
+    asked: Mapping[str, Any],
+    events: e.Events,
+    *,
+    command: str,
+    trust_code: bool,
+    ranks: Ranks | None = None,
 ) -> Trained:
     """Resume `run`; a finished one is returned as it is, unless `asked` makes it longer.
 
@@ -33,6 +43,7 @@ def go_on(
     of them may not change, `DataError` when the data are others, `CheckpointError` when no
     checkpoint verifies, `RunBusyError` when another process holds the run.
     """
+    ranks = ranks or Alone()
     asked = as_started(asked, run)
     before = read_config(str(run.path / "config.yaml"))
     now = changed(before, asked)
@@ -41,14 +52,22 @@ def go_on(
         before.values["epochs"],
         before.values["steps"],
     )
-    if run.status == "done" and not longer:
-        _mend_best(run)
-        return trained(run.path)
+    ended = run.status == "done" and not longer
+    if ranks.several:  # from here on the first may change what the others have read
+        compare({**now.plain(), "status": "done" if ended else "begun"}, ranks)
+    if ended:
+        if ranks.first:
+            _mend_best(run)
+        return dataclasses.replace(trained(run.path), spoken=not ranks.first)
+    if not ranks.first:
+        prepared = prepare(now, events, recorded=run, trust_code=trust_code, ranks=ranks)
+        return follow(prepared, run.path, shared(None, ranks))
     with contextlib.closing(RunFolder.open(run.path)) as folder:
-        prepared = prepare(now, events, recorded=run, trust_code=trust_code)
+        prepared = prepare(now, events, recorded=run, trust_code=trust_code, ranks=ranks)
         checkpoint = newest_checkpoint(folder, prepared, events)
         refuse_other_data(run, prepared)
         changes = _refuse_shorter(before, prepared, checkpoint) if longer else []
+        shared(checkpoint, ranks)
         folder.write_info(status="running", why="", ended=None)
         if now is not before:
             folder.write_config(now.to_yaml())
@@ -121,8 +140,8 @@ def refuse_other_settings(before: Resolved, now: Resolved) -> None:
     if refused:
         raise SettingError(
             "These settings differ from those of the run: {names}.",
-            hint="At resume only epochs, steps, device, data.workers and run.* may change; "
-            "start a new run for anything else.",
+            hint="At resume only epochs, steps, device, devices, data.workers and run.* may "
+            "change; start a new run for anything else.",
             names="; ".join(refused),
         )
 

@@ -33,11 +33,11 @@ def make_folder(run_dir: Path | None, prepared: Prepared, *more: str) -> RunFold
     """The folder of a new run: `run_dir`, else one under `runs/` named by data, model, `more`."""
     if run_dir is not None and barely_begun(run_dir):
         return RunFolder.open(run_dir)
-    names = [_short(each) for each in (prepared.dataset.name, prepared.architecture.name)]
+    names = [short(each) for each in (prepared.dataset.name, prepared.architecture.name)]
     return RunFolder.create(run_dir, name_parts=[*names, *more], root=runs_root())
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
     """The part of a path or factory that tells it from others: `model.py:Net`, `flowers`."""
     return name.rstrip("/").rpartition("/")[2]
 

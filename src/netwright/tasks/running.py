@@ -23,12 +23,12 @@ from netwright.tasks.computing import reproducible
 from netwright.tasks.feature_evidence import write_features
 from netwright.tasks.preparing import Prepared
 from netwright.tasks.provenance import now
-from netwright.tasks.recipe import save_interval
+from netwright.tasks.recipe import Recipe, save_interval
 from netwright.tasks.repaired_run import RunRepair, anchor_steps
 from netwright.tasks.run_facts import plain_values
 from netwright.tasks.watched_run import RunWatch
 from netwright.train.checkpoints import Checkpoint, Checkpoints
-from netwright.train.environment import environment_line
+from netwright.train.environment import Environment, environment_line
 from netwright.train.run_folder import RunFolder
 from netwright.train.trainer import Outcome, Plan, Trainer
 
@@ -44,6 +44,8 @@ class Trained:
     best: Mapping[str, Any] | None
     seeds: Sequence[Mapping[str, Any]] = ()
     """With `seeds=N`: one row for each seed, and `best` is their median."""
+    spoken: bool = False
+    """Whether another process, the first of several, has told the user of it."""
 
     @property
     def report(self) -> Path:
@@ -103,7 +105,6 @@ class Course:
         share: float = 1.0,
     ) -> None:
         recipe = prepared.recipe
-        save_steps, save_seconds = save_interval(recipe.run.checkpoint_every)
         self.folder, self.prepared, self.events = folder, prepared, events
         repairing = recipe.doctor.mode == "repair"
         anchors = anchor_steps(prepared.task.rhythm.steps) if repairing else None
@@ -124,23 +125,12 @@ class Course:
             prepared.task,
             folder,
             self.checkpoints,
-            plan=Plan(
-                save_steps=save_steps,
-                save_seconds=save_seconds,
-                anchor_steps=anchors,
-                patience=recipe.run.early_stop,
-                select=recipe.run.select,
-            ),
+            plan=plan_of(recipe, anchors),
             events=events,
-            environment=environment_line(
-                device=prepared.device,
-                micro_batch=recipe.general.batch,
-                amp="bf16" if prepared.task.speed.bf16 else None,
-                channels_last=prepared.task.speed.channels_last,
-                compiled=prepared.task.speed.compile,
-            ),
+            environment=environment_of(prepared),
             settings=prepared.resolved.plain(),
             changes=changes,
+            ranks=prepared.ranks,
         )
 
     def finish(self, outcome: Outcome) -> None:
@@ -169,6 +159,31 @@ class Course:
         step = self.trainer.progress.step
         self.events.emit(e.RunEnded(step=step, status="done", why=self._why))
         return trained(self.folder.path)
+
+
+def plan_of(recipe: Recipe, anchors: int | None = None) -> Plan:
+    """When a run saves and stops, by its recipe."""
+    save_steps, save_seconds = save_interval(recipe.run.checkpoint_every)
+    return Plan(
+        save_steps=save_steps,
+        save_seconds=save_seconds,
+        anchor_steps=anchors,
+        patience=recipe.run.early_stop,
+        select=recipe.run.select,
+    )
+
+
+def environment_of(prepared: Prepared) -> Environment:
+    """What decides the bits of this run besides its seed."""
+    speed, ranks = prepared.task.speed, prepared.ranks
+    return environment_line(
+        device=prepared.device,
+        world_size=ranks.size,
+        micro_batch=prepared.recipe.general.batch // ranks.size,
+        amp="bf16" if speed.bf16 else None,
+        channels_last=speed.channels_last,
+        compiled=speed.compile,
+    )
 
 
 def trained(path: Path) -> Trained:

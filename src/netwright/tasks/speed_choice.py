@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from netwright.core import events as e
 from netwright.tasks.classification import Classification
 from netwright.tasks.settings import Resolved, changed
@@ -24,18 +26,31 @@ def with_speed(
     steps = task.rhythm.steps
     if steps < FEWEST_STEPS:
         return resolved
+    if task.ranks.several:  # one measures for all: each would find another way
+        found = task.ranks.told(_measured(resolved, task, events) if task.ranks.first else None)
+    else:
+        found = _measured(resolved, task, events)
+    if not found:
+        return resolved
+    made = changed(resolved, found, origin="measured here")
+    task.set_speed(asked(made.recipe.run))
+    return made
+
+
+def _measured(resolved: Resolved, task: Classification, events: e.Events) -> dict[str, Any]:
+    """What a trial chose, by the names of the settings; nothing where it was not worth one."""
+    options = resolved.recipe.run
     batch = next(iter(task.train.iterate(0, 1))).part(slice(0, resolved.recipe.general.batch))
     trial = try_out(
         options,
         task.model,
         batch.images,
         lambda logits: task.loss(logits, batch.target),
-        steps=steps * task.update.accumulate,
+        steps=task.rhythm.steps * task.update.accumulate,
         device=task.device,
     )
     if not trial.ratios:
-        return resolved
-    task.set_speed(trial.speed)
+        return {}
     shown = ", ".join(f"{name} {ratio:.2f}" for name, ratio in trial.ratios.items())
     events.emit(
         e.Noted(
@@ -49,9 +64,8 @@ def with_speed(
             },
         )
     )
-    found = {
+    return {
         "run.channels_last": trial.speed.channels_last,
         "run.precision": "bf16" if trial.speed.bf16 else "float32",
         "run.compile": trial.speed.compile,
     }
-    return changed(resolved, found, origin="measured here")

@@ -38,6 +38,11 @@ class Tally:
         if self._numbers >= _WAITING:
             self._count()
 
+    def count(self, right: int, seen: int) -> None:
+        """Predictions that were compared elsewhere."""
+        self._right += right
+        self._seen += seen
+
     def take(self) -> float | None:
         """The share of right predictions since the last call, None if there were none."""
         self._count()

@@ -30,10 +30,11 @@ from netwright.core.errors import (
     NetwrightError,
 )
 from netwright.core.languages import Phrase, Series
-from netwright.train.checkpoints import Checkpoint, Checkpoints
+from netwright.train.checkpoints import Checkpoint
 from netwright.train.environment import differences
-from netwright.train.run_folder import RunFolder
+from netwright.train.ranks import Alone, Ranks
 from netwright.train.signals import SignalFlag
+from netwright.train.silent import Folder, Saves
 from netwright.train.task import NonFiniteError, Task
 
 
@@ -109,17 +110,19 @@ class Trainer:
     def __init__(
         self,
         task: Task,
-        folder: RunFolder,
-        checkpoints: Checkpoints,
+        folder: Folder,
+        checkpoints: Saves,
         *,
         plan: Plan,
         events: e.Events,
         environment: Mapping[str, Any],
         settings: Mapping[str, Any],
         changes: Sequence[Phrase] = (),
+        ranks: Ranks | None = None,
     ) -> None:
         """`environment` and `settings` go into each checkpoint; `changes` are reasons, besides
-        another environment, why going on from one is not exact."""
+        another environment, why going on from one is not exact. With several `ranks` each has a
+        trainer, and only that of the first a folder and checkpoints that write."""
         self.task = task
         self.folder = folder
         self.checkpoints = checkpoints
@@ -128,6 +131,7 @@ class Trainer:
         self.environment = dict(environment)
         self.settings = dict(settings)
         self.changes = changes
+        self.ranks = ranks or Alone()
         self.progress = Progress()
         self._stopwatch = _Stopwatch()
         self._clock = time.perf_counter()
@@ -311,9 +315,20 @@ class Trainer:
             return True
         if best or self.save_due:
             self.save(best=best)
-        if signals.pending is not None and not self.finished:
-            self.interrupt(signals.pending)
+        pending = self._agreed(signals.pending)
+        if pending is not None and not self.finished:
+            self.interrupt(pending)
         return False
+
+    def _agreed(self, pending: int | None) -> int | None:
+        """The signal that all ranks obey after this step, and whether they stop: a signal comes
+        to each at another moment, and a listener is heard by the first alone."""
+        if not self.ranks.several:
+            return pending
+        number, stopped = self.ranks.most([pending or 0, int(bool(self.progress.stopped))])
+        if stopped and not self.progress.stopped:
+            self.progress.stopped = "stopped by the first rank"
+        return number or None
 
     def evaluate(self) -> bool:
         """Measure, write one line, judge; true when this is the best state so far."""
@@ -344,7 +359,8 @@ class Trainer:
         line = {"step": progress.step, "epoch": epoch, **metrics, "best": told}
         self.folder.append_metrics(line)
         progress.sums, progress.counts = {}, {}
-        self.task.show(self.folder.path, progress.step)
+        if self.ranks.first:
+            self.task.show(self.folder.path, progress.step)
         self.events.emit(e.Measured(step=progress.step, epoch=epoch, metrics=metrics, best=told))
         self._clock = time.perf_counter()
         return best
@@ -356,7 +372,8 @@ class Trainer:
         for request in self.events.take_requests():
             if not saving and not rewound and isinstance(request, e.Save | e.Stop):
                 continue
-            if not self.task.allows(request):
+            alone = isinstance(request, e.Save | e.Stop)  # what the first rank can do by itself
+            if not self.task.allows(request) or (self.ranks.several and not alone):
                 self.events.emit(
                     e.Noted(
                         word="NOTE",
@@ -430,6 +447,8 @@ class Trainer:
 
     def keep_bundle(self, error: NonFiniteError, batch: Any) -> None:
         """What is needed to take the step that went wrong again."""
+        if not self.ranks.first:
+            return
         evidence = self.folder.path / "evidence"
         evidence.mkdir(exist_ok=True)
         write_json(

@@ -95,6 +95,8 @@ def train(
         raise
     finally:
         progress.close()
+    if trained.spoken:
+        return 0
     if dry_run:
         call.result(
             {**trained.to_json(), "run": None}, [say("OK    two steps of everything went well")]

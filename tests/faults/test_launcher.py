@@ -1,0 +1,172 @@
+"""`devices=2` starts two ranks, and starts them again when one is killed: nothing is lost, nobody
+is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+
+import pytest
+import torch
+
+import netwright as nw
+from faults.fork_server import _facts, _processes, _state
+from faults.ranks import ended, start_ranks, told
+from faults.runs import newest
+from netwright.core.errors import DivergedError, RankLostError
+from netwright.tasks import launcher
+from netwright.tasks.settings import resolve
+from netwright.train.weights import read_weights
+
+STEPS = 600
+
+
+def command(run, *settings):
+    return ["train", "digits", "mlp", f"steps={STEPS}", "run.checkpoint_every=20", "seed=7",
+            "aug.shift=1", "devices=2", "run.rank_timeout=30", *settings,
+            "--run-dir", str(run)]  # fmt: skip
+
+
+def ranks_of(child):
+    """The processes that the launcher has started."""
+    return [pid for pid in _processes() if (facts := _facts(pid)) and int(facts[1]) == child.pid]
+
+
+def assert_gone(pids, patience=10):
+    end = time.monotonic() + patience
+    while alive := [pid for pid in pids if _state(pid) not in ("Z", "")]:
+        assert time.monotonic() < end, alive
+        time.sleep(0.02)
+
+
+def lines(run):
+    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in each.items() if not k.startswith("time/")} for each in found]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(server, tmp_path_factory):
+    place = tmp_path_factory.mktemp("ranks")
+    ranks = start_ranks(server, command(place / "run"), cwd=place)
+    assert ended(ranks) == {0: 0, 1: 0}, told(ranks)
+    return place / "run"
+
+
+def kill_and_compare(server, place, undisturbed, *, kills, seed):
+    """Kill a rank `kills` times at random; the run ends as the one that nobody disturbed."""
+    draw = random.Random(seed)
+    run = place / "run"
+    child = server.start(command(run), cwd=place)
+    seen = []
+    for number in range(1, kills + 1):
+        goal = STEPS * number // (kills + 2)
+        assert child.comes(lambda goal=goal: newest(run) >= goal, at_most=90), child.text()
+        time.sleep(draw.uniform(0.0, 0.03))
+        pids = ranks_of(child)
+        assert len(pids) == 2
+        seen += pids
+        os.kill(draw.choice(pids), signal.SIGKILL)
+        assert_gone(pids, patience=30)
+    assert child.wait(120) == 0, child.text()
+    assert_gone(seen)
+    attempts = [json.loads(line) for line in (run / "attempts.jsonl").read_text().splitlines()]
+    assert [each["signal"] for each in attempts] == ["SIGKILL"] * kills + [None]
+    assert all(each["to_step"] > each["from_step"] for each in attempts)  # none failed further
+    assert lines(run) == lines(undisturbed)
+    ours, theirs = (read_weights(each / "best.safetensors") for each in (run, undisturbed))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    info = json.loads((run / "run.json").read_text())
+    assert info["status"] == "done"
+    assert {each["how"] for each in info["resumed"]} == {"exact"}
+
+
+def test_three_killed_ranks_change_nothing(server, place, undisturbed):
+    kill_and_compare(server, place, undisturbed, kills=3, seed=1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [2, 3, 4, 5])
+def test_twenty_killed_ranks_change_nothing(server, place, undisturbed, seed):
+    kill_and_compare(server, place, undisturbed, kills=5, seed=seed)
+
+
+def test_a_launcher_that_is_stopped_or_killed_leaves_nobody(server, place):
+    run = place / "run"
+    child = server.start(command(run, "steps=100000"), cwd=place)
+    assert child.comes(lambda: newest(run) >= 40), child.text()
+    pids = ranks_of(child)
+    child.kill(signal.SIGTERM)
+    assert child.wait() == 143, child.text()
+    assert "Stopped by SIGTERM after step" in " ".join(child.text().split())
+    assert_gone(pids)
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    step = newest(run)
+    again = server.start(["train", "--resume", str(run)], cwd=place)
+    assert again.comes(lambda: newest(run) >= step + 40), again.text()
+    pids = ranks_of(again)
+    assert len(pids) == 2
+    again.kill(signal.SIGKILL)
+    assert again.wait() == -9
+    assert_gone(pids)
+
+
+def test_what_a_rank_fails_with_is_told_once_and_not_tried_again(server, place):
+    child = server.start(command(place / "run", "optim=sgd", "optim.lr=1e9"), cwd=place)
+    assert child.wait() == 5, child.text()
+    assert child.text().count("Training diverged") == 1
+    assert len((place / "run" / "attempts.jsonl").read_text().splitlines()) == 1
+
+
+def test_python_starts_the_ranks_too(tmp_path):
+    made = nw.train("digits", model="mlp", steps=4, devices=2, run_dir=tmp_path / "run")
+    assert (made.status, made.steps, made.spoken) == ("done", 4, True)
+    assert made.run.config["devices"] == 2
+
+
+def test_what_a_rank_ended_with_is_raised_with_its_words(tmp_path):
+    message = {"template": "Training diverged: {what}.", "values": {"what": "loss"}}
+    (tmp_path / "run.json").write_text(json.dumps({"format": 1, "why_message": message}))
+    error = launcher._told(launcher.End(rank=0, status=5), tmp_path)
+    assert isinstance(error, DivergedError)
+    assert (str(error), error.exit_code) == ("Training diverged: loss.", 5)
+    assert launcher._told(launcher.End(rank=1, status=2), None).exit_code == 2
+
+
+def test_three_attempts_without_progress_end_the_run(tmp_path, monkeypatch):
+    recipe = resolve(data="digits", settings={"devices": 2}, environ={}).recipe
+    monkeypatch.setattr(launcher, "_attempt", lambda *_: launcher.End(rank=1, status=-9))
+    heard = []
+    with pytest.raises(RankLostError, match=r"Rank 1 was lost 3 times in a row.*SIGKILL"):
+        launcher.launch(["train"], recipe, tmp_path, launcher.e.Events(heard.append))
+    assert len(heard) == 2
+    attempts = [json.loads(each) for each in (tmp_path / "attempts.jsonl").read_text().splitlines()]
+    assert [(each["attempt"], each["rank"], each["signal"]) for each in attempts] == [
+        (1, 1, "SIGKILL"), (2, 1, "SIGKILL"), (3, 1, "SIGKILL"),
+    ]  # fmt: skip
+
+
+def test_an_attempt_with_progress_starts_the_count_anew(tmp_path, monkeypatch):
+    recipe = resolve(data="digits", settings={"devices": 2}, environ={}).recipe
+    ends = [-9, -9, -9, -9, 0]
+
+    def attempt(*_):
+        if len(ends) in (4, 2):
+            (tmp_path / "ckpt" / f"step-{100 - len(ends):09d}").mkdir(parents=True)
+        return launcher.End(rank=0, status=ends.pop(0))
+
+    monkeypatch.setattr(launcher, "_attempt", attempt)
+    launcher.launch(["train"], recipe, tmp_path, launcher.e.Events())
+    assert ends == []
+
+
+@pytest.mark.parametrize(
+    ("found", "first"),
+    [
+        ({0: 8, 1: -9}, 1), ({0: -15, 1: 5}, 1), ({0: 8, 1: -15}, 0), ({0: -9, 1: 3}, 0),
+    ],
+)  # fmt: skip
+def test_the_rank_that_fell_first_is_told_from_those_it_took_along(found, first):
+    assert min(found, key=lambda rank: launcher._likeliness(found[rank])) == first
