@@ -16,7 +16,7 @@ from torch import Tensor
 
 from netwright.core.languages import Phrase
 from netwright.data.dataset import Int64Array, MemoryImages, UnreadableImageError
-from netwright.data.reading import Decode, Header, quiet, read_image
+from netwright.data.reading import Decode, Header, Place, quiet, read_image
 
 Bad: TypeAlias = tuple[str, Phrase | str]
 """The name of a file that cannot be used, and why."""
@@ -28,7 +28,7 @@ _AHEAD = 64
 class Listed:
     """One file of a set: where it is, what to call it, and what its header says."""
 
-    path: str
+    path: Place
     name: str
     header: Header
 

@@ -7,7 +7,9 @@ taken from the header and refused if too large before any pixel is decoded.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
+import io
 import os
 import stat
 import struct
@@ -15,7 +17,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Literal, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -32,6 +34,7 @@ SUFFIXES = frozenset(
 )
 MAX_PIXELS = 50_000_000
 _END = 4096
+_SLICE = 1 << 14
 
 Decode: TypeAlias = Literal["exact", "fast"]
 """Whether a JPEG file is decoded whole, or as small as its use allows."""
@@ -58,9 +61,22 @@ class Header:
     mark: bytes = b""
 
 
-def read_header(path: str, *, name: str = "") -> Header:
-    """The header of the file at `path`; `UnreadableImageError` when it is none we read."""
-    with _opened(path, name or path) as (image, file):
+@dataclass(frozen=True)
+class Part:
+    """Bytes inside the file at `path`, such as one member of a tar."""
+
+    path: str
+    start: int
+    length: int
+
+
+Place: TypeAlias = str | Part
+"""Where the bytes of an image are: a file of its own, or a part of one."""
+
+
+def read_header(path: Place, *, name: str = "") -> Header:
+    """The header of the image at `path`; `UnreadableImageError` when it is none we read."""
+    with _opened(path, name or str(path)) as (image, file):
         mark = _mark(file)
         width, height = image.size
         if image.getexif().get(ExifTags.Base.Orientation) in _TURNED:
@@ -71,7 +87,7 @@ def read_header(path: str, *, name: str = "") -> Header:
 
 
 def read_image(
-    path: str,
+    path: Place,
     *,
     channels: int,
     size: tuple[int, int] | None = None,
@@ -85,7 +101,7 @@ def read_image(
     of its size that is not below `size`, or else resized by torch: other pixels, at 33 to 44 dB
     of those of `exact` (docs/data.md). Raises `UnreadableImageError` with the reason.
     """
-    with _opened(path, name or path) as (image, _):
+    with _opened(path, name or str(path)) as (image, _):
         return _pixels(image, channels, size, decode)
 
 
@@ -144,8 +160,9 @@ def _cover_bytes(image: Image.Image, size: tuple[int, int]) -> Tensor:
     if image.size == (width, height) or scale > 1:
         return to_tensor(cover(image, size))
     across, down = round(width / scale), round(height / scale)
-    across -= (image.width - across) % 2  # an odd rest would move the centre by half a pixel
-    down -= (image.height - down) % 2
+    # An odd rest would move the centre by half a pixel.
+    across = max(across - (image.width - across) % 2, 1)
+    down = max(down - (image.height - down) % 2, 1)
     left, top = (image.width - across) // 2, (image.height - down) // 2
     part = image.crop((left, top, left + across, top + down))
     pixels = torch.from_numpy(np.array(part, np.uint8))
@@ -179,10 +196,10 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _opened(path: str, name: str) -> Iterator[tuple[Image.Image, IO[bytes]]]:
+def _opened(path: Place, name: str) -> Iterator[tuple[Image.Image, IO[bytes]]]:
     """The file at `path` as a Pillow image whose pixels are not decoded yet, and as a file."""
     try:
-        with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
+        with _bytes_at(path) as file, Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             yield image, file
@@ -198,10 +215,53 @@ def _mark(file: IO[bytes]) -> bytes:
     Reading whole files would double the time of a scan of large photos; of an image that was
     exchanged for another the compressed end, or the first lines, are never the same.
     """
-    handle = file.fileno()
-    length = os.fstat(handle).st_size
-    ends = os.pread(handle, _END, 0), os.pread(handle, _END, max(length - _END, 0))
+    raw = getattr(file, "raw", None)
+    if isinstance(raw, _Slice):
+        handle, start, length = raw.handle, raw.start, raw.length
+    else:
+        handle, start = file.fileno(), 0
+        length = os.fstat(handle).st_size
+    least = min(_END, length)
+    ends = os.pread(handle, least, start), os.pread(handle, least, start + length - least)
     return hashlib.sha256(b"".join((length.to_bytes(8, "big"), *ends))).digest()[:16]
+
+
+@contextlib.contextmanager
+def _bytes_at(place: Place) -> Iterator[IO[bytes]]:
+    if isinstance(place, str):
+        with open_regular(place) as file:
+            yield file
+        return
+    with open_regular(place.path) as whole:
+        yield io.BufferedReader(_Slice(whole.fileno(), place.start, place.length), _SLICE)
+
+
+class _Slice(io.RawIOBase):
+    """Part of an open file as a file of its own. It gives no `fileno`: a library that reads past
+    Python would read from the wrong place."""
+
+    def __init__(self, handle: int, start: int, length: int) -> None:
+        self.handle, self.start, self.length = handle, start, length
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.length}[whence]
+        if base + offset < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = max(min(len(buffer), self.length - self._at), 0)
+        read = os.preadv(self.handle, [memoryview(buffer)[:wanted]], self.start + self._at)
+        self._at += read
+        return read
 
 
 def open_regular(path: str) -> IO[bytes]:
