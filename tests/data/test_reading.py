@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
+from netwright.data import reading
 from netwright.data.dataset import UnreadableImageError
 from netwright.data.reading import cover, quiet, read_header, read_image, to_tensor
 
@@ -195,14 +196,14 @@ def test_exact_decoding_is_whole_decoding_then_one_resize(tmp_path: Path) -> Non
 def test_fast_decoding_never_decodes_below_the_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decoded = []
-    seen = ImageOps.exif_transpose
+    decoded: list[tuple[int, int]] = []
+    seen = reading.plain
 
-    def watch(image: Image.Image) -> Image.Image:
-        decoded.append(image.size)
-        return seen(image)
+    def watch(image: Image.Image, channels: int) -> Image.Image:
+        decoded.append((max(image.size), min(image.size)))
+        return seen(image, channels)
 
-    monkeypatch.setattr(ImageOps, "exif_transpose", watch)
+    monkeypatch.setattr(reading, "plain", watch)
     turned = Image.Exif()
     turned[ExifTags.Base.Orientation] = 6
     upright = photo(tmp_path / "a.jpg", (500, 375))

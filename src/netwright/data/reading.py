@@ -102,21 +102,44 @@ def read_image(
     of those of `exact` (docs/data.md). Raises `UnreadableImageError` with the reason.
     """
     with _opened(path, name or str(path)) as (image, _):
-        return _pixels(image, channels, size, decode)
+        return resized(decoded(image, channels=channels, size=size, decode=decode), size)
 
 
-def _pixels(
-    image: Image.Image, channels: int, size: tuple[int, int] | None, decode: Decode
-) -> Tensor:
-    if size is None or image.format != "JPEG" or decode == "exact":
-        return to_tensor(cover(plain(ImageOps.exif_transpose(image), channels), size))
-    whole = image.size
-    image.draft(None, (size[1], size[0]) if not _lies(image) else size)
-    is_scaled = image.size != whole
-    shown = plain(ImageOps.exif_transpose(image), channels)
-    # What the decoder has made small is soon resized; of a whole photo torch resizes the bytes
-    # in half of Pillow's time.
-    return to_tensor(cover(shown, size)) if is_scaled else _cover_bytes(shown, size)
+@dataclass(frozen=True)
+class Decoded:
+    """A picture of mode `L` or `RGB`, and whether torch's filter is to resize it."""
+
+    picture: Image.Image
+    by_torch: bool
+
+
+def decoded(
+    image: Image.Image, *, channels: int, size: tuple[int, int] | None, decode: Decode
+) -> Decoded:
+    """An opened image as it is shown, its pixels taken out as `decode` says."""
+    by_torch = False
+    if size is not None and image.format == "JPEG" and decode == "fast":
+        whole = image.size
+        image.draft(None, (size[1], size[0]) if not _lies(image) else size)
+        # What the decoder has made small is soon resized; of a whole photo torch resizes the
+        # bytes in half of Pillow's time.
+        by_torch = image.size == whole
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    shown = ImageOps.exif_transpose(image) if turned else image  # which would copy it
+    return Decoded(plain(shown, channels), by_torch)
+
+
+def resized(decoded: Decoded, size: tuple[int, int] | None) -> Tensor:
+    """uint8 (C, *size), as by `cover`."""
+    if decoded.by_torch and size is not None:
+        return _cover_bytes(decoded.picture, size)
+    return to_tensor(cover(decoded.picture, size))
+
+
+def read_bytes(place: Place) -> bytes:
+    """All bytes of an image, not decoded; `OSError` for anything but a regular file."""
+    with bytes_at(place) as file:
+        return file.read()
 
 
 def plain(image: Image.Image, channels: int) -> Image.Image:
@@ -129,7 +152,7 @@ def plain(image: Image.Image, channels: int) -> Image.Image:
     if image.has_transparency_data:
         above = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
-    return image.convert(wanted)
+    return image if image.mode == wanted else image.convert(wanted)
 
 
 def cover(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
@@ -199,7 +222,7 @@ def quiet() -> Iterator[None]:
 def _opened(path: Place, name: str) -> Iterator[tuple[Image.Image, IO[bytes]]]:
     """The file at `path` as a Pillow image whose pixels are not decoded yet, and as a file."""
     try:
-        with _bytes_at(path) as file, Image.open(file, formats=FORMATS) as image:
+        with bytes_at(path) as file, Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             yield image, file
@@ -227,7 +250,8 @@ def _mark(file: IO[bytes]) -> bytes:
 
 
 @contextlib.contextmanager
-def _bytes_at(place: Place) -> Iterator[IO[bytes]]:
+def bytes_at(place: Place) -> Iterator[IO[bytes]]:
+    """The bytes of an image as a file of their own, open for reading."""
     if isinstance(place, str):
         with open_regular(place) as file:
             yield file
