@@ -78,7 +78,8 @@ def carry_out(
     `changes` are reasons, besides the environment, why a resume is not exact.
     """
     course = Course(folder, prepared, events, changes=changes)
-    with reproducible(), contextlib.closing(course.checkpoints):
+    exact = prepared.recipe.run.deterministic
+    with reproducible(deterministic=exact), contextlib.closing(course.checkpoints):
         try:
             course.finish(course.trainer.fit(checkpoint))
         except BaseException as error:
@@ -135,7 +136,7 @@ class Course:
             environment=environment_line(
                 device=prepared.device,
                 micro_batch=recipe.general.batch,
-                amp="bf16" if prepared.task.speed.bf16 else None,
+                amp=prepared.task.speed.precision if prepared.task.speed.is_mixed else None,
                 channels_last=prepared.task.speed.channels_last,
                 compiled=prepared.task.speed.compile,
             ),
