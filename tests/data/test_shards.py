@@ -13,9 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
+import netwright as nw
 from netwright.core.errors import DataError
 from netwright.data import shards as index
 from netwright.data.dataset import Dataset
+from netwright.data.duplicates import find_duplicates
 from netwright.data.feed import Feed
 from netwright.data.opening import DataOptions, open_dataset
 from netwright.data.preprocessing import Preprocessing
@@ -268,6 +270,24 @@ def test_an_image_that_goes_while_it_trains_is_stood_in_for(many: Path) -> None:
     list(feed.iterate(0, 5))
     assert feed.replaced
     assert all(name.startswith("part-002.tar/") for name in feed.replaced)
+
+
+def test_twins_are_found_in_tars_without_decoding(many: Path) -> None:
+    shard(many / "part-007.tar", range(20, 25))  # five that part-001 has already
+    found = find_duplicates(opened(many, cache="stream").splits, decoded=0)
+    assert found.files_only
+    assert len(found.repeats["all"]) == 5
+
+
+def test_a_run_learns_the_same_from_tars_with_any_workers(many: Path, tmp_path: Path) -> None:
+    def train(name: str, workers: int) -> bytes:
+        nw.train(
+            str(many), model="mlp", run_dir=tmp_path / name, steps=9, batch=8,
+            data__cache="stream", data__workers=workers,
+        )  # fmt: skip
+        return (tmp_path / name / "best.safetensors").read_bytes()
+
+    assert train("alone", 0) == train("helped", 2)
 
 
 def test_a_folder_of_class_folders_is_none_of_this(flowers: Path, many: Path) -> None:

@@ -23,7 +23,7 @@ from netwright.data.dataset import Images, MemoryImages, UnreadableImageError
 from netwright.data.feed import Feed
 from netwright.data.files import FileImages
 from netwright.data.opening import open_dataset
-from netwright.data.reading import FORMATS, decoded, quiet, read_bytes, resized
+from netwright.data.reading import FORMATS, Decoded, decoded, quiet, read_bytes, resized
 from netwright.doctor.quiet import RandomState
 from netwright.records.pipeline import Pipeline, Stage
 from netwright.tasks.classification import Classification
@@ -105,7 +105,7 @@ def _reading(
             yield Stage(name="source", seconds=_each(images.read, len(images), seconds))
         return
 
-    def taken(i: int) -> object:
+    def taken(i: int) -> Decoded:
         with Image.open(io.BytesIO(files[i]), formats=FORMATS) as image:
             found = decoded(image, channels=images.channels, size=images.size, decode=images.decode)
             found.picture.load()
