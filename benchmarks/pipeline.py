@@ -12,8 +12,8 @@ flipped: one by one by a Dataset behind the loader, without workers and with two
 batch.
 
 Each contender runs in a process of its own, all in turns in each round; what is kept is the ratio
-to the plain loader of the same round, by the clock and by processor time. One line a cell goes into `pipeline.jsonl`; the table is
-written to `pipeline.md`.
+to the plain loader of the same round, by the clock and by processor time. One line a cell goes
+into `pipeline.jsonl`; the table is written to `pipeline.md`.
 """
 
 from __future__ import annotations
