@@ -30,6 +30,7 @@ def ended(
     first: Diagnosis,
     left: Diagnosis,
     cost: float,
+    passes: float,
     suspects: Sequence[Suspect],
 ) -> Healed:
     """What came of a trial that is at its end. `begun` is the training as it was given, `untreated`
@@ -54,6 +55,7 @@ def ended(
         left=left,
         history=history,
         cost=cost,
+        passes=passes,
         untreated=untreated,
         judge=course.judge.kind,
         held_back=course.held_back,
@@ -109,6 +111,7 @@ def advised(given: Course, error: NoCourseError, *, seconds: float) -> Healed:
         left=found,
         history=(),
         cost=0.0,
+        passes=0.0,
         untreated=-math.inf,
         judge=given.judge.kind,
         held_back=given.held_back,

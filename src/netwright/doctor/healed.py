@@ -49,8 +49,10 @@ class Healed:
     kept as lines of Python for your own script, empty where it cannot be written so.
 
     `cost` is the time of everything, check-ups and trials and the last run, in times of one plain
-    training of this length, by steps of one that nobody watches. `judge` names what a score is;
-    `held_back` says that a part of the training data did judge. `reason` says why, in one sentence.
+    training of this length, by steps of one that nobody watches; `passes` counts the samples that
+    were trained on, in trials and the last run, in times of those of the plain training: what the
+    cost comes to where steps are so long that a check-up of some seconds does not count. `judge`
+    names what a score is; `held_back` says that a part of the training data did judge. `reason` says why, in one sentence.
     """
 
     model: nn.Module
@@ -60,6 +62,7 @@ class Healed:
     left: Diagnosis
     history: tuple[Score, ...]
     cost: float
+    passes: float
     untreated: float
     judge: str
     held_back: bool
@@ -92,6 +95,7 @@ class Healed:
             "untreated": _number(self.untreated),
             "score": _number(self.score),
             "cost": self.cost,
+            "passes": self.passes,
             "kept": [list(each.names) for each in self.kept],
             "table": [
                 {

@@ -154,7 +154,7 @@ class Healing:
         self._reference: Reference | None = None
         self._sources: dict[tuple[str, int], tuple[Feed, Source]] = {}
         self._remembered: dict[Any, Any] = {}
-        self._watched_seconds, self._watched_steps = 0.0, 0
+        self._watched_seconds, self._watched_steps, self._trained_on = 0.0, 0, 0
 
     def run(self) -> Healed:
         """One run after the other, each from where the last one was treated, until one comes to
@@ -207,10 +207,11 @@ class Healing:
         return left if left < 1.5 * apart else apart
 
     def _go_on(self, trial: Trial, steps: int) -> None:
-        began, before = time.perf_counter(), trial.step
+        began, before, samples = time.perf_counter(), trial.step, trial.trained_on
         trial.go_on(steps)
         self._watched_seconds += time.perf_counter() - began
         self._watched_steps += trial.step - before
+        self._trained_on += trial.trained_on - samples
 
     # Looking
 
@@ -334,6 +335,12 @@ class Healing:
 
     # The end
 
+    @property
+    def _passes(self) -> float:
+        feed = self._original.train
+        samples = self._trained_on + self._purse.trained_on + self._aside.trained_on
+        return samples / max(1, self._original.steps * feed.batch * feed.unit)
+
     def _ended(self, trial: Trial, left: Diagnosis) -> Healed:
         assert self._first is not None
         took = time.perf_counter() - self._began
@@ -349,6 +356,7 @@ class Healing:
             first=self._first,
             left=left,
             cost=took / max(self._plain.seconds or watched, 1e-9),
+            passes=self._passes,
             suspects=suspects_of(self._original, (self._first, left)),
         )
 

@@ -44,7 +44,8 @@ def test_the_goal_counts_treatable_faults_and_what_is_healed_beyond_counts_among
     beyond, (kind, _) = next(iter(table.BEYOND.items()))
     near = {
         "what": "fault", "twin": 0.95, "control": 0.4, "healed": 0.94, "repaired": True,
-        "cost": 1.0, "tried": [], "kept": [], "found": [],
+        "cost": 1.0, "passes": 1.1, "seconds": 2.0, "times": 1.0,
+        "tried": [], "kept": [], "found": [],
     }  # fmt: skip
     cells = {
         "one": near | {"name": "rate-of-one"},

@@ -128,7 +128,7 @@ def test_what_was_left_out_of_each_epoch_is_fed(begun, plans, treated):
     assert course.train.steps == 1
     assert treated(course, "keep-the-rest", "stuck-data-feed", 1).train.steps == 2
     smaller = treated(course, "keep-the-rest", "stuck-data-feed").train
-    assert (smaller.batch, smaller.drop_last, smaller.steps) == (16, False, 7)
+    assert (smaller.batch, smaller.drop_last, smaller.steps) == (25, False, 4)
 
 
 # Losses and targets

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import torch
 
 from netwright.doctor.data.assignment import best_assignment
 from netwright.doctor.data.shrinking import Matrix
@@ -174,9 +174,8 @@ def _exchanged(order: list[int], swaps: tuple[tuple[int, int], ...]) -> list[int
 def normal_scores(rows: Matrix) -> Matrix:
     """Each column by its ranks, as a normal variable has them: no far value outweighs the rest."""
     ranks = rows.argsort(0).argsort(0)
-    normal = NormalDist()
-    scores = np.array([normal.inv_cdf((k + 0.5) / len(rows)) for k in range(len(rows))])
-    return scores[ranks]
+    shares = (torch.arange(len(rows), dtype=torch.double) + 0.5) / len(rows)
+    return torch.special.ndtri(shares).numpy()[ranks]
 
 
 def column_order(rows: Matrix, targets: Matrix, others: Matrix, truth: Matrix) -> dict[str, Any]:

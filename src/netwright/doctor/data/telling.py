@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import torch
 
 from netwright.doctor.data.additive import normal_scores
 from netwright.doctor.data.shrinking import Matrix
@@ -37,7 +37,7 @@ def telling(rows: Matrix, targets: Matrix) -> Flags:
     squares = (scores**2 - 1) / np.sqrt(2)
     pairs = wide * (wide - 1) // 2 if wide <= MOST else 0
     tests = max(1, wanted.shape[1] * (2 * wide + pairs))
-    bound = NormalDist().inv_cdf(1 - LEVEL / (2 * tests))
+    bound = float(torch.special.ndtri(torch.tensor(1 - LEVEL / (2 * tests), dtype=torch.double)))
     root = np.sqrt(count)
     found = np.zeros(wide, dtype=bool)
     for each in wanted.T:

@@ -16,6 +16,8 @@ class Purse:
     steps: int
     seconds: float = math.inf
     spent: int = 0
+    trained_on: int = 0
+    """Samples that all trials together were trained on."""
     _began: float = field(default_factory=time.perf_counter)
 
     @property
@@ -32,7 +34,8 @@ class Purse:
     def pay(self, trial: Trial, until: int) -> None:
         """The trial goes on to what is that step of the control, at the cost of the purse, and is
         judged."""
-        before = trial.step
+        before, samples = trial.step, trial.trained_on
         trial.go_on(max(0, trial.reach(until) - trial.step), before=self._began + self.seconds)
         self.spent += round((trial.step - before) / trial.pace)
+        self.trained_on += trial.trained_on - samples
         trial.judged()

@@ -65,6 +65,8 @@ class Trial:
         self.error = ""
         self.raised: Exception | None = None
         self.gone = False
+        self.trained_on = 0
+        """Samples that were trained on, each time anew."""
         before = RandomState()
         _seed(seed)
         self._random = RandomState()
@@ -133,6 +135,7 @@ class Trial:
             for inputs, target in feed.batches(self.seed, epoch, start=start):
                 loss = self._one_step(inputs, target)
                 self.step += 1
+                self.trained_on += feed.batch * feed.unit
                 self.losses.append(loss)
                 if told is not None:
                     told(self.step, loss)
