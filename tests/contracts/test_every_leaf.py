@@ -29,7 +29,7 @@ LEAVES: list[Entry[Any]] = [entry for family in FAMILIES for entry in family]
 # A rate that stays and our own drawings come from nobody; layouts are conventions.
 UNPUBLISHED = [
     SCHEDULES.get("constant"),
-    *(SOURCES.get(name) for name in ("shapes", "folder", "table", "idx", "factory")),
+    *(SOURCES.get(name) for name in ("shapes", "folder", "shards", "table", "idx", "factory")),
 ]
 CITED: list[Entry[Any]] = [
     entry

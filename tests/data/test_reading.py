@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
+from netwright.data import reading
 from netwright.data.dataset import UnreadableImageError
-from netwright.data.reading import cover, quiet, read_header, read_image
+from netwright.data.reading import cover, quiet, read_header, read_image, to_tensor
 
 
 def saved(image: Image.Image, path: Path, **how: object) -> str:
@@ -170,6 +171,73 @@ def test_a_large_photo_decoded_small_looks_as_if_decoded_whole(tmp_path: Path) -
     with Image.open(path) as image:
         whole = torch.from_numpy(np.array(cover(image.convert("L"), (56, 56)))).float()
     assert (small[0] - whole).abs().max() <= 8
+
+
+def photo(path: Path, size: tuple[int, int], **options: object) -> str:
+    """A colour picture of (width, height) with structure, kept as JPEG."""
+    rng = np.random.default_rng(3)
+    rough = Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8))
+    return saved(rough.resize(size, Image.Resampling.BICUBIC), path, quality=95, **options)
+
+
+def test_exact_decoding_is_whole_decoding_then_one_resize(tmp_path: Path) -> None:
+    path = photo(tmp_path / "p.jpg", (500, 375))
+    for side in (64, 160, 224):
+        with Image.open(path) as image:
+            whole = to_tensor(cover(image.convert("RGB"), (side, side)))
+        exact = read_image(path, channels=3, size=(side, side), decode="exact")
+        assert torch.equal(exact, whole)
+        fast = read_image(path, channels=3, size=(side, side), decode="fast")
+        assert not torch.equal(fast, whole)  # else there would be nothing to set
+        error = (fast.float() - whole.float()).square().mean().sqrt()
+        assert error < 2, side
+
+
+def test_fast_decoding_never_decodes_below_the_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[tuple[int, int]] = []
+    seen = reading.plain
+
+    def watch(image: Image.Image, channels: int) -> Image.Image:
+        decoded.append((max(image.size), min(image.size)))
+        return seen(image, channels)
+
+    monkeypatch.setattr(reading, "plain", watch)
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    upright = photo(tmp_path / "a.jpg", (500, 375))
+    lying = photo(tmp_path / "b.jpg", (500, 375), exif=turned)
+    for side, expected in ((187, (250, 188)), (188, (500, 375)),
+                           (90, (125, 94)), (40, (63, 47))):  # fmt: skip
+        for path in (upright, lying):
+            read_image(path, channels=3, size=(side, side))
+            assert decoded.pop() == expected
+    read_image(upright, channels=3, size=(100, 300))
+    assert decoded.pop() == (500, 375)
+    read_image(lying, channels=3, size=(240, 180))  # as it is shown: 375 across, 500 down
+    assert decoded.pop() == (250, 188)
+
+
+def test_fast_resizing_keeps_the_centre(tmp_path: Path) -> None:
+    for width, height in ((299, 150), (300, 150), (150, 299), (151, 300)):
+        across, down = np.meshgrid(np.arange(width), np.arange(height))
+        hill = np.hypot(across - (width - 1) / 2, down - (height - 1) / 2)
+        path = saved(
+            Image.fromarray((255 - hill.clip(0, 255)).astype(np.uint8)),
+            tmp_path / "hill.jpg",
+            quality=100,
+        )
+        small = read_image(path, channels=1, size=(100, 100)).float()[0]
+        assert (small - small.flip(0)).abs().max() <= 3
+        assert (small - small.flip(1)).abs().max() <= 3
+
+
+def test_other_formats_are_the_same_either_way(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 60, 3), np.uint8)
+    path = saved(Image.fromarray(noise), tmp_path / "n.png")
+    pair = [read_image(path, channels=3, size=(32, 32), decode=way) for way in ("exact", "fast")]
+    assert torch.equal(*pair)
 
 
 def test_damage_of_any_kind_is_an_unreadable_image_or_an_image(tmp_path: Path) -> None:

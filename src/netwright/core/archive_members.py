@@ -67,35 +67,73 @@ def _zip_members(path: Path) -> Iterator[Member]:
             yield Member(name, info.file_size, is_folder, functools.partial(archive.open, info))
 
 
+class _Careful(tarfile.TarInfo):
+    """A header that is refused if the library would hold what it announces in memory."""
+
+    ended = False  # set in a subclass of each reading, when the end mark of the tar has come
+
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> _Careful:
+        cls.ended = cls.ended or (len(buf) == tarfile.BLOCKSIZE and not any(buf))
+        info = super().frombuf(buf, encoding, errors)
+        regular = info.type in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)
+        # The library holds every other header whole in memory, whatever size it announces.
+        if info.size < 0 or (not regular and info.size > _LONG_HEADER):
+            raise RefusedError(Phrase("has a header of impossible size"), info.name)
+        return info
+
+
 def _tar_members(path: Path, most: int, *, is_gzip: bool) -> Iterator[Member]:
     """Forward only: a header that points back, as hostile ones do to be read for ever, fails."""
-    ended = False
 
-    class Careful(tarfile.TarInfo):
-        @classmethod
-        def frombuf(cls, buf: Any, encoding: str, errors: str) -> Careful:
-            nonlocal ended
-            ended = ended or (len(buf) == tarfile.BLOCKSIZE and not any(buf))
-            info = super().frombuf(buf, encoding, errors)
-            regular = info.type in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)
-            # The library holds every other header whole in memory, whatever size it announces.
-            if info.size < 0 or (not regular and info.size > _LONG_HEADER):
-                raise RefusedError(Phrase("has a header of impossible size"), info.name)
-            return info
+    class Careful(_Careful):
+        pass
 
     with open(path, "rb") as file:
         plain: Any = _Measured(gzip.GzipFile(fileobj=file), most) if is_gzip else file
         with tarfile.open(fileobj=plain, mode="r|", tarinfo=Careful) as archive:
             for info in archive:
                 archive.members = []  # type: ignore[attr-defined]  # all would be kept
-                if not (info.isreg() or info.isdir()) or info.issparse():
-                    raise RefusedError(Phrase("is a link or a device"), info.name)
+                _refuse_other(info)
                 part = functools.partial(_part, archive, info)
                 yield Member(info.name, info.size, info.isdir(), part)
         while is_gzip and plain.read(_CHUNK):  # its checksum stands behind the end of the tar
             pass
-    if not ended:
+    if not Careful.ended:
         raise EOFError
+
+
+def tar_places(file: IO[bytes]) -> Iterator[tuple[str, int, int]]:
+    """The regular files of an open tar that is not compressed: name, where the bytes of each begin,
+    and how many they are. Headers alone are read.
+
+    Raises `RefusedError` for what is no plain file or folder, `tarfile.TarError` and `EOFError` for
+    a tar that is damaged or cut off.
+    """
+
+    class Careful(_Careful):
+        pass
+
+    length = os.fstat(file.fileno()).st_size
+    reached = 0
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=Careful) as archive:
+        for info in archive:
+            archive.members = []  # type: ignore[attr-defined]  # all would be kept
+            _refuse_other(info)
+            if info.offset_data <= reached:
+                raise RefusedError(Phrase("has a header of impossible size"), info.name)
+            reached = info.offset_data
+            if info.offset_data + info.size > length:
+                raise EOFError
+            if info.isreg():
+                yield info.name, info.offset_data, info.size
+    if not Careful.ended:
+        raise EOFError
+
+
+def _refuse_other(info: tarfile.TarInfo) -> None:
+    if not (info.isreg() or info.isdir()) or info.issparse():
+        raise RefusedError(Phrase("is a link or a device"), info.name)
 
 
 def _part(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:

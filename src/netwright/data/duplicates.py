@@ -31,7 +31,7 @@ from netwright.core.events import Noted
 from netwright.core.languages import Phrase, Series
 from netwright.data.dataset import Dataset, Images, Int64Array, MemoryImages
 from netwright.data.files import FileImages, each_decoded
-from netwright.data.reading import open_regular
+from netwright.data.reading import Part, Place, bytes_at
 
 LIMIT = 2_000_000_000
 DECODED = 1 << 30
@@ -163,7 +163,7 @@ def _digests(images: Images, rows: Int64Array, *, files_only: bool) -> Iterator[
         for row in rows.tolist():
             with contextlib.suppress(OSError):  # a file that has gone is told of when it is read
                 digest = hashlib.blake2b(digest_size=16)
-                with open_regular(images.files[row].path) as file:
+                with bytes_at(images.files[row].path) as file:
                     while chunk := file.read(1 << 20):
                         digest.update(chunk)
                 yield row, digest.digest()
@@ -173,9 +173,11 @@ def _digest(pixels: npt.NDArray[Any]) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
 
 
-def _size(path: str) -> int:
+def _size(place: Place) -> int:
+    if isinstance(place, Part):
+        return place.length
     try:
-        return os.stat(path).st_size
+        return os.stat(place).st_size
     except OSError:
         return 0
 

@@ -83,6 +83,7 @@ class Feed:
         self.share = share
         self._allowed = allowance(len(images), max_unreadable)
         self._order = order
+        self._preprocessing = preprocessing
         augment = augmentation or None  # an empty augmentation is false
         self._batches: Batches = (
             MemoryBatches(images, self._order, preprocessing, augment, self.device, mixing, share)
@@ -140,8 +141,9 @@ class Feed:
             if batch.replaced:
                 self._count_unreadable(batch)
             second = batch.second
+            images = batch.images.to(self.device, non_blocking=True)
             yield batch._replace(
-                images=batch.images.to(self.device, non_blocking=True),
+                images=self._preprocessing(images) if images.dtype == torch.uint8 else images,
                 target=batch.target.to(self.device, non_blocking=True),
                 second=None if second is None else second.to(self.device, non_blocking=True),
             )

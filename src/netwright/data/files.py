@@ -16,7 +16,7 @@ from torch import Tensor
 
 from netwright.core.languages import Phrase
 from netwright.data.dataset import Int64Array, MemoryImages, UnreadableImageError
-from netwright.data.reading import Header, quiet, read_image
+from netwright.data.reading import Decode, Header, Place, quiet, read_image
 
 Bad: TypeAlias = tuple[str, Phrase | str]
 """The name of a file that cannot be used, and why."""
@@ -28,7 +28,7 @@ _AHEAD = 64
 class Listed:
     """One file of a set: where it is, what to call it, and what its header says."""
 
-    path: str
+    path: Place
     name: str
     header: Header
 
@@ -41,6 +41,7 @@ class FileImages:
     labels: Int64Array
     channels: int = 3
     size: tuple[int, int] = (224, 224)
+    decode: Decode = "fast"
     in_memory: bool = False
 
     def __len__(self) -> int:
@@ -68,12 +69,22 @@ class FileImages:
         """The same files, to be read in this shape."""
         return dataclasses.replace(self, channels=channels, size=size)
 
+    def decoding(self, decode: Decode) -> FileImages:
+        """The same files, JPEG among them to be decoded in this way."""
+        return dataclasses.replace(self, decode=decode)
+
     def relabelled(self, numbers: Int64Array) -> FileImages:
         return dataclasses.replace(self, labels=numbers[self.labels])
 
     def _decode(self, i: int) -> Tensor:
         file = self.files[i]
-        return read_image(file.path, channels=self.channels, size=self.size, name=file.name)
+        return read_image(
+            file.path,
+            channels=self.channels,
+            size=self.size,
+            name=file.name,
+            decode=self.decode,
+        )
 
 
 def decoded(images: FileImages) -> tuple[MemoryImages, list[Bad]]:

@@ -13,7 +13,7 @@ from netwright.core.errors import DataError
 from netwright.core.languages import say
 from netwright.data.dataset import UnreadableImageError
 from netwright.data.listing import Survey, image_names
-from netwright.data.reading import quiet, read_image
+from netwright.data.reading import Decode, quiet, read_image
 from netwright.data.shaping import Shape
 
 
@@ -26,20 +26,23 @@ class Given:
     error: str = ""
 
 
-def open_images(paths: Iterable[str | Path], *, shape: Shape) -> Iterator[Given]:
-    """Every image of `paths`, read one after the other, brought to `shape` (C, H, W).
+def open_images(
+    paths: Iterable[str | Path], *, shape: Shape, decode: Decode = "fast"
+) -> Iterator[Given]:
+    """Every image of `paths`, read one after the other, brought to `shape` (C, H, W), JPEG files
+    decoded as `data.decode` says.
 
     A folder stands for the images in it and below it. What cannot be read comes as an item with
     its `error`; a folder without any image raises `DataError`.
     """
     for path in map(str, paths):
         if os.path.isdir(path):
-            yield from _folder(path, shape)
+            yield from _folder(path, shape, decode)
         else:
-            yield _file(path, shape)
+            yield _file(path, shape, decode)
 
 
-def _folder(path: str, shape: Shape) -> Iterator[Given]:
+def _folder(path: str, shape: Shape, decode: Decode) -> Iterator[Given]:
     survey = Survey()
     names = list(image_names(path, path, survey))
     if not names and not survey.bad:
@@ -51,16 +54,15 @@ def _folder(path: str, shape: Shape) -> Iterator[Given]:
             kinds=f" ({survey.kinds()})" if survey.others else "",
         )
     for name in names:
-        yield _file(os.path.join(path, name), shape)
+        yield _file(os.path.join(path, name), shape, decode)
     for name, reason in survey.bad:
         yield Given(file=os.path.join(path, name), error=say("{reason}", reason=reason))
 
 
-def _file(path: str, shape: Shape) -> Given:
+def _file(path: str, shape: Shape, decode: Decode) -> Given:
     try:
         with quiet():
-            return Given(
-                file=path, image=read_image(path, channels=shape[0], size=shape[1:], name=path)
-            )
+            image = read_image(path, channels=shape[0], size=shape[1:], name=path, decode=decode)
+            return Given(file=path, image=image)
     except UnreadableImageError as error:
         return Given(file=path, error=say("{reason}", reason=error.values["reason"]))

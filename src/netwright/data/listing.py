@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ from netwright.core.events import Noted
 from netwright.core.languages import Phrase
 from netwright.data.dataset import UnreadableImageError
 from netwright.data.files import Bad, Listed
-from netwright.data.reading import SUFFIXES, Header, quiet, read_header
+from netwright.data.reading import SUFFIXES, Header, Place, quiet, read_header
 
 
 @dataclass
@@ -78,10 +78,10 @@ def inside(path: str, real_root: str) -> bool:
     return real == real_root or real.startswith(real_root.rstrip(os.sep) + os.sep)
 
 
-def with_headers(paths: list[tuple[str, str]], survey: Survey) -> list[Listed | None]:
+def with_headers(paths: Sequence[tuple[Place, str]], survey: Survey) -> list[Listed | None]:
     """Each (path, name) with its header read; None, entered into `survey`, for a bad one."""
 
-    def one(pair: tuple[str, str]) -> Header | Phrase | str:
+    def one(pair: tuple[Place, str]) -> Header | Phrase | str:
         path, name = pair
         try:
             return read_header(path, name=name)

@@ -56,6 +56,11 @@ class DataOptions:
     cache: Literal["auto", "memory", "stream"] = setting(
         "auto", help="hold the images in memory or stream them; auto: in memory if they fit"
     )
+    decode: Literal["exact", "fast"] = setting(
+        "fast",
+        help="JPEG files: exact decodes them whole, fast as small as data.size allows (other "
+        "pixels, as another resize would give)",
+    )
     max_unreadable: float = setting(
         0.01, ge=0, le=1, help="share of unreadable files that is forgiven, five in any case"
     )
@@ -151,6 +156,7 @@ def open_dataset(
     whole, notes = common_shape(found.parts.values(), size=options.size, channels=options.channels)
     given = [split for split in ("all", "train", "val", "test") if split in found.parts]
     parts = {split: shaped(found.parts[split], shape or whole) for split in given}
+    parts = {split: _decoding(images, options) for split, images in parts.items()}
     parts, bad = _held(parts, options, shape or whole)
     quarantined = [*found.quarantined, *bad]
     total = sum(map(len, parts.values())) + len(quarantined)
@@ -206,6 +212,10 @@ def _source_options(entry: Entry[Source], options: DataOptions) -> Any:
                 known=", ".join(sorted(known | common)),
             )
     return build(entry.options, options.source, prefix="data.")
+
+
+def _decoding(images: Images, options: DataOptions) -> Images:
+    return images.decoding(options.decode) if isinstance(images, FileImages) else images
 
 
 def _held(

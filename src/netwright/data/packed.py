@@ -7,17 +7,19 @@ import os
 from pathlib import Path
 
 from netwright.core.archives import is_archive, unpacked
+from netwright.data.shards import is_shard
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 
 
 def data_in(path: Path) -> Path:
-    """The folder or table in the archive `path`; any other path is returned as it is.
+    """The folder or table in the archive `path`; any other path, and a tar of images with their
+    labels beside them, is returned as it is.
 
     Folders that hold one folder and nothing else are gone through. A single table at the top,
     with no folders called train, stands for the whole.
     """
-    if not is_archive(path):
+    if not is_archive(path) or is_shard(str(path)):
         return path
     facts = path.stat()
     return _inside(path, facts.st_mtime_ns, facts.st_size)

@@ -38,15 +38,17 @@ def accumulate(
     *,
     divisor: Callable[[Part], float] | None = None,
     whole: float | None = None,
+    scale: float = 1.0,
 ) -> Tensor:
     """Add the gradients of a batch of `count` samples in `pieces`, one backward pass for each.
 
     `loss(part)` is the mean over the samples of a part. `divisor(part)` is what that mean was
     divided by, where it is not the number of samples: a loss with class weights has the method
-    `divisor(target)`. Returns the loss of the whole batch, detached. Gradients and loss equal
-    those of the whole batch up to rounding, 1e-6 of them in float32. Where these samples are
-    themselves a part, `whole` is what the mean over all was divided by: gradients and losses of
-    all parts then add up to those of the whole.
+    `divisor(target)`. The gradients are multiplied by `scale`, the loss is not. Returns the loss of
+    the whole batch, detached. With a scale of 1 gradients and loss equal those of the whole batch
+    up to rounding, 1e-6 of them in float32. Where these samples are themselves a part, `whole` is
+    what the mean over all was divided by: gradients and losses of all parts then add up to those of
+    the whole.
 
     Not the same in pieces: batch norm, which takes the statistics of each piece; random draws,
     of which there are several; and a loss that is no mean (`dice` over a batch).
@@ -61,7 +63,7 @@ def accumulate(
     total: Tensor | None = None
     for part, share in _shares(count, pieces, divisor, whole):
         counted = loss(part) * share
-        counted.backward()
+        (counted if scale == 1 else counted * scale).backward()
         total = counted.detach() if total is None else total + counted.detach()
     return torch.zeros(()) if total is None else total
 

@@ -22,6 +22,7 @@ from netwright.data.feed import Feed
 from netwright.data.preprocessing import Preprocessing
 from netwright.optim.accumulation import accumulate
 from netwright.optim.averages import Average
+from netwright.optim.loss_scale import LossScale
 from netwright.optim.proximal import proximal_step
 from netwright.optim.schedules import Watcher
 from netwright.tasks import TASKS
@@ -34,7 +35,7 @@ from netwright.tasks.tally import Tally
 from netwright.tasks.transfer import Transfer
 from netwright.train.ranks import Alone, Ranks
 from netwright.train.task import Goal, Rhythm, Task
-from netwright.train.updates import apply_closure, apply_gradients, set_rates
+from netwright.train.updates import apply_closure, apply_gradients, apply_scaled, set_rates
 
 SHOWN = 32
 _Predicted: TypeAlias = list[tuple[Tensor, Tensor]]
@@ -133,6 +134,8 @@ class Classification(Task):
     def set_speed(self, speed: Speed) -> None:
         """How steps are computed from now on; evaluations stay in float32, not compiled."""
         self.speed = speed
+        self.scale = LossScale() if speed.fp16 else None
+        speed.switch(self.device)
         self._network = speed.prepare(self.model)
 
     def feed(self, step: int) -> Iterator[Batch]:
@@ -171,11 +174,14 @@ class Classification(Task):
 
         if self.update.closure:
             loss, norm = apply_closure(self.optimizer, compute)
+        elif self.scale is not None:
+            loss, norm = apply_scaled(self.optimizer, compute(), self.scale, clip=self._clip)
         else:
             loss, norm = apply_gradients(self.optimizer, compute(), clip=self._clip)
-        if self.update.l1:
+        taken = not math.isnan(norm)  # else the gradients overflowed float16
+        if self.update.l1 and taken:
             proximal_step(self.optimizer.param_groups, self.update.l1, spare=self.update.spare)
-        if self.average is not None:
+        if self.average is not None and taken:
             self.average.update(self.model)
         if batch.replaced:
             self.replaced |= dict(batch.replaced)
@@ -187,8 +193,8 @@ class Classification(Task):
         if self.epoch_loss is not None:
             self.epoch_loss.add(loss)
         if self.repair is not None:
-            self.repair.history.add(loss, norm)
-        return {"loss": loss, "grad/norm": norm}
+            self.repair.history.add(loss, *([norm] if taken else []))
+        return {"loss": loss, "grad/norm": norm} if taken else {"loss": loss}
 
     @property
     def base_rates(self) -> list[float]:
@@ -197,7 +203,7 @@ class Classification(Task):
 
     def _pass(self, batch: Batch, predicted: _Predicted) -> Tensor:
         loss = self._forward(batch, predicted)
-        loss.backward()
+        (loss if self.scale is None else loss * self.scale.factor).backward()
         return loss.detach()
 
     def _passes(self, batch: Batch, predicted: _Predicted) -> Tensor:
@@ -217,6 +223,7 @@ class Classification(Task):
             self.update.accumulate,
             divisor=None if divisor is None else lambda part: divisor(batch.target[part]),
             whole=weight,
+            scale=1.0 if self.scale is None else self.scale.factor,
         )
 
     def _over_ranks(
@@ -236,7 +243,7 @@ class Classification(Task):
         """The loss of a batch, or of a part of the `whole`; its logits join those `predicted`."""
         with self.speed.computing(self.device):
             logits = self._network(self.speed.images(batch.images))
-        if self.speed.bf16:
+        if self.speed.is_mixed:
             logits = logits.float()
         predicted.append((logits.detach(), batch.target))
         return self._loss(logits, batch, whole)
@@ -323,7 +330,7 @@ class Classification(Task):
             # A function of the step, but for one that answers to what it measures.
             "schedule": self.watcher.state_dict() if self.watcher is not None else {},
             "epoch_loss": self.epoch_loss.state_dict() if self.epoch_loss is not None else {},
-            "scaler": None,
+            "scaler": self.scale.state_dict() if self.scale is not None else None,
             "average": {"raw": raw, "updates": self.average.updates} if self.average else None,
             "tally": self.tally.state_dict(),
             "replaced": dict(self.replaced),
@@ -339,6 +346,8 @@ class Classification(Task):
         if self.average is not None:
             self.average.updates = int(state["average"]["updates"])
             self.model.load_state_dict(state["average"]["raw"])
+        if self.scale is not None and state.get("scaler") is not None:
+            self.scale.load_state_dict(state["scaler"])
         self.tally.load_state_dict(state.get("tally", {"right": 0, "seen": 0}))
         self.replaced = dict(state["replaced"])
         if self.repair is not None and "repair" in state:

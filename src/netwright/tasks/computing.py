@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,18 +46,36 @@ def find_device(name: str, *, local_rank: int = 0, several: bool = False) -> tor
 
 
 @contextlib.contextmanager
-def reproducible() -> Iterator[None]:
-    """Deterministic algorithms, and a private copy of torch's random state, for the block."""
+def reproducible(*, deterministic: bool = True) -> Iterator[None]:
+    """Deterministic algorithms, and a private copy of torch's random state, for the block.
+
+    Without `deterministic` a GPU may choose faster algorithms, which give other bits each time; on
+    a CPU that costs nothing and is always on.
+    """
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic
     filled = memory.fill_uninitialized_memory
+    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    searched = torch.backends.cudnn.benchmark
+    on_gpu = torch.cuda.is_available()
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         try:
-            torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+            if on_gpu:
+                # cuBLAS asks for this, and reads it when it is first used.
+                os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            exact(deterministic or not on_gpu)
             # Filling fresh memory finds faults in torch, at a cost on every step.
             memory.fill_uninitialized_memory = False
             yield
         finally:
             torch.use_deterministic_algorithms(before, warn_only=warn_only)
             memory.fill_uninitialized_memory = filled
+            torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
+            torch.backends.cudnn.benchmark = searched
+
+
+def exact(wanted: bool) -> None:
+    """Whether torch takes only algorithms that give the same bits again."""
+    torch.use_deterministic_algorithms(wanted, warn_only=torch.cuda.is_available())
+    torch.backends.cudnn.benchmark = not wanted

@@ -95,9 +95,16 @@ class RunOptions:
     channels_last: bool | Literal["auto"] = setting(
         "auto", help="keep images channels last; auto measures whether that is faster here"
     )
-    precision: Literal["auto", "float32", "bf16"] = setting(
+    precision: Literal["auto", "float32", "bf16", "fp16"] = setting(
         "auto",
-        help="numbers a step is computed in; auto takes bf16 where it is measured faster here",
+        help="numbers a step is computed in; auto takes bf16 where it is measured faster here; "
+        "fp16, with a scaled loss, is for GPUs without bf16",
+    )
+    tf32: bool | Literal["auto"] = setting(
+        "auto", help="on a GPU, products of float32 in fewer bits; auto measures it"
+    )
+    deterministic: bool = setting(
+        True, help="the same bits again on a GPU, at a cost that long runs print; always on a CPU"
     )
     compile: bool | Literal["auto"] = setting(
         "auto", help="compile the network; auto measures it in runs above two hours"

@@ -180,7 +180,7 @@ def environment_of(prepared: Prepared) -> Environment:
         device=prepared.device,
         world_size=ranks.size,
         micro_batch=prepared.recipe.general.batch // ranks.size,
-        amp="bf16" if speed.bf16 else None,
+        amp=speed.precision if speed.is_mixed else None,
         channels_last=speed.channels_last,
         compiled=speed.compile,
     )

@@ -84,7 +84,8 @@ def train_together(seeds: Sequence[Opened], medians: Medians) -> None:
     left: list[Course] = []
     try:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(reproducible())
+            exact = all(each.prepared.recipe.run.deterministic for each in seeds)
+            stack.enter_context(reproducible(deterministic=exact))
             resumes = _common_checkpoints(seeds)
             for each in seeds:
                 course = Course(each.folder, each.prepared, each.events, share=share)

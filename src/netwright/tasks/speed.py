@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.core.errors import SettingError
+from netwright.tasks.computing import exact, reproducible
 from netwright.tasks.recipe import RunOptions
 
 Loss: TypeAlias = Callable[[Tensor], Tensor]
@@ -40,11 +41,31 @@ _HOPELESS = 1.1  # two pairs above this share, and a way is given up
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """The way a step is computed; as it stands, the plain one of torch."""
+    """The way a step is computed; as it stands, the plain one of torch.
+
+    `tf32` is for a GPU alone: products of float32 with 10 bits behind the point."""
 
     channels_last: bool = False
     bf16: bool = False
+    fp16: bool = False
+    tf32: bool = False
     compile: bool = False
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether logits are computed in a type of 16 bits."""
+        return self.bf16 or self.fp16
+
+    @property
+    def precision(self) -> str:
+        """The value of `run.precision` that this is."""
+        return "bf16" if self.bf16 else "fp16" if self.fp16 else "float32"
+
+    def switch(self, device: torch.device) -> None:
+        """Set what torch knows for the whole process only."""
+        if device.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = self.tf32
+            torch.backends.cudnn.allow_tf32 = self.tf32
 
     def prepare(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
         """What to call with images in place of `model`, which is converted in place."""
@@ -60,13 +81,13 @@ class Speed:
 
     def computing(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
         """The block in which logits are computed."""
-        if self.bf16:
-            return torch.autocast(device.type, dtype=torch.bfloat16)
+        if self.is_mixed:
+            return torch.autocast(device.type, dtype=torch.bfloat16 if self.bf16 else torch.float16)
         return contextlib.nullcontext()
 
     def words(self) -> str:
         """As a plan says it: `float32`, `bf16, channels_last, compiled`."""
-        words = ["bf16" if self.bf16 else "float32"]
+        words = [self.precision] + (["tf32"] if self.tf32 else [])
         words += ["channels_last"] if self.channels_last else []
         words += ["compiled"] if self.compile else []
         return ", ".join(words)
@@ -87,13 +108,17 @@ def asked(options: RunOptions) -> Speed:
     return Speed(
         channels_last=options.channels_last is True,
         bf16=options.precision == "bf16",
+        fp16=options.precision == "fp16",
+        tf32=options.tf32 is True,
         compile=options.compile is True,
     )
 
 
-def is_open(options: RunOptions) -> bool:
-    """Whether a recipe leaves anything to be measured."""
-    return "auto" in (options.channels_last, options.precision, options.compile)
+def is_open(options: RunOptions, device: torch.device | None = None) -> bool:
+    """Whether a recipe leaves anything to be measured (on `device`, where it is known)."""
+    on_gpu = device is not None and device.type == "cuda"
+    asked = (options.channels_last, options.precision, options.compile)
+    return "auto" in asked or (on_gpu and options.tf32 == "auto")
 
 
 def try_out(
@@ -129,7 +154,7 @@ def try_out(
         except Exception:  # out of memory, or a fault of the network: the first step tells of it
             return Trial(speed=speed, ratios={}, seconds=0.0)
         if whole >= worth:
-            for name in _ways(options):
+            for name in _ways(options, device):
                 if name == "compile" and whole < worth_compiling:
                     continue
                 tried = replace(speed, **{name: True})
@@ -146,11 +171,36 @@ def try_out(
     return Trial(speed=speed, ratios=ratios, seconds=time.perf_counter() - started)
 
 
-def _ways(options: RunOptions) -> Iterator[str]:
+def cost_of_exactness(
+    speed: Speed, model: nn.Module, images: Tensor, loss: Loss, device: torch.device
+) -> float:
+    """The time of a step with deterministic algorithms as a share of that without; infinite where
+    it cannot be measured."""
+
+    def under(wanted: bool) -> Callable[[], float] | None:
+        step = _runner(model, speed, images, loss, device)
+        if step is None:
+            return None
+
+        def switched() -> float:
+            exact(wanted)
+            return step()
+
+        return switched
+
+    with _apart(device), reproducible():
+        return _compare(under(False), under(True), _PAIRS)
+
+
+def _ways(options: RunOptions, device: torch.device) -> Iterator[str]:
+    on_gpu = device.type == "cuda"
     if options.channels_last == "auto":
         yield "channels_last"
+    if options.tf32 == "auto" and on_gpu:
+        yield "tf32"
     if options.precision == "auto":
-        yield "bf16"
+        # float16 asks for a scaler and loses steps to it: only where there is nothing better.
+        yield "fp16" if on_gpu and not torch.cuda.is_bf16_supported(False) else "bf16"
     if options.compile == "auto":
         yield "compile"
 
@@ -167,6 +217,7 @@ def _runner(
     network = speed.prepare(own)
 
     def step() -> float:
+        speed.switch(device)
         _wait(device)
         begun = time.perf_counter()
         with speed.computing(device):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from netwright.core import events as e
+from netwright.core.errors import SettingError
+from netwright.data.batches import Batch
 from netwright.tasks.classification import Classification
+from netwright.tasks.recipe import RunOptions
 from netwright.tasks.settings import Resolved, changed
-from netwright.tasks.speed import asked, is_open, try_out
+from netwright.tasks.speed import Speed, asked, cost_of_exactness, is_open, try_out
 
 FEWEST_STEPS = 500  # in a shorter run a trial of some 30 steps is no small part of it
 
@@ -20,8 +24,9 @@ def with_speed(
     What was found becomes a setting of the run, so that a resume and a repetition compute alike.
     """
     options = resolved.recipe.run
+    refuse_precision(options, task)
     task.set_speed(asked(options))
-    if not new or not is_open(options) or task.update.closure:
+    if not new or not is_open(options, task.device) or task.update.closure:
         return resolved
     steps = task.rhythm.steps
     if steps < FEWEST_STEPS:
@@ -51,6 +56,8 @@ def _measured(resolved: Resolved, task: Classification, events: e.Events) -> dic
     )
     if not trial.ratios:
         return {}
+    if task.device.type == "cuda" and options.deterministic:
+        _tell_cost(task, trial.speed, batch, events)
     shown = ", ".join(f"{name} {ratio:.2f}" for name, ratio in trial.ratios.items())
     events.emit(
         e.Noted(
@@ -64,8 +71,46 @@ def _measured(resolved: Resolved, task: Classification, events: e.Events) -> dic
             },
         )
     )
-    return {
+    found: dict[str, Any] = {
         "run.channels_last": trial.speed.channels_last,
-        "run.precision": "bf16" if trial.speed.bf16 else "float32",
+        "run.precision": trial.speed.precision,
         "run.compile": trial.speed.compile,
     }
+    if task.device.type == "cuda":
+        found["run.tf32"] = trial.speed.tf32
+    return found
+
+
+def refuse_precision(options: RunOptions, task: Classification) -> None:
+    """`SettingError` for a precision that the device, or the optimizer, has no use for."""
+    if options.precision == "fp16" and task.device.type == "cpu":
+        raise SettingError(
+            "run.precision=fp16 is for a GPU: a CPU computes it more slowly than float32.",
+            hint="Use run.precision=bf16, or auto, which measures it; or device=cuda.",
+        )
+    if options.precision == "fp16" and task.update.closure:
+        raise SettingError(
+            "run.precision=fp16 scales the loss of a step, and this optimizer takes several.",
+            hint="Use run.precision=bf16 or float32, or another optimizer.",
+        )
+    if options.tf32 is True and task.device.type == "cpu":
+        raise SettingError(
+            "run.tf32=true is for a GPU: a CPU has no such numbers.",
+            hint="Leave it at auto; run.precision=bf16 is what a CPU may have.",
+        )
+
+
+def _tell_cost(task: Classification, speed: Speed, batch: Batch, events: e.Events) -> None:
+    """Say what the same bits again cost on this GPU."""
+    ratio = cost_of_exactness(
+        speed, task.model, batch.images, lambda logits: task.loss(logits, batch.target), task.device
+    )
+    if math.isfinite(ratio):
+        events.emit(
+            e.Noted(
+                word="NOTE",
+                template="the same bits again (run.deterministic) make a step take {ratio} of the "
+                "time it takes without",
+                values={"ratio": f"{ratio:.2f}"},
+            )
+        )

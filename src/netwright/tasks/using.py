@@ -167,7 +167,8 @@ def evaluate_with(
     recipe = read_config(str(network.run.path / "config.yaml")).recipe
     options = recipe.data
     if data is not None:
-        options = build(DataOptions, {"name": data, "workers": options.workers}, prefix="data.")
+        alike = {"workers": options.workers, "decode": options.decode}
+        options = build(DataOptions, {"name": data, **alike}, prefix="data.")
     else:
         refuse_foreign_data_code(network.run, options.name, trust_code=trust_code)
     dataset = open_dataset(
@@ -215,7 +216,9 @@ def predict_with(
     asked = [paths] if isinstance(paths, str | Path) else list(paths)
     found: list[Prediction] = []
     waiting: list[tuple[str, torch.Tensor]] = []
-    for item in open_images([Path(each) for each in asked], shape=network.preprocessing.shape):
+    decode = read_config(str(network.run.path / "config.yaml")).recipe.data.decode
+    given = [Path(each) for each in asked]
+    for item in open_images(given, shape=network.preprocessing.shape, decode=decode):
         if item.image is None:
             found += _classified(network, waiting, top)  # answers keep the order of the files
             waiting = []

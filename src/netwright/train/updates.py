@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
+from netwright.optim.loss_scale import LossScale
 from netwright.train.task import NonFiniteError
 
 
@@ -36,6 +37,26 @@ def apply_gradients(
     take_step(optimizer)
     _clear(parameters)
     return value, norm
+
+
+def apply_scaled(
+    optimizer: Optimizer, loss: Tensor, scale: LossScale, *, clip: float | None = None
+) -> tuple[float, float]:
+    """`apply_gradients` where `backward` began from `loss` times `scale.factor`.
+
+    Where the gradients overflowed nothing is changed but the scale, and the norm is NaN. Raises
+    `NonFiniteError` for a loss that is not finite, and for gradients that overflow at every scale.
+    """
+    parameters = _parameters(optimizer)
+    gradients = _gradients(parameters)
+    if gradients:
+        torch._foreach_mul_(gradients, 1 / scale.factor)
+    value, norm = loss.item(), total_norm(gradients)
+    scale.took(finite=math.isfinite(norm))
+    if math.isfinite(value) and not math.isfinite(norm) and not scale.is_spent:
+        _clear(parameters)
+        return value, math.nan
+    return apply_gradients(optimizer, loss, clip=clip)
 
 
 def apply_closure(optimizer: Optimizer, compute: Callable[[], Tensor]) -> tuple[float, float]:

@@ -1,5 +1,5 @@
 """`netwright check DATA [MODEL] [key=value ...]`: what is wrong before the first step is taken;
-with `--gradients` whether backprop gives the derivative."""
+with `--gradients` whether backprop gives the derivative, with `--pipeline` how fast images come."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from netwright.records.severity import FailOn, reaches
 
 if TYPE_CHECKING:  # at run time it brings torch, which --help must not
     from netwright.inspection.gradients.checking import GradientCheck
+    from netwright.tasks.settings import Resolved
 
 
 @COMMANDS.register(
@@ -31,13 +32,15 @@ if TYPE_CHECKING:  # at run time it brings torch, which --help must not
     "what the loss gets, whether one batch can be fitted, whether training and validation are "
     "alike. Nothing is kept. The exit status is 4 if a finding stands at or above --fail-on. "
     "--gradients compares backprop with numeric derivatives instead, for each parameter of a MODEL "
-    "on noise, or of the loss on the first images of DATA; status 4 if one is wrong.",
+    "on noise, or of the loss on the first images of DATA; status 4 if one is wrong. --pipeline "
+    "measures instead how fast images come to the network, stage by stage, and names the slowest.",
     examples=(
         "netwright check digits",
         "netwright check flowers/ resnet20 optim.lr=0.5",
         "netwright check digits --json | jq .findings",
         "netwright check resnet20 --gradients",
         "netwright check digits mlp --gradients",
+        "netwright check flowers/ --pipeline",
     ),
 )
 def check(
@@ -56,6 +59,9 @@ def check(
     ] = None,
     gradients: Annotated[
         bool, Parameter(help="compare backprop with numeric derivatives, on a copy in float64")
+    ] = False,
+    pipeline: Annotated[
+        bool, Parameter(help="measure how fast images come: read, decode, resize, augment, ...")
     ] = False,
     input: Annotated[  # noqa: A002
         list[str] | None,
@@ -78,6 +84,8 @@ def check(
         raise SettingError(
             "netwright check needs DATA, a recipe or --config.", hint="Try: netwright check digits"
         )
+    if gradients and pipeline:
+        raise SettingError("--gradients and --pipeline are two checks: ask for one of them.")
     _check_options(gradients, seconds=seconds, input=input, batch=batch, trust_code=trust_code)
     if data is not None and config is None and _is_recipe(data):
         data, config = None, data
@@ -117,6 +125,8 @@ def check(
         from netwright.tasks.gradients import check_recipe_gradients
 
         return _gradients_told(call, fail_on, check_recipe_gradients(resolved, batch=batch))
+    if pipeline:
+        return _pipeline_told(call, resolved, SECONDS if seconds is None else seconds)
     progress = Progress(call)
     try:
         found = check_recipe(
@@ -163,6 +173,35 @@ def _gradients_told(call: Call, fail_on: FailOn, found: GradientCheck) -> int:
         lines += [f"{word:<6}{first}", *(f"{'':6}{line}" for line in rest)]
     call.result(document, lines)
     return status
+
+
+def _pipeline_told(call: Call, resolved: Resolved, seconds: float) -> int:
+    """The table of stages, what holds the training up, and what to do."""
+    from netwright.report.pipeline_table import pipeline_table, told
+    from netwright.tasks.pipeline import measure_pipeline
+
+    progress = Progress(call)
+    try:
+        found = measure_pipeline(resolved, listeners=[progress], seconds=seconds)
+    finally:
+        progress.close()
+    sentences = [(word, say(each.template, **each.values)) for word, each in told(found)]
+    document = {
+        "command": call.line,
+        "status": 0,
+        "findings": [],
+        "run": None,
+        "cost": [],
+        "pipeline": {**found.to_json(), "advice": [t for word, t in sentences if word == "DO"]},
+        "exit": 0,
+    }
+    width = screen_width()
+    lines = pipeline_table(found, cells=width)
+    for word, text in sentences:
+        first, *rest = wrap(text, max(40, width - 6))
+        lines += [f"{word:<6}{first}", *(f"{'':6}{line}" for line in rest)]
+    call.result(document, lines)
+    return 0
 
 
 def _check_options(

@@ -13,6 +13,10 @@ def preparation(material: Material) -> list[str]:
     lines = []
     if material.value("run.channels_last") is True:
         lines.append("model.to(memory_format=torch.channels_last)")
+    tf32 = material.value("run.tf32")
+    if tf32 != "auto":
+        lines.append(f"torch.backends.cuda.matmul.allow_tf32 = {tf32}")
+        lines.append(f"torch.backends.cudnn.allow_tf32 = {tf32}")
     if material.value("run.compile") is True:
         lines.append("compiled = torch.compile(model)")
     return lines
@@ -20,6 +24,8 @@ def preparation(material: Material) -> list[str]:
 
 def logits_lines(material: Material, images: str) -> list[str]:
     """The lines that make `logits` of images (an expression)."""
+    if material.value("run.precision") == "fp16" and "run.precision=fp16" not in material.faults:
+        material.faults.append("run.precision=fp16")  # a scaler is no line or two
     network = "compiled" if material.value("run.compile") is True else "model"
     if material.value("run.channels_last") is True:
         images = f"{images}.contiguous(memory_format=torch.channels_last)"
