@@ -319,6 +319,11 @@ class Repairing(contextlib.ExitStack):
                 base, reason=Phrase("What won its race did not stay better to the end")
             )
         reason = Phrase("Repaired: the patched script ended above the script as it is")
+        if base.cut:
+            reason = Phrase(
+                "Repaired: the patched script stood above the script as it is when --steps or "
+                "--minutes ended it"
+            )
         base = dataclasses.replace(base, repaired=True, reason=reason)
         return handed_over(base, self._target, self._script, script)
 

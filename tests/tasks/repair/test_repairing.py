@@ -130,6 +130,31 @@ def test_what_is_no_training_ends_as_it_would(tmp_path, text, status, words):
     assert "Traceback" not in done.stderr or status == 1
 
 
+ENDLESS = (
+    DATA
+    + """\
+model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+while True:
+    i = torch.randint(0, 512, (32,))
+    loss = nn.functional.cross_entropy(model(x[i]), y[i])
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+
+def test_a_run_that_its_limit_ends_is_said_to_be_cut(tmp_path):
+    done = doctor(tmp_path, ENDLESS, "--minutes", "0.4", "--seeds", "1", "--no-checkup")
+    told = account(tmp_path)
+    assert told["repaired"] is True
+    assert told["cut"] is True
+    assert "stood above the script as it is when --steps or --minutes ended it" in done.stderr
+    assert "at its end" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "fault of ours" not in done.stderr
+
+
 def test_its_options_want_it(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "netwright", "doctor", "--seeds", "2", "train.py"],

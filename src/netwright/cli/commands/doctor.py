@@ -229,7 +229,9 @@ class _Screen:
             self._write([f"{say('repair'):<9}{came.reason.localized()}"])
             if came.score is not None:
                 told = say(
-                    "{judge} {score:.3f} at its end, as it is {best}",
+                    "{judge} {score:.3f} when it was ended, as it is {best}"
+                    if came.cut
+                    else "{judge} {score:.3f} at its end, as it is {best}",
                     judge=came.judge,
                     score=came.score,
                     best=f"{came.best:.3f}" if came.best is not None else "-",

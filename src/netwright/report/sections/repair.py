@@ -29,7 +29,9 @@ def repair(material: Material, allowance: Allowance) -> Part | None:
         data = say("on validation data") if account.get("validation") else say("on training data")
         body += note(
             say(
-                "{judge} {score:.3f} at its end, as it is {best}",
+                "{judge} {score:.3f} when it was ended, as it is {best}"
+                if account.get("cut")
+                else "{judge} {score:.3f} at its end, as it is {best}",
                 judge=judge,
                 score=score,
                 best=NONE if best is None else f"{best:.3f}",

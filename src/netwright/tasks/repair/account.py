@@ -134,6 +134,11 @@ class Repaired:
         return self.steps / self.whole if self.whole else None
 
     @property
+    def cut(self) -> bool:
+        """Whether --steps or --minutes ended the patched script, and not its own end."""
+        return self.last is not None and self.last.ending.why == "enough"
+
+    @property
     def validation(self) -> bool:
         """Whether the scores are of the data that the script validates on."""
         return self.source == "validation"
@@ -152,6 +157,7 @@ class Repaired:
             "reason": str(self.reason) if self.reason is not None else None,
             "reason_message": _message(self.reason) if self.reason is not None else None,
             "judge": self.judge,
+            "cut": self.cut,
             "validation": self.validation,
             "untreated": _number(self.best),
             "score": _number(self.score),

@@ -7,11 +7,13 @@ It ends with its parent.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import random
 import socket
 import sys
+import types
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -25,24 +27,32 @@ def main(descriptor: int, parent: int | None = None) -> int:
     from netwright.tasks.doctoring import doctor_script
     from netwright.tasks.launching import find, when_imported
     from netwright.tasks.repair.beside import Examiner
-    from netwright.tasks.repair.jobs import Ended, Job, Shown, Told
+    from netwright.tasks.repair.jobs import Ended, Job, Message, Shown, Told
 
     os.set_inheritable(descriptor, False)
     connection: Connection[Any, Any] = Connection(descriptor)
-    job: Job = connection.recv()
+    try:
+        job: Job = connection.recv()
+    except EOFError:  # the parent has gone
+        return 0
     die_with_parent(parent or job.parent)
     languages.use(job.language)
 
+    def send(message: Message) -> None:
+        with contextlib.suppress(OSError):  # a parent that has gone needs nothing
+            connection.send(message)
+
     def tell(word: str, what: Phrase) -> None:
-        connection.send(Told(word, what))
+        send(Told(word, what))
 
     def show(finding: Finding, where: str) -> None:
-        connection.send(Shown(finding, where))
+        send(Shown(finding, where))
 
     script = find(job.target)
     if job.source is not None:
         code = compile(job.source, script.path, "exec", dont_inherit=True)
         script = dataclasses.replace(script, code=code, fault=None)
+        sys.excepthook = _silent_when_interrupted  # this run is ours, and the parent says it
     examiner = Examiner(job, connection)
     if job.seed is not None:
         random.seed(job.seed)
@@ -53,8 +63,15 @@ def main(descriptor: int, parent: int | None = None) -> int:
     if done.ending.forked:
         return done.ending.status
     ending = dataclasses.replace(done.ending, error=None)
-    connection.send(Ended(dataclasses.replace(done, ending=ending)))
+    send(Ended(dataclasses.replace(done, ending=ending)))
     return done.ending.status
+
+
+def _silent_when_interrupted(
+    kind: type[BaseException], error: BaseException, trace: types.TracebackType | None
+) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
 
 
 def serve(descriptor: int, parent: int) -> int:
@@ -94,6 +111,9 @@ def serve(descriptor: int, parent: int) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        sys.exit(serve(int(sys.argv[2]), int(sys.argv[3])))
-    sys.exit(main(int(sys.argv[1])))
+    try:
+        if sys.argv[1] == "serve":
+            sys.exit(serve(int(sys.argv[2]), int(sys.argv[3])))
+        sys.exit(main(int(sys.argv[1])))
+    except KeyboardInterrupt:  # the parent was told too, and says it
+        sys.exit(130)
