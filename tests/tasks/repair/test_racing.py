@@ -7,7 +7,7 @@ import math
 from netwright.core.languages import Phrase
 from netwright.tasks.repair.account import Attempt, Row
 from netwright.tasks.repair.jobs import Mark
-from netwright.tasks.repair.racing import Candidate, Control, Purse, _fits, _won, at, race
+from netwright.tasks.repair.racing import Candidate, Control, Purse, _fits, _won, at, harmless, race
 from netwright.tasks.repairing import _nothing_kept
 
 
@@ -114,6 +114,37 @@ def test_the_control_goes_on_only_where_its_later_steps_are_asked_for():
     found, begun = raced({"slow": (0.1, 0.1, 0.9)}, safe=True)
     assert found.winner.names == ("slow",)
     assert begun == ["slow", "control"]
+
+
+def test_what_changes_nothing_at_all_is_not_kept_for_what_comes_after():
+    def course(scores):
+        return [
+            Mark(step=s, score=v, fallen=v) for s, v in zip((50, 100, 200), scores, strict=True)
+        ]
+
+    def kept(own):
+        found = race(
+            Control(course((0.1, 0.2, 0.3))),
+            "control",
+            [Candidate(names=("own",), says=Phrase("own"), script="own", safe=True)],
+            lambda script, seed: Known(own),
+            Purse(steps=10_000, seconds=600, slow=60, fixed=True),
+            marks=(50, 100, 200),
+            seeds=1,
+        )
+        return harmless(found)
+
+    class Known(Run):
+        def __init__(self, scores):
+            super().__init__("known", dict.fromkeys(scores))
+            self._left = course(scores)
+
+        def until_mark(self, seconds):
+            self.marks.append(self._left.pop(0))
+            return self.marks[-1]
+
+    assert kept((0.1, 0.21, 0.3 + 1e-9))
+    assert not kept((0.1, 0.2, 0.3))
 
 
 def test_a_race_in_which_nothing_was_judged_is_not_said_to_be_lost():
