@@ -110,6 +110,8 @@ class Repaired:
     the latter at its end. `reason` says why it came out so, in one sentence."""
 
     done: Doctored
+    status: str = "done"
+    """Or `interrupted`: as it stood when it last was written."""
     repaired: bool = False
     reason: Phrase | None = None
     table: tuple[Attempt, ...] = ()
@@ -153,6 +155,7 @@ class Repaired:
     def to_json(self) -> dict[str, Any]:
         return {
             "format": 1,
+            "status": self.status,
             "repaired": self.repaired,
             "reason": str(self.reason) if self.reason is not None else None,
             "reason_message": _message(self.reason) if self.reason is not None else None,

@@ -175,6 +175,11 @@ class Process:
             self.wait(GRACE)
         self.kill()
 
+    def interrupt(self) -> None:
+        """What Ctrl-C says to it."""
+        if self._server is None and self._popen.poll() is None:
+            self._popen.send_signal(signal.SIGINT)
+
     def wait(self, seconds: float) -> None:
         """Hear it to its end."""
         began = time.monotonic()
