@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import os
 import random
+import signal
 import socket
 import sys
 import types
@@ -76,7 +77,8 @@ def _silent_when_interrupted(
 
 def serve(descriptor: int, parent: int) -> int:
     """Answer on a socket: a descriptor that comes is for a new copy, whose number is answered; the
-    number of a copy that is over comes back once it is buried."""
+    number of a copy that is over comes back once it is buried. Each copy has a process group of its
+    own, so that what its script starts can be ended with it."""
     import numpy
     import torch._dynamo  # an optimizer imports it at its first step, which takes a second
 
@@ -94,6 +96,7 @@ def serve(descriptor: int, parent: int) -> int:
     die_with_parent(parent)
     own = os.getpid()
     door = socket.socket(fileno=descriptor)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told too, and ends the copies
     while True:
         message, descriptors, _, _ = socket.recv_fds(door, 64, 1)
         if not message:
@@ -101,9 +104,13 @@ def serve(descriptor: int, parent: int) -> int:
         if descriptors:
             made = os.fork()
             if not made:
+                os.setpgid(0, 0)
+                signal.signal(signal.SIGINT, signal.default_int_handler)
                 door.close()
                 return main(descriptors[0], own)
             os.close(descriptors[0])
+            with contextlib.suppress(OSError):  # it has done so itself by now, or has ended
+                os.setpgid(made, made)
             door.sendall(b"%d\n" % made)
         else:
             os.waitpid(int(message), 0)
