@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from netwright.core.languages import Phrase
+from netwright.doctor.trials.judge import Judge
 from netwright.tasks.repair.account import Attempt, Row
 from netwright.tasks.repair.jobs import Mark
 from netwright.tasks.repair.racing import Candidate, Control, Purse, _fits, _won, at, harmless, race
@@ -23,6 +26,20 @@ def test_a_lead_must_be_larger_than_the_spread():
 def test_of_one_seed_it_must_be_larger_than_the_luck_of_the_samples():
     assert _won(marks(0.54, doubt=0.01), marks(0.5, doubt=0.01))
     assert not _won(marks(0.51, doubt=0.01), marks(0.5, doubt=0.01))
+
+
+@pytest.mark.parametrize("samples", [100, 480, 1024])
+def test_a_few_samples_more_near_all_or_none_are_luck(samples):
+    judge = Judge(kind="accuracy")
+
+    def stood(right):
+        return marks(right / samples, doubt=judge.doubt(right / samples, samples))
+
+    assert not _won(stood(samples), stood(samples - 1))
+    assert not _won(stood(samples), stood(samples - 2))
+    assert not _won(stood(2), stood(0))
+    assert _won(stood(samples), stood(samples - 8))
+    assert judge.doubt(1.0, samples) > 0
 
 
 def test_who_ends_in_an_error_has_not_won_and_is_beaten():
