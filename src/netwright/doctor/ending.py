@@ -128,5 +128,6 @@ def source_of(course: Course, name: str) -> Source:
         samples=feed.samples,
         batch=feed.batch * feed.unit,
         shuffled=feed.shuffle,
+        rows=lambda: feed.fed(),
         dropped=feed.samples - min(feed.samples, feed.steps * feed.batch * feed.unit),
     )

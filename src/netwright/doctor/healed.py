@@ -52,7 +52,8 @@ class Healed:
     training of this length, by steps of one that nobody watches; `passes` counts the samples that
     were trained on, in trials and the last run, in times of those of the plain training: what the
     cost comes to where steps are so long that a check-up of some seconds does not count. `judge`
-    names what a score is; `held_back` says that a part of the training data did judge. `reason` says why, in one sentence.
+    names what a score is; `held_back` says that a part of the training data did judge. `reason`
+    says why, in one sentence.
     """
 
     model: nn.Module

@@ -28,7 +28,7 @@ from netwright.doctor.suspects import suspects_of
 from netwright.doctor.treatments import treatable
 from netwright.doctor.trials.apart import check_apart
 from netwright.doctor.trials.course import Course, NoCourseError
-from netwright.doctor.trials.course_of import as_given
+from netwright.doctor.trials.course_of import as_given, untrainable
 from netwright.doctor.trials.feed import Feed
 from netwright.doctor.trials.marks import Mark, Marks
 from netwright.doctor.trials.plain import Plain
@@ -163,7 +163,7 @@ class Healing:
         for number in range(ROUNDS + 1):
             treated, found = self._until_treated(trial, may=number < ROUNDS)
             if treated is None and self._original.raised is not None and not self._table:
-                raise self._original.raised
+                raise untrainable(self._original.raised) from self._original.raised
             if treated is None:
                 return self._ended(trial, found)
             trial = treated

@@ -86,6 +86,9 @@ class Source:
     """Samples that are never fed because the last batch is left out."""
     plain: Batches | None = None
     """The same samples without random augmentation, where the data can give them."""
+    rows: Callable[[], Sequence[int]] | None = None
+    """Where each sample of `batches` stands in the data that were handed over, where these come in
+    another order."""
 
 
 @dataclass(eq=False, kw_only=True)

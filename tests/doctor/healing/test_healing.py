@@ -413,3 +413,19 @@ def test_healing_is_silent_while_it_works(network, problem, caplog):
                      problem(96, 1), epochs=10)  # fmt: skip
     assert any(each.severity == "stop" for each in healed.diagnosis.findings)
     assert caplog.records == []
+
+
+def test_samples_are_numbered_as_they_were_handed_over(network, problem):
+    x, y = problem(128)
+    x[3, 1] = torch.nan
+    model = network()
+    healed = nw.heal(model, SGD(model.parameters(), 0.1), nn.CrossEntropyLoss(), (x, y),
+                     problem(96, 1), epochs=1)  # fmt: skip
+    assert "samples 3 hold" in str(healed.diagnosis.named("nonfinite-input").what)
+
+
+def test_what_no_batch_can_be_trained_on_is_an_error_of_the_data(problem):
+    model = nn.Linear(700, 2)
+    with pytest.raises(DataError, match="first batch cannot be trained on: RuntimeError: mat1"):
+        nw.heal(model, SGD(model.parameters(), 0.1), nn.CrossEntropyLoss(), problem(),
+                problem(96, 1), epochs=1)  # fmt: skip

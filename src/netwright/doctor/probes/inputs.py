@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -134,13 +134,22 @@ def _bad(patient: Patient, split: Split, val: Split | None) -> dict[str, Any]:
     fed = [each for sample in patient.samples for each in sample.inputs]
     return {
         "bad_inputs": len(split.bad_inputs),
-        "bad_first": tuple(split.bad_inputs[:FIRST]),
+        "bad_first": _rows(patient, split.bad_inputs),
         "bad_validation": 0 if val is None else len(val.bad_inputs),
         "bad_targets": len(split.bad_targets),
-        "bad_targets_first": tuple(split.bad_targets[:FIRST]),
+        "bad_targets_first": _rows(patient, split.bad_targets),
         "bad_fed": any(e.is_floating_point() and not bool(e.isfinite().all()) for e in fed),
         "bad_output": _bad_output(patient, split),
     }
+
+
+def _rows(patient: Patient, places: Sequence[int]) -> tuple[int, ...]:
+    """The first of them as the caller numbers his samples."""
+    source = patient.train
+    if source is None or source.rows is None or not places:
+        return tuple(places[:FIRST])
+    rows = source.rows()
+    return tuple(sorted(rows[each] for each in places)[:FIRST])
 
 
 def _bad_output(patient: Patient, split: Split) -> bool | None:

@@ -103,7 +103,7 @@ def _mean(_: nn.Module, __: Any, output: Tensor) -> Tensor:
 
 
 def _spread(output: Tensor) -> float:
-    rows = output.detach().double().flatten(1)
+    rows = output.detach().double().reshape(len(output), -1)
     return float(rows.std(0).max() / rows.square().mean().sqrt().clamp_min(1e-30))
 
 

@@ -13,7 +13,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from netwright.core.errors import NetwrightError, SettingError
+from netwright.core.errors import DataError, NetwrightError, SettingError
 from netwright.core.unheard import unheard
 from netwright.doctor.patient import noted, tensors_in
 from netwright.doctor.quiet import RandomState, quiet
@@ -126,7 +126,7 @@ def _judge(
     metric: Callable[[Tensor, Tensor], float] | None,
 ) -> tuple[Judge, Exception | None]:
     """By the targets of some batches and by the name of the loss. What the model raises on the
-    first batch is the caller's; what the loss raises may be healed, and comes back."""
+    first batch is an error; what the loss raises may be healed, and comes back."""
     targets: list[Tensor] = []
     first: tuple[Tensor, Tensor] | None = None
     for inputs, target in train.batches():
@@ -138,7 +138,10 @@ def _judge(
     raised: Exception | None = None
     name, logits = "", False
     with quiet(model), torch.enable_grad(), unheard():
-        whole = output = model(first[0])
+        try:
+            whole = output = model(first[0])
+        except Exception as error:  # of somebody's model
+            raise untrainable(error) from error
     with quiet(model), torch.enable_grad(), unheard():
         try:
             sample = noted(model, _own(loss_fn), (first[0],), first[1])
@@ -162,6 +165,17 @@ def _judge(
         )
     judge = judge_for(judged, targets, loss=name, logits=logits, metric=metric)
     return dataclasses.replace(judge, place=place), raised
+
+
+def untrainable(error: Exception) -> NetwrightError:
+    """What the first batch raised, where nothing that the doctor knows mends it."""
+    if isinstance(error, NetwrightError):
+        return error
+    return DataError(
+        "The first batch cannot be trained on: {error}",
+        hint="model(input) and loss_fn(model(input), target) must work for a batch of train_data.",
+        error=f"{type(error).__name__}: {error}".partition("\n")[0],
+    )
 
 
 def _own(loss_fn: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:

@@ -76,6 +76,11 @@ class Feed:
             return list(self.rows)
         return [self.rows[each] for each in torch.randperm(len(self.rows), generator=draw).tolist()]
 
+    def fed(self, seed: int = 0, epoch: int = 0) -> list[int]:
+        """The samples of one epoch in the order they are fed, numbered as they were handed over."""
+        order = self.order(seed, epoch)
+        return [each * self.unit + place for each in order for place in range(self.unit)]
+
     def batches(self, seed: int = 0, epoch: int = 0, *, start: int = 0) -> Iterator[Pair]:
         """The batches of one epoch from the batch `start` on; those before it are not read."""
         order = self.order(seed, epoch)
@@ -208,7 +213,8 @@ def _pair(batch: Any) -> Pair:
     if pair is None or pair[1] is None:
         raise DataError(
             "A batch holds no input and target: {kind}.",
-            hint="Healing trains with loss_fn(model(input), target) for batches (input, target).",
+            hint="Healing trains with loss_fn(model(input), target) for batches (input, target) of "
+            "tensors; arrays become tensors by torch.from_numpy.",
             kind=type(batch).__name__,
         )
     return pair[0], pair[1]
