@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 
 from netwright.core.errors import RunBusyError, SettingError
@@ -90,6 +91,38 @@ def _let_go_after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_let_go_after_fork)
+
+
+def descendants(process: int) -> dict[int, str]:
+    """The processes that a process has made, and those that they have; each with the moment of its
+    start, by which a number that is used again can be told. None on another system.
+
+    >>> os.getpid() in descendants(os.getpid())
+    False
+    """
+    parents: dict[int, int] = {}
+    starts: dict[int, str] = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            told = (place / "stat").read_text().rpartition(")")[2].split()
+            parents[int(place.name)], starts[int(place.name)] = int(told[1]), told[19]
+    found: dict[int, str] = {}
+    waiting = [process]
+    while waiting:
+        around = waiting.pop()
+        made = [each for each, parent in parents.items() if parent == around and each not in found]
+        found.update((each, starts[each]) for each in made)
+        waiting += made
+    return found
+
+
+def end_all(processes: Mapping[int, str]) -> None:
+    """Kill those of `descendants` that still live."""
+    for number, start in processes.items():
+        with contextlib.suppress(OSError, IndexError):
+            told = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+            if told[19] == start:
+                os.kill(number, signal.SIGKILL)
 
 
 def die_with_parent(parent: int | None = None) -> None:

@@ -21,16 +21,17 @@ from netwright.core.errors import SettingError
 from netwright.core.languages import Phrase
 from netwright.records.findings import Finding
 from netwright.tasks.doctored import Doctored
-from netwright.tasks.doctoring import Show, Tell, Wish, doctor_script
+from netwright.tasks.doctoring import Show, Tell, Wish, doctor_script, typed
 from netwright.tasks.launching import Ending, Target, find
 from netwright.tasks.repair.account import Attempt, Repaired
 from netwright.tasks.repair.choosing import candidates, causes, certain, names_of, next_group
-from netwright.tasks.repair.handing_over import handed_over
+from netwright.tasks.repair.handing_over import forget_unproven, handed_over, unproven
 from netwright.tasks.repair.jobs import Mark, Shown, Told
 from netwright.tasks.repair.process import GRACE, Process
 from netwright.tasks.repair.racing import Control, Purse, harmless, race
 from netwright.tasks.repair.runs import Runs
-from netwright.tasks.repair.writing import write_account
+from netwright.tasks.repair.terminating import Terminating
+from netwright.tasks.repair.writing import write_account, write_interrupted, write_so_far
 from netwright.tasks.source.script import CannotPatchError, Script
 
 ROUNDS = 6
@@ -97,12 +98,12 @@ def repair_script(
         return Repaired(
             done=doctor_script(target, wish, tell=tell, show=show, leave=leave), reason=reason
         )
-    with Runs(target, wish, _marks(wish.steps), aside=aside) as runs:
+    with Terminating() as ended, Runs(target, wish, _marks(wish.steps), aside=aside) as runs:
         repairing = Repairing(
             script, target, runs, repair, wish, tell=tell, show=show, table=table, watched=watched
         )
         with repairing:
-            return repairing.run()
+            return repairing.run(ended)
 
 
 def _marks(steps: int | None) -> tuple[int, ...]:
@@ -138,14 +139,17 @@ class Repairing(contextlib.ExitStack):
         self._tried: set[tuple[str, tuple[str, ...]]] = set()
         self._purse = Purse(steps=repair.steps, seconds=LEAST, slow=LEAST)
         self._steps = 0
+        self._so_far: Repaired | None = None
 
     # The script as it is
 
-    def run(self) -> Repaired:
+    def run(self, ended: Terminating) -> Repaired:
         with self._runs.first(self._heard) as run:
             try:
                 marks = self._until_diagnosed(run)
             except KeyboardInterrupt:  # the script was told too, and writes what it has
+                if ended.asked:
+                    run.interrupt()
                 run.wait(GRACE)
                 if run.done is None:
                     raise
@@ -166,7 +170,12 @@ class Repairing(contextlib.ExitStack):
         self._purse.seconds = max(LEAST, TIMES * run.seconds)
         self._purse.slow = max(60.0, 5 * run.seconds)
         self._steps = marks[-1].step
-        return self._account(self._treated(base, marks))
+        self._so_far = unproven(base, self._target, self._script, self._script)
+        try:
+            return self._account(self._treated(base, marks))
+        except KeyboardInterrupt:
+            self._interrupted()
+            raise
 
     def _until_diagnosed(self, run: Process) -> list[Mark]:
         """Let the script run as it is; it ends at a mark where it is clear what to treat, at the
@@ -210,6 +219,7 @@ class Repairing(contextlib.ExitStack):
             if not number:
                 self._watched(base.done)
             changed = self._raced(script, control, group, findings)
+            self._keep(base, changed or script)
             if changed is not None:
                 script = changed
                 found = self._looked_at(script)
@@ -319,12 +329,34 @@ class Repairing(contextlib.ExitStack):
                 base, reason=Phrase("What won its race did not stay better to the end")
             )
         reason = Phrase("Repaired: the patched script ended above the script as it is")
+        if base.cut:
+            reason = Phrase(
+                "Repaired: the patched script stood above the script as it is when --steps or "
+                "--minutes ended it"
+            )
         base = dataclasses.replace(base, repaired=True, reason=reason)
         return handed_over(base, self._target, self._script, script)
 
     # What is told
 
+    def _keep(self, base: Repaired, script: Script) -> None:
+        """The account as it stands is written: who ends a repair shall know what it came to."""
+        if self._table:
+            base = dataclasses.replace(
+                base, table=tuple(self._table), steps=self._steps + self._purse.spent
+            )
+            self._so_far = unproven(base, self._target, self._script, script)
+            write_so_far(self._so_far)
+
+    def _interrupted(self) -> None:
+        assert self._so_far is not None
+        write_interrupted(self._so_far)
+        if self._so_far.patch is not None:
+            path = typed(self._so_far.patch)
+            self._tell("repair", Phrase("what won so far is kept, unproven: {path}", path=path))
+
     def _account(self, repaired: Repaired) -> Repaired:
+        forget_unproven(repaired, self._target)
         if repaired.done.run is not None:
             findings = write_account(repaired)
             repaired = dataclasses.replace(

@@ -193,3 +193,22 @@ def test_what_cuts_the_graph_goes(cut, cuts):
     twice = broken.replace("model(x), y", "model(x).detach(), y")
     assert changes("keep-gradient", twice) == []
     assert changes("keep-gradient", FUNCTIONS) == []
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "run = lambda i: (F.cross_entropy(model(x[i]), y[i]).backward(), optimizer.step())\n"
+        "for i in torch.arange(512).split(32): run(i)\n",
+        "for epoch in range(9):\n"
+        "    [(F.cross_entropy(model(i), i).backward(), optimizer.step()) for i in batches]\n",
+    ],
+)
+def test_no_line_is_put_beside_a_lambda_or_a_comprehension(loop):
+    begin = (
+        "import torch\nfrom torch import nn\nimport torch.nn.functional as F\n"
+        "model = nn.Linear(8, 2)\noptimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+    )
+    plain = "for i in batches:\n    F.cross_entropy(model(i), i).backward()\n    optimizer.step()\n"
+    assert changes("zero-grad", begin + plain)
+    assert changes("zero-grad", begin + loop) == []

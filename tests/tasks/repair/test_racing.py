@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from netwright.core.languages import Phrase
+from netwright.doctor.trials.judge import Judge
 from netwright.tasks.repair.account import Attempt, Row
 from netwright.tasks.repair.jobs import Mark
-from netwright.tasks.repair.racing import Candidate, Control, Purse, _fits, _won, at, race
+from netwright.tasks.repair.racing import Candidate, Control, Purse, _fits, _won, at, harmless, race
 from netwright.tasks.repairing import _nothing_kept
 
 
@@ -23,6 +26,20 @@ def test_a_lead_must_be_larger_than_the_spread():
 def test_of_one_seed_it_must_be_larger_than_the_luck_of_the_samples():
     assert _won(marks(0.54, doubt=0.01), marks(0.5, doubt=0.01))
     assert not _won(marks(0.51, doubt=0.01), marks(0.5, doubt=0.01))
+
+
+@pytest.mark.parametrize("samples", [100, 480, 1024])
+def test_a_few_samples_more_near_all_or_none_are_luck(samples):
+    judge = Judge(kind="accuracy")
+
+    def stood(right):
+        return marks(right / samples, doubt=judge.doubt(right / samples, samples))
+
+    assert not _won(stood(samples), stood(samples - 1))
+    assert not _won(stood(samples), stood(samples - 2))
+    assert not _won(stood(2), stood(0))
+    assert _won(stood(samples), stood(samples - 8))
+    assert judge.doubt(1.0, samples) > 0
 
 
 def test_who_ends_in_an_error_has_not_won_and_is_beaten():
@@ -114,6 +131,37 @@ def test_the_control_goes_on_only_where_its_later_steps_are_asked_for():
     found, begun = raced({"slow": (0.1, 0.1, 0.9)}, safe=True)
     assert found.winner.names == ("slow",)
     assert begun == ["slow", "control"]
+
+
+def test_what_changes_nothing_at_all_is_not_kept_for_what_comes_after():
+    def course(scores):
+        return [
+            Mark(step=s, score=v, fallen=v) for s, v in zip((50, 100, 200), scores, strict=True)
+        ]
+
+    def kept(own):
+        found = race(
+            Control(course((0.1, 0.2, 0.3))),
+            "control",
+            [Candidate(names=("own",), says=Phrase("own"), script="own", safe=True)],
+            lambda script, seed: Known(own),
+            Purse(steps=10_000, seconds=600, slow=60, fixed=True),
+            marks=(50, 100, 200),
+            seeds=1,
+        )
+        return harmless(found)
+
+    class Known(Run):
+        def __init__(self, scores):
+            super().__init__("known", dict.fromkeys(scores))
+            self._left = course(scores)
+
+        def until_mark(self, seconds):
+            self.marks.append(self._left.pop(0))
+            return self.marks[-1]
+
+    assert kept((0.1, 0.21, 0.3 + 1e-9))
+    assert not kept((0.1, 0.2, 0.3))
 
 
 def test_a_race_in_which_nothing_was_judged_is_not_said_to_be_lost():

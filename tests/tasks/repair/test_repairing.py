@@ -130,6 +130,34 @@ def test_what_is_no_training_ends_as_it_would(tmp_path, text, status, words):
     assert "Traceback" not in done.stderr or status == 1
 
 
+ENDLESS = (
+    DATA
+    + """\
+model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+while True:
+    i = torch.randint(0, 512, (32,))
+    loss = nn.functional.cross_entropy(model(x[i]), y[i])
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+
+def test_a_run_that_its_limit_ends_is_said_to_be_cut(tmp_path):
+    done = doctor(tmp_path, ENDLESS, "--minutes", "0.4", "--seeds", "1", "--no-checkup")
+    told = account(tmp_path)
+    assert told["repaired"] is True
+    assert told["cut"] is True
+    assert told["status"] == "done"
+    assert Path(told["patch"]) == (tmp_path / "runs/latest").resolve() / "train.doctor.diff"
+    assert not list((tmp_path / "runs/latest/").glob("*.unproven.diff"))
+    assert "stood above the script as it is when --steps or --minutes ended it" in done.stderr
+    assert "at its end" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "fault of ours" not in done.stderr
+
+
 def test_its_options_want_it(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "netwright", "doctor", "--seeds", "2", "train.py"],
@@ -137,6 +165,41 @@ def test_its_options_want_it(tmp_path):
     )  # fmt: skip
     assert done.returncode == 2
     assert "--seeds and --budget-steps are for --repair." in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_ends_a_repair_keeps_what_won_so_far(tmp_path, number):
+    (tmp_path / "train.py").write_text(ENDLESS, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-m", "netwright", "doctor", "--repair", "--no-checkup", "train.py"],
+        cwd=tmp_path,
+        env={**os.environ, "NETWRIGHT_LANG": "en", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        assert running.stderr is not None
+        told = ""
+        while "the patched script runs" not in told:
+            told += (line := running.stderr.readline())
+            assert line, told
+        time.sleep(3)
+        if number == signal.SIGINT:
+            os.killpg(running.pid, number)  # as a terminal does
+        else:
+            running.send_signal(number)
+        told += running.stderr.read()
+        assert running.wait(60) == (130 if number == signal.SIGINT else -signal.SIGTERM)
+    assert "what won so far is kept, unproven: runs/" in told
+    assert "Traceback" not in told
+    written = account(tmp_path)
+    assert written["status"] == "interrupted"
+    assert written["repaired"] is False
+    assert written["table"][0]["rows"][1]["kept"] is True
+    assert "latest" not in written["patch"]
+    assert b"+    optimizer.zero_grad()" in Path(written["patch"]).read_bytes()
+    assert json.loads((tmp_path / "runs/latest/run.json").read_text())["status"] == "interrupted"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="parent-death signals are Linux's")

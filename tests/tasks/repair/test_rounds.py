@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -91,3 +94,40 @@ def test_a_script_that_crashes_at_its_first_loss_is_repaired_too(repaired):
     assert came.steps == patched.steps + 96
     assert came.cost == pytest.approx(came.steps / 96)
     assert "repair the patched script runs, to its end if nothing more is found" in told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up as Linux tells them")
+@pytest.mark.parametrize("trial", [True, False])
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_what_a_script_started_ends_with_the_run_that_is_ended(tmp_path, server, trial, how):
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import os, time\n"
+        "made = os.fork()\n"
+        "if not made:\n"
+        "    time.sleep(600)\n"
+        "    os._exit(0)\n"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(made))\n"
+        + DATA
+        + LOOP
+        + "os.kill(made, 9)\n"
+    )
+    runs = Runs(Target(name=str(script)), Wish(checkup=False, keep=False), (5, 50), aside=False)
+    job = runs._job(runs._wish, trial=trial)
+    with Process(job, server=server if trial else None) as run:
+        assert run.until_mark(120).step == 5
+        made = int((tmp_path / "pid").read_text())
+        assert _lives(made)
+        getattr(run, how)()
+        until = time.monotonic() + 20
+        while _lives(made):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
+def _lives(process):
+    try:
+        told = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return told[0] != "Z"

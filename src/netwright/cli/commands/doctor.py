@@ -8,7 +8,7 @@ import io
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any, NoReturn
 
 from cyclopts import Parameter
 
@@ -18,7 +18,8 @@ from netwright.cli.commands import COMMANDS
 from netwright.cli.findings import finding_lines, left_out_lines
 from netwright.cli.screen import Call, print_document
 from netwright.cli.words import is_script
-from netwright.core.errors import SettingError
+from netwright.core.cells import pad
+from netwright.core.errors import NetwrightError, SettingError
 from netwright.core.escaping import terminal
 from netwright.core.languages import Phrase, say
 from netwright.records.findings import Finding, percent
@@ -119,10 +120,7 @@ def doctor(
         )
     if script is not None and not is_script(script):
         if repair:
-            raise SettingError(
-                "--repair needs a script: a run cannot be trained again.",
-                hint="Try: netwright doctor --repair train.py",
-            )
+            _refuse_repair(script)
         again = doctor_run(script, tensorboard=tensorboard)
         call.result(again.to_json(call.line), _lines(again))
         return again.exit_code(fail_on)
@@ -151,6 +149,22 @@ def doctor(
             with contextlib.redirect_stdout(true):
                 print_document({**done.to_json(call.line), "exit": status})
     return status
+
+
+def _refuse_repair(name: str) -> NoReturn:
+    """Say what stands where `--repair` needs a script."""
+    from netwright.records.run import find_run
+
+    hint = "Try: netwright doctor --repair train.py"
+    place = Path(name)
+    if place.exists() and not (place / "run.json").is_file():
+        raise SettingError("{path} is neither a script nor a run.", hint=hint, path=name)
+    if not place.exists():
+        try:
+            find_run(name)
+        except NetwrightError:
+            raise SettingError("There is no script {path}.", hint=hint, path=name) from None
+    raise SettingError("--repair needs a script: a run cannot be trained again.", hint=hint)
 
 
 def _repaired(
@@ -211,7 +225,7 @@ class _Screen:
 
     def tell(self, word: str, what: Phrase) -> None:
         if not self._quiet:
-            self._write([f"{word:<9}{what.escaped(terminal).localized()}"])
+            self._write([f"{pad(say(word), 9)}{what.escaped(terminal).localized()}"])
 
     def show(self, finding: Finding, where: str) -> None:
         self._told.add((finding.name, finding.layers))
@@ -226,30 +240,34 @@ class _Screen:
     def repaired(self, came: Repaired, status: int) -> None:
         """What a repair came to."""
         if came.table and came.reason is not None:
-            self._write([f"{say('repair'):<9}{came.reason.localized()}"])
+            self._write([f"{pad(say('repair'), 9)}{came.reason.localized()}"])
             if came.score is not None:
                 told = say(
-                    "{judge} {score:.3f} at its end, as it is {best}",
+                    "{judge} {score:.3f} when it was ended, as it is {best}"
+                    if came.cut
+                    else "{judge} {score:.3f} at its end, as it is {best}",
                     judge=came.judge,
                     score=came.score,
                     best=f"{came.best:.3f}" if came.best is not None else "-",
                 )
                 where = say("on validation data") if came.validation else say("on training data")
-                self._write([f"{'':9}{told} ({where})"])
+                self._write([f"{'':9}{say('{what} ({where})', what=told, where=where)}"])
             if came.cost is not None:
                 told = say("{cost:.2f} runs of this length in all, trials included", cost=came.cost)
                 self._write([f"{'':9}{told}"])
         for _, each in came.last.findings if came.last is not None else ():
             if each.severity != "note":
                 what = terminal(each.what.localized())
-                self._write([f"{say('left'):<9}{each.name}: {what}"])
+                self._write([f"{pad(say('left'), 9)}{each.name}: {what}"])
         if came.patch is not None:
             from netwright.tasks.doctoring import typed
 
             self._write(
                 [
                     say(
-                        "patch    {path}  ({count} lines).  Apply: {command}",
+                        "patch    {path}  ({count} lines).  Apply: {command}"
+                        if came.changed != 1
+                        else "patch    {path}  ({count} line).  Apply: {command}",
                         path=terminal(typed(came.patch)),
                         count=came.changed,
                         command=terminal(came.command),

@@ -27,15 +27,15 @@ def repair(material: Material, allowance: Allowance) -> Part | None:
     body = "".join(_race(each, allowance) for each in attempts[:20])
     if score is not None:
         data = say("on validation data") if account.get("validation") else say("on training data")
-        body += note(
-            say(
-                "{judge} {score:.3f} at its end, as it is {best}",
-                judge=judge,
-                score=score,
-                best=NONE if best is None else f"{best:.3f}",
-            )
-            + f" ({data})"
+        told = say(
+            "{judge} {score:.3f} when it was ended, as it is {best}"
+            if account.get("cut")
+            else "{judge} {score:.3f} at its end, as it is {best}",
+            judge=judge,
+            score=score,
+            best=NONE if best is None else f"{best:.3f}",
         )
+        body += note(say("{what} ({where})", what=told, where=data))
     if account.get("patch"):
         body += note(say("The change of the script: {path}", path=short(account["patch"], 200)))
     return Part(title=say("Repair"), lead=lead, body=body)

@@ -105,7 +105,7 @@ def removed(training: Training, node: ast.Call) -> Edit:
     if training.names.called(node)[:1].isupper():  # made, not applied
         if isinstance(around, ast.Call) and training.names.called(around) == "Sequential":
             return script.without_item(around, node)
-        place = script.statement(node)
+        place = script.enclosing(node)
         func = around.func if isinstance(around, ast.Call) else None
         appended = isinstance(func, ast.Attribute) and func.attr == "append"
         if isinstance(place, ast.Expr) and appended:

@@ -94,7 +94,7 @@ def constant(training: Training, node: ast.expr) -> ast.expr | None:
     taken = any(each.arg == node.id for each in script.all(ast.arg))
     if len(stores) != 1 or taken:
         return None
-    place = script.statement(stores[0])
+    place = script.enclosing(stores[0])
     if isinstance(place, ast.Assign) and len(place.targets) == 1:
         target, value = place.targets[0], place.value
         if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):

@@ -110,6 +110,8 @@ class Repaired:
     the latter at its end. `reason` says why it came out so, in one sentence."""
 
     done: Doctored
+    status: str = "done"
+    """Or `interrupted`: as it stood when it last was written."""
     repaired: bool = False
     reason: Phrase | None = None
     table: tuple[Attempt, ...] = ()
@@ -134,6 +136,11 @@ class Repaired:
         return self.steps / self.whole if self.whole else None
 
     @property
+    def cut(self) -> bool:
+        """Whether --steps or --minutes ended the patched script, and not its own end."""
+        return self.last is not None and self.last.ending.why == "enough"
+
+    @property
     def validation(self) -> bool:
         """Whether the scores are of the data that the script validates on."""
         return self.source == "validation"
@@ -148,10 +155,12 @@ class Repaired:
     def to_json(self) -> dict[str, Any]:
         return {
             "format": 1,
+            "status": self.status,
             "repaired": self.repaired,
             "reason": str(self.reason) if self.reason is not None else None,
             "reason_message": _message(self.reason) if self.reason is not None else None,
             "judge": self.judge,
+            "cut": self.cut,
             "validation": self.validation,
             "untreated": _number(self.best),
             "score": _number(self.score),

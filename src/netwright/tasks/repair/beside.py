@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -62,10 +63,17 @@ class Examiner:
         if not self._marks or step < self._marks[0] or self._over:
             return
         self._marks = [each for each in self._marks if each > step]
-        self._connection.send(self._mark(step))
-        if self._connection.recv() == "stop":
+        if not self._goes_on_after(self._mark(step)):
             self._over = True
             raise Enough
+
+    def _goes_on_after(self, mark: Mark) -> bool:
+        """What the parent says to a mark; it needs the run no more where it has gone."""
+        try:
+            self._connection.send(mark)
+            return bool(self._connection.recv() != "stop")
+        except (EOFError, OSError):
+            return False
 
     def _mark(self, step: int) -> Mark:
         from netwright.doctor.diagnosis import diagnosed
@@ -89,15 +97,15 @@ class Examiner:
         unfit = None
         if found is not None and self._program is not None:
             unfit = _unfit(self._program, found.record)
-        self._connection.send(
-            self._bench.mark(
-                self._steps,
-                findings=found.findings if found is not None else (),
-                unfit=unfit,
-                last=True,
-                error=error,
-            )
+        mark = self._bench.mark(
+            self._steps,
+            findings=found.findings if found is not None else (),
+            unfit=unfit,
+            last=True,
+            error=error,
         )
+        with contextlib.suppress(OSError):  # the parent has gone
+            self._connection.send(mark)
 
 
 STILL = 10

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
 
+from netwright.core.linux import descendants, end_all
 from netwright.tasks.doctored import Doctored
 from netwright.tasks.repair.jobs import Ended, Job, Mark, Message, Shown, Told
 
@@ -37,9 +38,9 @@ class Server:
         return int(self._answer())
 
     def bury(self, process: int) -> None:
-        """End a process and wait for it."""
+        """End a process and all that it has started, and wait for it."""
         with contextlib.suppress(OSError, ValueError):
-            os.kill(process, signal.SIGKILL)  # its number is its own until it is waited for
+            os.killpg(process, signal.SIGKILL)  # its number is its own until it is waited for
             self._started().sendall(b"%d\n" % process)
             self._answer()
 
@@ -95,6 +96,7 @@ class Process:
         self.done: Doctored | None = None
         self.seconds = 0.0
         self._gone = False
+        self._behind: dict[int, str] = {}
         self._heard = heard
         self._connection: Connection[Any, Any]
         self._connection, theirs = Pipe()
@@ -171,9 +173,15 @@ class Process:
     def stop(self) -> None:
         """It ends at the mark where it rests, and tells what came of it."""
         if not self._connection.closed:
+            self._look_behind()
             self._send("stop")
             self.wait(GRACE)
         self.kill()
+
+    def interrupt(self) -> None:
+        """What Ctrl-C says to it."""
+        if self._server is None and self._popen.poll() is None:
+            self._popen.send_signal(signal.SIGINT)
 
     def wait(self, seconds: float) -> None:
         """Hear it to its end."""
@@ -193,7 +201,14 @@ class Process:
             code = self._popen.wait()
         return code if code >= 0 else 128 - code
 
+    def _look_behind(self) -> None:
+        """A run that is ended before its end leaves processes that it would have ended itself."""
+        if self._server is None:  # else its group is known
+            self._behind.update(descendants(self._popen.pid))
+
     def kill(self) -> None:
+        if self.done is None or self.done.ending.why == "enough":
+            self._look_behind()
         self._connection.close()
         if self._server is not None:
             if self._made:
@@ -205,6 +220,8 @@ class Process:
                 self._popen.wait(0.05 if self.done is None else GRACE)
             self._popen.kill()
         self._popen.wait()
+        end_all(self._behind)
+        self._behind.clear()
 
     def __enter__(self) -> Process:
         return self

@@ -103,8 +103,11 @@ class Control:
 
 @dataclass(frozen=True, kw_only=True)
 class Raced:
+    """`idle` says that the first change changes nothing: its run went just as the script's."""
+
     rows: tuple[Row, ...]
     winner: Candidate | None
+    idle: bool = False
 
 
 def at(marks: Sequence[Mark], step: int) -> Mark | None:
@@ -184,7 +187,12 @@ def race(
             continue
         row = _row(each.names, each.says, _all(reached[place], more.get(place, []), until))
         rows.append(dataclasses.replace(row, kept=won and place == best))
-    return Raced(rows=tuple(rows), winner=candidates[best] if won and best is not None else None)
+    own, other = at(reached[0], until), at(control, until)
+    return Raced(
+        rows=tuple(rows),
+        winner=candidates[best] if won and best is not None else None,
+        idle=own is not None and other is not None and _same(own, other),
+    )
 
 
 def _to(run: Process, until: int, purse: Purse) -> None:
@@ -294,9 +302,10 @@ def _won(marks: Sequence[Mark], control: Sequence[Mark]) -> bool:
 
 
 def harmless(raced: Raced) -> bool:
-    """Whether the first change is no worse than the script as it is by more than luck."""
+    """Whether the first change is no worse than the script as it is by more than luck. What changes
+    nothing at all may stand in a wrong place, and is never kept."""
     control, row = raced.rows[:2]
-    if row.error or not math.isfinite(row.score):
+    if raced.idle or row.error or not math.isfinite(row.score):
         return False
     if not math.isfinite(control.score):
         return True

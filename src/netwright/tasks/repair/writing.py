@@ -3,13 +3,33 @@ report with both."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 
 from netwright.core.atomic import write_bytes, write_json
+from netwright.core.errors import NetwrightError
 from netwright.core.languages import Phrase
 from netwright.records.findings import Finding
 from netwright.tasks.repair.account import Attempt, Repaired
+
+
+def write_so_far(repaired: Repaired) -> None:
+    """Write what is known before the end, should it never come."""
+    assert repaired.done.run is not None
+    write_json(repaired.done.run / "repair.json", repaired.to_json())
+
+
+def write_interrupted(repaired: Repaired) -> None:
+    """The account of a repair that is ended before its end, and the state of its run."""
+    from netwright.train.run_folder import RunFolder
+
+    assert repaired.done.run is not None
+    with contextlib.suppress(NetwrightError):  # somebody else has the folder open
+        folder = RunFolder.open(repaired.done.run)
+        folder.write_info(status="interrupted", why="interrupted")
+        folder.close()
+    write_account(repaired)
 
 
 def write_account(repaired: Repaired) -> tuple[tuple[int, Finding], ...]:
@@ -43,6 +63,8 @@ def _outcome(finding: Finding, repaired: Repaired) -> Phrase | None:
     kept = [each for each in attempts if each.kept is not None or each.carried]
     if not kept:
         return Phrase("tried, and no patch was better: {what}", what=_tried(attempts[-1]))
+    if repaired.status == "interrupted":
+        return Phrase("tried, and not held to the end: {what}", what=_tried(kept[-1]))
     if not repaired.repaired:
         return Phrase("tried, and did not stay better to the end: {what}", what=_tried(kept[-1]))
     return Phrase("repaired: {what}", what=_tried(kept[-1]))

@@ -133,7 +133,20 @@ class Script:
             node = around
 
     def statement(self, node: ast.AST) -> ast.stmt:
-        """The statement that a node stands in, or is."""
+        """The statement that a node stands in, or is: where lines may be put beside it.
+
+        `CannotPatchError` for what a lambda or a comprehension holds, which runs at another time
+        and another number of times than its statement does.
+        """
+        for each in (node, *self.above(node)):
+            if isinstance(each, APART):
+                raise CannotPatchError("within a lambda or a comprehension")
+            if isinstance(each, ast.stmt):
+                break
+        return self.enclosing(node)
+
+    def enclosing(self, node: ast.AST) -> ast.stmt:
+        """The statement around a node, also of what a lambda or a comprehension holds."""
         for each in (node, *self.above(node)):
             if isinstance(each, ast.stmt):
                 return each
@@ -281,6 +294,9 @@ class Script:
             raise CannotPatchError("there is no line of its own for it")
         return found
 
+
+APART = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+"""Expressions whose parts do not run just when their statement does."""
 
 SIMPLE = (
     ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Pass, ast.Delete, ast.Assert, ast.Raise,

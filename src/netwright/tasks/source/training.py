@@ -241,7 +241,7 @@ class Training:
 
     def assigned(self, node: ast.AST) -> str:
         """The name that the value of a statement goes to, "" if it goes to none."""
-        place = self.script.statement(node)
+        place = self.script.enclosing(node)
         if isinstance(place, ast.Assign) and len(place.targets) == 1:
             target, value = place.targets[0], place.value
             if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
