@@ -31,7 +31,7 @@ class TransferOptions:
     """How a network that begins with trained weights is trained on."""
 
     freeze: Amount | Literal["all"] = setting(
-        0,
+        0.0,
         help="epochs in which the head alone is trained; all never trains anything else",
         unit="epochs",
     )

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -178,7 +179,12 @@ def test_who_ends_a_repair_keeps_what_won_so_far(tmp_path, number):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell in the background has its children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as running:
+        late = threading.Timer(200, running.kill)
+        late.daemon = True
+        late.start()
         assert running.stderr is not None
         told = ""
         while "the patched script runs" not in told:
@@ -191,6 +197,7 @@ def test_who_ends_a_repair_keeps_what_won_so_far(tmp_path, number):
             running.send_signal(number)
         told += running.stderr.read()
         assert running.wait(60) == (130 if number == signal.SIGINT else -signal.SIGTERM)
+        late.cancel()
     assert "what won so far is kept, unproven: runs/" in told
     assert "Traceback" not in told
     written = account(tmp_path)
