@@ -292,7 +292,7 @@ def test_a_run_can_be_made_longer_not_shorter(tmp_path):
 
 def test_a_default_batch_is_made_to_fit_a_small_set_and_an_asked_one_is_not(tmp_path):
     data = tmp_path / "data.py"
-    data.write_text(DATA.format(count=80))
+    data.write_text(DATA.format(count=80) + "# others")  # of another size: Python goes by that
     seen = []
     small = resolve(data=f"{data}:make", model="mlp", settings={"epochs": 1}, environ={})
     training.train(small, run_dir=tmp_path / "a", listeners=[seen.append])
@@ -390,7 +390,7 @@ def test_other_data_at_resume_are_refused(tmp_path):
 
     with pytest.raises(InterruptedRunError):
         training.train(resolved, run_dir=tmp_path / "run", listeners=[stop])
-    data.write_text(DATA.format(count=80))
+    data.write_text(DATA.format(count=80) + "# others")  # of another size: Python goes by that
     with pytest.raises(SettingError, match="not known to be yours and unchanged"):
         training.train(None, resume=str(tmp_path / "run"))
     with pytest.raises((CheckpointError, DataError), match=r"not the ones|belongs to another"):

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from netwright.doctor.conditions import _harm, _rate
+from netwright.doctor.conditions import _harm, _too_high
 from netwright.doctor.conditions._course import course
 from netwright.records.facts.epochs import EpochFact, Epochs
 from netwright.records.facts.fit import Fit, FitTrial
@@ -75,15 +75,15 @@ def test_weights_that_a_step_overwrites_speak_for_a_rate_that_is_too_high(small)
     steps = told(level(), update_ratio=at_first(0.6, 1e-3, 200))
     said = small.judged(Record([steps, CLASSES, trials(2.3, 0.1)]))
     assert small.root(said) == "learning-rate-too-high"
-    assert _rate._overwritten(steps).value == pytest.approx(0.6)
+    assert _too_high._overwritten(steps).value == pytest.approx(0.6)
 
 
 def test_one_step_half_as_long_as_the_weights_overwrites_nothing():
     once = np.full(200, 1e-3)
     once[0] = 0.6
-    assert _rate._overwritten(told(level(), update_ratio=once)) is None
+    assert _too_high._overwritten(told(level(), update_ratio=once)) is None
     once[0] = 1.1  # twice as long: once does
-    assert _rate._overwritten(told(level(), update_ratio=once)) is not None
+    assert _too_high._overwritten(told(level(), update_ratio=once)) is not None
 
 
 def test_overwritten_weights_that_learn_all_the_same_are_no_finding(small):
@@ -101,14 +101,14 @@ def killed(losses):
 def test_a_network_killed_by_its_first_steps_has_hardly_a_gradient_left(small):
     steps = killed(level())
     record = Record([steps, CLASSES, trials(2.3, 0.1)])
-    assert _rate._killed(steps, course(record)).baseline == 5.0
+    assert _too_high._killed(steps, course(record)).baseline == 5.0
     assert small.root(small.judged(record)) == "learning-rate-too-high"
 
 
 def test_hardly_a_gradient_left_because_all_is_learned_is_no_killing(small):
     steps = killed(np.concatenate([np.geomspace(2.3, 0.01, 60), np.full(140, 0.01)]))
     record = Record([steps, CLASSES, trials(0.1, 0.1)])
-    assert _rate._killed(steps, course(record)) is None
+    assert _too_high._killed(steps, course(record)) is None
     assert small.alarms(small.judged(record)) == []
 
 
@@ -116,7 +116,7 @@ def test_a_tenth_of_the_rate_that_fits_a_batch_far_sooner_tells_of_the_rate(smal
     up_and_down = 1.0 + 0.5 * np.sin(np.arange(240) / 6)
     fit = trials(0.5, 0.1, steps=(60, 18), rising=0.4)
     record = Record([told(up_and_down), CLASSES, fit])
-    assert _rate._sooner_at_a_tenth(record).baseline == 18
+    assert _too_high._sooner_at_a_tenth(record).baseline == 18
     assert small.root(small.judged(record)) == "learning-rate-too-high"
 
 
@@ -131,7 +131,7 @@ def test_a_tenth_of_the_rate_that_fits_a_batch_far_sooner_tells_of_the_rate(smal
     ids=["its steps go down", "as low as at a tenth", "hardly later", "not fitted at a tenth"],
 )
 def test_a_tenth_that_is_only_a_little_better_tells_nothing(fit):
-    assert _rate._sooner_at_a_tenth(Record([told(level()), CLASSES, fit])) is None
+    assert _too_high._sooner_at_a_tenth(Record([told(level()), CLASSES, fit])) is None
 
 
 # A plan that ends at its peak

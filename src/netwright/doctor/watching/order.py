@@ -356,7 +356,7 @@ def _fingerprint(batch: Tensor) -> int | None:
     if part.dtype == torch.bfloat16:
         part = part.float()
     elif part.is_complex():
-        part = torch.view_as_real(part.resolve_conj())
+        part = torch.view_as_real(part.resolve_conj()).flatten()
     values = part.numpy()
     if len(values) > 1 and values[0] == values[-1] and (values == values[0]).all():
         return None
