@@ -95,7 +95,7 @@ def test_the_loss_the_labels_and_the_answers_are_known(kind):
     losses = [each.val_loss for each in record.get(Epochs).epochs]
     assert len(losses) == 4
     assert all(later < before for before, later in itertools.pairwise(losses))
-    assert doctor.findings == ()
+    assert doctor.findings == (), [(each.name, str(each.what)) for each in doctor.findings]
 
 
 @pytest.mark.parametrize("kind", LOOPS)
