@@ -95,8 +95,18 @@ def test_the_loss_the_labels_and_the_answers_are_known(kind):
     losses = [each.val_loss for each in record.get(Epochs).epochs]
     assert len(losses) == 4
     assert all(later < before for before, later in itertools.pairwise(losses))
-    alarms = doctor.diagnosis().at_least("warn")
-    assert alarms == (), [(each.name, str(each.what)) for each in alarms]
+    assert doctor.findings == (), [(each.name, str(each.what)) for each in doctor.findings]
+
+
+def test_a_loader_of_something_else_is_not_what_a_loop_judges_by():
+    """Such as one left over in a notebook: until the loop judges it may be meant for that."""
+    torch.manual_seed(5)
+    other = DataLoader(TensorDataset(3 + 2 * torch.randn(64, 4), torch.zeros(64).long()), 16)
+    make, loss_of = LOOPS["a loss among the modules"]
+    doctor = train(make(), loss_of)
+    assert doctor.findings == (), [(each.name, str(each.what)) for each in doctor.findings]
+    assert doctor.patient.val is None
+    assert len(other) == 4
 
 
 @pytest.mark.parametrize("kind", LOOPS)

@@ -10,6 +10,7 @@ import numpy as np
 
 from netwright.doctor.patient import Patient, Sample, Source
 from netwright.doctor.watching.feeding import Feeding
+from netwright.doctor.watching.guessed import without_validation
 from netwright.doctor.watching.regulators import Regulators
 from netwright.doctor.watching.special import GAMES, Specials
 from netwright.doctor.watching.watcher import Watcher
@@ -27,6 +28,7 @@ class Company:
         self.specials = Specials()
         self._train: dict[int, Source | None] = {}
         self._val: dict[int, Source | None] = {}
+        self._misled: set[int] = set()
 
     def attach(self) -> None:
         self.feeding.attach()
@@ -60,13 +62,23 @@ class Company:
         if patient.train is self._train.get(id(patient)):  # what somebody said already stands
             patient.train = self._train[id(patient)] = train or patient.train
         if patient.val is self._val.get(id(patient)):
-            patient.val = self._val[id(patient)] = val or patient.val
+            known = None if self._mistaken(patient, watcher) else patient.val
+            patient.val = self._val[id(patient)] = val or known
         found = self.regulators.schedulers(watcher)
         patient.schedulers = tuple(dict.fromkeys((*patient.given, *found)))
+
+    def _mistaken(self, patient: Patient, watcher: Watcher) -> bool:
+        """Whether other data than the loop's were guessed to be for validation; it stays known
+        when the watch has ended."""
+        if self.feeding.mistaken(watcher):
+            self._misled.add(id(patient))
+        return id(patient) in self._misled
 
     def facts(self, patient: Patient, watcher: Watcher, facts: list[object]) -> list[object]:
         """`facts` with what was heard here filled in."""
         self._refresh(patient, watcher, guess=False)
+        if self._mistaken(patient, watcher):
+            facts = without_validation(facts)
         steps = next((each for each in facts if isinstance(each, Steps)), None)
         filled: list[object] = []
         for each in facts:

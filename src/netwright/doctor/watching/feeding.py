@@ -52,6 +52,8 @@ class Feeding:
 
     def __init__(self) -> None:
         self.training: dict[int, Fed] = {}
+        self.guessed: dict[int, DataLoader[Any] | None] = {}
+        """What is likely to be for validation, of a watcher, before anything was used for it."""
         """By the id of a watcher."""
         self._watchers: list[Watcher] = []
         self._known: dict[int, Fed] = {}
@@ -84,6 +86,7 @@ class Feeding:
         if watcher in self._watchers:
             self._watchers.remove(watcher)
         self.training.pop(id(watcher), None)
+        self.guessed.pop(id(watcher), None)
 
     def _failed(self, error: BaseException) -> None:
         for each in self._watchers:
@@ -182,6 +185,7 @@ class Feeding:
         judging = self.judges()
         if judging is None and guess:
             judging = _likely_judge(loader, [each for each in self._known.values() if each.graded])
+            self.guessed[id(watcher)] = judging
         if judging is None or judging is loader:
             return train, None
         return train, source_of(judging, "val", judge.kept if judge is not None else ())
@@ -194,6 +198,17 @@ class Feeding:
             if loader is not None and (trained is None or loader.dataset is not trained):
                 return loader
         return None
+
+    def mistaken(self, watcher: Watcher) -> bool:
+        """Whether the loop turned out to judge by other data than were guessed: by those of another
+        loader, be it the one it trains with, of which it has looked at a whole pass."""
+        guess = self.guessed.get(id(watcher))
+        if guess is None:
+            return False
+        known = list(self._known.values())
+        if any(each.looked and each.loader() is guess for each in known):
+            return False
+        return any(each.judges or each.looked >= max(2, each.length or 2) for each in known)
 
     def empty(self) -> Feed | None:
         """The loader that was gone through and has no batch to give, of a loop that never took the
