@@ -1,7 +1,7 @@
 """Steps per second of `netwright train` against a bare loop, Lightning, Keras and JAX; and time to
 a fixed accuracy.
 
-    python benchmarks/train.py            # about 35 minutes on two quiet cores
+    python benchmarks/train.py            # some 40 minutes on two quiet cores
     python benchmarks/train.py --quick    # few steps, one round; prints, keeps nothing
     python benchmarks/train.py --part goal:resnet20       # an hour more: ResNet-20 to 60 %
 
