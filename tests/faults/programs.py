@@ -263,3 +263,16 @@ def seal(argv: Sequence[str]) -> int:
     said["kept"] = [read_checkpoint(folder / "run/ckpt/step-000000001").step, ""]
     print(json.dumps(said))
     return 0
+
+
+# --- runs in odd surroundings ----------------------------------------------------------------
+
+
+def with_little_memory(argv: Sequence[str]) -> int:
+    """`netwright ARGV[1:]` in a process that may take ARGV[0] bytes more than it has."""
+    import resource
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + int(argv[0])
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    return main(argv[1:])

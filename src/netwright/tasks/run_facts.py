@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from netwright.core import atomic
 from netwright.core.events import Noted
 from netwright.core.factories import find_factory, is_factory
 from netwright.core.trust import remember
@@ -49,7 +50,7 @@ def write_first(folder: RunFolder, prepared: Prepared, command: str) -> None:
     if prepared.architecture.factory is not None and prepared.architecture.factory.path:
         source = prepared.architecture.factory.path
         remember(prepared.architecture.factory.spec, source, prepared.architecture.factory.sha256)
-        (folder.path / CODE_FOLDER).mkdir(exist_ok=True)
+        atomic.make_folder(folder.path / CODE_FOLDER)
         shutil.copyfile(source, folder.path / CODE_FOLDER / source.name)
     write_begun(folder, prepared, command)
     folder.point_latest()
