@@ -71,7 +71,8 @@ class Passes:
             self.tell(-(-images // self.count), step)
 
     def evaluated(self, split: str, feed: Feed, compute: Callable[[], Any]) -> Any:
-        """`compute()`, a pass over all images of `feed`; in smaller batches where memory runs out."""
+        """`compute()`, a pass over all images of `feed`; in smaller batches where memory runs
+        out."""
         while True:
             try:
                 return compute()
