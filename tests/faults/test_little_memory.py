@@ -52,7 +52,7 @@ def test_a_step_that_does_not_fit_is_taken_in_smaller_passes_and_recorded(server
     child = server.start(_command(place, "run", network), cwd=place)
     assert child.wait() == 0, child.text()
     text = " ".join(child.text().split())
-    assert "Memory ran out in step 31: its 64 images" in text
+    assert "Memory ran out after step 30: the 64 images of the next one" in text
     assert "in passes of 32" in text
     assert "in passes of 16" in text
     assert ("Batch norm takes its statistics of each pass" in text) == (network == "normed")
@@ -129,7 +129,7 @@ def test_all_ranks_take_the_step_again_when_one_has_no_memory_left(server, place
     (place / "hungry.py").write_text(text)
     ranks = start_ranks(server, command, cwd=place)
     assert ended(ranks, 120) == {0: 0, 1: 0}, told(ranks)
-    assert "Memory ran out in step 31" in told(ranks)
+    assert "Memory ran out after step 30" in told(ranks)
     state = read_checkpoint(place / "run" / "ckpt" / "step-000000080").state
     assert state["environment"]["micro_batch"] == 16
 

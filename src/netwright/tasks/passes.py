@@ -122,10 +122,10 @@ class SmallerPasses:
         self._events.emit(
             e.Noted(
                 word="WARN",
-                template="Memory ran out in step {step}: its {batch} images, and those of all "
-                "later steps, go through the network in passes of {images}. The step was begun "
-                "again, with the same images.",
-                values={"step": step + 1, "batch": self._batch, "images": images},
+                template="Memory ran out after step {step}: the {batch} images of the next one, "
+                "and of all later ones, go through the network in passes of {images}. The step was "
+                "begun again, with the same images.",
+                values={"step": step, "batch": self._batch, "images": images},
             )
         )
         norms = [m for m in self._model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
@@ -140,5 +140,5 @@ class SmallerPasses:
         known = self._folder.info.get("passes")
         known = known if isinstance(known, list) else []
         self._folder.write_info(passes=[*known, {"step": step, "images": images}])
-        self._folder.log(f"memory ran out in step {step + 1}: passes of {images} images")
+        self._folder.log(f"memory ran out after step {step}: passes of {images} images")
         self._events.request(e.Save())

@@ -14,7 +14,6 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
@@ -470,12 +469,12 @@ class Trainer:
             "Training diverged: {what} is {value} at step {step}.",
             hint="No update was made with it; the last checkpoint is of step {saved}. "
             "A smaller optim.lr, optim.clip=1 or a warm-up (sched.warmup=1) often cures it. "
-            "The batch is named in {bundle}.",
+            "Which layer and which images it began in:  netwright doctor {run} --replay",
             what=error.what,
             value=error.value,
             step=self.progress.step,
             saved=self._saved_step,
-            bundle=str(Path("evidence") / f"nonfinite-step-{self.progress.step:09d}.json"),
+            run=shlex.quote(str(self.folder.path)),
         )
 
 
