@@ -276,3 +276,14 @@ def with_little_memory(argv: Sequence[str]) -> int:
     most = pages * resource.getpagesize() + int(argv[0])
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     return main(argv[1:])
+
+
+def on_a_faulty_disk(argv: Sequence[str]) -> int:
+    """`netwright ARGV[2:]`, with operation ARGV[0] of its disk failing by ARGV[1].
+
+    The operations that it came to stand in the last line, as a document.
+    """
+    disk = installed(at=int(argv[0]), fault=argv[1])
+    status = main(argv[2:])
+    print(json.dumps({"operations": disk.log}))
+    return status

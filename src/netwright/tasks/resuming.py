@@ -15,6 +15,7 @@ from netwright.core.languages import Phrase
 from netwright.records.run import Run
 from netwright.tasks.following import follow
 from netwright.tasks.preparing import Prepared, prepare
+from netwright.tasks.run_facts import write_more
 from netwright.tasks.running import Trained, announce, carry_out, note, trained
 from netwright.tasks.settings import Resolved, changed, read_config
 from netwright.tasks.several import compare, shared
@@ -71,6 +72,8 @@ def go_on(
         folder.write_info(status="running", why="", ended=None)
         if now is not before:
             folder.write_config(now.to_yaml())
+        if checkpoint is None:  # it was stopped before its first, perhaps while it still wrote
+            write_more(folder, prepared, command)
         events.emit(note("run", "{path}", path=str(folder.path)))
         announce(prepared, events)
         events.listen(ResumeNote(folder, command))

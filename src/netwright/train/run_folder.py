@@ -94,8 +94,9 @@ class RunFolder:
         try:
             info = _read_info(path / "run.json")
             with atomic.explained(path):
-                for left in path.glob(".*.tmp"):
-                    atomic.disk.remove(left)
+                for place in (path, path / "evidence", path / "samples", path / "code"):
+                    for left in place.glob(".*.tmp"):
+                        atomic.disk.remove(left)
                 _mend_tail(path / "metrics.jsonl")
             return cls(path, lock, info)
         except BaseException:

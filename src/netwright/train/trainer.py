@@ -167,6 +167,7 @@ class Trainer:
         if resume is None:
             self.folder.cut_metrics(0)
             self.save()  # the untrained state: there is always one to come back to
+            self.checkpoints.wait()  # and no step is taken before it lies on the disk
 
     def end(self) -> Outcome:
         """The last state on the disk; what came of the run."""
