@@ -287,3 +287,21 @@ def on_a_faulty_disk(argv: Sequence[str]) -> int:
     status = main(argv[2:])
     print(json.dumps({"operations": disk.log}))
     return status
+
+
+def with_a_leaping_clock(argv: Sequence[str]) -> int:
+    """`netwright ARGV[1:]` while the clock on the wall leaps by ARGV[0] days at every look at it:
+    `+3650`, `-3650`, or `both`, in turns. The monotonic clock, which no one can set, goes on."""
+    import itertools
+    import time
+
+    days = itertools.cycle([3650, -3650] if argv[0] == "both" else [int(argv[0])])
+    total = itertools.accumulate(86400 * each for each in days)
+    true, true_ns, localtime, gmtime = time.time, time.time_ns, time.localtime, time.gmtime
+    # Years after the 8000th no calendar knows.
+    leaping = lambda: (true() + next(total)) % (8000 * 365 * 86400)  # noqa: E731
+    time.time = leaping
+    time.time_ns = lambda: int(leaping() * 1e9) + true_ns() % 1000
+    time.localtime = lambda *given: localtime(*(given or (leaping(),)))
+    time.gmtime = lambda *given: gmtime(*(given or (leaping(),)))
+    return main(argv[1:])
