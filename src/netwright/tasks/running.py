@@ -19,7 +19,7 @@ from netwright.core.errors import DivergedError, InterruptedRunError, NetwrightE
 from netwright.core.languages import Phrase
 from netwright.records.run import Run
 from netwright.report.page import write_report
-from netwright.tasks.computing import reproducible
+from netwright.tasks.computing import memory_kept, reproducible
 from netwright.tasks.feature_evidence import write_features
 from netwright.tasks.passes import SmallerPasses
 from netwright.tasks.preparing import Prepared
@@ -81,7 +81,8 @@ def carry_out(
     `changes` are reasons, besides the environment, why a resume is not exact.
     """
     course = Course(folder, prepared, events, changes=changes)
-    with reproducible(), contextlib.closing(course.checkpoints):
+    kept = memory_kept(prepared.device)
+    with reproducible(), kept, contextlib.closing(course.checkpoints):
         try:
             course.finish(course.trainer.fit(checkpoint))
         except BaseException as error:
