@@ -51,10 +51,9 @@ CONTENDERS = (
         loop="bare",
         words=("channels_last=true", "compile=true"),
         goals=("resnet20",),
+        more=True,
     ),
-    Contender(
-        name="bare loop, channels last", loop="bare", words=("channels_last=true",), more=True
-    ),
+    Contender(name="bare loop, channels last", loop="bare", words=("channels_last=true",)),
     Contender(
         name="bare loop, compiled",
         loop="bare",
@@ -112,11 +111,18 @@ CONTENDERS = (
         loop="netwright",
         goals=GOALS,
     ),
+    Contender(  # what `auto` finds in a run of a minute or more, which these are too short for
+        name="Netwright, channels last",
+        loop="netwright",
+        words=("run.channels_last=true",),
+        setups=("resnet20", "mobilenet_v2"),
+    ),
     Contender(
         name="Netwright, compiled, channels last",
         loop="netwright",
         words=("run.channels_last=true", "run.compile=true"),
         setups=("resnet20", "mobilenet_v2"),
+        more=True,
     ),
     Contender(name="bare loop, bf16", loop="bare", words=("precision=bf16",), bf16=True),
     Contender(
@@ -127,9 +133,9 @@ CONTENDERS = (
         more=True,
     ),
     Contender(
-        name="Netwright, bf16",
+        name="Netwright, bf16, channels last",
         loop="netwright",
-        words=("run.precision=bf16",),
+        words=("run.precision=bf16", "run.channels_last=true"),
         bf16=True,
         goals=("resnet20",),
     ),
