@@ -19,8 +19,9 @@ from netwright.core.errors import DivergedError, InterruptedRunError, NetwrightE
 from netwright.core.languages import Phrase
 from netwright.records.run import Run
 from netwright.report.page import write_report
-from netwright.tasks.computing import reproducible
+from netwright.tasks.computing import memory_kept, reproducible
 from netwright.tasks.feature_evidence import write_features
+from netwright.tasks.passes import SmallerPasses
 from netwright.tasks.preparing import Prepared
 from netwright.tasks.provenance import now
 from netwright.tasks.recipe import Recipe, save_interval
@@ -80,7 +81,8 @@ def carry_out(
     `changes` are reasons, besides the environment, why a resume is not exact.
     """
     course = Course(folder, prepared, events, changes=changes)
-    with reproducible(), contextlib.closing(course.checkpoints):
+    kept = memory_kept(prepared.device)
+    with reproducible(), kept, contextlib.closing(course.checkpoints):
         try:
             course.finish(course.trainer.fit(checkpoint))
         except BaseException as error:
@@ -114,6 +116,8 @@ class Course:
         self._spent = _Spent(Run(folder.path), share)
         self._why = ""
         events.listen(self._spent)
+        task = prepared.task
+        task.passes.tell = SmallerPasses(folder, task.model, task.train.batch, events)
         if recipe.run.tensorboard:
             events.listen(_tensorboard(folder, prepared, events))
         self._watch: RunWatch | RunRepair | None = None
