@@ -99,7 +99,8 @@ def read_image(
     The first frame is taken, EXIF orientation obeyed, transparency laid on white, 16-bit grey
     scaled to 8. With `decode="fast"` a JPEG file is decoded at the next half, quarter or eighth
     of its size that is not below `size`, and resized by torch where that keeps the centre: other
-    pixels, at 33 to 44 dB of those of `exact` (docs/data.md). Raises `UnreadableImageError` with the reason.
+    pixels, at 33 to 44 dB of those of `exact` (docs/data.md). Raises
+    `UnreadableImageError` with the reason.
     """
     with _opened(path, name or str(path)) as (image, _):
         return resized(decoded(image, channels=channels, size=size, decode=decode), size)
