@@ -21,6 +21,7 @@ from netwright.records.run import Run
 from netwright.report.page import write_report
 from netwright.tasks.computing import reproducible
 from netwright.tasks.feature_evidence import write_features
+from netwright.tasks.micro_batch_notes import MicroBatchNotes
 from netwright.tasks.preparing import Prepared
 from netwright.tasks.provenance import now
 from netwright.tasks.recipe import Recipe, save_interval
@@ -79,6 +80,7 @@ def carry_out(
 
     `changes` are reasons, besides the environment, why a resume is not exact.
     """
+    prepared.cut()
     course = Course(folder, prepared, events, changes=changes)
     with reproducible(), contextlib.closing(course.checkpoints):
         try:
@@ -114,6 +116,7 @@ class Course:
         self._spent = _Spent(Run(folder.path), share)
         self._why = ""
         events.listen(self._spent)
+        events.listen(MicroBatchNotes(folder, prepared.task, events))
         if recipe.run.tensorboard:
             events.listen(_tensorboard(folder, prepared, events))
         self._watch: RunWatch | RunRepair | None = None
@@ -183,6 +186,8 @@ def environment_of(prepared: Prepared) -> Environment:
         amp=speed.precision if speed.is_mixed else None,
         channels_last=speed.channels_last,
         compiled=speed.compile,
+        synced_norms=prepared.task.norms is not None,
+        sharded=prepared.task.to_be_cut,
     )
 
 
@@ -298,7 +303,13 @@ def _finish(
     """The best weights back in place, and the arrays behind the report."""
     task = prepared.task
     best = outcome.progress.best
-    if best is not None and best["step"] != outcome.progress.step:
+    if task.shards is not None:  # the first rank has a part only: the whole lies on the disk
+        kept = checkpoints.newest(at_most=int(best["step"])) if best is not None else None
+        if kept is None or best is None or kept.step != best["step"]:
+            kept = checkpoints.newest()
+        assert kept is not None, "the last step has just been saved"
+        task.load_best(kept.weights)
+    elif best is not None and best["step"] != outcome.progress.step:
         kept = checkpoints.newest(at_most=int(best["step"]))
         if kept is not None and kept.step == best["step"]:
             task.load_best(kept.weights)
