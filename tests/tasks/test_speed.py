@@ -74,7 +74,19 @@ def test_compiling_is_tried_in_long_runs_only(monkeypatch):
 
 
 def test_a_short_run_is_not_worth_a_trial():
-    assert trial(RunOptions(), network(), worth=1e9).ratios == {}
+    assert trial(RunOptions(), network(), steps=999, worth=1e9).ratios == {}
+
+
+def test_a_short_run_of_many_steps_is_worth_one_of_the_layout(monkeypatch):
+    measured(monkeypatch, channels_last=0.8, bf16=0.1, compile=0.1)
+    found = trial(RunOptions(), network(), steps=1000, worth=1e9)
+    assert found.speed == Speed(channels_last=True)
+    assert found.ratios == {"channels_last": 0.8}
+
+
+def test_a_network_without_convolutions_has_no_layout():
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(192, 4))
+    assert trial(RunOptions(), flat, worth=1e9).ratios == {}
 
 
 def test_a_way_that_fails_is_not_gone(monkeypatch):

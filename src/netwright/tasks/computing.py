@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from netwright.core.errors import SettingError
+from netwright.core.linux import pages_kept
 
 
 def find_device(name: str, *, local_rank: int = 0, several: bool = False) -> torch.device:
@@ -79,3 +80,8 @@ def exact(wanted: bool) -> None:
     """Whether torch takes only algorithms that give the same bits again."""
     torch.use_deterministic_algorithms(wanted, warn_only=torch.cuda.is_available())
     torch.backends.cudnn.benchmark = not wanted
+
+
+def memory_kept(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """The block in which steps are taken on `device`; on a CPU memory is kept between them."""
+    return pages_kept() if device.type == "cpu" else contextlib.nullcontext()

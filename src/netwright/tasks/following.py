@@ -6,7 +6,7 @@ from pathlib import Path
 
 from netwright.core import events as e
 from netwright.records.run import Run
-from netwright.tasks.computing import reproducible
+from netwright.tasks.computing import memory_kept, reproducible
 from netwright.tasks.preparing import Prepared
 from netwright.tasks.running import Trained, environment_of, plan_of
 from netwright.train.checkpoints import Checkpoint
@@ -27,7 +27,7 @@ def follow(prepared: Prepared, path: Path, checkpoint: Checkpoint | None = None)
         settings=prepared.resolved.plain(),
         ranks=prepared.ranks,
     )
-    with reproducible():
+    with reproducible(), memory_kept(prepared.device):
         outcome = trainer.fit(checkpoint)
     step = outcome.progress.step
     return Trained(

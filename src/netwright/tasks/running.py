@@ -19,7 +19,7 @@ from netwright.core.errors import DivergedError, InterruptedRunError, NetwrightE
 from netwright.core.languages import Phrase
 from netwright.records.run import Run
 from netwright.report.page import write_report
-from netwright.tasks.computing import reproducible
+from netwright.tasks.computing import memory_kept, reproducible
 from netwright.tasks.feature_evidence import write_features
 from netwright.tasks.micro_batch_notes import MicroBatchNotes
 from netwright.tasks.preparing import Prepared
@@ -82,7 +82,8 @@ def carry_out(
     """
     prepared.cut()
     course = Course(folder, prepared, events, changes=changes)
-    with reproducible(), contextlib.closing(course.checkpoints):
+    kept = memory_kept(prepared.device)
+    with reproducible(), kept, contextlib.closing(course.checkpoints):
         try:
             course.finish(course.trainer.fit(checkpoint))
         except BaseException as error:

@@ -29,6 +29,9 @@ Loss: TypeAlias = Callable[[Tensor], Tensor]
 
 WORTH_A_TRIAL = 60.0
 """Seconds that a run takes as it is; in a shorter one a trial would cost what it can save."""
+WORTH_A_LAYOUT = 1000
+"""Steps of a run that is worth some 15 more for the layout alone, however short they are; it
+changes the last digits only."""
 WORTH_COMPILING = 7200.0
 """The same for compiling, which alone takes 14 to 270 seconds."""
 CLEAR = 0.95
@@ -135,9 +138,9 @@ def try_out(
     """Choose what `options` leave to `auto`, for `steps` steps on batches like `images`.
 
     Works on a copy of `model`; the model, its buffers and torch's random state are as before.
-    A network that cannot be copied, or a run of less than `worth` seconds (`WORTH_A_TRIAL`),
-    stays as it is; a way that fails is not gone, and nothing is compiled for a run of less than
-    `worth_compiling` seconds (`WORTH_COMPILING`).
+    A network that cannot be copied stays as it is; a way that fails is not gone. In a run of less
+    than `worth` seconds (`WORTH_A_TRIAL`) the layout alone is tried, if it has `WORTH_A_LAYOUT`
+    steps; nothing is compiled for one of less than `worth_compiling` seconds (`WORTH_COMPILING`).
     """
     worth = WORTH_A_TRIAL if worth is None else worth
     worth_compiling = WORTH_COMPILING if worth_compiling is None else worth_compiling
@@ -153,21 +156,21 @@ def try_out(
             whole = steps * min(plain(), plain())
         except Exception:  # out of memory, or a fault of the network: the first step tells of it
             return Trial(speed=speed, ratios={}, seconds=0.0)
-        if whole >= worth:
-            for name in _ways(options, device):
-                if name == "compile" and whole < worth_compiling:
-                    continue
-                tried = replace(speed, **{name: True})
-                pairs = _COMPILED_PAIRS if name == "compile" else _PAIRS
-                ratio = _compare(
-                    _runner(model, speed, images, loss, device),
-                    _runner(model, tried, images, loss, device),
-                    pairs,
-                )
-                ratios[name] = ratio
-                if ratio <= CLEAR:
-                    speed = tried
-                    whole *= ratio
+        for name in _ways(options, device, model):
+            enough = worth_compiling if name == "compile" else worth
+            if whole < enough and (name != "channels_last" or steps < WORTH_A_LAYOUT):
+                continue
+            tried = replace(speed, **{name: True})
+            pairs = _COMPILED_PAIRS if name == "compile" else _PAIRS
+            ratio = _compare(
+                _runner(model, speed, images, loss, device),
+                _runner(model, tried, images, loss, device),
+                pairs,
+            )
+            ratios[name] = ratio
+            if ratio <= CLEAR:
+                speed = tried
+                whole *= ratio
     return Trial(speed=speed, ratios=ratios, seconds=time.perf_counter() - started)
 
 
@@ -192,9 +195,9 @@ def cost_of_exactness(
         return _compare(under(False), under(True), _PAIRS)
 
 
-def _ways(options: RunOptions, device: torch.device) -> Iterator[str]:
+def _ways(options: RunOptions, device: torch.device, model: nn.Module) -> Iterator[str]:
     on_gpu = device.type == "cuda"
-    if options.channels_last == "auto":
+    if options.channels_last == "auto" and any(each.ndim == 4 for each in model.parameters()):
         yield "channels_last"
     if options.tf32 == "auto" and on_gpu:
         yield "tf32"
