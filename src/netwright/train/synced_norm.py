@@ -114,10 +114,10 @@ class _SyncedNorm(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, ranks: Ranks
     ) -> tuple[Tensor, Tensor, Tensor, float]:
-        dims = [0, *range(2, x.ndim)]
         values = x if x.dtype == torch.float64 else x.float()
         own = values.numel() / values.shape[1]
-        var, mean = torch.var_mean(values, dims, correction=0)
+        # The kernel of batch norm itself: torch.var_mean takes 10 to 20 times as long on a CPU.
+        mean, var = torch.ops.aten.batch_norm_update_stats(values, None, None, 0.0)
         table = torch.zeros(ranks.size, 2 * len(mean) + 1, dtype=torch.float64, device=x.device)
         table[ranks.rank] = torch.cat([mean, var, mean.new_tensor([own])])
         counts, means, variances = _columns(ranks.total(table))
