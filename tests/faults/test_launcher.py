@@ -130,7 +130,7 @@ def test_what_a_rank_fails_with_is_told_once_and_not_tried_again(server, place):
 
 def test_where_a_rank_crashed_is_written_down(server, place):
     run = place / "run"
-    child = server.start(command(run, "steps=60"), cwd=place)
+    child = server.start(command(run), cwd=place)
     assert child.comes(lambda: newest(run) >= 20), child.text()
     os.kill(ranks_of(child)[0], signal.SIGSEGV)
     assert child.wait() == 0, child.text()

@@ -19,7 +19,7 @@ from netwright.core.languages import Phrase
 
 VARIABLE = "NETWRIGHT_RANK_WORDS"
 """Names the folder in which each rank writes what it says."""
-LINES = 12
+LINES = 60
 _BYTES = 8192  # from the end of what was said
 
 
