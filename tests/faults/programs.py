@@ -263,3 +263,45 @@ def seal(argv: Sequence[str]) -> int:
     said["kept"] = [read_checkpoint(folder / "run/ckpt/step-000000001").step, ""]
     print(json.dumps(said))
     return 0
+
+
+# --- runs in odd surroundings ----------------------------------------------------------------
+
+
+def with_little_memory(argv: Sequence[str]) -> int:
+    """`netwright ARGV[1:]` in a process that may take ARGV[0] bytes more than it has."""
+    import resource
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + int(argv[0])
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    return main(argv[1:])
+
+
+def on_a_faulty_disk(argv: Sequence[str]) -> int:
+    """`netwright ARGV[2:]`, with operation ARGV[0] of its disk failing by ARGV[1].
+
+    The operations that it came to stand in the last line, as a document.
+    """
+    disk = installed(at=int(argv[0]), fault=argv[1])
+    status = main(argv[2:])
+    print(json.dumps({"operations": disk.log}))
+    return status
+
+
+def with_a_leaping_clock(argv: Sequence[str]) -> int:
+    """`netwright ARGV[1:]` while the clock on the wall leaps by ARGV[0] days at every look at it:
+    `+3650`, `-3650`, or `both`, in turns. The monotonic clock, which no one can set, goes on."""
+    import itertools
+    import time
+
+    days = itertools.cycle([3650, -3650] if argv[0] == "both" else [int(argv[0])])
+    total = itertools.accumulate(86400 * each for each in days)
+    true, true_ns, localtime, gmtime = time.time, time.time_ns, time.localtime, time.gmtime
+    # Years after the 8000th no calendar knows.
+    leaping = lambda: (true() + next(total)) % (8000 * 365 * 86400)  # noqa: E731
+    time.time = leaping
+    time.time_ns = lambda: int(leaping() * 1e9) + true_ns() % 1000
+    time.localtime = lambda *given: localtime(*(given or (leaping(),)))
+    time.gmtime = lambda *given: gmtime(*(given or (leaping(),)))
+    return main(argv[1:])

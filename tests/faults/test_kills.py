@@ -7,12 +7,14 @@ times. No process is left behind, and the lock dies with its owner.
 from __future__ import annotations
 
 import random
+import signal
 from pathlib import Path
 
 import pytest
 
 from faults.fork_server import ForkServer
 from faults.runs import STEPS, assert_same, newest, train
+from netwright.core.linux import descendants
 
 _KILLS_IN_ONE_RUN = 5
 
@@ -24,13 +26,17 @@ def test_ten_kills_change_nothing(server, place, reference, workers):
 
 @pytest.mark.long
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("seed", range(10, 15))
+@pytest.mark.parametrize("seed", range(10, 20))
 def test_two_hundred_kills_change_nothing(server, place, reference, workers, seed):
     _kill_at_random(server, place, reference, workers=workers, kills=20, seed=seed)
 
 
 def test_workers_change_nothing(server, place, reference):
     child = train(server, place / "run", workers=2)
+    assert child.comes(lambda: newest(place / "run") >= 10), child.text()
+    child.kill(signal.SIGSTOP)
+    assert len(descendants(child.pid)) == 2  # else these tests would be of no workers at all
+    child.kill(signal.SIGCONT)
     assert child.wait() == 0, child.text()
     assert_same(place / "run", reference)
 

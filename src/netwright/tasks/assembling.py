@@ -170,7 +170,7 @@ class _Assembly:
         known = _names(options) if options is not None else set()
         for name in given:
             if name not in known:
-                leaf = self.full[f"{prefix}name"]
+                leaf = self.values.get(f"{prefix}name", self.full.get(f"{prefix}name"))
                 self.faults.append(_no_such_setting(prefix, name, leaf, known | common | {"name"}))
         if options is None:
             return {}

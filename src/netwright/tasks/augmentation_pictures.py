@@ -14,7 +14,7 @@ from torch import Tensor
 from netwright.augment import AUGMENTATIONS, Augmentation
 from netwright.augment.keys import Keys
 from netwright.augment.pairs import Pairs
-from netwright.core.atomic import write_bytes
+from netwright.core.atomic import make_folder, write_bytes
 from netwright.core.config import settings_of
 from netwright.data.dataset import Images, UnreadableImageError
 from netwright.data.preprocessing import Preprocessing
@@ -83,7 +83,7 @@ def show_augmentations(
         else:
             parts = _mixed(augmentation, preprocessing(stored), preprocessing, seed)
         content |= {f"{name}-{number}": part for name, part in parts.items()}
-    (folder / "samples").mkdir(exist_ok=True)
+    make_folder(folder / "samples")
     write_bytes(folder / "samples" / "augmentations.npz", pack(content))
 
 

@@ -66,9 +66,14 @@ def refuse_large_batch(recipe: Recipe, count: int) -> None:
         )
 
 
+def is_of_whole_batch(recipe: Recipe, options: Any) -> bool:
+    """Whether the loss is no mean over images, so that parts of a batch do not give it."""
+    batchwise = LOSSES.get(recipe.loss.name).facts.get("batchwise")
+    return bool(batchwise) and getattr(options, "over", "batch") == "batch"
+
+
 def refuse_parted_loss(recipe: Recipe, options: Any, ranks: int = 1) -> None:
-    whole = LOSSES.get(recipe.loss.name).facts.get("batchwise")
-    whole = whole and getattr(options, "over", "batch") == "batch"
+    whole = is_of_whole_batch(recipe, options)
     if whole and ranks > 1:
         raise SettingError(
             "loss={loss} is a loss of the batch as a whole: devices={ranks} would change it.",

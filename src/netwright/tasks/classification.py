@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from netwright.core.atomic import write_bytes
+from netwright.core.atomic import make_folder, write_bytes
 from netwright.core.keyed import key
 from netwright.data.batches import Batch, Whole
 from netwright.data.dataset import Dataset
@@ -30,11 +30,12 @@ from netwright.tasks import TASKS
 from netwright.tasks.epoch_loss import EpochLoss
 from netwright.tasks.evaluation import Examination, Rows, arrays, examine, pack, score, thumbnail
 from netwright.tasks.mixed_labels import loss_of
+from netwright.tasks.passes import Passes, PassTooLargeError
 from netwright.tasks.repair_state import RepairState
 from netwright.tasks.speed import Speed
 from netwright.tasks.tally import Tally
 from netwright.tasks.transfer import Transfer
-from netwright.train.out_of_memory import MicroBatches
+from netwright.train.memory import MEMORY_ERRORS, is_out_of_memory
 from netwright.train.ranks import Alone, Group, Ranks
 from netwright.train.synced_norm import Together
 from netwright.train.task import Goal, Rhythm, Task
@@ -60,6 +61,8 @@ class Update:
     closure: bool = False
     accumulate: int = 1
     """Passes, each over its part of the batch, before the weights are updated."""
+    parted: bool = True
+    """Whether parts of a batch give its loss; not for a loss of the batch as a whole."""
 
 
 @TASKS.register("classification", data="images with one label each", metric="val/acc1")
@@ -121,8 +124,8 @@ class Classification(Task):
         self.device = device
         self.ranks = ranks or Alone()
         self.update = update or Update()
+        self.passes = Passes(model, self.update.accumulate, parted=self.update.parted)
         self.transfer = transfer
-        self.micro = MicroBatches()
         self.norms: Together | None = None
         """The batch norms, where they see the images of all ranks."""
         self.to_be_cut = False
@@ -178,32 +181,34 @@ class Classification(Task):
             """Leave the gradients of the batch; its loss, detached."""
             # Dropout and whatever else draws from torch's generator is a function of (seed, step).
             logits: _Predicted = [] if predicted else predicted  # a closure's first answer counts
+            _seed_generators(noise, self.device)
+            with self._joined_up():
+                if batch.whole is not None:
+                    return self._over_ranks(batch, logits, counted)
+                if self.passes.count == 1:
+                    return self._pass(batch, logits)
+                return self._passes(batch, logits)
 
-            def attempt(passes: int) -> Tensor:
-                logits.clear()
-                _seed_generators(noise, self.device)
-                with self._joined_up():
-                    if passes == 1 and batch.whole is None:
-                        return self._pass(batch, logits)
-                    return self._passes(batch, logits, passes)
+        def forget() -> None:
+            self.optimizer.zero_grad(set_to_none=True)
+            predicted.clear()
+            counted.clear()
 
-            return self.micro.fitting(
-                self.update.accumulate,
-                len(batch.target),
-                attempt,
-                functools.partial(self._over_ranks, batch, logits, counted),
-                alone=not self._is_joined_up,
-            )
+        def gradients() -> Tensor:
+            if self._is_joined_up:  # no rank can begin a step again by itself
+                return compute()
+            images = len(batch.target)
+            return self.passes.taken(compute, images=images, step=step, forget=forget)
 
         if self.update.closure:
             loss, norm = apply_closure(self.optimizer, compute)
         elif self.scale is not None:
             loss, norm = apply_scaled(
-                self.optimizer, compute(), self.scale, clip=self._clip, norm_of=self._norm_of
+                self.optimizer, gradients(), self.scale, clip=self._clip, norm_of=self._norm_of
             )
         else:
             loss, norm = apply_gradients(
-                self.optimizer, compute(), clip=self._clip, norm_of=self._norm_of
+                self.optimizer, gradients(), clip=self._clip, norm_of=self._norm_of
             )
         taken = not math.isnan(norm)  # else the gradients overflowed float16
         if self.update.l1 and taken:
@@ -233,7 +238,7 @@ class Classification(Task):
         (loss if self.scale is None else loss * self.scale.factor).backward()
         return loss.detach()
 
-    def _passes(self, batch: Batch, predicted: _Predicted, passes: int) -> Tensor:
+    def _passes(self, batch: Batch, predicted: _Predicted) -> Tensor:
         """The same in parts; each counts by what its mean was divided by, or, where images are
         mixed and have two labels, by its images (`loss_of` weighs the labels)."""
         divisor: Callable[[Tensor], float] | None = getattr(self.loss, "divisor", None)
@@ -247,7 +252,7 @@ class Classification(Task):
                 batch.part(part), predicted, whole=batch if whole is None else whole
             ),
             len(batch.target),
-            passes,
+            self.passes.count,
             divisor=None if divisor is None else lambda part: divisor(batch.target[part]),
             whole=weight,
             scale=1.0 if self.scale is None else self.scale.factor,
@@ -282,29 +287,30 @@ class Classification(Task):
         return self.shards.norm if self.shards is not None else None
 
     def _over_ranks(
-        self,
-        batch: Batch,
-        predicted: _Predicted,
-        counted: list[tuple[int, int]],
-        loss: Tensor | None,
-    ) -> Tensor | None:
-        """Gradients, loss and right predictions of this rank's share, added up to the whole. A
-        rank that had no memory for its share gives no loss: then nothing is added up, nobody has
-        gradients, and what comes is None."""
-        if batch.whole is None and loss is not None:
-            return loss
-        parameters = [each for group in self.optimizer.param_groups for each in group["params"]]
+        self, batch: Batch, predicted: _Predicted, counted: list[tuple[int, int]]
+    ) -> Tensor:
+        """Gradients, loss and right predictions of this rank's share, added up to the whole."""
+        failed = False
+        try:
+            loss = self._passes(batch, predicted)
+        except MEMORY_ERRORS as error:
+            if not is_out_of_memory(error) or self._is_joined_up:
+                raise
+            failed = True  # which the others, who wait for this rank's gradients, must hear of
+        if failed:
+            self.optimizer.zero_grad(set_to_none=True)
+            predicted.clear()
+            loss = torch.zeros(())
         right = sum(int((logits.argmax(1) == target).sum()) for logits, target in predicted)
         seen = sum(len(target) for _, target in predicted)
-        numbers = [0.0 if loss is None else float(loss), right, seen]
+        parameters = [each for group in self.optimizer.param_groups for each in group["params"]]
+        numbers = [float(loss), right, seen, failed]
         if self.shards is not None:
             sums = self.shards.add_gradients(numbers)
         else:
-            sums = self.ranks.add_gradients(parameters, numbers, ready=loss is not None)
-        if loss is None or not sums:
-            for each in parameters:
-                each.grad = None
-            return None
+            sums = self.ranks.add_gradients(parameters, numbers)
+        if sums[3]:
+            raise PassTooLargeError("out of memory in a pass of some rank")
         counted.append((int(sums[1]), int(sums[2])))
         return loss.new_tensor(sums[0])
 
@@ -414,7 +420,7 @@ class Classification(Task):
             "average": {"raw": raw, "updates": self.average.updates} if self.average else None,
             "tally": self.tally.state_dict(),
             "replaced": dict(self.replaced),
-            "micro": self.micro.state_dict(),
+            **self.passes.state_dict(),
             **repair,
         }
 
@@ -435,8 +441,7 @@ class Classification(Task):
             self.scale.load_state_dict(state["scaler"])
         self.tally.load_state_dict(state.get("tally", {"right": 0, "seen": 0}))
         self.replaced = dict(state["replaced"])
-        if "micro" in state:
-            self.micro.load_state_dict(state["micro"])
+        self.passes.load_state_dict(state, self.evaluations)
         if self.repair is not None and "repair" in state:
             self.repair.load_state_dict(state["repair"])
 
@@ -457,6 +462,11 @@ class Classification(Task):
         if self.average is not None:
             self.average = ShardedAverage(self.shards, self.average.decay)
 
+    def adapted(self) -> Mapping[str, Any]:
+        if not self.passes.halved:
+            return {}
+        return {"micro_batch": self.train.batch // self.ranks.size // self.passes.count}
+
     def facts(self) -> Mapping[str, Any]:
         return {
             "order": {"seed": self.seed, "batch": self.train.batch},
@@ -475,16 +485,16 @@ class Classification(Task):
     def examine(self, folder: Path) -> None:
         """Write `evidence/SPLIT.npz` for each split that can be judged; once, at the end."""
         for split, feed in self.evaluations.items():
-            found = self.judge(functools.partial(self._examine, feed=feed.of_all()))
+            found = self.judge(functools.partial(self._examine, split=split, feed=feed))
             content = arrays(found, self.dataset.splits[split], picture=thumbnail)
-            (folder / "evidence").mkdir(exist_ok=True)
+            make_folder(folder / "evidence")
             write_bytes(folder / "evidence" / f"{split}.npz", pack(content))
 
     def show_first_batch(self, folder: Path) -> None:
         """What the network saw in step 0: augmented, and normalised back to pictures."""
         batch = next(iter(self.train.iterate(0, 1)))
         pictures = [thumbnail(each) for each in self.preprocessing.undo(batch.images[:SHOWN])]
-        (folder / "samples").mkdir(exist_ok=True)
+        make_folder(folder / "samples")
         content = {
             "images": np.stack(pictures),
             "target": batch.target[:SHOWN].cpu().numpy(),
@@ -495,12 +505,20 @@ class Classification(Task):
 
     def _score(self, network: Callable[[Tensor], Tensor], split: str) -> dict[str, float]:
         feed = self.evaluations[split]
-        return score(
-            network,
-            feed.once(),
-            num_classes=len(self.dataset.classes),
-            together=functools.partial(self._together, feed) if self.ranks.several else None,
+        if self.ranks.several:
+            return self._score_all(network, feed, functools.partial(self._together, feed))
+        found: dict[str, float] = self.passes.evaluated(
+            split, feed, functools.partial(self._score_all, network, feed)
         )
+        return found
+
+    def _score_all(
+        self,
+        network: Callable[[Tensor], Tensor],
+        feed: Feed,
+        together: Callable[[Rows], Rows] | None = None,
+    ) -> dict[str, float]:
+        return score(network, feed.once(), num_classes=len(self.dataset.classes), together=together)
 
     def _together(self, feed: Feed, rows: Rows) -> Rows:
         """The rows of all batches in their order: sums over them are those of one process."""
@@ -514,8 +532,14 @@ class Classification(Task):
         summed: Rows = self.ranks.total(table).tolist()
         return summed
 
-    def _examine(self, network: Callable[[Tensor], Tensor], *, feed: Feed) -> Examination:
-        return examine(network, feed.once(), num_classes=len(self.dataset.classes))
+    def _examine(
+        self, network: Callable[[Tensor], Tensor], *, split: str, feed: Feed
+    ) -> Examination:
+        def look() -> Examination:
+            return examine(network, feed.of_all().once(), num_classes=len(self.dataset.classes))
+
+        found: Examination = self.passes.evaluated(split, feed, look)
+        return found
 
 
 def _seed_generators(number: int, device: torch.device) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from netwright.core.atomic import write_bytes
+from netwright.core.atomic import make_folder, write_bytes
 from netwright.core.errors import DataError
 from netwright.data.dataset import Images, UnreadableImageError
 from netwright.data.preprocessing import Preprocessing
@@ -44,7 +44,7 @@ def write_first_filters(folder: Path, model: nn.Module) -> None:
     """The filters as they were drawn, before anything was learned; nothing without filters."""
     found = first_convolution(model)
     if found is not None:
-        (folder / "samples").mkdir(exist_ok=True)
+        make_folder(folder / "samples")
         write_bytes(folder / "samples" / "first-filters.npz", pack({"filters": _tiles(found[1])}))
 
 
@@ -72,7 +72,7 @@ def write_features(
             content |= _maps(model, images, preprocessing)
         except _MISFITS as error:
             why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-    (folder / "evidence").mkdir(exist_ok=True)
+    make_folder(folder / "evidence")
     write_bytes(folder / "evidence" / "features.npz", pack(content))
     return why
 

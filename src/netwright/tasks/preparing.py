@@ -44,6 +44,7 @@ from netwright.tasks.architectures import (
 )
 from netwright.tasks.batch_size import (
     fitting_batch,
+    is_of_whole_batch,
     note_parted_norms,
     refuse_large_batch,
     refuse_parted_loss,
@@ -294,6 +295,7 @@ def _task(
             spare=optim_options.spare,
             closure=bool(OPTIMIZERS.get(recipe.optim.name).facts.get("closure")),
             accumulate=recipe.accumulate,
+            parted=not is_of_whole_batch(recipe, loss_options),
         ),
         watcher=_watcher(schedule, schedule_options, dataset),
         ema=recipe.run.ema,

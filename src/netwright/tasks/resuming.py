@@ -10,18 +10,25 @@ from typing import Any
 from netwright.core import atomic
 from netwright.core import events as e
 from netwright.core.config import show
-from netwright.core.errors import CheckpointError, DataError, SettingError
+from netwright.core.errors import (
+    CheckpointError,
+    DataError,
+    ExhaustedError,
+    RunBusyError,
+    SettingError,
+)
 from netwright.core.languages import Phrase
 from netwright.records.run import Run
 from netwright.tasks.following import follow
 from netwright.tasks.preparing import Prepared, prepare
+from netwright.tasks.run_facts import write_more
 from netwright.tasks.running import Trained, announce, carry_out, note, trained
 from netwright.tasks.settings import Resolved, changed, read_config
 from netwright.tasks.several import compare, shared
 from netwright.tasks.start_settings import as_started
 from netwright.train.checkpoints import Checkpoint, Checkpoints
 from netwright.train.ranks import Alone, Ranks
-from netwright.train.run_folder import RunFolder
+from netwright.train.run_folder import RunFolder, leftovers
 from netwright.train.weights import read_weights
 
 # What may differ when a run is resumed; everything else would make it another run.
@@ -57,7 +64,7 @@ def go_on(
         compare({**now.plain(), "status": "done" if ended else "begun"}, ranks)
     if ended:
         if ranks.first:
-            _mend_best(run)
+            _mend(run)
         return dataclasses.replace(trained(run.path), spoken=not ranks.first)
     if not ranks.first:
         prepared = prepare(now, events, recorded=run, trust_code=trust_code, ranks=ranks)
@@ -71,14 +78,20 @@ def go_on(
         folder.write_info(status="running", why="", ended=None)
         if now is not before:
             folder.write_config(now.to_yaml())
+        if checkpoint is None:  # it was stopped before its first, perhaps while it still wrote
+            write_more(folder, prepared, command)
         events.emit(note("run", "{path}", path=str(folder.path)))
         announce(prepared, events)
         events.listen(ResumeNote(folder, command))
         return carry_out(folder, prepared, events, checkpoint=checkpoint, changes=changes)
 
 
-def _mend_best(run: Run) -> None:
-    """Put the weights of a finished run back from its checkpoints, if they are lost or damaged."""
+def _mend(run: Run) -> None:
+    """Tidy up a finished run that was killed while it wrote its report, and put its weights back
+    from its checkpoints, if they are lost or damaged."""
+    if leftovers(run.path):
+        with contextlib.suppress(RunBusyError, ExhaustedError):
+            RunFolder.open(run.path).close()
     path = run.path / "best.safetensors"
     try:
         read_weights(path)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import platform
-import shutil
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from netwright.core import atomic
 from netwright.core.events import Noted
 from netwright.core.factories import find_factory, is_factory
 from netwright.core.trust import remember
@@ -46,11 +46,19 @@ def write_first(folder: RunFolder, prepared: Prepared, command: str) -> None:
     """Everything that is known before the first step."""
     folder.write_config(with_absolute_paths(prepared.resolved).to_yaml())
     folder.write_model(_model_facts(prepared))
-    if prepared.architecture.factory is not None and prepared.architecture.factory.path:
-        source = prepared.architecture.factory.path
-        remember(prepared.architecture.factory.spec, source, prepared.architecture.factory.sha256)
-        (folder.path / CODE_FOLDER).mkdir(exist_ok=True)
-        shutil.copyfile(source, folder.path / CODE_FOLDER / source.name)
+    write_more(folder, prepared, command)
+
+
+def write_more(folder: RunFolder, prepared: Prepared, command: str) -> None:
+    """The part of it that a run can be without: one that was killed while this was written goes
+    on, and writes it then."""
+    factory = prepared.architecture.factory
+    if factory is not None and factory.path:
+        remember(factory.spec, factory.path, factory.sha256)
+        atomic.make_folder(folder.path / CODE_FOLDER)
+        copy = folder.path / CODE_FOLDER / factory.path.name
+        if factory.path.resolve() != copy.resolve():
+            atomic.write_bytes(copy, factory.path.read_bytes())
     write_begun(folder, prepared, command)
     folder.point_latest()
     prepared.task.show_first_batch(folder.path)

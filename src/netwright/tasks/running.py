@@ -21,7 +21,7 @@ from netwright.records.run import Run
 from netwright.report.page import write_report
 from netwright.tasks.computing import memory_kept, reproducible
 from netwright.tasks.feature_evidence import write_features
-from netwright.tasks.micro_batch_notes import MicroBatchNotes
+from netwright.tasks.passes import SmallerPasses
 from netwright.tasks.preparing import Prepared
 from netwright.tasks.provenance import now
 from netwright.tasks.recipe import Recipe, save_interval
@@ -117,7 +117,8 @@ class Course:
         self._spent = _Spent(Run(folder.path), share)
         self._why = ""
         events.listen(self._spent)
-        events.listen(MicroBatchNotes(folder, prepared.task, events))
+        task = prepared.task
+        task.passes.tell = SmallerPasses(folder, task.model, task.train.batch, events)
         if recipe.run.tensorboard:
             events.listen(_tensorboard(folder, prepared, events))
         self._watch: RunWatch | RunRepair | None = None

@@ -61,12 +61,12 @@ def train(
     if resume == "auto":
         if run_dir is None:
             raise SettingError("--resume auto needs --run-dir DIR.")
-        resume = str(run_dir) if holds_run(run_dir) and not _nothing_there(run_dir) else None
+        resume = str(run_dir) if holds_run(run_dir) and not nothing_there(run_dir) else None
     elif resume is not None and run_dir is not None:
         raise SettingError("--run-dir goes with --resume auto only: --resume RUN names the folder.")
     if resume is not None and not dry_run:
         run = find_run(resume)
-        if run.status == "running" and _nothing_there(run.path):
+        if run.status == "running" and nothing_there(run.path):
             raise SettingError(
                 "{run} was stopped before its first step: there is nothing to go on with.",
                 hint="Give the command that began it again, with --run-dir {run} --resume auto",
@@ -156,7 +156,7 @@ def _launch(wish: Wish, recipe: Recipe, events: e.Events) -> Trained:
         if path is None:
             names = [short(str(each)) for each in (recipe.data.name, recipe.model.name)]
             path = fresh_place(runs_root(), names)
-        elif wish.run is None and not _nothing_there(path):
+        elif wish.run is None and not nothing_there(path):
             refuse_unfit(path)
             refuse_taken(path)
         if wish.run is None:  # ranks that are started again go on
@@ -184,7 +184,7 @@ def _train(wish: Wish, events: e.Events, ranks: Ranks) -> Trained:
     compare(resolved.plain(), ranks)
     if wish.dry_run:
         return _rehearse(resolved, events, ranks, trust_code=wish.trust_code)
-    if ranks.first and run_dir is not None and not _nothing_there(run_dir):
+    if ranks.first and run_dir is not None and not nothing_there(run_dir):
         refuse_unfit(run_dir)
         refuse_taken(run_dir)  # before the data are read, which can take minutes
     if resolved.recipe.general.seeds > 1:
@@ -202,7 +202,7 @@ def _train(wish: Wish, events: e.Events, ranks: Ranks) -> Trained:
         return carry_out(folder, prepared, events)
 
 
-def _nothing_there(path: Path) -> bool:
+def nothing_there(path: Path) -> bool:
     """Whether a run was killed so early that it is started anew."""
     return barely_begun(path) and not seed_runs(Run(path))
 

@@ -48,10 +48,8 @@ class Alone:
     first, several = True, False
     share = Share()
 
-    def add_gradients(
-        self, parameters: Sequence[Tensor], numbers: Sequence[float], *, ready: bool = True
-    ) -> list[float]:
-        return list(numbers) if ready else []
+    def add_gradients(self, parameters: Sequence[Tensor], numbers: Sequence[float]) -> list[float]:
+        return list(numbers)
 
     def total(self, table: Tensor) -> Tensor:
         return table
@@ -103,20 +101,16 @@ class Group:
         self._device = device
         self._timeout = timeout
 
-    def add_gradients(
-        self, parameters: Sequence[Tensor], numbers: Sequence[float], *, ready: bool = True
-    ) -> list[float]:
+    def add_gradients(self, parameters: Sequence[Tensor], numbers: Sequence[float]) -> list[float]:
         """Replace the gradients of `parameters` by their sums over all ranks, and return those
         of `numbers`. A gradient that some ranks lack counts as zero there; one that all lack
-        stays None. Where a rank is not `ready` nothing is added up, and no sums come back.
+        stays None.
 
         The layout is fixed, so that sums are formed in the same order in each step of each run.
         """
         has = [each.grad is not None for each in parameters]
-        said = [float(not ready), *numbers, *map(float, has)]
-        unready, *sums = self.total(torch.tensor(said, dtype=torch.float64)).tolist()
-        if unready:
-            return []
+        head = torch.tensor([*numbers, *map(float, has)], dtype=torch.float64)
+        sums = self.total(head).tolist()
         used = [p for p, n in zip(parameters, sums[len(numbers) :], strict=True) if n > 0]
         for each in used:
             if each.grad is None:

@@ -30,6 +30,12 @@ def holds_run(path: Path) -> bool:
     return os.path.isfile(path / "run.json")
 
 
+def leftovers(path: Path) -> list[Path]:
+    """Files beside their place that a killed process did not come to give their names."""
+    places = (path, path / "evidence", path / "samples", path / "code")
+    return sorted(left for place in places for left in place.glob(".*.tmp"))
+
+
 def barely_begun(path: Path) -> bool:
     """Whether a run was killed before its settings were on the disk: there is nothing to lose."""
     if not holds_run(path):
@@ -70,6 +76,9 @@ class RunFolder:
         lock = _lock(path)
         try:
             refuse_taken(path)  # another process may have come and gone since
+            with atomic.explained(path):
+                for left in leftovers(path):
+                    atomic.disk.remove(left)
             folder = cls(path, lock, {})
             folder.write_info(format=1, status="running")
         except BaseException:
@@ -94,7 +103,7 @@ class RunFolder:
         try:
             info = _read_info(path / "run.json")
             with atomic.explained(path):
-                for left in path.glob(".*.tmp"):
+                for left in leftovers(path):
                     atomic.disk.remove(left)
                 _mend_tail(path / "metrics.jsonl")
             return cls(path, lock, info)

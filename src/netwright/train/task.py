@@ -116,6 +116,11 @@ class Task(ABC):
         """What is needed to find `batch` again, for the bundle of a non-finite step."""
         return {}
 
+    def adapted(self) -> Mapping[str, Any]:
+        """Entries of the environment line that this task has changed while it ran: the images of
+        a pass, where memory ran out in a larger one."""
+        return {}
+
     def allows(self, request: Request) -> bool:
         """Whether a listener's request can be carried out between two steps."""
         return True

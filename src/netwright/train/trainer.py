@@ -14,25 +14,22 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from netwright.core import events as e
-from netwright.core.atomic import write_json
+from netwright.core.atomic import make_folder, write_json
 from netwright.core.errors import (
     CheckpointError,
     DivergedError,
-    ExhaustedError,
     InterruptedRunError,
     NetwrightError,
 )
 from netwright.core.languages import Phrase, Series
 from netwright.train.checkpoints import Checkpoint
 from netwright.train.environment import differences
-from netwright.train.out_of_memory import is_out_of_memory
+from netwright.train.memory import MEMORY_ERRORS, exhausted, is_out_of_memory
 from netwright.train.ranks import Alone, Ranks
 from netwright.train.signals import SignalFlag
 from netwright.train.silent import Folder, Saves
@@ -171,6 +168,7 @@ class Trainer:
         if resume is None:
             self.folder.cut_metrics(0)
             self.save()  # the untrained state: there is always one to come back to
+            self.checkpoints.wait()  # and no step is taken before it lies on the disk
 
     def end(self) -> Outcome:
         """The last state on the disk; what came of the run."""
@@ -190,10 +188,10 @@ class Trainer:
             raise
         except NonFiniteError as error:
             raise self.diverged(error) from error
-        except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+        except MEMORY_ERRORS as error:
             if not is_out_of_memory(error):
                 raise
-            raise _exhausted(error) from error
+            raise exhausted(error) from error
 
     def restore(self, checkpoint: Checkpoint) -> str | Phrase:
         """Take up the state of a checkpoint; "exact", or "approximate because ..."."""
@@ -224,7 +222,8 @@ class Trainer:
                 )
             )
         self._saved_step = self.progress.step
-        why = [*differences(state["environment"], self.environment), *self.changes]
+        environment = {**self.environment, **self.task.adapted()}
+        why = [*differences(state["environment"], environment), *self.changes]
         if self.task.inexact:
             why.append(Phrase(self.task.inexact))
         return (
@@ -433,7 +432,7 @@ class Trainer:
             **self.task.facts(),
             "progress": progress,
             "config": self.settings,
-            "environment": self.environment,
+            "environment": {**self.environment, **self.task.adapted()},
         }
         path = self.checkpoints.save(self.progress.step, self.task.weights(), state, best=best)
         self._saved_at, self._saved_step = time.monotonic(), self.progress.step
@@ -458,7 +457,7 @@ class Trainer:
         if not self.ranks.first:
             return
         evidence = self.folder.path / "evidence"
-        evidence.mkdir(exist_ok=True)
+        make_folder(evidence)
         write_json(
             evidence / f"nonfinite-step-{self.progress.step:09d}.json",
             {
@@ -478,12 +477,12 @@ class Trainer:
             "Training diverged: {what} is {value} at step {step}.",
             hint="No update was made with it; the last checkpoint is of step {saved}. "
             "A smaller optim.lr, optim.clip=1 or a warm-up (sched.warmup=1) often cures it. "
-            "The batch is named in {bundle}.",
+            "Which layer and which images it began in:  netwright doctor {run} --replay",
             what=error.what,
             value=error.value,
             step=self.progress.step,
             saved=self._saved_step,
-            bundle=str(Path("evidence") / f"nonfinite-step-{self.progress.step:09d}.json"),
+            run=shlex.quote(str(self.folder.path)),
         )
 
 
@@ -506,12 +505,3 @@ def _of_another_network(name: str) -> Iterator[None]:
             name=name,
             reason=reason[:200],
         ) from error
-
-
-def _exhausted(error: BaseException) -> ExhaustedError:
-    return ExhaustedError(
-        "Memory ran out: {reason}",
-        hint="Make the batch smaller (batch=...), the images smaller (data.size=...), "
-        "or stream them (data.cache=stream). The last checkpoint is kept.",
-        reason=str(error).strip().splitlines()[0][:200] if str(error).strip() else "MemoryError",
-    )

@@ -16,6 +16,7 @@ from netwright.cli.aside import spoken_aside
 from netwright.cli.columns import screen_width
 from netwright.cli.commands import COMMANDS
 from netwright.cli.findings import finding_lines, left_out_lines
+from netwright.cli.replayed import replay_lines
 from netwright.cli.screen import Call, print_document
 from netwright.cli.words import is_script
 from netwright.core.cells import pad
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         "netwright doctor --steps 300 --fail-on warn train.py",
         "netwright doctor --json -m package.train | jq .findings[0].name",
         "netwright doctor latest",
+        "netwright doctor latest --replay",
     ),
 )
 def doctor(
@@ -93,6 +95,13 @@ def doctor(
         bool,
         Parameter(help="also write what TensorBoard shows, to RUN/tensorboard (extra [track])"),
     ] = False,
+    replay: Annotated[
+        bool,
+        Parameter(help="of a run: take the step again whose loss or gradient was not finite"),
+    ] = False,
+    trust_code: Annotated[
+        bool, Parameter(help="--replay: run the copy of a model file that the run carries")
+    ] = False,
     call: Annotated[Call, Parameter(parse=False)],
 ) -> int:
     """Watch a training script, and name what is wrong with it."""
@@ -106,6 +115,8 @@ def doctor(
             "--checkup says how long the probes may take that --no-checkup leaves out.",
             hint="Give one of the two.",
         )
+    if replay:
+        return replay_lines(call, script, fail_on, trust_code=trust_code)
     from netwright.tasks.doctored_again import doctor_run, refuse_absent_board
     from netwright.tasks.doctoring import Wish, doctor_script
     from netwright.tasks.launching import Target

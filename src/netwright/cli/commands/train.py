@@ -134,11 +134,13 @@ def _wanted(
     with its own, and takes what nobody asked for from itself."""
     from netwright.records.run import find_run, is_run
     from netwright.tasks.settings import resolve, tokens
+    from netwright.tasks.training import nothing_there
 
     asked = {**tokens(settings), **shorthands}
     old = None
     if resume == "auto":
-        old = folder if folder is not None and is_run(folder) else None
+        begun = folder is not None and is_run(folder) and not nothing_there(folder)
+        old = folder if begun else None
     elif resume is not None:
         old = find_run(resume).path
     if old is None:
