@@ -240,6 +240,8 @@ def test_a_wrong_checksum_is_set_aside_and_never_used(server: Server, tmp_path: 
     aside = next(tmp_path.glob("set.gz.wrong-*"))
     assert aside.read_bytes() == BODY[::-1]
     assert str(aside) in str(error.value)
+    assert "compare it with the one published" in str(error.value)
+    assert "Try again later" not in str(error.value)  # it would bring the same
 
 
 def test_a_file_of_the_cache_that_was_damaged_is_fetched_again(

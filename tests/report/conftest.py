@@ -341,6 +341,23 @@ def _model(names: list[str], layers: int, splits: tuple[str, ...]) -> dict[str, 
         "format": 1,
         "task": "classification",
         "architecture": {"name": "lenet5", "options": {}},
+        "begun": [
+            {
+                "word": "OK",
+                "template": "weights: {count} tensors from {path}",
+                "values": {"count": 8, "path": "/weights/first.pth"},
+            }
+        ],
+        "transfer": {
+            "head": ["head.weight", "head.bias"],
+            "freeze_steps": 80,
+            "gradual": True,
+            "norm": "train",
+            "stages": [
+                {"name": "features.conv1", "parameters": 2, "rate": 0.64},
+                {"name": "features.conv2", "parameters": 2, "rate": 0.8},
+            ],
+        },
         "classes": names,
         "input": {
             "channels": 1,

@@ -22,7 +22,7 @@ def test_the_sections_stand_in_the_order_of_the_design() -> None:
     assert [entry.name for entry in ordered] == [
         "verdict", "findings", "repair", "interventions", "notes", "curves", "layer-time",
         "confusion", "recall", "pairs", "mistakes", "first-batch", "augmentations", "features",
-        "model", "data", "reproduce",
+        "begun", "model", "data", "reproduce",
     ]  # fmt: skip
 
 

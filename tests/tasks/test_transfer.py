@@ -114,6 +114,16 @@ def test_a_run_too_short_to_open_every_stage_says_so(tmp_path, source):
     assert "layer3.2.conv1.weight" in moved(tmp_path / "run", source)
 
 
+def test_a_run_that_ends_before_anything_is_unfrozen_says_so(tmp_path, source):
+    said = trained(recipe(source, transfer__freeze=1.0, steps=2), tmp_path / "run")
+    assert any(line.startswith("the head alone is trained: the run ends after 2") for line in said)
+    assert moved(tmp_path / "run", source) <= set(HEAD)
+    facts = json.loads((tmp_path / "run" / "model.json").read_text())
+    templates = [each["template"] for each in facts["begun"]]
+    assert templates[0] == "weights: {count} tensors from {path}"
+    assert templates[-1].startswith("the head alone is trained")
+
+
 def test_rates_fall_toward_the_input_stage_by_stage(tmp_path, source):
     resolved = recipe(source, transfer__rate_of_layers=0.5, optim="sgd", optim__lr=0.1)
     task = prepare(resolved, e.Events()).task

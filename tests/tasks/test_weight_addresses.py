@@ -162,8 +162,8 @@ def test_offline_says_where_to_put_the_file(server, monkeypatch):
     ("address", "words"),
     [
         ("https://x.org/a.pth", "names no checksum"),
-        ("https://x.org/a-f37072fd.pth#sha256=xyz", "names no checksum"),
-        ("https://x.org/a.pth#sha256=123", "names no checksum"),
+        ("https://x.org/a-f37072fd.pth#sha256=xyz", "#sha256=xyz is no checksum"),
+        ("https://x.org/a.pth#sha256=123", "#sha256=123 is no checksum"),
         ("ftp://x.org/a-f37072fd.pth", "is no address of weights"),
         ("file:///a-f37072fd.pth", "is no address of weights"),
         ("https://[/a-f37072fd.pth", "is no address of weights"),

@@ -97,7 +97,7 @@ def fetch(
             return target
         with writing(target):
             _set_aside(target)
-        failures = []
+        failures, others = [], 0
         for address in resource.addresses:
             announce(_announcement(resource, address))
             begun = file.seek(0, os.SEEK_END) > 0
@@ -110,6 +110,7 @@ def fetch(
                 _check(file, part, resource)
             except TransferError as error:
                 failures.append(Phrase("{address}: {reason}", address=address, reason=error.reason))
+                others += isinstance(error, _OtherContentError)
                 continue
             except KeyboardInterrupt:
                 raise _interrupted(resource, part) from None
@@ -123,7 +124,10 @@ def fetch(
             return target
     raise DataError(
         "Cannot download {file}: {failures}.",
-        hint="Try again later: what has come is kept. Or fetch it yourself and put it at {path}.",
+        hint="A file of another content is published there now, or the checksum is not its own: "
+        "compare it with the one published beside the file."
+        if others == len(failures)
+        else "Try again later: what has come is kept. Or fetch it yourself and put it at {path}.",
         file=resource.name,
         failures=Series(failures, between="; "),
         path=str(target),
@@ -159,6 +163,10 @@ def _part(path: Path) -> Iterator[IO[bytes]]:
             if mine:
                 yield file
                 return
+
+
+class _OtherContentError(TransferError):
+    """All has come, and it is not what was published: another attempt would bring the same."""
 
 
 class _Pauses:
@@ -216,7 +224,7 @@ def _check(file: IO[bytes], part: Path, resource: Resource) -> None:
             while chunk := file.read(1 << 20):
                 copy.write(chunk)
         file.truncate(0)
-    raise TransferError(
+    raise _OtherContentError(
         Phrase(
             "wrong checksum: sha256 {found}..., expected {wanted}...; it was set aside as {aside}",
             found=found[:12],

@@ -80,6 +80,8 @@ class Prepared:
     ranks: Ranks
     start: Start | None = None
     """Weights of others that the network begins with."""
+    begun: tuple[e.Noted, ...] = ()
+    """What was said of them, and of what is frozen when."""
 
     @property
     def recipe(self) -> Recipe:
@@ -156,15 +158,17 @@ def prepare(
     else:
         preprocessing = recorded_preprocessing(recorded)
     task = _task(recipe, dataset, architecture, preprocessing, device, start, recorded, ranks)
-    said: list[e.Noted] = stem_notes(architecture.name, architecture.options, preprocessing.size)
+    begun: list[e.Noted] = []
+    warned: list[e.Noted] = []
     if start is not None:
+        begun += start.notes(preprocessing)
         warned = start.notes_on_split(dataset, resolved.plain())
-        said += [*start.notes(preprocessing), *warned]
         dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *warned))  # for the report
     if task.transfer is not None:
         rate = float(resolved.values["optim.lr"])
-        said += task.transfer.notes(task.model, lr=rate, steps=task.rhythm.steps)
-    for note in said:
+        begun += task.transfer.notes(task.model, lr=rate, steps=task.rhythm.steps)
+    stem = stem_notes(architecture.name, architecture.options, preprocessing.size)
+    for note in (*stem, *begun, *warned):
         events.emit(note)
     note_parted_norms(task, events)
     note_cut(task, events)
@@ -178,6 +182,7 @@ def prepare(
         device=device,
         ranks=ranks,
         start=start,
+        begun=tuple(begun),
     )
 
 

@@ -102,6 +102,7 @@ def _model_facts(prepared: Prepared) -> dict[str, Any]:
         "architecture": prepared.architecture.to_json(),
         "start": prepared.start.to_json() if prepared.start is not None else None,
         "transfer": task.transfer.to_json() if task.transfer is not None else None,
+        "begun": [_message(note) for note in prepared.begun],
         "classes": list(dataset.classes),
         "input": prepared.preprocessing.to_json(),
         "params": sum(each.numel() for each in task.model.parameters()),

@@ -28,7 +28,7 @@ from netwright.data.preprocessing import Preprocessing
 from netwright.models import MODELS
 from netwright.models.adapters import Adapter, network_of, recognised
 from netwright.models.weights.beside import images_beside
-from netwright.models.weights.fitting import Fit, fit_module, own_tensors, put, shapes
+from netwright.models.weights.fitting import SPARE, Fit, fit_module, own_tensors, put, shapes
 from netwright.models.weights.identifying import identify
 from netwright.models.weights.published import MEAN, NAME, STD, known_file
 from netwright.models.weights.reading import read_weights_file
@@ -251,7 +251,13 @@ class Start:
         if whose is None and self.network is not None:
             hint = "The run they come from trained {network}, with options of its own."
         elif whose is None:
-            hint = "They fit none of the registered networks with the options it has by default."
+            lacking = bool(found.fitting) and not (found.unexpected or found.misshapen)
+            hint = (
+                "The file lacks a part of the network: it may be one of several, or cut out of a "
+                "whole."
+                if lacking
+                else "They fit no registered network with its default options."
+            )
         elif whose.name != model:
             hint = "They are the weights of {near}: give that as MODEL."
         elif whose.options:
@@ -266,8 +272,8 @@ class Start:
             hint=hint,
             source=str(self.path),
             model=model,
-            fitting=len(found.fitting),
-            total=len(found.own),
+            fitting=sum(not each.endswith(SPARE) for each in found.fitting),
+            total=sum(not each.endswith(SPARE) for each in found.own),
             differences=found.differences,
             near=str(whose or ""),
             network=self.network,

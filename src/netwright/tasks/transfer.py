@@ -163,7 +163,18 @@ class Transfer:
         sizes = {name: each.numel() for name, each in model.named_parameters()}
         below = sum(sizes[name] for stage in self.stages for name in stage.parameters)
         counted = {"count": len(self.stages), "params": below, "all": total}
-        if self.freeze_steps is None or self.freeze_steps >= steps > 0:
+        if self.freeze_steps is not None and self.freeze_steps >= steps > 0:
+            notes.append(
+                _note(
+                    "WARN",
+                    "the head alone is trained: the run ends after {steps} steps, and the {count} "
+                    "stages below it are frozen for {frozen} (transfer.freeze)",
+                    steps=steps,
+                    count=len(self.stages),
+                    frozen=self.freeze_steps,
+                )
+            )
+        elif self.freeze_steps is None:
             notes.append(
                 _note(
                     "NOTE",

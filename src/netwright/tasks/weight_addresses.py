@@ -63,7 +63,13 @@ def resource_of(address: str) -> Resource:
     name = urllib.parse.unquote(parts.path.rpartition("/")[2])
     given = _GIVEN.fullmatch(parts.fragment)
     named = _NAMED.search(name)
-    if given is None and (parts.fragment or named is None):
+    if given is None and parts.fragment:
+        raise SettingError(
+            "#{fragment} is no checksum: expected #sha256= and 8 to 64 of its digits.",
+            hint="sha256sum prints it for a file you trust.",
+            fragment=parts.fragment,
+        )
+    if given is None and named is None:
         raise SettingError(
             "{address} names no checksum, and weights from the network are used only with one.",
             hint="Write {address}#sha256=DIGITS, as published beside the file (at least 8 of the "

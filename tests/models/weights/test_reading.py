@@ -3,7 +3,10 @@
 import hashlib
 import json
 import os
+import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -123,11 +126,61 @@ def test_a_missing_file_names_those_beside_it(tmp_path: Path) -> None:
         read_weights_file(tmp_path / "resnet8.safetensors")
 
 
+def test_the_name_of_published_weights_is_offered_for_one_like_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"no weights file .*\nNearest: imagenet1k-v1\."):
+        read_weights_file(tmp_path / "imagenet1k-v2")
+
+
 def test_a_folder_and_a_text_are_no_weights(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("cat\ndog\n")
-    (tmp_path / "a.pth").write_bytes(b"")
     with pytest.raises(SettingError, match="is a folder, neither a run nor a weights file"):
         read_weights_file(tmp_path)
-    for name in ("labels.txt", "a.pth"):
-        with pytest.raises(SettingError, match=rf"{name} is no weights file"):
+    with pytest.raises(SettingError, match=r"labels\.txt is no weights file"):
+        read_weights_file(tmp_path / "labels.txt")
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", r"is empty: it has 0 bytes\.\nDownload"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", r"git lfs pull"),
+        (b"\n<!DOCTYPE html><html>404</html>", r"is a web page, and not a file of weights"),
+    ],
+)
+def test_what_lies_in_the_place_of_weights_is_named(
+    content: bytes, words: str, suffix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=words):
+        read_weights_file(path)
+
+
+def test_a_pipe_and_a_link_to_itself_are_not_offered_as_their_own_neighbour(
+    tmp_path: Path,
+) -> None:
+    os.mkfifo(tmp_path / "pipe.pth")
+    (tmp_path / "loop.pth").symlink_to("loop.pth")
+    for name in ("pipe.pth", "loop.pth"):
+        with pytest.raises(SettingError, match=r"is no plain file, but a pipe, a device") as told:
             read_weights_file(tmp_path / name)
+        assert "Nearest" not in str(told.value)
+
+
+def test_a_pickle_of_another_kind_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"a": [1.0, 2.0]}, protocol=4))
+    with pytest.raises(SettingError, match=r"a\.pkl is not read: it is a pickle, but none that"):
+        read_weights_file(tmp_path / "a.pkl")
+
+
+def test_a_reader_that_takes_too_much_of_the_processor_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({"a": torch.ones(1)}, tmp_path / "a.pth")
+    end = "import os, signal; os.kill(os.getpid(), signal.SIGXCPU)"
+    ended = subprocess.run([sys.executable, "-c", end], capture_output=True, check=False)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: ended)
+    with pytest.raises(CheckpointError, match="far more time than a file of its size") as told:
+        read_weights_file(tmp_path / "a.pth")
+    assert "damaged" not in str(told.value)

@@ -22,7 +22,7 @@ from netwright.nn.initialisation import last_layer
 Shape: TypeAlias = tuple[int, ...]
 
 # torch's own count of batches, which weights older than PyTorch 0.4.1 lack; nothing reads it.
-_SPARE = "num_batches_tracked"
+SPARE = "num_batches_tracked"
 _SHOWN = 3
 
 
@@ -94,7 +94,7 @@ def fit(
     >>> found.good, found.fresh, found.given_classes
     (True, ('fc',), 1000)
     """
-    missing = tuple(name for name in own if name not in given and not name.endswith(_SPARE))
+    missing = tuple(name for name in own if name not in given and not name.endswith(SPARE))
     unexpected = tuple(name for name in given if name not in own)
     skipped: tuple[str, ...] = ()
     if skip:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -22,12 +23,13 @@ from torch import Tensor
 
 from netwright.core.errors import CheckpointError, ExhaustedError, SettingError, nearest
 from netwright.models.weights import unpickling
+from netwright.models.weights.mistaken import refuse_mistaken
+from netwright.models.weights.published import NAME
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
-_SECONDS = 120  # for the child to start, import torch and read; more for a large file
-_BYTES_A_SECOND = 10 * 2**20
+_LONGEST = 3600  # it is held by processor time; on a busy machine that may be long in coming
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,7 @@ def read_weights_file(path: str | Path) -> WeightsFile:
     """
     path = Path(path)
     data = _bytes(path)
+    refuse_mistaken(path, data)
     digest = hashlib.sha256(data).hexdigest()
     if not _is_safetensors(data) and data.startswith((_ZIP, _PICKLE)):
         tensors, taken_off = _unpickled(data, path)
@@ -124,10 +127,18 @@ def _bytes(path: Path) -> bytes:
 
 def _missing(path: Path) -> SettingError:
     try:
+        if os.path.lexists(path):
+            return SettingError(
+                "{path} is no plain file, but a pipe, a device, or a link that leads nowhere.",
+                path=str(path),
+            )
         beside = [each.name for each in path.parent.iterdir() if each.suffix in SUFFIXES]
     except (OSError, ValueError):
         beside = []
-    near = [str(path.parent / name) for name in nearest(path.name, beside)]
+    near = [
+        *nearest(path.name, [NAME]),
+        *(str(path.parent / n) for n in nearest(path.name, beside)),
+    ]
     return SettingError(
         "There is no weights file {path}.",
         hint="Nearest: {near}." if near else "",
@@ -162,11 +173,13 @@ def _unpickled(data: bytes, path: Path) -> tuple[dict[str, Tensor], tuple[str, .
             input=data,
             capture_output=True,
             env=environment,
-            timeout=_SECONDS + len(data) / _BYTES_A_SECOND,
+            timeout=_LONGEST,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise _damaged(path, f"not read after {error.timeout:.0f} seconds") from error
+        raise _endless(path) from error
+    if done.returncode == -signal.SIGXCPU:
+        raise _endless(path)
     line, _, blob = done.stdout.partition(b"\n")
     if done.returncode != 0 or not line:
         said = done.stderr.decode(errors="replace").strip().splitlines()
@@ -174,6 +187,14 @@ def _unpickled(data: bytes, path: Path) -> tuple[dict[str, Tensor], tuple[str, .
     answer: dict[str, Any] = json.loads(line)
     _refuse(answer["fault"], answer.get("reason", ""), path)
     return load(blob), tuple(answer["taken_off"])
+
+
+def _endless(path: Path) -> CheckpointError:
+    return CheckpointError(
+        "{path} is not read: it takes far more time than a file of its size should.",
+        hint="Expected a state dict written with torch.save, or a safetensors file.",
+        path=str(path),
+    )
 
 
 def _refuse(fault: str, reason: str, path: Path) -> None:
@@ -184,6 +205,33 @@ def _refuse(fault: str, reason: str, path: Path) -> None:
             "torch.save(model.state_dict(), ...), or a safetensors file.",
             path=str(path),
             what=reason,
+        )
+    if fault == "pickle":
+        raise SettingError(
+            "{path} is not read: it is a pickle, but none that torch.save writes.",
+            hint="Where you trust it, save its state dict with torch.save, or as a safetensors "
+            "file.",
+            path=str(path),
+        )
+    if fault == "script":
+        raise SettingError(
+            "{path} is not read: it is a program of TorchScript.",
+            hint="Where you trust it, save its numbers: "
+            "torch.save(torch.jit.load(...).state_dict(), ...).",
+            path=str(path),
+        )
+    if fault == "several":
+        raise SettingError(
+            "{path} holds several state dicts, and it is not known which is meant: {names}.",
+            hint="Save the one you want alone: torch.save(checkpoint[NAME], ...).",
+            path=str(path),
+            names=reason,
+        )
+    if fault == "short":
+        raise CheckpointError(
+            "{path} is damaged: it was cut short, its list of contents is missing.",
+            hint="Download or copy it again.",
+            path=str(path),
         )
     if fault == "empty":
         raise SettingError(

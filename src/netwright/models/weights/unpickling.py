@@ -10,8 +10,10 @@ as a safetensors file.
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
+import pathlib
 import pickle
 import re
 import resource
@@ -30,8 +32,16 @@ WRAPPERS = ("state_dict", "model_state_dict", "model")
 PREFIX = "module."
 """What `DataParallel` puts before each name."""
 
+_OTHER_PICKLE = "Unsupported operand|Invalid magic number"  # torch writes neither
+
+# What training scripts lay beside their weights: records without behaviour, paths that nobody
+# opens.
+_HARMLESS = [argparse.Namespace, pathlib.PosixPath, pathlib.PurePosixPath]
+
 _SPARE_MEMORY = 256 * 2**20
 _SPARE_CLAIM = 2**20
+_SECONDS = 60  # of the processor; more for a large file
+_BYTES_A_SECOND = 10 * 2**20
 _MOST_COPIES = 4  # tied weights and views of one storage are each written whole
 
 
@@ -53,15 +63,25 @@ def answer(data: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What there is to say of the checkpoint `data`, and its tensors if there are any.
 
     `fault` is "" when all is well, with the wrappings that were `taken_off`; else it is `code`
-    (`reason` is the function it calls for), `damaged`, `empty` or `lie` (a tensor's name).
+    (`reason` is the function it calls for), `pickle`,
+    `script` (of TorchScript), `short`, `damaged`, `empty`, `several` (their names) or `lie` (a
+    tensor's name).
     """
     try:
-        found: Any = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_HARMLESS):
+            found: Any = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         if asked is not None:
             return {"fault": "code", "reason": asked[1]}, {}
-        return {"fault": "damaged", "reason": _line(error)}, {}
+        fault = "pickle" if re.search(_OTHER_PICKLE, str(error)) else "damaged"
+        return {"fault": fault, "reason": _line(error)}, {}
+    except RuntimeError as error:  # also for memory, which is for the caller to say
+        if "TorchScript" in str(error):
+            return {"fault": "script"}, {}
+        if "central directory" in str(error):
+            return {"fault": "short"}, {}
+        raise
     except (EOFError, LookupError, TypeError, ValueError, AttributeError, OSError) as error:
         return {"fault": "damaged", "reason": _line(error)}, {}
     taken_off = []
@@ -69,8 +89,15 @@ def answer(data: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
             taken_off.append(key)
+    held = _state_dicts(found)
+    if len(held) > 1:
+        return {"fault": "several", "reason": ", ".join(held[:5])}, {}
+    if held:
+        found = found[held[0]]
+        taken_off.append(held[0])
     if not isinstance(found, Mapping) or not found:
-        return {"fault": "empty", "reason": type(found).__name__}, {}
+        reason = "{}" if isinstance(found, Mapping) else type(found).__name__
+        return {"fault": "empty", "reason": reason}, {}
     strange = [str(name) for name, each in found.items() if not isinstance(each, Tensor)]
     if strange:
         return {"fault": "empty", "reason": ", ".join(strange[:5])}, {}
@@ -85,13 +112,29 @@ def answer(data: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return {"fault": "", "taken_off": taken_off}, whole
 
 
+def _state_dicts(found: Any) -> list[str]:
+    """The entries of a checkpoint that are state dicts themselves, whatever they are called."""
+    if not isinstance(found, Mapping) or any(isinstance(e, Tensor) for e in found.values()):
+        return []
+    return [
+        str(name)
+        for name, each in found.items()
+        if isinstance(each, Mapping)
+        and each
+        and all(isinstance(name, str) and isinstance(e, Tensor) for name, e in each.items())
+    ]
+
+
 def _limit(size: int) -> None:
-    """No more address space than the file can need, and no file written."""
+    """No more address space and time than the file can need, and no file written."""
     with open("/proc/self/statm", encoding="ascii") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
     most = used + _MOST_COPIES * size + _SPARE_MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    last = int(spent.ru_utime + spent.ru_stime) + _SECONDS + size // _BYTES_A_SECOND
+    resource.setrlimit(resource.RLIMIT_CPU, (last, last + 5))
 
 
 def _lie(tensors: Mapping[str, Tensor], size: int) -> str:

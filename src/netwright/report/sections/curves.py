@@ -8,10 +8,10 @@ from netwright.core.escaping import html_text
 from netwright.core.languages import say
 from netwright.report.axes import Axis, linear, logarithmic, shares
 from netwright.report.lines import Line, line_chart
-from netwright.report.material import Material
+from netwright.report.material import Material, mapping
 from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
-from netwright.report.words import digits, percent, together
+from netwright.report.words import digits, percent, together, whole
 
 # Beyond this a value says that the run broke, and would flatten everything else.
 _OUTSIDE = 1e9
@@ -73,6 +73,8 @@ def _lead(material: Material) -> str:
     if material.interventions:
         marked = say("R1, R2, ... mark where the run went on after it had been treated.")
         kept = together([kept, marked])
+    if _unfrozen(material):
+        kept = together([kept, say("Stages below the head were frozen up to the line “unfrozen”.")])
     train, val = material.at_best("train/loss"), material.at_best("val/loss")
     if train is None or val is None or train <= val:
         return kept
@@ -108,7 +110,7 @@ def _chart(
         below=say("epoch") if material.axis == "epoch" else say("step"),
         show=show,
         pin=(best, _mark(material, best)) if best else None,
-        marks=_repairs(material),
+        marks=[*_unfrozen(material), *_repairs(material)],
     )
     return f"<figure><figcaption>{html_text(title)}{axis_note(axis)}</figcaption>{drawn}</figure>"
 
@@ -117,6 +119,14 @@ def _repairs(material: Material) -> list[tuple[float, str]]:
     """Where the run went on after it had been treated."""
     places = [(material.place_of(each.back_to), each.number) for each in material.interventions]
     return [(place, f"R{number}") for place, number in places if place is not None]
+
+
+def _unfrozen(material: Material) -> list[tuple[float, str]]:
+    """Where the first stage below the head was trained, when that was within the run."""
+    first = whole(mapping(material.model.get("transfer")).get("freeze_steps"))
+    place = material.place_of(first) if first else None
+    last = max((x for x, _ in material.curve("train/loss")), default=0)
+    return [(place, say("unfrozen"))] if place is not None and place <= last else []
 
 
 def axis_note(axis: Axis) -> str:

@@ -42,13 +42,19 @@ def remarks(
             rows.append(("NOTE", missing))
     known = [row for row in dict.fromkeys(rows) if row[1]]
     known.sort(key=lambda row: -_WORDS.index(row[0]))
-    body = "".join(
-        f'<li><b class="word {word.lower()}">{word}</b><span>{html_text(text)}</span></li>'
-        for word, text in known[: min(_MOST, allowance.rows)]
-    )
-    body = f'<ul class="notes">{body}</ul>' if body else ""
+    body = remark_list(known[: min(_MOST, allowance.rows)])
     body += "".join(_quarantine(each, min(_MOST, allowance.rows)) for each in materials)
     return Part(title=say("Notes"), body=body) if body else None
+
+
+def remark_list(rows: Sequence[tuple[str, str]]) -> str:
+    """Remarks, each a word (OK, NOTE, WARN, STOP) and its text, as HTML; "" if there are none."""
+    known = [(word if word in _WORDS else "NOTE", text) for word, text in rows]
+    body = "".join(
+        f'<li><b class="word {word.lower()}">{word}</b><span>{html_text(text)}</span></li>'
+        for word, text in known
+    )
+    return f'<ul class="notes">{body}</ul>' if body else ""
 
 
 def _note(message: Any) -> tuple[str, str]:
