@@ -56,11 +56,12 @@ def undisturbed(server, tmp_path_factory):
 
 
 def kill_and_compare(server, place, undisturbed, *, kills, seed):
-    """Kill a rank `kills` times at random; the run ends as the one that nobody disturbed."""
+    """Kill a rank `kills` times at random; the run ends as the one that nobody disturbed. The
+    seconds from each kill to the next checkpoint."""
     draw = random.Random(seed)
     run = place / "run"
     child = server.start(command(run), cwd=place)
-    seen = []
+    seen, back = [], []
     for number in range(1, kills + 1):
         goal = STEPS * number // (kills + 2)
         assert child.comes(lambda goal=goal: newest(run) >= goal, at_most=90), child.text()
@@ -68,8 +69,11 @@ def kill_and_compare(server, place, undisturbed, *, kills, seed):
         pids = ranks_of(child)
         assert len(pids) == 2
         seen += pids
+        before, killed = newest(run), time.monotonic()
         os.kill(draw.choice(pids), signal.SIGKILL)
         assert_gone(pids, patience=30)
+        assert child.comes(lambda step=before: newest(run) > step, at_most=90), child.text()
+        back.append(time.monotonic() - killed)
     assert child.wait(120) == 0, child.text()
     assert_gone(seen)
     attempts = [json.loads(line) for line in (run / "attempts.jsonl").read_text().splitlines()]
@@ -81,6 +85,8 @@ def kill_and_compare(server, place, undisturbed, *, kills, seed):
     info = json.loads((run / "run.json").read_text())
     assert info["status"] == "done"
     assert {each["how"] for each in info["resumed"]} == {"exact"}
+    assert all("saved" in str(each["said"]["0"]) for each in attempts[:-1])
+    return back
 
 
 def test_three_killed_ranks_change_nothing(server, place, undisturbed):
@@ -90,7 +96,8 @@ def test_three_killed_ranks_change_nothing(server, place, undisturbed):
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [2, 3, 4, 5])
 def test_twenty_killed_ranks_change_nothing(server, place, undisturbed, seed):
-    kill_and_compare(server, place, undisturbed, kills=5, seed=seed)
+    back = kill_and_compare(server, place, undisturbed, kills=5, seed=seed)
+    print("seconds to the next checkpoint:", " ".join(f"{each:.1f}" for each in back))
 
 
 def test_a_launcher_that_is_stopped_or_killed_leaves_nobody(server, place):
@@ -117,7 +124,19 @@ def test_what_a_rank_fails_with_is_told_once_and_not_tried_again(server, place):
     child = server.start(command(place / "run", "optim=sgd", "optim.lr=1e9"), cwd=place)
     assert child.wait() == 5, child.text()
     assert child.text().count("Training diverged") == 1
-    assert len((place / "run" / "attempts.jsonl").read_text().splitlines()) == 1
+    (line,) = (place / "run" / "attempts.jsonl").read_text().splitlines()
+    assert "Training diverged" in str(json.loads(line)["said"]["0"])
+
+
+def test_where_a_rank_crashed_is_written_down(server, place):
+    run = place / "run"
+    child = server.start(command(run), cwd=place)
+    assert child.comes(lambda: newest(run) >= 20), child.text()
+    os.kill(ranks_of(child)[0], signal.SIGSEGV)
+    assert child.wait() == 0, child.text()
+    first, second = map(json.loads, (run / "attempts.jsonl").read_text().splitlines())
+    assert (first["signal"], second["cause"], second["said"]) == ("SIGSEGV", "done", {})
+    assert "Fatal Python error: Segmentation fault" in str(first["said"])
 
 
 def test_python_starts_the_ranks_too(tmp_path):

@@ -33,10 +33,11 @@ def lines(run):
         ("mlp", ["loss=focal", "loss.class_weights=balanced", "data.cache=stream",
                  "data.workers=1"]),
         ("resnet20", ["model.norm=group", "steps=4", "optim=sgd"]),
+        ("resnet20", ["steps=4", "optim=sgd", "optim.lr=0.005"]),
         ("mlp", ["optim=lbfgs", "steps=3", "batch=1294"]),
     ],
     ids=["shift-ema-clip", "accumulated", "mixed-weighted", "streamed-focal", "group-norm",
-         "closure"],
+         "batch-norm", "closure"],
 )  # fmt: skip
 def test_two_ranks_compute_what_one_computes(server, place, model, settings):
     """The curve of two ranks with half a batch each is that of one with all of it: the same data,
@@ -55,6 +56,14 @@ def test_two_ranks_compute_what_one_computes(server, place, model, settings):
     left, right = (read_weights(place / run / "best.safetensors") for run in ("one", "two"))
     for name, value in left.items():
         torch.testing.assert_close(value, right[name], rtol=1e-3, atol=1e-4)
+
+
+def test_passes_of_a_step_exchange_nothing_until_the_last(server, place):
+    ranks = start_ranks(server, [], cwd=place, call="faults.rank_programs:count_exchanges")
+    assert ended(ranks) == {0: 0, 1: 0}, told(ranks)
+    for each in ranks.values():
+        one_pass, four = json.loads(each.text().splitlines()[-1])
+        assert one_pass == four == 2  # loss and which gradients there are, then all of these
 
 
 def test_one_rank_speaks_and_writes(server, place):

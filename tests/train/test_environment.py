@@ -14,6 +14,7 @@ def test_the_line_holds_what_decides_the_bits():
     assert list(line) == [
         "python", "torch", "numpy", "netwright", "code", "device", "processor", "cpu_capability",
         "threads", "world_size", "micro_batch", "deterministic", "amp", "channels_last", "compiled",
+        "synced_norms", "sharded",
     ]  # fmt: skip
     assert line["torch"] == torch.__version__
     assert line["numpy"] == np.__version__

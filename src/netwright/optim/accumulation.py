@@ -39,6 +39,7 @@ def accumulate(
     divisor: Callable[[Part], float] | None = None,
     whole: float | None = None,
     scale: float = 1.0,
+    weightless: Callable[[Part], Tensor] | None = None,
 ) -> Tensor:
     """Add the gradients of a batch of `count` samples in `pieces`, one backward pass for each.
 
@@ -49,6 +50,9 @@ def accumulate(
     up to rounding, 1e-6 of them in float32. Where these samples are themselves a part, `whole` is
     what the mean over all was divided by: gradients and losses of all parts then add up to those of
     the whole.
+
+    A part that weighs nothing is left out; where that may not be, since the passes of several
+    processes wait for each other, `weightless(part)` gives a loss of 0 for it.
 
     Not the same in pieces: batch norm, which takes the statistics of each piece; random draws,
     of which there are several; and a loss that is no mean (`dice` over a batch).
@@ -62,7 +66,9 @@ def accumulate(
     """
     total: Tensor | None = None
     for part, share in _shares(count, pieces, divisor, whole):
-        counted = loss(part) * share
+        if share == 0 and weightless is None:
+            continue  # a part of weightless samples only: its mean is 0 / 0
+        counted = loss(part) * share if share or weightless is None else weightless(part)
         (counted if scale == 1 else counted * scale).backward()
         total = counted.detach() if total is None else total + counted.detach()
     return torch.zeros(()) if total is None else total
@@ -78,5 +84,4 @@ def _shares(
         yield slice(0, count), 1.0
         return
     for part, size in zip(cut, sizes, strict=True):
-        if size > 0:  # a part of weightless samples only: its mean is 0 / 0
-            yield part, size / whole
+        yield part, size / whole

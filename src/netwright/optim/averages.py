@@ -43,9 +43,7 @@ class Average:
         self._copies: dict[str, Tensor] = {}
         self._places: dict[str, str] = {}  # name in the state dict -> name of its average
         first: dict[int, str] = {}
-        for name, tensor in model.state_dict(keep_vars=True).items():
-            if not isinstance(tensor, Tensor):
-                continue  # a module's extra state
+        for name, tensor in self.tensors(model).items():
             if tensor.is_floating_point() or tensor.is_complex():
                 place = first.setdefault(id(tensor), name)  # a weight used twice is averaged once
                 self._places[name] = place
@@ -54,11 +52,16 @@ class Average:
             else:
                 self._copies[name] = tensor.detach().clone()
 
+    def tensors(self, model: nn.Module) -> dict[str, Tensor]:
+        """What is averaged or copied, by its name in the state dict: the tensors themselves."""
+        held = model.state_dict(keep_vars=True)  # a module's extra state may be anything
+        return {name: each for name, each in held.items() if isinstance(each, Tensor)}
+
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Take in the weights of `model` after a step."""
         share = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
-        now = model.state_dict()
+        now = self.tensors(model)
         new = [now[name] for name in self._averages]
         torch._foreach_lerp_(list(self._averages.values()), new, share)
         for name, copy in self._copies.items():
@@ -84,7 +87,7 @@ class Average:
             self._swap(model)
 
     def _swap(self, model: nn.Module) -> None:
-        tensors = model.state_dict(keep_vars=True)
+        tensors = self.tensors(model)
         for name, mine in self._averages.items():
             self._averages[name] = tensors[name].data
             tensors[name].data = mine

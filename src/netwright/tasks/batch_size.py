@@ -94,12 +94,12 @@ def refuse_parted_loss(recipe: Recipe, options: Any, ranks: int = 1) -> None:
 def note_parted_norms(task: Classification, events: e.Events) -> None:
     """Accumulation equals the large batch but for what looks at the whole batch."""
     norms = [m for m in task.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if task.ranks.several and any(each.training for each in norms):
+    if task.ranks.several and task.norms is None and any(each.training for each in norms):
         events.emit(
             e.Noted(
                 word="NOTE",
                 template="Batch norm takes its statistics of the {images} images that one of "
-                "{ranks} processes has in a pass; model.norm=group takes them of each image.",
+                "{ranks} processes has in a pass; run.sync_norm=true takes them of all.",
                 values={
                     "ranks": task.ranks.size,
                     "images": task.train.batch // task.ranks.size // task.update.accumulate,

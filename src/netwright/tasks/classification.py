@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -35,9 +36,13 @@ from netwright.tasks.speed import Speed
 from netwright.tasks.tally import Tally
 from netwright.tasks.transfer import Transfer
 from netwright.train.memory import MEMORY_ERRORS, is_out_of_memory
-from netwright.train.ranks import Alone, Ranks
+from netwright.train.ranks import Alone, Group, Ranks
+from netwright.train.synced_norm import Together
 from netwright.train.task import Goal, Rhythm, Task
-from netwright.train.updates import apply_closure, apply_gradients, apply_scaled, set_rates
+from netwright.train.updates import Norm, apply_closure, apply_gradients, apply_scaled, set_rates
+
+if TYPE_CHECKING:
+    from netwright.train.sharding import Shards
 
 SHOWN = 32
 _Predicted: TypeAlias = list[tuple[Tensor, Tensor]]
@@ -121,6 +126,12 @@ class Classification(Task):
         self.update = update or Update()
         self.passes = Passes(model, self.update.accumulate, parted=self.update.parted)
         self.transfer = transfer
+        self.norms: Together | None = None
+        """The batch norms, where they see the images of all ranks."""
+        self.to_be_cut = False
+        """Whether each rank will keep only its rows of the weights, from `cut` on."""
+        self.shards: Shards | None = None
+        """The network, where each rank has only its rows of the weights."""
         self._held = 0
         """The step for which stages were frozen and unfrozen last."""
         self.watcher = watcher
@@ -169,13 +180,14 @@ class Classification(Task):
         def compute() -> Tensor:
             """Leave the gradients of the batch; its loss, detached."""
             # Dropout and whatever else draws from torch's generator is a function of (seed, step).
-            _seed_generators(noise, self.device)
             logits: _Predicted = [] if predicted else predicted  # a closure's first answer counts
-            if batch.whole is not None:
-                return self._over_ranks(batch, logits, counted)
-            if self.passes.count == 1:
-                return self._pass(batch, logits)
-            return self._passes(batch, logits)
+            _seed_generators(noise, self.device)
+            with self._joined_up():
+                if batch.whole is not None:
+                    return self._over_ranks(batch, logits, counted)
+                if self.passes.count == 1:
+                    return self._pass(batch, logits)
+                return self._passes(batch, logits)
 
         def forget() -> None:
             self.optimizer.zero_grad(set_to_none=True)
@@ -183,15 +195,21 @@ class Classification(Task):
             counted.clear()
 
         def gradients() -> Tensor:
+            if self._is_joined_up:  # no rank can begin a step again by itself
+                return compute()
             images = len(batch.target)
             return self.passes.taken(compute, images=images, step=step, forget=forget)
 
         if self.update.closure:
             loss, norm = apply_closure(self.optimizer, compute)
         elif self.scale is not None:
-            loss, norm = apply_scaled(self.optimizer, gradients(), self.scale, clip=self._clip)
+            loss, norm = apply_scaled(
+                self.optimizer, gradients(), self.scale, clip=self._clip, norm_of=self._norm_of
+            )
         else:
-            loss, norm = apply_gradients(self.optimizer, gradients(), clip=self._clip)
+            loss, norm = apply_gradients(
+                self.optimizer, gradients(), clip=self._clip, norm_of=self._norm_of
+            )
         taken = not math.isnan(norm)  # else the gradients overflowed float16
         if self.update.l1 and taken:
             proximal_step(self.optimizer.param_groups, self.update.l1, spare=self.update.spare)
@@ -238,7 +256,35 @@ class Classification(Task):
             divisor=None if divisor is None else lambda part: divisor(batch.target[part]),
             whole=weight,
             scale=1.0 if self.scale is None else self.scale.factor,
+            weightless=(lambda part: self._of_no_weight(batch.part(part), predicted))
+            if self._is_joined_up
+            else None,
         )
+
+    def _of_no_weight(self, part: Batch, predicted: _Predicted) -> Tensor:
+        """A pass that the others wait for, though its images count for nothing."""
+        with self.speed.computing(self.device):
+            logits = self._network(self.speed.images(part.images))
+        predicted.append((logits.detach(), part.target))
+        return logits.float().sum() * 0
+
+    @property
+    def _is_joined_up(self) -> bool:
+        """Whether the passes of the ranks wait for each other."""
+        return self.norms is not None or self.shards is not None
+
+    def _joined_up(self) -> contextlib.AbstractContextManager[Any]:
+        """The block of the passes of a step."""
+        stack = contextlib.ExitStack() if self._is_joined_up else contextlib.nullcontext()
+        if isinstance(stack, contextlib.ExitStack):
+            for each in (self.norms, self.shards):
+                if each is not None:
+                    stack.enter_context(each.computing())
+        return stack
+
+    @property
+    def _norm_of(self) -> Norm | None:
+        return self.shards.norm if self.shards is not None else None
 
     def _over_ranks(
         self, batch: Batch, predicted: _Predicted, counted: list[tuple[int, int]]
@@ -248,7 +294,7 @@ class Classification(Task):
         try:
             loss = self._passes(batch, predicted)
         except MEMORY_ERRORS as error:
-            if not is_out_of_memory(error):
+            if not is_out_of_memory(error) or self._is_joined_up:
                 raise
             failed = True  # which the others, who wait for this rank's gradients, must hear of
         if failed:
@@ -258,7 +304,11 @@ class Classification(Task):
         right = sum(int((logits.argmax(1) == target).sum()) for logits, target in predicted)
         seen = sum(len(target) for _, target in predicted)
         parameters = [each for group in self.optimizer.param_groups for each in group["params"]]
-        sums = self.ranks.add_gradients(parameters, [float(loss), right, seen, failed])
+        numbers = [float(loss), right, seen, failed]
+        if self.shards is not None:
+            sums = self.shards.add_gradients(numbers)
+        else:
+            sums = self.ranks.add_gradients(parameters, numbers)
         if sums[3]:
             raise PassTooLargeError("out of memory in a pass of some rank")
         counted.append((int(sums[1]), int(sums[2])))
@@ -338,22 +388,31 @@ class Classification(Task):
             self.to_training(self._held)
 
     def weights(self) -> dict[str, Tensor]:
+        if self.shards is not None:
+            return self.shards.weights(self.average.weights() if self.average else None)
         if self.average is not None:
             return self.average.weights()
         return dict(self.model.state_dict())
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
-        if self.average is not None:
+        if self.shards is not None:
+            self.shards.load_weights(weights, self.average.weights() if self.average else None)
+        elif self.average is not None:
             updates = self.average.updates
             self.average.load_state_dict({"updates": updates, "weights": weights})
         else:
             self.model.load_state_dict(weights)
 
     def state(self) -> dict[str, Any]:
-        raw = dict(self.model.state_dict()) if self.average is not None else None
+        raw = None
+        if self.average is not None:
+            held = self.model.state_dict if self.shards is None else self.shards.weights
+            raw = dict(held())
         repair = {"repair": self.repair.state_dict()} if self.repair is not None else {}
         return {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.optimizer.state_dict()
+            if self.shards is None
+            else self.shards.optimizer_state(),
             # A function of the step, but for one that answers to what it measures.
             "schedule": self.watcher.state_dict() if self.watcher is not None else {},
             "epoch_loss": self.epoch_loss.state_dict() if self.epoch_loss is not None else {},
@@ -366,14 +425,18 @@ class Classification(Task):
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
+        if self.shards is not None:
+            self.shards.load_optimizer_state(state["optimizer"])
+        else:
+            self.optimizer.load_state_dict(state["optimizer"])
         if self.watcher is not None:
             self.watcher.load_state_dict(state["schedule"])
         if self.epoch_loss is not None:
             self.epoch_loss.load_state_dict(state["epoch_loss"])
         if self.average is not None:
             self.average.updates = int(state["average"]["updates"])
-            self.model.load_state_dict(state["average"]["raw"])
+            raw = state["average"]["raw"]
+            (self.model.load_state_dict if self.shards is None else self.shards.load_weights)(raw)
         if self.scale is not None and state.get("scaler") is not None:
             self.scale.load_state_dict(state["scaler"])
         self.tally.load_state_dict(state.get("tally", {"right": 0, "seen": 0}))
@@ -385,7 +448,19 @@ class Classification(Task):
     def load_best(self, weights: Mapping[str, Tensor]) -> None:
         """Take over the weights that were judged best; the run is over, nothing averages on."""
         self.average = None
-        self.model.load_state_dict(weights)
+        if self.shards is not None:
+            self.model, self.shards = self.shards.whole_network(weights, self.device), None
+        else:
+            self.model.load_state_dict(weights)
+
+    def cut(self, rebuild: Callable[[], nn.Module]) -> None:
+        """Have each of several ranks keep its rows of all weights only; before the first step."""
+        from netwright.train.sharding import ShardedAverage, Shards  # imports much of torch
+
+        assert isinstance(self.ranks, Group)
+        self.shards = Shards(self.model, self.optimizer, self.ranks, self.device, rebuild=rebuild)
+        if self.average is not None:
+            self.average = ShardedAverage(self.shards, self.average.decay)
 
     def adapted(self) -> Mapping[str, Any]:
         if not self.passes.halved:
@@ -447,6 +522,10 @@ class Classification(Task):
 
     def _together(self, feed: Feed, rows: Rows) -> Rows:
         """The rows of all batches in their order: sums over them are those of one process."""
+        if self.shards is not None:  # each pass is one of all ranks: who has fewer goes along
+            blank = torch.zeros(1, *self.preprocessing.shape, device=self.device)
+            for _ in range(len(rows), -(-feed.num_parts // self.ranks.size)):
+                self.model(blank)
         table = torch.zeros(feed.num_parts, 4, dtype=torch.float64)
         if rows:
             table[self.ranks.rank :: self.ranks.size] = torch.tensor(rows, dtype=torch.float64)

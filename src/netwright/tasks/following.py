@@ -16,6 +16,7 @@ from netwright.train.trainer import Trainer
 
 def follow(prepared: Prepared, path: Path, checkpoint: Checkpoint | None = None) -> Trained:
     """Take the steps of the run in `path`, which the first rank writes."""
+    prepared.cut()
     trainer = Trainer(
         prepared.task,
         SilentFolder(path),

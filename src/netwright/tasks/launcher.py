@@ -38,6 +38,7 @@ from netwright.core.errors import (
     SettingError,
 )
 from netwright.records.run import Run
+from netwright.tasks.rank_words import VARIABLE, last_words
 from netwright.tasks.recipe import Recipe
 from netwright.tasks.settings import Resolved
 
@@ -78,10 +79,12 @@ def launch(words: Sequence[str], recipe: Recipe, path: Path | None, events: e.Ev
     while True:
         number += 1
         before, started = _newest(path), time.time()
-        end = _attempt(words, recipe.general.devices)
+        with tempfile.TemporaryDirectory(prefix="netwright-ranks-") as place:
+            end = _attempt(words, recipe.general.devices, place)
+            said = last_words(Path(place), recipe.general.devices)
         after = _newest(path)
         if path is not None and path.is_dir():
-            _record(path, number, end, started=started, before=before, after=after)
+            _record(path, number, end, started=started, before=before, after=after, said=said)
         if end.status == 0:
             return
         if path is None or not (end.status < 0 or end.status == _LOST):
@@ -122,7 +125,7 @@ def words_of(
     return ["train", "--config", str(file)]
 
 
-def _attempt(words: Sequence[str], devices: int) -> End:
+def _attempt(words: Sequence[str], devices: int, place: str) -> End:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -140,7 +143,7 @@ def _attempt(words: Sequence[str], devices: int) -> End:
         signals_to_handle="SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",  # the last is Slurm's
     )
     try:
-        with _surroundings(devices):
+        with _surroundings(devices, place):
             elastic_launch(config, sys.executable)("-m", "netwright", *words)
     except SignalException as error:
         number = int(error.sigval)
@@ -169,12 +172,13 @@ def _likeliness(status: int) -> int:
 
 
 @contextlib.contextmanager
-def _surroundings(devices: int) -> Iterator[None]:
+def _surroundings(devices: int, place: str) -> Iterator[None]:
     """The variables that the ranks inherit, torch's launcher silenced, and signals put back."""
     cores = max(1, len(os.sched_getaffinity(0)) // devices)
     changes = {
         "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
         "NETWRIGHT_LAUNCHER": str(os.getpid()),
+        VARIABLE: place,
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(cores)),
         "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
     }
@@ -216,7 +220,16 @@ def _newest(path: Path | None) -> int:
     return max((int(name.removeprefix("step-")) for name in names), default=0)
 
 
-def _record(path: Path, number: int, end: End, *, started: float, before: int, after: int) -> None:
+def _record(
+    path: Path,
+    number: int,
+    end: End,
+    *,
+    started: float,
+    before: int,
+    after: int,
+    said: Mapping[str, Sequence[str]],
+) -> None:
     """One line of `attempts.jsonl`; a disk that refuses it ends no run."""
     line = {
         "attempt": number,
@@ -228,6 +241,7 @@ def _record(path: Path, number: int, end: End, *, started: float, before: int, a
         "status": end.status,
         "from_step": before,
         "to_step": after,
+        "said": dict(said) if end.status else {},
     }
     with contextlib.suppress(OSError):
         atomic.disk.append(path / "attempts.jsonl", (json.dumps(line) + "\n").encode())

@@ -51,6 +51,7 @@ from netwright.tasks.batch_size import (
 )
 from netwright.tasks.classification import Classification, Update
 from netwright.tasks.computing import find_device
+from netwright.tasks.cutting import note_cut, wants_cut
 from netwright.tasks.recipe import Choice, Recipe
 from netwright.tasks.settings import Resolved
 from netwright.tasks.several import compare_data, refuse_unequal_shares
@@ -60,6 +61,7 @@ from netwright.tasks.starting import Start, fresh_names
 from netwright.tasks.stems import stem_notes
 from netwright.tasks.transfer import Transfer, plan_transfer, refuse_untrained
 from netwright.train.ranks import Alone, Ranks
+from netwright.train.synced_norm import synchronise
 from netwright.train.task import Rhythm
 
 _NORM_BATCHES, _NORM_BATCH = 16, 64
@@ -84,6 +86,18 @@ class Prepared:
     @property
     def recipe(self) -> Recipe:
         return self.resolved.recipe
+
+    def cut(self) -> None:
+        """Cut the network among the ranks, if that is wanted. From here on all compute together:
+        what one of them does with the network alone comes before."""
+        if self.task.to_be_cut:
+            self.task.cut(
+                lambda: self.architecture.build(
+                    num_classes=len(self.dataset.classes),
+                    in_channels=self.preprocessing.channels,
+                    input_size=self.preprocessing.size,
+                )
+            )
 
 
 def prepare(
@@ -157,6 +171,7 @@ def prepare(
     for note in (*stem, *begun, *warned):
         events.emit(note)
     note_parted_norms(task, events)
+    note_cut(task, events)
     resolved = with_speed(resolved, task, events, new=recorded is None)
     return Prepared(
         resolved=resolved,
@@ -208,9 +223,12 @@ def _task(
             _initialise(model, recipe, train_images, preprocessing)
         else:
             start.put_into(model, architecture.name, num_classes=num_classes)
-        model = model.to(device)
+        optim_options = _options(OPTIMIZERS, recipe.optim, "optim.")
+        to_be_cut = wants_cut(recipe, model, optim_options, device, ranks)
+        place = torch.device("cpu") if to_be_cut else device  # it may not fit there whole
+        model = model.to(place)
         if recipe.transfer.norm == "recompute":
-            _measure_norms(model, train_images, preprocessing, device)
+            _measure_norms(model, train_images, preprocessing, place)
     ranks.equalise([each for each in model.state_dict().values() if isinstance(each, Tensor)])
     augmentation = Augmentation(recipe.aug, mean=preprocessing.mean, std=preprocessing.std)
     feeds = {
@@ -236,7 +254,6 @@ def _task(
     per_epoch = feeds["train"].steps_per_epoch
     steps = general.steps if general.steps is not None else general.epochs * per_epoch
     rhythm = Rhythm(steps=steps, steps_per_epoch=per_epoch, evaluate_every=per_epoch)
-    groups_options = _options(OPTIMIZERS, recipe.optim, "optim.")
     transfer = plan_transfer(
         model, recipe.transfer, head=fresh_names(start, recorded), steps_per_epoch=per_epoch
     )
@@ -246,9 +263,9 @@ def _task(
             transfer.hold(model, 0)
     groups = parameter_groups(
         model,
-        groups_options.wd,
-        spare=groups_options.spare,
-        lr=groups_options.lr,
+        optim_options.wd,
+        spare=optim_options.spare,
+        lr=optim_options.lr,
         factors=transfer.factors() if transfer is not None else None,
         begins=transfer.begins() if transfer is not None else None,
     )
@@ -263,9 +280,9 @@ def _task(
     loss = LOSSES.get(recipe.loss.name).target(
         loss_options, class_counts(train_images, num_classes)
     )
-    return Classification(
+    task = Classification(
         model=model,
-        optimizer=OPTIMIZERS.get(recipe.optim.name).target(groups, groups_options),
+        optimizer=OPTIMIZERS.get(recipe.optim.name).target(groups, optim_options),
         loss=loss,
         rate_factor=lambda step: factor(
             schedule, schedule_options, step, max(steps, 1), warmup_steps
@@ -278,9 +295,9 @@ def _task(
         seed=seed,
         device=device,
         update=Update(
-            clip=groups_options.clip,
-            l1=groups_options.l1,
-            spare=groups_options.spare,
+            clip=optim_options.clip,
+            l1=optim_options.l1,
+            spare=optim_options.spare,
             closure=bool(OPTIMIZERS.get(recipe.optim.name).facts.get("closure")),
             accumulate=recipe.accumulate,
             parted=not is_of_whole_batch(recipe, loss_options),
@@ -290,6 +307,10 @@ def _task(
         transfer=transfer,
         ranks=ranks,
     )
+    task.to_be_cut = to_be_cut
+    if ranks.several and recipe.run.sync_norm:
+        task.norms = synchronise(model, ranks)
+    return task
 
 
 def evaluation_feed(

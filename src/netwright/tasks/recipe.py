@@ -112,6 +112,16 @@ class RunOptions:
     backend: Literal["auto", "gloo", "nccl"] = setting(
         "auto", help="how several processes talk: nccl between GPUs, gloo between processors"
     )
+    sync_norm: bool = setting(
+        True,
+        help="whether batch norm takes its statistics of the images that all processes have in a "
+        "pass, as one process would, or each of its own",
+    )
+    shard: bool | Literal["auto"] = setting(
+        "auto",
+        help="whether weights, gradients and the optimizer's numbers are cut among the processes; "
+        "auto does so where they do not fit into the memory of one",
+    )
     rank_timeout: int = setting(
         600, ge=1, le=86400, help="seconds that one of several processes may be silent"
     )

@@ -79,6 +79,7 @@ def carry_out(
 
     `changes` are reasons, besides the environment, why a resume is not exact.
     """
+    prepared.cut()
     course = Course(folder, prepared, events, changes=changes)
     kept = memory_kept(prepared.device)
     with reproducible(), kept, contextlib.closing(course.checkpoints):
@@ -190,6 +191,8 @@ def environment_of(prepared: Prepared) -> Environment:
         amp=speed.precision if speed.is_mixed else None,
         channels_last=speed.channels_last,
         compiled=speed.compile,
+        synced_norms=prepared.task.norms is not None,
+        sharded=prepared.task.to_be_cut,
     )
 
 
@@ -305,7 +308,13 @@ def _finish(
     """The best weights back in place, and the arrays behind the report."""
     task = prepared.task
     best = outcome.progress.best
-    if best is not None and best["step"] != outcome.progress.step:
+    if task.shards is not None:  # the first rank has a part only: the whole lies on the disk
+        kept = checkpoints.newest(at_most=int(best["step"])) if best is not None else None
+        if kept is None or best is None or kept.step != best["step"]:
+            kept = checkpoints.newest()
+        assert kept is not None, "the last step has just been saved"
+        task.load_best(kept.weights)
+    elif best is not None and best["step"] != outcome.progress.step:
         kept = checkpoints.newest(at_most=int(best["step"]))
         if kept is not None and kept.step == best["step"]:
             task.load_best(kept.weights)

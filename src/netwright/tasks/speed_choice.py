@@ -26,7 +26,7 @@ def with_speed(
     options = resolved.recipe.run
     refuse_precision(options, task)
     task.set_speed(asked(options))
-    if not new or not is_open(options, task.device) or task.update.closure:
+    if not new or not is_open(options, task.device) or task.update.closure or task.to_be_cut:
         return resolved
     steps = task.rhythm.steps
     if steps < FEWEST_STEPS:

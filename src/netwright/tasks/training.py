@@ -18,6 +18,7 @@ from netwright.tasks.computing import find_device
 from netwright.tasks.following import follow
 from netwright.tasks.launcher import launch, settings_place, words_of
 from netwright.tasks.preparing import prepare
+from netwright.tasks.rank_words import remembered
 from netwright.tasks.recipe import Recipe
 from netwright.tasks.resuming import go_on
 from netwright.tasks.run_facts import make_folder, short, write_first
@@ -92,10 +93,12 @@ def train(
         return _train(wish, e.Events(*listeners), Alone())
     wish, recipe = wish.placed(place)
     device = find_device(recipe.general.device, local_rank=place.local_rank, several=True)
-    with joined(
-        place, device, backend=recipe.run.backend, timeout=recipe.run.rank_timeout
-    ) as ranks:
-        return _train(wish, heard(listeners, ranks), ranks)
+    backend, timeout = recipe.run.backend, recipe.run.rank_timeout
+    with (
+        remembered(place.rank) as words,
+        joined(place, device, backend=backend, timeout=timeout) as ranks,
+    ):
+        return _train(wish, heard([*listeners, words], ranks), ranks)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,8 @@ def environment_line(
     amp: str | None = None,
     channels_last: bool = False,
     compiled: bool = False,
+    synced_norms: bool = False,
+    sharded: bool = False,
 ) -> Environment:
     """What decides the bits here and now, as strings and numbers.
 
@@ -61,6 +63,8 @@ def environment_line(
         "amp": amp or "off",
         "channels_last": channels_last,
         "compiled": compiled,
+        "synced_norms": synced_norms,
+        "sharded": sharded,
     }
 
 
@@ -96,6 +100,8 @@ _WORDS: Mapping[str, str | Phrase] = {
     "amp": Phrase("mixed precision"),
     "channels_last": Phrase("channels last"),
     "compiled": Phrase("compiled network"),
+    "synced_norms": Phrase("batch norm over all processes"),
+    "sharded": Phrase("network cut among processes"),
 }
 
 

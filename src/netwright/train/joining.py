@@ -50,13 +50,18 @@ class Place:
             raise SettingError(
                 "RANK={rank} and WORLD_SIZE={size} do not go together.", rank=rank, size=size
             )
+        port = _number(environ, "MASTER_PORT")
+        if not 0 < port < 1 << 16:
+            raise SettingError(
+                "MASTER_PORT={port} is not allowed: expected a number from 1 to 65535.", port=port
+            )
         return cls(
             rank=rank,
             size=size,
             local_rank=_number(environ, "LOCAL_RANK", rank),
             local_size=_number(environ, "LOCAL_WORLD_SIZE", size),
             address=environ.get("MASTER_ADDR", "127.0.0.1"),
-            port=_number(environ, "MASTER_PORT"),
+            port=port,
         )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -31,6 +32,8 @@ from netwright.train.failures_told import read_failure, write_failure
 
 _BUCKET = 1 << 23
 """Numbers added up in one go: 32 MB of float32, so that the copy of the gradients stays small."""
+_PIECE = 1 << 28
+"""Bytes told in one go: they pass through the memory of a GPU, which may hold no more."""
 _PATIENCE = 5.0  # seconds for the others to say that they live, once a rank is missed
 
 
@@ -126,7 +129,7 @@ class Group:
         return sums[: len(numbers)]
 
     def total(self, table: Tensor) -> Tensor:
-        """The sum of `table` over all ranks, on the host."""
+        """The sum of `table` over all ranks, where `table` lies."""
         return self._reduced(table, dist.ReduceOp.SUM)
 
     def most(self, numbers: Sequence[int]) -> list[int]:
@@ -141,13 +144,16 @@ class Group:
     def told_bytes(self, data: bytes) -> bytes:
         """The bytes of the first rank."""
         (size,) = self.most([len(data) if self.first else 0])
-        held = torch.empty(size, dtype=torch.uint8)
-        if self.first and size:
-            held.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
-        moved = held.to(self._device)
-        with self._explained():
-            dist.broadcast(moved, 0)
-        return moved.cpu().numpy().tobytes()
+        held = bytearray(data if self.first else size)
+        for at in range(0, size, _PIECE):
+            count = min(_PIECE, size - at)
+            piece = torch.frombuffer(held, dtype=torch.uint8, offset=at, count=count)
+            moved = piece.to(self._device)
+            with self._explained():
+                dist.broadcast(moved, 0)
+            if not self.first:
+                piece.copy_(moved)
+        return bytes(held)
 
     def gathered(self, value: Any) -> list[Any]:
         """What each rank gives for `value`, by its number; JSON must be able to say it."""
@@ -167,6 +173,19 @@ class Group:
                 dist.broadcast(whole, 0)
                 if not self.first:
                     each.copy_(whole)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """A block in which torch talks to other ranks by itself: an error that comes of missing one
+        names it."""
+        try:
+            yield
+        except NetwrightError:
+            raise
+        except RuntimeError as error:
+            if not isinstance(error, dist.DistError) and not _LINK.search(str(error)):
+                raise
+            raise self._missing(error) from error
 
     @contextlib.contextmanager
     def in_turn(self, what: str) -> Iterator[None]:
@@ -202,10 +221,10 @@ class Group:
         return not self.first
 
     def _reduced(self, table: Tensor, how: Any) -> Tensor:
-        moved = table.to(self._device) if self._device.type != "cpu" else table.clone()
+        moved = table.clone() if table.device == self._device else table.to(self._device)
         with self._explained():
             dist.all_reduce(moved, op=how)
-        return moved.cpu()
+        return moved.to(table.device)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -254,6 +273,9 @@ class Group:
 
 
 Ranks: TypeAlias = Alone | Group
+
+_LINK = re.compile(r"gloo/|nccl|connection (closed|reset|refused)|timed out", re.IGNORECASE)
+"""Words by which torch's own errors of a lost connection are known from those of a network."""
 
 
 def comes(store: Store, name: str, *, seconds: float) -> bool:

@@ -135,6 +135,7 @@ class Trainer:
         self._clock = time.perf_counter()
         self._saved_at = time.monotonic()
         self._saved_step = -1
+        self._save_asked = False
 
     def fit(self, resume: Checkpoint | None = None) -> Outcome:
         """Train to the end, from the start or from `resume`.
@@ -204,8 +205,9 @@ class Trainer:
                 name=checkpoint.path.name,
                 facts=", ".join(others),
             )
-        self.task.load_weights(checkpoint.weights)
-        self.task.load_state(state)
+        with _of_another_network(checkpoint.path.name):
+            self.task.load_weights(checkpoint.weights)
+            self.task.load_state(state)
         known = {each.name for each in dataclasses.fields(Progress)}
         saved = {name: value for name, value in state["progress"].items() if name in known}
         self.progress = Progress(**saved)
@@ -313,22 +315,25 @@ class Trainer:
             if signals.pending is not None and not self.finished:
                 self.interrupt(signals.pending)
             return True
-        if best or self.save_due:
+        pending, saving = self._agreed(signals.pending)
+        if best or saving:
             self.save(best=best)
-        pending = self._agreed(signals.pending)
         if pending is not None and not self.finished:
             self.interrupt(pending)
         return False
 
-    def _agreed(self, pending: int | None) -> int | None:
-        """The signal that all ranks obey after this step, and whether they stop: a signal comes
-        to each at another moment, and a listener is heard by the first alone."""
+    def _agreed(self, pending: int | None) -> tuple[int | None, bool]:
+        """The signal that all ranks obey after this step, and whether a checkpoint is due: a
+        signal and the time come to each at another moment, and a listener is heard by the first
+        alone. A state that is cut among the ranks is saved by all together."""
         if not self.ranks.several:
-            return pending
-        number, stopped = self.ranks.most([pending or 0, int(bool(self.progress.stopped))])
+            return pending, self.save_due
+        due, self._save_asked = self.save_due or self._save_asked, False
+        said = [pending or 0, int(bool(self.progress.stopped)), int(due)]
+        number, stopped, saving = self.ranks.most(said)
         if stopped and not self.progress.stopped:
             self.progress.stopped = "stopped by the first rank"
-        return number or None
+        return number or None, bool(saving)
 
     def evaluate(self) -> bool:
         """Measure, write one line, judge; true when this is the best state so far."""
@@ -381,6 +386,8 @@ class Trainer:
                         values={"request": str(request)},
                     )
                 )
+            elif isinstance(request, e.Save) and self.ranks.several:
+                self._save_asked = True
             elif isinstance(request, e.Save):
                 self.save()
             elif isinstance(request, e.Stop):
@@ -481,3 +488,20 @@ class Trainer:
 
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
+
+
+@contextlib.contextmanager
+def _of_another_network(name: str) -> Iterator[None]:
+    """What torch says of weights and states that do not fit, as an error a user understands."""
+    try:
+        yield
+    except (RuntimeError, ValueError, LookupError) as error:
+        if is_out_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            "The checkpoint {name} is of another network: {reason}",
+            hint="Move it out of ckpt/ to go on from the one before it; or start a new run.",
+            name=name,
+            reason=reason[:200],
+        ) from error

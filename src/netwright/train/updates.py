@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,19 +18,22 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 from netwright.optim.loss_scale import LossScale
 from netwright.train.task import NonFiniteError
 
+Norm: TypeAlias = Callable[[list[Tensor]], float]
+
 
 def apply_gradients(
-    optimizer: Optimizer, loss: Tensor, *, clip: float | None = None
+    optimizer: Optimizer, loss: Tensor, *, clip: float | None = None, norm_of: Norm | None = None
 ) -> tuple[float, float]:
     """Update with the gradients that `backward` left, then clear them.
 
     `loss` is the scalar they came from. Returns it and the total norm of the gradients, taken
     before they are clipped to `clip` (None: not clipped). Raises `NonFiniteError`, with no weight
     changed, when the loss or the norm is NaN or infinite: one number says it for all gradients.
+    `norm_of` stands for `total_norm` where an optimizer has a part of the gradients only.
     """
     parameters = _parameters(optimizer)
     gradients = _gradients(parameters)
-    norm = total_norm(gradients)
+    norm = (norm_of or total_norm)(gradients)
     value = _finite_value(parameters, loss, norm)
     if clip is not None and norm > clip:
         torch._foreach_mul_(gradients, clip / (norm + 1e-6))
@@ -40,7 +43,12 @@ def apply_gradients(
 
 
 def apply_scaled(
-    optimizer: Optimizer, loss: Tensor, scale: LossScale, *, clip: float | None = None
+    optimizer: Optimizer,
+    loss: Tensor,
+    scale: LossScale,
+    *,
+    clip: float | None = None,
+    norm_of: Norm | None = None,
 ) -> tuple[float, float]:
     """`apply_gradients` where `backward` began from `loss` times `scale.factor`.
 
@@ -51,12 +59,12 @@ def apply_scaled(
     gradients = _gradients(parameters)
     if gradients:
         torch._foreach_mul_(gradients, 1 / scale.factor)
-    value, norm = loss.item(), total_norm(gradients)
+    value, norm = loss.item(), (norm_of or total_norm)(gradients)
     scale.took(finite=math.isfinite(norm))
     if math.isfinite(value) and not math.isfinite(norm) and not scale.is_spent:
         _clear(parameters)
         return value, math.nan
-    return apply_gradients(optimizer, loss, clip=clip)
+    return apply_gradients(optimizer, loss, clip=clip, norm_of=norm_of)
 
 
 def apply_closure(optimizer: Optimizer, compute: Callable[[], Tensor]) -> tuple[float, float]:
