@@ -18,7 +18,7 @@ import pickle
 import re
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -36,7 +36,11 @@ _OTHER_PICKLE = "Unsupported operand|Invalid magic number"  # torch writes neith
 
 # What training scripts lay beside their weights: records without behaviour, paths that nobody
 # opens.
-_HARMLESS = [argparse.Namespace, pathlib.PosixPath, pathlib.PurePosixPath]
+_HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    argparse.Namespace,
+    pathlib.PosixPath,
+    pathlib.PurePosixPath,
+]
 
 _SPARE_MEMORY = 256 * 2**20
 _SPARE_CLAIM = 2**20
