@@ -1,8 +1,8 @@
-"""The data of the speed benchmark, the same numbers for every contender.
+"""The data of the speed benchmarks, the same numbers for every contender.
 
-MNIST from its idx files and the exact half of CIFAR-10 from its mosaics, normalised float32
-tensors; the last 1,000 training images are kept for validation. The four functions at the end
-are factories for `netwright train benchmarks/feeds.py:mnist_tensors ...`. Where the files lie
+MNIST from its idx files and the exact half of CIFAR-10 from its mosaics, normalised to float32
+and written as arrays, which `speed_setups.read_arrays` reads without torch. The functions at the
+end are factories for `netwright train benchmarks/feeds.py:lenet5_tensors ...`. Where the files lie
 is told by NETWRIGHT_SHARED_DATA (default: `../shared/data` beside the repository).
 """
 
@@ -12,37 +12,20 @@ import gzip
 import io
 import os
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-HELD_OUT = 1_000
+import speed_setups
+from speed_setups import SETUPS, Setup
 
 Pair = tuple[Tensor, Tensor]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """A network and the data it is timed on: after `first` steps to warm up, `bursts` times
-    `burst` steps, over at least one end of an epoch."""
-
-    name: str
-    model: str
-    shape: tuple[int, int, int]
-    batch: int
-    lr: float
-    read: Callable[[], Pair]
-    first: int
-    burst: int
-    bursts: int
-    factory: str
-    momentum: float = 0.9
 
 
 class Pairs(Dataset[tuple[Tensor, int]]):
@@ -79,16 +62,50 @@ class TensorBatches:
             yield self.images.index_select(0, part), self.labels.index_select(0, part)
 
 
-def mnist() -> Pair:
+def write_arrays(folder: Path, setup: Setup, *, goal: bool) -> None:
+    """The arrays that all contenders read: the training images of one epoch, and those evaluated
+    after it. Where an accuracy is the goal, these are MNIST's 10,000 test images, and the last
+    1,000 training images of CIFAR-10, which are not trained on."""
+    images, labels = (mnist if setup.key == "lenet5" else cifar10)()
+    held_out = 1_000 if goal else setup.held_out
+    count = setup.batch * (setup.goal_epoch if goal else setup.epoch)
+    parts = {
+        "train": (images[:count], labels[:count]),
+        "val": (images[-held_out:], labels[-held_out:]),
+    }
+    assert count <= len(images) - held_out
+    if goal and setup.key == "lenet5":
+        parts["val"] = mnist("t10k")
+    size = parts["train"][0].astype(np.float32) / 255
+    mean, std = size.mean((0, 2, 3), keepdims=True), size.std((0, 2, 3), keepdims=True)
+    for part, (pixels, target) in parts.items():
+        made = torch.from_numpy((pixels.astype(np.float32) / 255 - mean) / std)
+        if made.shape[2:] != setup.shape[1:]:
+            made = F.interpolate(made, size=setup.shape[1:], mode="bilinear")
+        np.save(folder / f"{setup.key}-{part}-images.npy", made.numpy())
+        np.save(folder / f"{setup.key}-{part}-labels.npy", target.astype(np.int64))
+
+
+def read_tensors(setup: Setup) -> tuple[Pair, Pair]:
+    """Training and validation as the arrays hold them."""
+    train, val = speed_setups.read_arrays(setup)
+    return (torch.from_numpy(train[0]), torch.from_numpy(train[1])), (
+        torch.from_numpy(val[0]),
+        torch.from_numpy(val[1]),
+    )
+
+
+def mnist(part: str = "train") -> tuple[np.ndarray, np.ndarray]:
+    """uint8 images (N, 1, 28, 28) and labels (N,)."""
     folder = data_folder() / "mnist"
-    images = np.frombuffer(_unpacked(folder / "train-images-idx3-ubyte.gz")[16:], np.uint8)
-    labels = np.frombuffer(_unpacked(folder / "train-labels-idx1-ubyte.gz")[8:], np.uint8)
-    return _normalised(images.reshape(-1, 1, 28, 28), labels)
+    images = np.frombuffer(_unpacked(folder / f"{part}-images-idx3-ubyte.gz")[16:], np.uint8)
+    labels = np.frombuffer(_unpacked(folder / f"{part}-labels-idx1-ubyte.gz")[8:], np.uint8)
+    return images.reshape(-1, 1, 28, 28), labels
 
 
-def cifar10() -> Pair:
+def cifar10() -> tuple[np.ndarray, np.ndarray]:
     """The exact half of the training set, 25,000 images."""
-    return _normalised(*cifar10_part("cifar10.zip", "train_a"))
+    return cifar10_part("cifar10.zip", "train_a")
 
 
 def cifar10_part(archive: str, part: str) -> tuple[np.ndarray, np.ndarray]:
@@ -114,72 +131,37 @@ def cifar10_classes() -> list[str]:
         return file.read("classes.txt").decode().split()
 
 
-def split(pair: Pair) -> tuple[Pair, Pair]:
-    """Training and validation."""
-    images, labels = pair
-    return (images[:-HELD_OUT], labels[:-HELD_OUT]), (images[-HELD_OUT:], labels[-HELD_OUT:])
-
-
 def data_folder() -> Path:
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     return Path(os.environ.get("NETWRIGHT_SHARED_DATA", beside))
 
 
-def mnist_tensors() -> tuple[Pair, Pair]:
-    return split(mnist())
+def lenet5_tensors() -> tuple[Pair, Pair]:
+    return read_tensors(SETUPS["lenet5"])
 
 
-def mnist_dataset() -> tuple[Pairs, Pairs]:
-    train, val = split(mnist())
+def resnet20_tensors() -> tuple[Pair, Pair]:
+    return read_tensors(SETUPS["resnet20"])
+
+
+def mobilenet_v2_tensors() -> tuple[Pair, Pair]:
+    return read_tensors(SETUPS["mobilenet_v2"])
+
+
+def lenet5_dataset() -> tuple[Pairs, Pairs]:
+    train, val = lenet5_tensors()
     return Pairs(*train), Pairs(*val)
 
 
-def cifar10_tensors() -> tuple[Pair, Pair]:
-    return split(cifar10())
-
-
-def cifar10_dataset() -> tuple[Pairs, Pairs]:
-    train, val = split(cifar10())
+def resnet20_dataset() -> tuple[Pairs, Pairs]:
+    train, val = resnet20_tensors()
     return Pairs(*train), Pairs(*val)
 
 
-def _normalised(images: np.ndarray, labels: np.ndarray) -> Pair:
-    pixels = torch.from_numpy(images.astype(np.float32)).div_(255)
-    mean = pixels.mean((0, 2, 3), keepdim=True)
-    std = pixels.std((0, 2, 3), keepdim=True)
-    return pixels.sub_(mean).div_(std), torch.from_numpy(labels.astype(np.int64))
+def mobilenet_v2_dataset() -> tuple[Pairs, Pairs]:
+    train, val = mobilenet_v2_tensors()
+    return Pairs(*train), Pairs(*val)
 
 
 def _unpacked(path: Path) -> bytes:
     return gzip.decompress(path.read_bytes())
-
-
-SETUPS = {
-    each.name: each
-    for each in (
-        Setup(
-            name="LeNet-5 / MNIST",
-            model="lenet5",
-            shape=(1, 28, 28),
-            batch=64,
-            lr=0.02,
-            read=mnist,
-            first=100,
-            burst=307,
-            bursts=9,  # three epochs of 921 steps
-            factory="mnist",
-        ),
-        Setup(
-            name="ResNet-20 / CIFAR-10",
-            model="resnet20",
-            shape=(3, 32, 32),
-            batch=128,
-            lr=0.1,
-            read=cifar10,
-            first=20,
-            burst=17,
-            bursts=11,  # one epoch of 187 steps
-            factory="cifar10",
-        ),
-    )
-}

@@ -44,9 +44,9 @@ def main() -> None:
         "# Going on with a run, and saving one",
         "",
         f"`python benchmarks/resume.py` on {processor()}, torch {torch.__version__}, 1 thread; "
-        f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors. {IMAGES} PNG files of "
-        f"32x32, streamed without workers, batch {BATCH} ({EPOCH} steps an epoch), `mlp`; the "
-        f"median of {REPEATS} and the largest.",
+        f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors. {IMAGES} PNG "
+        f"files of 32x32, streamed without workers, batch {BATCH} ({EPOCH} steps an epoch), `mlp`; "
+        f"the median of {REPEATS} and the largest.",
         "",
         "| position | to the end of the first step, s | largest, s | reading all before it, s |",
         "|---|---|---|---|",
@@ -58,7 +58,8 @@ def main() -> None:
         "",
         f"A save of {MEGABYTES} MB of float32 in 20 tensors: the loop stands still for "
         f"{1000 * statistics.median(save):.0f} ms (largest of {len(save)}: "
-        f"{1000 * max(save):.0f}); a clone of the same tensors takes {1000 * statistics.median(clone):.0f} ms; the "
+        f"{1000 * max(save):.0f}); a clone of the same tensors takes "
+        f"{1000 * statistics.median(clone):.0f} ms; the "
         f"checkpoint lies on the disk {statistics.median(whole):.2f} s after the call.",
         "",
     ]

@@ -50,6 +50,35 @@ def test_flips_equal_a_loop_over_images() -> None:
         assert torch.equal(out, expected if draw < 0.5 else image)
 
 
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32, torch.bfloat16, torch.float64])
+def test_mirrors_and_moves_in_one_go_equal_one_after_the_other(
+    kind: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 50 sets of settings, drawn by a fixed seed; parts of a few images, as of large ones.
+    monkeypatch.setattr("netwright.augment._windows._BYTES", 1500)
+    generator = np.random.default_rng(1)
+    for trial in range(50):
+        count, channels = int(generator.integers(0, 30)), int(generator.integers(1, 4))
+        height, width = (int(side) for side in generator.integers(6, 12, 2))
+        images = (100 * _images(count, channels, height, width).abs()).clamp(max=255).to(kind)
+        keys = Keys(trial, 2, generator.integers(0, 1000, count))
+        values = {"flip": True, "vflip": True, "shift": 3, "crop": 5}
+        chosen = {name: value for name, value in values.items() if generator.random() < 0.7}
+        fill = float(generator.choice([0.0, 7.0]))
+        border = torch.full((channels,), fill) if trial % 2 else fill
+        expected = images
+        for name, amount in chosen.items():
+            if amount is True:
+                turned = torch.from_numpy(keys.uniform(name) < 0.5).view(-1, 1, 1, 1)
+                axis = 3 if name == "flip" else 2
+                expected = torch.where(turned, expected.flip(axis), expected)
+            else:
+                expected = _slow_move(expected, keys, amount, fill, name)
+        found = Augmentation(chosen)(images, keys, fill=border)
+        assert found.dtype == kind
+        assert torch.equal(found, expected), (trial, chosen)
+
+
 def test_every_move_is_equally_likely() -> None:
     # One white pixel in the middle shows where each image went: 25 places, 200 images each.
     images = torch.zeros(5000, 1, 5, 5)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netwright.core.languages import speaking
+from netwright.core.languages import Phrase, speaking
 from netwright.records.pipeline import Pipeline, Stage
 from netwright.report.pipeline_table import pipeline_table, told
 
@@ -110,6 +110,27 @@ def test_advice_fits_what_is_slow():
     assert "decode=fast" not in fast
     assert "smaller" not in fast
     assert advice(measured(network=150.0)) == []  # nobody waits: there is nothing to do
+
+
+def test_a_crowded_machine_is_said_and_no_worker_is_blamed_for_it():
+    found = measured(other_work=0.6)
+    said = " ".join(str(each) for word, each in told(found) if word == "WARN")
+    assert "60%" in said
+    assert "data.workers" not in " ".join(advice(found))
+    assert not any("Other work" in str(each) for _, each in told(measured(other_work=0.1)))
+
+
+def test_a_torn_file_of_the_sample_is_named(netwright, photos, tmp_path):
+    torn = tmp_path / photos / "ash" / "3.jpg"
+    torn.write_bytes(torn.read_bytes()[:-600])
+    words = ("check", photos, "mlp", "data.size=32", "batch=4", "--pipeline", "--seconds", "0.4")
+    # Reading into memory leaves it out before; of a stream the first look takes 64 files, here all.
+    for cache in ("memory", "stream"):
+        answer = netwright(*words, f"data.cache={cache}")
+        assert "ash/3.jpg" in answer.out + answer.err
+    bad = Phrase("{name} ({reason})", name="ash/3.jpg", reason="torn")
+    said = [str(each) for _, each in told(measured(unreadable=1, first_unreadable=bad))]
+    assert "1 of the 10 images that were tried cannot be read: ash/3.jpg (torn)." in said
 
 
 def test_it_speaks_chinese():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from netwright.core.keyed import bits, integers, key, permutation, uniform
+from netwright.core.keyed import bits, integers, key, permutation, uniform, uniforms
 
 
 def test_these_numbers_never_change():
@@ -46,6 +46,15 @@ def test_neighbouring_indices_and_seeds_show_no_pattern():
     one = uniform(np.arange(20000), 0)
     assert abs(np.corrcoef(one[:-1], one[1:])[0, 1]) < 0.03
     assert abs(np.corrcoef(one, uniform(np.arange(20000), 1))[0, 1]) < 0.03
+
+
+def test_several_lanes_in_one_pass_are_each_its_own():
+    indices = np.array([0, 3, 2**40])
+    found = uniforms(indices, ["flip", "crop-x"], 5, 9)
+    for row, lane in zip(found, ("flip", "crop-x"), strict=True):
+        assert (row == uniform(indices, 5, 9, lane)).all()
+    with pytest.raises(ValueError, match="counted from 0"):
+        uniforms(np.array([1, -1]), ["flip"], 5)
 
 
 def test_uniform_fills_the_unit_interval_evenly():

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from netwright.augment import Augmentation
 from netwright.augment.keys import Keys
 from netwright.core.errors import DataError, SettingError
-from netwright.data.batches import Batch
+from netwright.data.batches import Batch, Share
 from netwright.data.dataset import Images, MemoryImages, UnreadableImageError
 from netwright.data.feed import Feed
 from netwright.data.opening import DataOptions, open_dataset
@@ -90,6 +91,40 @@ def test_memory_can_start_at_any_batch(
     start: int, expected: list[tuple[bytes, list[int], list[int], int]]
 ) -> None:
     assert bits(list(feed(in_memory(Streamed())).iterate(start, 8))) == expected[start:]
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_batches_made_several_at_once_are_those_made_alone(kind: torch.dtype, ranks: int) -> None:
+    pool = torch.randint(0, 256, (101, 1, 6, 5), generator=torch.Generator().manual_seed(1)).to(
+        kind
+    )
+    images = MemoryImages(pool, np.arange(101) % 3)
+
+    def made(rank: int) -> Feed:
+        return Feed(
+            images,
+            batch=4,
+            seed=3,
+            preprocessing=GREY,
+            augmentation=Augmentation({"flip": True, "crop": 2, "cutout": 0.5, "rotate": 9.0}),
+            share=Share(rank, ranks),
+        )
+
+    for rank in range(ranks):
+        together = bits(list(made(rank).iterate(0, 80)))  # over three epochs
+        alone = bits([next(made(rank).iterate(k)) for k in range(80)])
+        assert together == alone
+        for start in (1, 20, 24, 25, 49, 73):
+            assert bits(list(made(rank).iterate(start, 80))) == together[start:]
+
+
+def test_two_who_take_turns_on_one_feed_each_get_their_own() -> None:
+    one = feed(in_memory(Streamed()))
+    expected = bits(list(feed(in_memory(Streamed())).iterate(0, 12)))
+    pairs = list(zip(one.iterate(0, 8), one.iterate(4, 12), strict=True))
+    assert bits([first for first, _ in pairs]) == expected[:8]
+    assert bits([second for _, second in pairs]) == expected[4:]
 
 
 def test_a_late_start_reads_nothing_of_what_came_before() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -19,16 +19,20 @@ def by_parts(images: Tensor, change: Callable[[Tensor, slice], Tensor]) -> Tenso
     """
     if not images.numel():
         return images.clone()
-    count = len(images)
-    whole = count if images.is_cuda else max(1, _AT_ONCE // images[0].numel())
     out = torch.empty_like(images)
-    for start in range(0, count, whole):
-        part = slice(start, start + whole)
+    for part in parts_of(images):
         made = change(images[part], part)
         if made.dtype != images.dtype:
             made = made.add_(0.5).clamp_(0, 255)
         out[part] = made
     return out
+
+
+def parts_of(images: Tensor, at_once: int = _AT_ONCE) -> Iterator[slice]:
+    """The parts of a batch, of `at_once` values; on a GPU it is one."""
+    count = len(images)
+    whole = count if images.is_cuda else max(1, at_once // max(images[:1].numel(), 1))
+    return (slice(start, start + whole) for start in range(0, count, whole))
 
 
 def real_type(images: Tensor) -> torch.dtype:

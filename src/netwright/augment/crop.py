@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from netwright.augment import AUGMENTATIONS, Fill
-from netwright.augment._windows import moved
+from netwright.augment._windows import Window, rearranged
 from netwright.augment.keys import Keys
 from netwright.core.config import config, setting
 
@@ -23,8 +23,16 @@ class CropOptions:
     )
 
 
+_PART = Window("crop")
+
+
 @AUGMENTATIONS.register(
-    "crop", options=CropOptions, order=30, paper="He et al. 2015, sec. 4.2; Lee et al. 2015"
+    "crop",
+    options=CropOptions,
+    order=30,
+    join=rearranged,
+    part=_PART,
+    paper="He et al. 2015, sec. 4.2; Lee et al. 2015",
 )
 def crop(images: Tensor, keys: Keys, amount: int, fill: Fill = 0.0) -> Tensor:
     """Padded by `amount` on each side, then a random window of the old size.
@@ -41,4 +49,4 @@ def crop(images: Tensor, keys: Keys, amount: int, fill: Fill = 0.0) -> Tensor:
     up. Training accuracy falls, for the images are harder: compare validation, and give the run
     more epochs.
     """
-    return moved(images, keys, amount, fill, name="crop")
+    return rearranged(images, keys, [(_PART, amount)], fill)

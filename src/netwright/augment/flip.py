@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from netwright.augment import AUGMENTATIONS, Fill
+from netwright.augment._windows import Mirror, rearranged
 from netwright.augment.keys import Keys
 from netwright.core.config import config, setting
 
@@ -17,10 +17,15 @@ class FlipOptions:
     flip: bool = setting(False, help="mirror half of the images left to right")
 
 
+_PART = Mirror("flip", axis=3)
+
+
 @AUGMENTATIONS.register(
     "flip",
     options=FlipOptions,
     order=10,
+    join=rearranged,
+    part=_PART,
     paper="Krizhevsky, Sutskever & Hinton 2012, sec. 4.1",
 )
 def flip(images: Tensor, keys: Keys, amount: bool, fill: Fill = 0.0) -> Tensor:
@@ -36,6 +41,4 @@ def flip(images: Tensor, keys: Keys, amount: bool, fill: Fill = 0.0) -> Tensor:
     nor where left and right are what is asked (road signs, hands, organs, text in the image). It is
     no error that shows: training goes on and the network is merely worse.
     """
-    chosen = torch.from_numpy((keys.uniform("flip") < 0.5).nonzero()[0]).to(images.device)
-    # Only the chosen ones are mirrored: half the work of choosing between two whole batches.
-    return images.index_copy(0, chosen, images.index_select(0, chosen).flip(3))
+    return rearranged(images, keys, [(_PART, amount)], fill)

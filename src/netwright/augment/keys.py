@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,10 @@ class Keys:
     def uniform(self, lane: str) -> npt.NDArray[np.float64]:
         """One number in [0, 1) for each sample, (N,)."""
         return keyed.uniform(self.index, self.seed, self.epoch, lane)
+
+    def uniforms(self, lanes: Sequence[str]) -> npt.NDArray[np.float64]:
+        """`uniform` of each of several lanes, (lanes, N), in the time of one."""
+        return keyed.uniforms(self.index, lanes, self.seed, self.epoch)
 
     def integers(self, low: int, high: int, lane: str) -> npt.NDArray[np.int64]:
         """One integer in [low, high], both ends included, for each sample, (N,)."""

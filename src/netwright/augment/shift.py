@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from netwright.augment import AUGMENTATIONS, Fill
-from netwright.augment._windows import moved
+from netwright.augment._windows import Window, rearranged
 from netwright.augment.keys import Keys
 from netwright.core.config import config, setting
 
@@ -19,10 +19,15 @@ class ShiftOptions:
     )
 
 
+_PART = Window("shift")
+
+
 @AUGMENTATIONS.register(
     "shift",
     options=ShiftOptions,
     order=20,
+    join=rearranged,
+    part=_PART,
     paper="LeCun, Bottou, Bengio & Haffner 1998, sec. III (distorted training images)",
 )
 def shift(images: Tensor, keys: Keys, amount: int, fill: Fill = 0.0) -> Tensor:
@@ -38,4 +43,4 @@ def shift(images: Tensor, keys: Keys, amount: int, fill: Fill = 0.0) -> Tensor:
     look like another. The border comes in as one colour, which a network can learn to read; a
     convolutional network with pooling bears about a pixel by itself, an MLP none.
     """
-    return moved(images, keys, amount, fill, name="shift")
+    return rearranged(images, keys, [(_PART, amount)], fill)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from netwright.augment import AUGMENTATIONS, Fill
+from netwright.augment._windows import Mirror, rearranged
 from netwright.augment.keys import Keys
 from netwright.core.config import config, setting
 
@@ -17,7 +17,10 @@ class VflipOptions:
     vflip: bool = setting(False, help="turn half of the images upside down")
 
 
-@AUGMENTATIONS.register("vflip", options=VflipOptions, order=12)
+_PART = Mirror("vflip", axis=2)
+
+
+@AUGMENTATIONS.register("vflip", options=VflipOptions, order=12, join=rearranged, part=_PART)
 def vflip(images: Tensor, keys: Keys, amount: bool, fill: Fill = 0.0) -> Tensor:
     """Each image mirrored top to bottom with probability 1/2.
 
@@ -26,5 +29,4 @@ def vflip(images: Tensor, keys: Keys, amount: bool, fill: Fill = 0.0) -> Tensor:
     What goes wrong: in photographs of the world the sky is above, and a network that is shown
     it below learns what it will never need. Digits and letters become others.
     """
-    chosen = torch.from_numpy((keys.uniform("vflip") < 0.5).nonzero()[0]).to(images.device)
-    return images.index_copy(0, chosen, images.index_select(0, chosen).flip(2))
+    return rearranged(images, keys, [(_PART, amount)], fill)

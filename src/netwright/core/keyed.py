@@ -12,7 +12,8 @@ pseudorandom number generators"), folded over the parts of the key.
 from __future__ import annotations
 
 import functools
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +46,11 @@ def bits(indices: npt.ArrayLike, *parts: int | str) -> Uint64Array:
     values = np.asarray(indices)
     if values.size and int(values.min()) < 0:
         raise ValueError("indices of a keyed draw are counted from 0")
-    base = np.uint64(key(*parts))
+    return _scrambled(values, np.uint64(key(*parts)))
+
+
+def _scrambled(values: npt.NDArray[Any], base: Any) -> Uint64Array:
+    """64 bits for each of `values`, under `base` or the one that broadcasting gives it."""
     with np.errstate(over="ignore"):
         state = values.astype(np.uint64) * np.uint64(_GOLDEN) + base
         state = (state ^ (state >> np.uint64(30))) * np.uint64(_MIX1)
@@ -60,7 +65,23 @@ def bits(indices: npt.ArrayLike, *parts: int | str) -> Uint64Array:
 
 def uniform(indices: npt.ArrayLike, *parts: int | str) -> npt.NDArray[np.float64]:
     """A number in [0, 1) for each index, a function of (index, parts) alone."""
-    return (bits(indices, *parts) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return _unit(bits(indices, *parts))
+
+
+def uniforms(
+    indices: npt.NDArray[np.int64], lanes: Sequence[str], *parts: int | str
+) -> npt.NDArray[np.float64]:
+    """`uniform(indices, *parts, lane)` for each of `lanes`, (lanes, N), in one pass: a batch is
+    so short that the passes cost and not its length.
+
+    >>> both = uniforms(np.arange(5), ["flip", "crop-x"], 0, 1)
+    >>> bool((both[1] == uniform(np.arange(5), 0, 1, "crop-x")).all())
+    True
+    """
+    if len(indices) and int(indices.min()) < 0:
+        raise ValueError("indices of a keyed draw are counted from 0")
+    bases = np.array([[key(*parts, lane)] for lane in lanes], np.uint64)
+    return _unit(_scrambled(indices, bases))
 
 
 def integers(
@@ -69,7 +90,12 @@ def integers(
     """An integer in [low, high] (both ends included) for each index."""
     if high < low:
         raise ValueError(f"empty range [{low}, {high}]")
-    return low + np.floor(uniform(indices, *parts) * (high - low + 1)).astype(np.int64)
+    return whole(uniform(indices, *parts), low, high)
+
+
+def whole(draws: npt.NDArray[np.float64], low: int, high: int) -> npt.NDArray[np.int64]:
+    """Draws from [0, 1) as integers in [low, high]."""
+    return low + np.floor(draws * (high - low + 1)).astype(np.int64)
 
 
 def permutation(count: int, *parts: int | str) -> npt.NDArray[np.int64]:
@@ -79,6 +105,11 @@ def permutation(count: int, *parts: int | str) -> npt.NDArray[np.int64]:
     of every library.
     """
     return np.argsort(bits(np.arange(count), "order", *parts), kind="stable").astype(np.int64)
+
+
+def _unit(mixed: Uint64Array) -> npt.NDArray[np.float64]:
+    unit: npt.NDArray[np.float64] = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return unit
 
 
 def _number(part: int | str) -> int:

@@ -139,6 +139,21 @@ def die_with_parent(parent: int | None = None) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def machine_seconds() -> tuple[float, float] | None:
+    """Seconds that all processors together have been busy and idle since the machine started;
+    None where the system does not tell."""
+    try:
+        with open("/proc/stat", encoding="ascii") as lines:
+            ticks = [int(each) for each in lines.readline().split()[1:9]]
+        second = os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError):
+        return None
+    if len(ticks) < 5:
+        return None
+    idle = ticks[3] + ticks[4]  # waiting for a disk is idle too
+    return (sum(ticks) - idle) / second, idle / second
+
+
 # malloc.h of glibc
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -2, -3, -4
 _LARGEST = 2**31 - 1

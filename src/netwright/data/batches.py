@@ -27,6 +27,10 @@ from netwright.data.preprocessing import Preprocessing
 Augment: TypeAlias = Callable[[Tensor, Keys], Tensor]
 
 
+_AHEAD, _AHEAD_BYTES = 16, 2**21
+"""Small batches of a set in memory are augmented several at once: no more than these."""
+
+
 class Whole(NamedTuple):
     """The labels and places of a whole batch of which a rank holds its share."""
 
@@ -170,6 +174,10 @@ class MemoryBatches:
         self._augment = augment
         self._mix = mix
         self._share = share
+        size = pool[:1].numel() * pool.element_size() * order.batch
+        self._together = max(1, min(_AHEAD_BYTES // max(size, 1), _AHEAD))
+        self._ahead: dict[int, Tensor] = {}
+        self._last = -1
         self._epoch = -1
         self._epoch_rows = self._rows
         self._epoch_labels = self._labels
@@ -177,9 +185,7 @@ class MemoryBatches:
         self._epoch_index = self._epoch_draws
 
     def training(self, k: int) -> Batch:
-        epoch, whole = self._order.place(k)
-        # Images are mixed within the whole batch: each rank then makes all of it.
-        part = whole if self._mix is not None else self._share.of(whole)
+        epoch, part, whole = self._place(k)
         if epoch != self._epoch:
             self._epoch_draws = self._order.of(epoch)
             self._epoch_index = self._epoch_draws % self._order.images
@@ -188,10 +194,7 @@ class MemoryBatches:
             self._epoch_labels = self._labels[shuffled]
             self._epoch = epoch
         index = self._epoch_index[part]
-        images = self._pool.index_select(0, self._epoch_rows[part])
-        if self._augment is not None:
-            draws = self._epoch_draws[part]
-            images = self._augment(images, Keys(self._order.seed, epoch, draws))
+        images = self._pixels(k, epoch, part)
         batch = Batch(self._normal(images), self._epoch_labels[part], index, epoch)
         batch = _mixed(batch, self._mix, self._order.seed, k)
         if self._share.ranks == 1:
@@ -200,6 +203,36 @@ class MemoryBatches:
             return self._share.cut(batch, Whole(batch.target, batch.second, index))
         all_of_it = Whole(self._epoch_labels[whole], None, self._epoch_index[whole])
         return batch._replace(whole=all_of_it)
+
+    def _place(self, k: int) -> tuple[int, slice, slice]:
+        """The epoch of batch k, this rank's slice of its order, and that of all ranks."""
+        epoch, whole = self._order.place(k)
+        # Images are mixed within the whole batch: each rank then makes all of it.
+        return epoch, whole if self._mix is not None else self._share.of(whole), whole
+
+    def _pixels(self, k: int, epoch: int, part: slice) -> Tensor:
+        """The images of batch k, augmented; as it follows another, with the next few ones.
+
+        Of small batches the number of operations costs and not their size: measured on 64 images
+        of 32x32x3, flipped and cropped, 0.50 ms for each batch alone, 0.33 ms with ten at once.
+        """
+        if k not in self._ahead:
+            steps = [k]
+            if self._augment is not None and k == self._last + 1:
+                left = self._order.steps_per_epoch - k % self._order.steps_per_epoch
+                steps = list(range(k, k + min(self._together, left)))
+            parts = [self._place(step)[1] for step in steps]
+            rows = torch.cat([self._epoch_rows[each] for each in parts])
+            images = self._pool.index_select(0, rows)
+            if self._augment is not None:
+                draws = np.concatenate([self._epoch_draws[each] for each in parts])
+                images = self._augment(images, Keys(self._order.seed, epoch, draws))
+            self._ahead = dict(zip(steps, images.chunk(len(steps)), strict=True))
+        self._last = k
+        images = self._ahead.pop(k)
+        # Floats go to the network as they are. In the middle of other memory they might lie
+        # otherwise than in a batch made alone, and a product be rounded otherwise.
+        return images if self._bytes or self._together == 1 else images.clone()
 
     def evaluation(self, first: int, last: int) -> Batch:
         images = self._normal(self._pool.index_select(0, self._rows[first:last]))

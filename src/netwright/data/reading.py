@@ -98,8 +98,9 @@ def read_image(
 
     The first frame is taken, EXIF orientation obeyed, transparency laid on white, 16-bit grey
     scaled to 8. With `decode="fast"` a JPEG file is decoded at the next half, quarter or eighth
-    of its size that is not below `size`, or else resized by torch: other pixels, at 33 to 44 dB
-    of those of `exact` (docs/data.md). Raises `UnreadableImageError` with the reason.
+    of its size that is not below `size`, and resized by torch where that keeps the centre: other
+    pixels, at 33 to 44 dB of those of `exact` (docs/data.md). Raises
+    `UnreadableImageError` with the reason.
     """
     with _opened(path, name or str(path)) as (image, _):
         return resized(decoded(image, channels=channels, size=size, decode=decode), size)
@@ -117,15 +118,16 @@ def decoded(
     image: Image.Image, *, channels: int, size: tuple[int, int] | None, decode: Decode
 ) -> Decoded:
     """An opened image as it is shown, its pixels taken out as `decode` says."""
-    by_torch = False
-    if size is not None and image.format == "JPEG" and decode == "fast":
-        whole = image.size
+    fast = size is not None and image.format == "JPEG" and decode == "fast"
+    whole = image.size
+    if fast and size is not None:
         image.draft(None, (size[1], size[0]) if not _lies(image) else size)
-        # What the decoder has made small is soon resized; of a whole photo torch resizes the
-        # bytes in half of Pillow's time.
-        by_torch = image.size == whole
+    made_small = image.size != whole
     turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
     shown = ImageOps.exif_transpose(image) if turned else image  # which would copy it
+    # Torch resizes bytes in half of Pillow's time, but only parts in whole pixels: of a photo that
+    # is small already half a pixel to the side would be too much.
+    by_torch = fast and not (made_small and size is not None and _has_odd_rest(shown.size, size))
     return Decoded(plain(shown, channels), by_torch)
 
 
@@ -176,13 +178,25 @@ def cover(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
 
 
+def _covering_part(stored: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height, in whole pixels, of the part of an image (W, H) that becomes `size`."""
+    height, width = size
+    scale = max(width / stored[0], height / stored[1])
+    return round(width / scale), round(height / scale)
+
+
+def _has_odd_rest(stored: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Whether the middle of the part would lie beside the middle of the image."""
+    across, down = _covering_part(stored, size)
+    return bool((stored[0] - across) % 2 or (stored[1] - down) % 2)
+
+
 def _cover_bytes(image: Image.Image, size: tuple[int, int]) -> Tensor:
     """`to_tensor(cover(image, size))` by torch's filter, from a part in whole pixels."""
     height, width = size
-    scale = max(width / image.width, height / image.height)
-    if image.size == (width, height) or scale > 1:
+    if image.size == (width, height) or width > image.width or height > image.height:
         return to_tensor(cover(image, size))
-    across, down = round(width / scale), round(height / scale)
+    across, down = _covering_part(image.size, size)
     # An odd rest would move the centre by half a pixel.
     across = max(across - (image.width - across) % 2, 1)
     down = max(down - (image.height - down) % 2, 1)

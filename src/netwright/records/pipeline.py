@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from netwright.core.languages import Phrase
+
 Name = Literal["read", "decode", "resize", "source", "gather", "batch", "augment", "tensor",
                "transfer"]  # fmt: skip
 
@@ -50,6 +52,16 @@ class Pipeline:
     whole: Mapping[int, float]
     workers: int
     network: float
+    other_work: float = 0.0
+    """The share of the processor's time that other processes took meanwhile."""
+    unreadable: int = 0
+    first_unreadable: Phrase | None = None
+    """Files of the sample that turned out to be unreadable, and the first with its reason."""
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much else goes on that times by the clock say little."""
+        return self.other_work > 0.2
 
     @property
     def repeated(self) -> tuple[Stage, ...]:
@@ -81,4 +93,6 @@ class Pipeline:
             "network_images_per_second": self.network,
             "bottleneck": self.bottleneck.name,
             "network_waits": self.waits,
+            "other_work": round(self.other_work, 2),
+            "unreadable": self.unreadable,
         }

@@ -77,6 +77,25 @@ def told(found: Pipeline) -> Iterator[tuple[str, Phrase]]:
             stage=Phrase(STAGES[stage.name]),
         ),
     )
+    if found.crowded:
+        yield (
+            "WARN",
+            Phrase(
+                "Other work on this machine took {share} of the processor meanwhile: the whole "
+                "would be faster without it. Measure again when it is done.",
+                share=f"{found.other_work:.0%}",
+            ),
+        )
+    if found.unreadable:
+        yield (
+            "WARN",
+            Phrase(
+                "{count} of the {tried} images that were tried cannot be read: {first}.",
+                count=found.unreadable,
+                tried=found.images + found.unreadable,
+                first=found.first_unreadable or "",
+            ),
+        )
     if found.waits:
         for advice in _advice(found, stage):
             yield "DO", advice
@@ -84,7 +103,7 @@ def told(found: Pipeline) -> Iterator[tuple[str, Phrase]]:
 
 def _advice(found: Pipeline, stage: Stage) -> Iterator[Phrase]:
     best = max(found.whole, key=lambda workers: found.whole[workers])
-    if found.whole[best] > 1.1 * found.whole[found.workers]:
+    if found.whole[best] > 1.1 * found.whole[found.workers] and not found.crowded:
         yield Phrase("Set data.workers={count}.", count=best)
     if stage.name in ("read", "decode", "resize", "source") and not found.held:
         yield Phrase("If the images fit into memory, set data.cache=memory: they are decoded once.")

@@ -19,6 +19,7 @@ from netwright.augment.keys import Keys
 from netwright.core import events as e
 from netwright.core.errors import DataError
 from netwright.core.keyed import permutation
+from netwright.core.languages import Phrase
 from netwright.data.dataset import Images, MemoryImages, UnreadableImageError
 from netwright.data.feed import Feed
 from netwright.data.files import FileImages
@@ -47,7 +48,8 @@ def measure_pipeline(
     state = RandomState()
     try:
         with _one_thread():
-            sample, files = _sample(prepared)
+            other_work = _other_work(seconds / 40)
+            sample, files, bad = _sample(prepared)
             stages = [*_reading(sample, files, prepared, seconds / 4)]
             stages += _batching(sample, prepared, seconds / 8)
         feeds = _feeds(prepared)
@@ -68,11 +70,15 @@ def measure_pipeline(
         whole=whole,
         workers=prepared.task.train.workers,
         network=network,
+        other_work=other_work,
+        unreadable=len(bad),
+        first_unreadable=bad[0] if bad else None,
     )
 
 
-def _sample(prepared: Prepared) -> tuple[Images, list[bytes]]:
-    """Some training images, from their files where they have any, and the bytes of these."""
+def _sample(prepared: Prepared) -> tuple[Images, list[bytes], list[Phrase]]:
+    """Some training images, from their files where they have any, the bytes of these, and what
+    cannot be read, with the reasons."""
     recipe = prepared.recipe
     images = prepared.dataset.splits["train"]
     if images.in_memory and isinstance(images, MemoryImages):
@@ -83,16 +89,20 @@ def _sample(prepared: Prepared) -> tuple[Images, list[bytes]]:
     rows = permutation(len(images), recipe.general.seed, "pipeline")[:_SAMPLE]
     images = images.subset(rows)
     if not isinstance(images, FileImages):
-        return images, []
-    good = []
+        return images, [], []
+    good, bad = [], []
     for i in range(len(images)):
-        with contextlib.suppress(UnreadableImageError):
+        try:
             images.read(i)
+        except UnreadableImageError as error:
+            reason = error.values["reason"]
+            bad.append(Phrase("{name} ({reason})", name=images.name(i), reason=reason))
+        else:
             good.append(i)
     if not good:
         raise DataError("None of {count} training images can be read.", count=len(images))
     images = images.subset(np.array(good, np.int64))
-    return images, [read_bytes(file.path) for file in images.files]
+    return images, [read_bytes(file.path) for file in images.files], bad
 
 
 def _reading(
@@ -224,6 +234,14 @@ def _each(do: Callable[[int], object], count: int, seconds: float) -> float:
 
 def _batch(do: Callable[[], object], count: int, seconds: float) -> float:
     return max(_each(lambda i: do(), 8, seconds) / count, _LEAST)
+
+
+def _other_work(seconds: float) -> float:
+    """The share of the processor's time that others take while this process wants all of it."""
+    begun, spent = time.perf_counter(), time.process_time()
+    while (taken := time.perf_counter() - begun) < seconds:
+        pass
+    return max(0.0, 1 - (time.process_time() - spent) / max(taken, _LEAST))
 
 
 def _is_jpeg(content: bytes) -> bool:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import math
-import resource
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from netwright.core import events as e
 from netwright.core.config import show
@@ -27,6 +23,8 @@ from netwright.tasks.provenance import now
 from netwright.tasks.recipe import Recipe, save_interval
 from netwright.tasks.repaired_run import RunRepair, anchor_steps
 from netwright.tasks.run_facts import plain_values
+from netwright.tasks.spent import Spent
+from netwright.tasks.step_times import StepTimes
 from netwright.tasks.watched_run import RunWatch
 from netwright.train.checkpoints import Checkpoint, Checkpoints
 from netwright.train.environment import Environment, environment_line
@@ -61,6 +59,7 @@ class Trained:
             "epochs": self.epochs,
             "steps": self.steps,
             "best": dict(self.best) if self.best else None,
+            "step_times": self.run.info.get("step_times"),
         }
         if not self.seeds:
             return document
@@ -113,9 +112,11 @@ class Course:
         self.checkpoints = Checkpoints(
             folder.path / "ckpt", keep=recipe.run.keep, anchor_steps=anchors
         )
-        self._spent = _Spent(Run(folder.path), share)
+        self._spent = Spent(Run(folder.path), share)
         self._why = ""
         events.listen(self._spent)
+        self._steps = StepTimes(prepared, alone=share == 1.0)
+        events.listen(self._steps)
         task = prepared.task
         task.passes.tell = SmallerPasses(folder, task.model, task.train.batch, events)
         if recipe.run.tensorboard:
@@ -151,14 +152,16 @@ class Course:
         if self._watch is not None:
             self._watch.close(ended=False)
         status, why, message = _ending(error)
-        _close(self.folder, self.trainer, self._spent, status=status, why=why, message=message)
+        facts = {**self._spent.facts(), **self._steps.facts()}
+        _close(self.folder, self.trainer, facts, status=status, why=why, message=message)
         self.events.emit(e.RunEnded(step=self.trainer.progress.step, status=status, why=why))
         with contextlib.suppress(NetwrightError):  # a full disk is told once, by the run
             write_report(Run(self.folder.path))
 
     def done(self) -> Trained:
         """The run has come to its end, and its checkpoints are closed."""
-        _close(self.folder, self.trainer, self._spent, status="done", why=self._why)
+        facts = {**self._spent.facts(), **self._steps.facts()}
+        _close(self.folder, self.trainer, facts, status="done", why=self._why)
         write_report(Run(self.folder.path))
         step = self.trainer.progress.step
         self.events.emit(e.RunEnded(step=step, status="done", why=self._why))
@@ -367,40 +370,10 @@ def _ending(error: BaseException) -> tuple[str, str, dict[str, Any] | None]:
     return "failed", f"{type(error).__name__}: {error}", None
 
 
-class _Spent:
-    """Adds up time, waiting and the peak of memory over a run and all its resumes."""
-
-    def __init__(self, run: Run, share: float) -> None:
-        self._share = share
-        self.seconds = float(run.number("seconds"))
-        self.data = float(run.number("data_wait_share")) * self.seconds
-        self._started = time.monotonic()
-        self._before = self.seconds
-
-    def __call__(self, event: e.Event) -> None:
-        if isinstance(event, e.StepEnded):
-            self.data += event.data_seconds
-
-    def facts(self) -> dict[str, Any]:
-        seconds = self._before + self._share * (time.monotonic() - self._started)
-        return {
-            "seconds": round(seconds, 3),
-            "data_wait_share": round(self.data / seconds, 5) if seconds else 0.0,
-            "peak_memory_bytes": _peak_memory(),
-        }
-
-
-def _peak_memory() -> int:
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    if torch.cuda.is_available():
-        return max(own, torch.cuda.max_memory_allocated())
-    return own
-
-
 def _close(
     folder: RunFolder,
     trainer: Trainer,
-    spent: _Spent,
+    facts: Mapping[str, Any],
     *,
     status: str,
     why: str,
@@ -415,5 +388,5 @@ def _close(
         best=progress.best,
         epochs=trainer.task.rhythm.epoch(progress.step),
         steps=progress.step,
-        **spent.facts(),
+        **facts,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from netwright.cli.columns import screen_width, wrap
 from netwright.cli.commands import COMMANDS
 from netwright.cli.commands.report import show
 from netwright.cli.progress import Progress
@@ -193,6 +194,8 @@ def _shortest_name(run: Path) -> str:
 
 
 def _lines(trained: Trained, page: Path) -> Iterator[str]:
+    from netwright.report.step_line import step_line
+
     kept = trained.best
     if trained.seeds:
         yield from _seed_lines(trained)
@@ -204,6 +207,8 @@ def _lines(trained: Trained, page: Path) -> Iterator[str]:
             yield say("last     {metric} {value:.4g} at epoch {epoch}  (run.select=last)", **shown)
         else:
             yield say("best     {metric} {value:.4g} at epoch {epoch}", **shown)
+    if line := step_line(trained.run.info):
+        yield from wrap(say("step     {line}", line=line), screen_width())
     yield say("weights  {path}", path=terminal(trained.run.path / "best.safetensors"))
     yield say("report   {path}", path=terminal(page))
 

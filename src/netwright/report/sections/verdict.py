@@ -9,6 +9,7 @@ from netwright.report.judgement import interval, judge
 from netwright.report.material import Material, mapping
 from netwright.report.pictures import Allowance
 from netwright.report.sections import SECTIONS, Part
+from netwright.report.step_line import step_line
 from netwright.report.tables import facts
 from netwright.report.words import (
     count,
@@ -35,7 +36,7 @@ def verdict(material: Material, allowance: Allowance) -> Part:
         f'<header class="mast"><div><p class="over">{html_text(say("Training report"))} '
         f"<span>{named(material.run.name, 80)}</span></p>"
         f"<h1>{named(material.data_name, 40)} <span>·</span> {named(material.model_name, 48)}</h1>"
-        f"{_state(material)}{lead}{rest}</div>{_score(material)}</header>{facts(_costs(material))}"
+        f"{_state(material)}{lead}{rest}</div>{_score(material)}</header>{facts(_costs(material))}{_step(material)}"
     )
     return Part(title=say("Verdict"), body=body)
 
@@ -115,6 +116,12 @@ def _metric(evidence: Evidence) -> str:
 def _range(evidence: Evidence) -> str:
     low, high = interval(evidence.correct, evidence.count)
     return html_text(say("95 % interval {low} to {high}", low=percent(low), high=percent(high)))
+
+
+def _step(material: Material) -> str:
+    """What a step took, and what of this machine it used."""
+    line = step_line(material.info)
+    return f"<p>{html_text(say('A step: {line}.', line=line))}</p>" if line else ""
 
 
 def _costs(material: Material) -> list[tuple[str, str]]:
