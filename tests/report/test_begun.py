@@ -74,3 +74,11 @@ def test_strange_facts_break_nothing(run, strange):
     facts = json.loads((run / "model.json").read_text())
     (run / "model.json").write_text(json.dumps({**facts, "begun": strange}))
     assert "<html" in render(Run(run))
+
+
+def test_a_count_is_told_as_a_whole_number(run):
+    facts = json.loads((run / "model.json").read_text())
+    told = {"word": "NOTE", "template": "{params:,} of {all:,}", "values": {"params": 1210}}
+    told["values"]["all"] = 51_902
+    (run / "model.json").write_text(json.dumps({**facts, "begun": [told]}))
+    assert "1,210 of 51,902<" in body("begun", run)

@@ -179,7 +179,7 @@ def spoken(message: Any, *, limit: int = 400, depth: int = 3) -> str:
         value = known.get(place[1], place[0])
         plain = number(value)
         if place[2] and plain is not None:
-            return format(plain, place[2][1:])
+            return format(value if type(value) is int else plain, place[2][1:])
         if isinstance(value, list | tuple):
             value = ", ".join(str(each) for each in value[:20])
         if isinstance(value, Mapping) and depth:

@@ -161,6 +161,7 @@ def test_records_and_paths_beside_the_weights_do_no_harm() -> None:
     assert said == {"fault": "code", "reason": "posix.mkdir"}
 
 
+@pytest.mark.filterwarnings("ignore:'torch.load' received a zip file that looks like")
 def test_a_program_of_torchscript_is_not_called_damaged() -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:  # what makes torch take it for one
