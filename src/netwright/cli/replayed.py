@@ -80,11 +80,11 @@ def _lines(made: Replayed) -> Iterator[str]:
         yield from _paragraph("", made.origin.what.localized())
     if made.images:
         yield from _paragraph(
-            say("which images"),
+            say("pictures"),
             say("it began in {count} of them: ", count=len(made.images)) + _named(made.images),
         )
     elif made.origin is not None and made.origin.samples:
-        yield from _paragraph(say("which images"), say("it is in all of them alike"))
+        yield from _paragraph(say("pictures"), say("it is in all of them alike"))
 
 
 def _named(names: tuple[str, ...]) -> str:
