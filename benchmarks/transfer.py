@@ -1,6 +1,6 @@
 """Training on from ImageNet weights, against training from scratch: few images a class of CIFAR-10.
 
-    python benchmarks/transfer.py                   # 30 cells, about an hour and a half with --threads 1
+    python benchmarks/transfer.py                   # 30 cells, an hour and a half of one thread
     python benchmarks/transfer.py --only fine-tuned # one way
     python benchmarks/transfer.py --quick           # three epochs of one seed each; keeps nothing
 
