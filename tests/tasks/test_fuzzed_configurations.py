@@ -141,8 +141,8 @@ def offline(monkeypatch):
 
 def test_two_hundred_configurations_are_trained_with_or_refused():
     met = _fuzz(0, 200)
-    assert met["trained"] > 30
-    assert met["refused"] > 30
+    assert met["trained"] > 15
+    assert met["refused"] > 15
 
 
 @pytest.mark.long

@@ -193,6 +193,9 @@ def _shortest_name(run: Path) -> str:
     return shlex.quote(str(run))
 
 
+_LABEL = 9  # columns of `weights  `
+
+
 def _lines(trained: Trained, page: Path) -> Iterator[str]:
     from netwright.report.step_line import step_line
 
@@ -208,7 +211,9 @@ def _lines(trained: Trained, page: Path) -> Iterator[str]:
         else:
             yield say("best     {metric} {value:.4g} at epoch {epoch}", **shown)
     if line := step_line(trained.run.info):
-        yield from wrap(say("step     {line}", line=line), screen_width())
+        first, *others = wrap(line, max(40, screen_width() - _LABEL))
+        yield say("step     {line}", line=first)
+        yield from (" " * _LABEL + each for each in others)
     yield say("weights  {path}", path=terminal(trained.run.path / "best.safetensors"))
     yield say("report   {path}", path=terminal(page))
 
