@@ -25,7 +25,9 @@ CUT = "run.shard=true"
             "mlp",
             ["batch=12", "optim.accumulate=2", "loss.class_weights=[1, 1, 1, 0, 0, 0, 0, 0, 0, 0]"],
         ),
-        ("resnet20", ["steps=3", "optim=sgd", "optim.lr=0.005"]),
+        pytest.param(
+            "resnet20", ["steps=3", "optim=sgd", "optim.lr=0.005"], marks=pytest.mark.long
+        ),
     ],
     ids=["averaged-clipped", "accumulated", "weightless", "batch-norm"],
 )
