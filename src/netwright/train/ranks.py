@@ -242,8 +242,8 @@ class Group:
         with contextlib.suppress(*_LEFT):
             dist.destroy_process_group()
         lost: list[int] = []
-        # A closed connection is noticed by all at once, a silent rank by each in its own time. Where
-        # there is but one other, nobody on a busy machine can be mistaken for it.
+        # A closed connection is noticed by all at once, a silent rank by each in its own time.
+        # Where there is but one other, nobody on a busy machine can be mistaken for it.
         sudden = self.size == 2 and "timed out" not in str(error).lower()
         patience = _PATIENCE / 4 if sudden else _PATIENCE
         try:
