@@ -147,7 +147,8 @@ def run(job: Job) -> dict[str, Any]:
     train, val = read_arrays(setup, channels_last=True)
     count = job.epoch * setup.batch
     images, labels = jnp.asarray(train[0][:count]), jnp.asarray(train[1][:count])
-    optimizer = optax.sgd(job.lr, momentum=setup.momentum)
+    rate = optax.cosine_decay_schedule(job.lr, job.clock.last) if job.decays else job.lr
+    optimizer = optax.sgd(rate, momentum=setup.momentum)
 
     net = Layers(jax.random.key(job.seed), None, None, training=False)
     network(net, images[:1])

@@ -50,8 +50,9 @@ def run(job: Job) -> dict[str, Any]:
     if words.get("precision") == "bf16":
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
     model = keras_networks.build(setup.model, setup.shape, job.seed)
+    rate = keras.optimizers.schedules.CosineDecay(job.lr, job.clock.last) if job.decays else job.lr
     model.compile(
-        optimizer=keras.optimizers.SGD(job.lr, momentum=setup.momentum),
+        optimizer=keras.optimizers.SGD(rate, momentum=setup.momentum),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         jit_compile=words["jit"] == "true",

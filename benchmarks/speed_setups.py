@@ -7,6 +7,7 @@ the arrays that the driver wrote (`feeds.write_arrays`), and tells the driver th
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -70,8 +71,8 @@ SETUPS = {
             held_out=1_000,
             goal=0.99,
             goal_epoch=920,
-            goal_lr=0.05,
-            longest=15,
+            goal_lr=0.02,
+            longest=10,
         ),
         Setup(
             name="ResNet-20 / CIFAR-10",
@@ -180,6 +181,17 @@ class Job:
     folder: Path
     clock: Clock
     words: tuple[str, ...] = ()
+
+    @property
+    def decays(self) -> bool:
+        """Whether the rate falls to zero along half a cosine: where it is trained to a goal."""
+        return not self.clock.bursts
+
+    def rate(self, step: int) -> float:
+        """The rate of step number `step`, counted from 0."""
+        if not self.decays:
+            return self.lr
+        return self.lr * (1 + math.cos(math.pi * step / self.clock.last)) / 2
 
 
 def read_arrays(setup: Setup, *, channels_last: bool = False) -> tuple[Pair, Pair]:

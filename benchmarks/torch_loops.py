@@ -39,6 +39,7 @@ def bare(job: Job) -> dict[str, Any]:
         while step < job.clock.last:
             model.train()
             for images, target in train:
+                optimizer.param_groups[0]["lr"] = job.rate(step)
                 optimizer.zero_grad(set_to_none=True)
                 with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                     logits = network(images.contiguous(memory_format=layout))
@@ -86,8 +87,14 @@ def lightning(job: Job) -> dict[str, Any]:
         def on_validation_epoch_end(self) -> None:
             job.clock.evaluated(float(self.trainer.callback_metrics["val/acc1"]))
 
-        def configure_optimizers(self) -> torch.optim.Optimizer:
-            return _optimizer(self.model, job)
+        def configure_optimizers(self) -> Any:
+            optimizer = _optimizer(self.model, job)
+            if not job.decays:
+                return optimizer
+            schedule = torch.optim.lr_scheduler.LambdaLR(
+                optimizer, lambda step: job.rate(step) / job.lr
+            )
+            return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
     class Ticks(lightning.Callback):
         def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
@@ -156,7 +163,7 @@ def netwright(job: Job) -> dict[str, Any]:
         f"optim.momentum={setup.momentum}",
         "optim.nesterov=false",
         "optim.wd=0",
-        "sched=constant",
+        f"sched={'cosine' if job.decays else 'constant'}",
         f"--run-dir={job.folder / 'run'}",
         *job.words,
     ]

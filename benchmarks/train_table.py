@@ -105,7 +105,8 @@ def goal_lines(part: str, rounds: Sequence[Rows]) -> list[str]:
         "",
         f"## {setup.name}: time to {100 * setup.goal:g} % on {seen}",
         "",
-        f"Batch {setup.batch}, rate {setup.goal_lr:g}, evaluated after every {setup.goal_epoch} "
+        f"Batch {setup.batch}, rate {setup.goal_lr:g} falling to zero along half a cosine over "
+        f"{setup.longest} epochs, evaluated after every {setup.goal_epoch} "
         f"steps, {len(rounds)} rounds; each alone, the seed is the number of the round. Seconds of "
         "the clock.",
         "",
