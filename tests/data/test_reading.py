@@ -5,13 +5,14 @@ import os
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import ExifTags, Image
 
-from netwright.data import reading
+from netwright.data import jpeg
 from netwright.data.dataset import UnreadableImageError
 from netwright.data.reading import cover, quiet, read_header, read_image, to_tensor
 
@@ -197,13 +198,14 @@ def test_fast_decoding_never_decodes_below_the_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[tuple[int, int]] = []
-    seen = reading.plain
+    seen = jpeg.read_jpeg
 
-    def watch(image: Image.Image, channels: int) -> Image.Image:
-        decoded.append((max(image.size), min(image.size)))
-        return seen(image, channels)
+    def watch(*args: Any) -> Any:
+        pixels = seen(*args)
+        decoded.append((max(pixels.shape[:2]), min(pixels.shape[:2])))
+        return pixels
 
-    monkeypatch.setattr(reading, "plain", watch)
+    monkeypatch.setattr(jpeg, "read_jpeg", watch)
     turned = Image.Exif()
     turned[ExifTags.Base.Orientation] = 6
     upright = photo(tmp_path / "a.jpg", (500, 375))

@@ -22,10 +22,12 @@ from typing import IO, Any, Literal, TypeAlias
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from netwright.core.languages import Phrase
+from netwright.data import jpeg
 from netwright.data.dataset import UnreadableImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
@@ -102,40 +104,66 @@ def read_image(
     pixels, at 33 to 44 dB of those of `exact` (docs/data.md). Raises
     `UnreadableImageError` with the reason.
     """
-    with _opened(path, name or str(path)) as (image, _):
-        return resized(decoded(image, channels=channels, size=size, decode=decode), size)
+    with _opened(path, name or str(path)) as (image, file):
+        return resized(decoded(image, file, channels=channels, size=size, decode=decode), size)
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture of mode `L` or `RGB`, and whether torch's filter is to resize it."""
+    """Pixels as a picture of mode `L` or `RGB` or as bytes (H, W, 3), and whether torch's filter
+    is to resize them."""
 
-    picture: Image.Image
+    pixels: Image.Image | NDArray[np.uint8]
     by_torch: bool
 
 
 def decoded(
-    image: Image.Image, *, channels: int, size: tuple[int, int] | None, decode: Decode
+    image: Image.Image,
+    file: IO[bytes],
+    *,
+    channels: int,
+    size: tuple[int, int] | None,
+    decode: Decode,
 ) -> Decoded:
-    """An opened image as it is shown, its pixels taken out as `decode` says."""
-    fast = size is not None and image.format == "JPEG" and decode == "fast"
-    whole = image.size
+    """An image opened from `file` as it is shown, its pixels taken out as `decode` says."""
+    fast = size is not None and image.format in jpeg.FORMATS and decode == "fast"
+    orientation = image.getexif().get(ExifTags.Base.Orientation)
+    if orientation not in range(1, 9):  # as is usual, 0 and worse are taken for 1
+        orientation = 1
+    scale = 1
     if fast and size is not None:
-        image.draft(None, (size[1], size[0]) if not _lies(image) else size)
-    made_small = image.size != whole
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-    shown = ImageOps.exif_transpose(image) if turned else image  # which would copy it
+        wanted = size if orientation in _TURNED else (size[1], size[0])
+        scale = jpeg.scale_for(image.size, wanted)
+    pixels = _decoded(image, file, scale, orientation, channels)
+    shown = pixels.size if isinstance(pixels, Image.Image) else (pixels.shape[1], pixels.shape[0])
     # Torch resizes bytes in half of Pillow's time, but only parts in whole pixels: of a photo that
     # is small already half a pixel to the side would be too much.
-    by_torch = fast and not (made_small and size is not None and _has_odd_rest(shown.size, size))
-    return Decoded(plain(shown, channels), by_torch)
+    by_torch = fast and not (scale > 1 and size is not None and _has_odd_rest(shown, size))
+    return Decoded(pixels, by_torch)
+
+
+def _decoded(
+    image: Image.Image, file: IO[bytes], scale: int, orientation: int, channels: int
+) -> Image.Image | NDArray[np.uint8]:
+    pixels = jpeg.read_jpeg(file, image, scale)
+    if pixels is not None:
+        pixels = jpeg.turned(pixels, orientation)
+        has_channels = pixels.shape[2] if pixels.ndim == 3 else 1
+        return pixels if channels == has_channels == 3 else plain(Image.fromarray(pixels), channels)
+    file.seek(0)
+    if scale > 1:
+        image.draft(None, (image.width // scale, image.height // scale))
+    shown = ImageOps.exif_transpose(image) if orientation != 1 else image  # which would copy it
+    return plain(shown, channels)
 
 
 def resized(decoded: Decoded, size: tuple[int, int] | None) -> Tensor:
     """uint8 (C, *size), as by `cover`."""
+    pixels = decoded.pixels
     if decoded.by_torch and size is not None:
-        return _cover_bytes(decoded.picture, size)
-    return to_tensor(cover(decoded.picture, size))
+        return _cover_bytes(pixels, size)
+    picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    return to_tensor(cover(picture, size))
 
 
 def read_bytes(place: Place) -> bytes:
@@ -191,21 +219,21 @@ def _has_odd_rest(stored: tuple[int, int], size: tuple[int, int]) -> bool:
     return bool((stored[0] - across) % 2 or (stored[1] - down) % 2)
 
 
-def _cover_bytes(image: Image.Image, size: tuple[int, int]) -> Tensor:
+def _cover_bytes(pixels: Image.Image | NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
     """`to_tensor(cover(image, size))` by torch's filter, from a part in whole pixels."""
-    height, width = size
-    if image.size == (width, height) or width > image.width or height > image.height:
-        return to_tensor(cover(image, size))
-    across, down = _covering_part(image.size, size)
+    if isinstance(pixels, Image.Image):
+        pixels = np.array(pixels, np.uint8)
+    (height, width), (high, wide) = size, pixels.shape[:2]
+    if (wide, high) == (width, height) or width > wide or height > high:
+        return to_tensor(cover(Image.fromarray(pixels), size))
+    across, down = _covering_part((wide, high), size)
     # An odd rest would move the centre by half a pixel.
-    across = max(across - (image.width - across) % 2, 1)
-    down = max(down - (image.height - down) % 2, 1)
-    left, top = (image.width - across) // 2, (image.height - down) // 2
-    part = image.crop((left, top, left + across, top + down))
-    pixels = torch.from_numpy(np.array(part, np.uint8))
-    pixels = pixels.view(1, down, across, -1).permute(0, 3, 1, 2)
-    resized = F.interpolate(pixels, size=size, mode="bilinear", antialias=True)
-    return resized[0].contiguous()
+    across = max(across - (wide - across) % 2, 1)
+    down = max(down - (high - down) % 2, 1)
+    left, top = (wide - across) // 2, (high - down) // 2
+    part = torch.from_numpy(pixels)[top : top + down, left : left + across]
+    part = part.reshape(1, down, across, -1).permute(0, 3, 1, 2)
+    return F.interpolate(part, size=size, mode="bilinear", antialias=True)[0].contiguous()
 
 
 def to_tensor(image: Image.Image) -> Tensor:
@@ -333,10 +361,6 @@ def _reason(error: BaseException) -> Phrase | str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error).rstrip(".") or type(error).__name__
-
-
-def _lies(image: Image.Image) -> bool:
-    return image.getexif().get(ExifTags.Base.Orientation) in _TURNED
 
 
 def _is_grey(image: Image.Image) -> bool:

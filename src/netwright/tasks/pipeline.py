@@ -116,9 +116,12 @@ def _reading(
         return
 
     def taken(i: int) -> Decoded:
-        with Image.open(io.BytesIO(files[i]), formats=FORMATS) as image:
-            found = decoded(image, channels=images.channels, size=images.size, decode=images.decode)
-            found.picture.load()
+        file = io.BytesIO(files[i])
+        with Image.open(file, formats=FORMATS) as image:
+            wanted = {"channels": images.channels, "size": images.size, "decode": images.decode}
+            found = decoded(image, file, **wanted)
+            if isinstance(found.pixels, Image.Image):
+                found.pixels.load()
             return found
 
     with quiet():
