@@ -14,7 +14,7 @@ from torch import Tensor
 
 from netwright.cli import main
 from netwright.core import events as e
-from netwright.tasks.classification import Classification
+from netwright.tasks.batch_gradients import BatchGradients
 from netwright.tasks.preparing import prepare
 from netwright.tasks.settings import resolve
 from netwright.train.joining import Place, joined
@@ -30,10 +30,10 @@ def evaluate(argv: Sequence[str]) -> int:
         for feed in task.evaluations.values():
             feed.batch = 60
         seen = [int(i) for batch in task.evaluations["val"].once() for i in batch.index]
-        together = task.judge(lambda network: task._score(network, "val"))
+        together = task.judge(lambda network: task.splits.score(network, "val"))
     alone = prepare(resolved, e.Events()).task
     alone.evaluations["val"].batch = 60
-    expected = alone.judge(lambda network: alone._score(network, "val"))
+    expected = alone.judge(lambda network: alone.splits.score(network, "val"))
     print(json.dumps({"index": seen, "together": together, "alone": expected}))
     return 0
 
@@ -42,14 +42,14 @@ def starved(argv: Sequence[str]) -> int:
     """`netwright ARGV` in which rank 1 has memory for passes of 8 images only, or as many as the
     first word says."""
     most, *words = argv
-    forward = Classification._forward
+    forward = BatchGradients._forward
 
-    def scarce(task: Classification, batch: Any, *args: Any, **kwargs: Any) -> Tensor:
-        if task.ranks.rank == 1 and len(batch.target) > int(most):
+    def scarce(gradients: BatchGradients, batch: Any, *args: Any, **kwargs: Any) -> Tensor:
+        if gradients.ranks.rank == 1 and len(batch.target) > int(most):
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
-        return forward(task, batch, *args, **kwargs)
+        return forward(gradients, batch, *args, **kwargs)
 
-    Classification._forward = scarce  # type: ignore[method-assign]
+    BatchGradients._forward = scarce  # type: ignore[method-assign]
     return main(words)
 
 

@@ -24,7 +24,7 @@ def task(*settings):
     """The digits and a small network, computed in float16: slow on a CPU, but the same steps."""
     words = ("batch=32", "epochs=2", *settings)
     made = prepare(resolve(data="digits", model="mlp", settings=words), Events()).task
-    made.set_speed(Speed(fp16=True))
+    made.gradients.set_speed(Speed(fp16=True))
     return made
 
 
@@ -76,7 +76,7 @@ def test_the_scale_cancels_out(settings):
     results = []
     for factor in (2.0**4, 2.0**10):
         made = task(*settings)
-        made.scale = LossScale(factor)
+        made.gradients.scale = LossScale(factor)
         told = steps(made, 0, 6)
         assert all("grad/norm" in each for each in told)
         results.append((told, weights(made)))
@@ -90,23 +90,23 @@ def test_the_scale_cancels_out(settings):
 
 def test_a_step_that_overflows_is_left_out_and_the_scale_halved():
     made = task("optim.l1=0.01", "run.ema=0.9")
-    made.scale = LossScale(2.0**40)
+    made.gradients.scale = LossScale(2.0**40)
     before = weights(made)
     told = steps(made, 0, 1)
     assert set(told[0]) == {"loss"}
     assert math.isfinite(told[0]["loss"])
     assert all(torch.equal(a, b) for a, b in zip(before, weights(made), strict=True))
     assert all(each.grad is None for each in made.model.parameters())
-    assert made.scale.factor == 2.0**39
+    assert made.gradients.scale.factor == 2.0**39
     steps(made, 1, 40)
-    assert made.scale.factor < 2.0**39
+    assert made.gradients.scale.factor < 2.0**39
     assert not all(torch.equal(a, b) for a, b in zip(before, weights(made), strict=True))
 
 
 def test_gradients_that_overflow_at_every_scale_end_the_training():
     made = task()
-    made.scale = LossScale(1.0)
-    made.loss = lambda logits, target: (F.cross_entropy(logits, target) * 0).add(
+    made.gradients.scale = LossScale(1.0)
+    made.gradients.loss = lambda logits, target: (F.cross_entropy(logits, target) * 0).add(
         (logits * 1e-30).sum().sqrt().mul(0)  # finite itself, its derivative is not
     )
     with torch.no_grad():
@@ -118,7 +118,7 @@ def test_gradients_that_overflow_at_every_scale_end_the_training():
 
 def test_the_scale_is_in_the_checkpoint_and_comes_back():
     whole = task()
-    whole.scale = LossScale(2.0**30)
+    whole.gradients.scale = LossScale(2.0**30)
     first = steps(whole, 0, 12)
     state = copy.deepcopy(whole.state())
     held = {name: value.clone() for name, value in whole.weights().items()}

@@ -177,7 +177,9 @@ def test_a_trial_leaves_the_networks_as_they_were():
 def test_a_network_that_a_stack_trains_otherwise_is_not_stacked():
     with reproducible():
         tasks = tasks_of(2, model="mlp", model__hidden=[16])
-        tasks[1].loss = lambda logits, target: 2 * torch.nn.functional.cross_entropy(logits, target)
+        tasks[1].gradients.loss = lambda logits, target: (
+            2 * torch.nn.functional.cross_entropy(logits, target)
+        )
         choice = try_both(tasks, same_loss=True)
     assert not choice.stacked
     assert "same numbers" in str(choice.why)

@@ -94,7 +94,7 @@ def refuse_parted_loss(recipe: Recipe, options: Any, ranks: int = 1) -> None:
 def note_parted_norms(task: Classification, events: e.Events) -> None:
     """Accumulation equals the large batch but for what looks at the whole batch."""
     norms = [m for m in task.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if task.ranks.several and task.norms is None and any(each.training for each in norms):
+    if task.ranks.several and task.gradients.norms is None and any(each.training for each in norms):
         events.emit(
             e.Noted(
                 word="NOTE",

@@ -69,5 +69,5 @@ def source_of_feed(feed: Feed, name: str, *, training: bool) -> Source:
 
 def _plain_loss(prepared: Prepared) -> Callable[[Tensor, Tensor], Tensor]:
     """The loss of logits; networks with heads half way are looked at by their last one."""
-    loss = prepared.task.loss
+    loss = prepared.task.gradients.loss
     return lambda logits, target: loss(logits, target)

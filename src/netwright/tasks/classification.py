@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,37 +15,30 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netwright.core.atomic import make_folder, write_bytes
-from netwright.core.keyed import key
-from netwright.data.batches import Batch, Whole
+from netwright.data.batches import Batch
 from netwright.data.dataset import Dataset
 from netwright.data.feed import Feed
 from netwright.data.preprocessing import Preprocessing
-from netwright.optim.accumulation import accumulate
 from netwright.optim.averages import Average
-from netwright.optim.loss_scale import LossScale
 from netwright.optim.proximal import proximal_step
 from netwright.optim.schedules import Watcher
 from netwright.tasks import TASKS
+from netwright.tasks.batch_gradients import BatchGradients, BatchResult
 from netwright.tasks.epoch_loss import EpochLoss
-from netwright.tasks.evaluation import Examination, Rows, arrays, examine, pack, score, thumbnail
-from netwright.tasks.mixed_labels import loss_of
-from netwright.tasks.passes import Passes, PassTooLargeError
+from netwright.tasks.evaluation import arrays, pack, thumbnail
+from netwright.tasks.passes import Passes
 from netwright.tasks.repair_state import RepairState
-from netwright.tasks.speed import Speed
+from netwright.tasks.splits import Splits
 from netwright.tasks.tally import Tally
 from netwright.tasks.transfer import Transfer
-from netwright.train.memory import MEMORY_ERRORS, is_out_of_memory
 from netwright.train.ranks import Alone, Group, Ranks
-from netwright.train.synced_norm import Together
 from netwright.train.task import Goal, Rhythm, Task
-from netwright.train.updates import Norm, apply_closure, apply_gradients, apply_scaled, set_rates
+from netwright.train.updates import apply_closure, apply_gradients, apply_scaled, set_rates
 
 if TYPE_CHECKING:
     from netwright.train.sharding import Shards
 
 SHOWN = 32
-_Predicted: TypeAlias = list[tuple[Tensor, Tensor]]
-"""Logits of each pass, detached, and the classes they should have named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +94,6 @@ class Classification(Task):
         update: Update | None = None,
         watcher: Watcher | None = None,
         ema: float | None = None,
-        speed: Speed | None = None,
         transfer: Transfer | None = None,
         ranks: Ranks | None = None,
     ) -> None:
@@ -112,7 +103,6 @@ class Classification(Task):
         data have one."""
         self.model = model
         self.optimizer = optimizer
-        self.loss = loss
         self.rate_factor = rate_factor
         self.dataset = dataset
         self.train = train
@@ -126,8 +116,23 @@ class Classification(Task):
         self.update = update or Update()
         self.passes = Passes(model, self.update.accumulate, parted=self.update.parted)
         self.transfer = transfer
-        self.norms: Together | None = None
-        """The batch norms, where they see the images of all ranks."""
+        self.gradients = BatchGradients(
+            model,
+            optimizer,
+            loss,
+            self.passes,
+            seed=seed,
+            device=device,
+            ranks=self.ranks,
+        )
+        self.splits = Splits(
+            evaluations,
+            self.passes,
+            num_classes=len(dataset.classes),
+            shape=preprocessing.shape,
+            device=device,
+            ranks=self.ranks,
+        )
         self.to_be_cut = False
         """Whether each rank will keep only its rows of the weights, from `cut` on."""
         self.shards: Shards | None = None
@@ -140,19 +145,9 @@ class Classification(Task):
         self.repair: RepairState | None = None
         """What was changed while the run was under way; None where nothing ever is."""
         self.tally = Tally()
-        self.set_speed(speed or Speed())
         self.replaced: dict[str, str] = {}
         """Unreadable files met while training, with the reason; each was stood in for."""
-        # GoogLeNet has; asked once, for a module answers slowly about what it has not.
-        self._has_heads_half_way = hasattr(model, "aux_logits") and hasattr(model, "aux_weight")
         self._base_rates = [float(group["lr"]) for group in optimizer.param_groups]
-
-    def set_speed(self, speed: Speed) -> None:
-        """How steps are computed from now on; evaluations stay in float32, not compiled."""
-        self.speed = speed
-        self.scale = LossScale() if speed.fp16 else None
-        speed.switch(self.device)
-        self._network = speed.prepare(self.model)
 
     def feed(self, step: int) -> Iterator[Batch]:
         self.to_training(step)
@@ -171,45 +166,8 @@ class Classification(Task):
             return {}
         if self.transfer is not None and self.transfer.differ(step, self._held):
             self.to_training(step)
-        own = (self.ranks.rank,) if self.ranks.rank else ()  # each rank drops other units
-        noise = key(self.seed, "noise", step, *own)
         set_rates(self.optimizer, self._base_rates, self._factor(step))
-        predicted: _Predicted = []
-        counted: list[tuple[int, int]] = []
-
-        def compute() -> Tensor:
-            """Leave the gradients of the batch; its loss, detached."""
-            # Dropout and whatever else draws from torch's generator is a function of (seed, step).
-            logits: _Predicted = [] if predicted else predicted  # a closure's first answer counts
-            _seed_generators(noise, self.device)
-            with self._joined_up():
-                if batch.whole is not None:
-                    return self._over_ranks(batch, logits, counted)
-                if self.passes.count == 1:
-                    return self._pass(batch, logits)
-                return self._passes(batch, logits)
-
-        def forget() -> None:
-            self.optimizer.zero_grad(set_to_none=True)
-            predicted.clear()
-            counted.clear()
-
-        def gradients() -> Tensor:
-            if self._is_joined_up:  # no rank can begin a step again by itself
-                return compute()
-            images = len(batch.target)
-            return self.passes.taken(compute, images=images, step=step, forget=forget)
-
-        if self.update.closure:
-            loss, norm = apply_closure(self.optimizer, compute)
-        elif self.scale is not None:
-            loss, norm = apply_scaled(
-                self.optimizer, gradients(), self.scale, clip=self._clip, norm_of=self._norm_of
-            )
-        else:
-            loss, norm = apply_gradients(
-                self.optimizer, gradients(), clip=self._clip, norm_of=self._norm_of
-            )
+        result, loss, norm = self._update(batch, step)
         taken = not math.isnan(norm)  # else the gradients overflowed float16
         if self.update.l1 and taken:
             proximal_step(self.optimizer.param_groups, self.update.l1, spare=self.update.spare)
@@ -217,10 +175,10 @@ class Classification(Task):
             self.average.update(self.model)
         if batch.replaced:
             self.replaced |= dict(batch.replaced)
-        if counted:
-            self.tally.count(*counted[0])
+        if result.counted is not None:
+            self.tally.count(*result.counted)
         else:
-            for logits, target in predicted:
+            for logits, target in result.predicted:
                 self.tally.add(logits, target)
         if self.epoch_loss is not None:
             self.epoch_loss.add(loss)
@@ -233,107 +191,35 @@ class Classification(Task):
         """The rate of each parameter group, before any schedule."""
         return self._base_rates
 
-    def _pass(self, batch: Batch, predicted: _Predicted) -> Tensor:
-        loss = self._forward(batch, predicted)
-        (loss if self.scale is None else loss * self.scale.factor).backward()
-        return loss.detach()
-
-    def _passes(self, batch: Batch, predicted: _Predicted) -> Tensor:
-        """The same in parts; each counts by what its mean was divided by, or, where images are
-        mixed and have two labels, by its images (`loss_of` weighs the labels)."""
-        divisor: Callable[[Tensor], float] | None = getattr(self.loss, "divisor", None)
-        if batch.second is not None:
-            divisor = None
-        whole, weight = batch.whole, None
-        if whole is not None:
-            weight = float(len(whole.target)) if divisor is None else divisor(whole.target)
-        return accumulate(
-            lambda part: self._forward(
-                batch.part(part), predicted, whole=batch if whole is None else whole
-            ),
-            len(batch.target),
-            self.passes.count,
-            divisor=None if divisor is None else lambda part: divisor(batch.target[part]),
-            whole=weight,
-            scale=1.0 if self.scale is None else self.scale.factor,
-            weightless=(lambda part: self._of_no_weight(batch.part(part), predicted))
-            if self._is_joined_up
-            else None,
-        )
-
-    def _of_no_weight(self, part: Batch, predicted: _Predicted) -> Tensor:
-        """A pass that the others wait for, though its images count for nothing."""
-        with self.speed.computing(self.device):
-            logits = self._network(self.speed.images(part.images))
-        predicted.append((logits.detach(), part.target))
-        return logits.float().sum() * 0
-
-    @property
-    def _is_joined_up(self) -> bool:
-        """Whether the passes of the ranks wait for each other."""
-        return self.norms is not None or self.shards is not None
-
-    def _joined_up(self) -> contextlib.AbstractContextManager[Any]:
-        """The block of the passes of a step."""
-        stack = contextlib.ExitStack() if self._is_joined_up else contextlib.nullcontext()
-        if isinstance(stack, contextlib.ExitStack):
-            for each in (self.norms, self.shards):
-                if each is not None:
-                    stack.enter_context(each.computing())
-        return stack
-
-    @property
-    def _norm_of(self) -> Norm | None:
-        return self.shards.norm if self.shards is not None else None
-
-    def _over_ranks(
-        self, batch: Batch, predicted: _Predicted, counted: list[tuple[int, int]]
-    ) -> Tensor:
-        """Gradients, loss and right predictions of this rank's share, added up to the whole."""
-        failed = False
-        try:
-            loss = self._passes(batch, predicted)
-        except MEMORY_ERRORS as error:
-            if not is_out_of_memory(error) or self._is_joined_up:
-                raise
-            failed = True  # which the others, who wait for this rank's gradients, must hear of
-        if failed:
-            self.optimizer.zero_grad(set_to_none=True)
-            predicted.clear()
-            loss = torch.zeros(())
-        right = sum(int((logits.argmax(1) == target).sum()) for logits, target in predicted)
-        seen = sum(len(target) for _, target in predicted)
-        parameters = [each for group in self.optimizer.param_groups for each in group["params"]]
-        numbers = [float(loss), right, seen, failed]
-        if self.shards is not None:
-            sums = self.shards.add_gradients(numbers)
+    def _update(self, batch: Batch, step: int) -> tuple[BatchResult, float, float]:
+        """What the gradients came from; the loss of the batch, and their norm."""
+        if self.update.closure:
+            return self._line_search(batch, step)
+        gradients = self.gradients
+        result = gradients.compute_fitting(batch, step)
+        scale, norm_of = gradients.scale, gradients.norm_of
+        if scale is not None:
+            loss, norm = apply_scaled(
+                self.optimizer, result.loss, scale, clip=self._clip, norm_of=norm_of
+            )
         else:
-            sums = self.ranks.add_gradients(parameters, numbers)
-        if sums[3]:
-            raise PassTooLargeError("out of memory in a pass of some rank")
-        counted.append((int(sums[1]), int(sums[2])))
-        return loss.new_tensor(sums[0])
+            loss, norm = apply_gradients(
+                self.optimizer, result.loss, clip=self._clip, norm_of=norm_of
+            )
+        return result, loss, norm
 
-    def _forward(
-        self, batch: Batch, predicted: _Predicted, *, whole: Batch | Whole | None = None
-    ) -> Tensor:
-        """The loss of a batch, or of a part of the `whole`; its logits join those `predicted`."""
-        with self.speed.computing(self.device):
-            logits = self._network(self.speed.images(batch.images))
-        if self.speed.is_mixed:
-            logits = logits.float()
-        predicted.append((logits.detach(), batch.target))
-        return self._loss(logits, batch, whole)
+    def _line_search(self, batch: Batch, step: int) -> tuple[BatchResult, float, float]:
+        """The same with an optimizer that asks several times; its first answer counts."""
+        first: list[BatchResult] = []
 
-    def _loss(self, logits: Tensor, batch: Batch, whole: Batch | Whole | None) -> Tensor:
-        loss = loss_of(self.loss, logits, batch, whole=whole)
-        if self._has_heads_half_way:
-            model: Any = self.model
-            for logits in model.aux_logits:
-                loss = loss + model.aux_weight * loss_of(
-                    self.loss, logits.float(), batch, whole=whole
-                )
-        return loss
+        def compute() -> Tensor:
+            result = self.gradients.compute(batch, step)
+            if not first:
+                first.append(result)
+            return result.loss
+
+        loss, norm = apply_closure(self.optimizer, compute)
+        return first[0], loss, norm
 
     def _factor(self, step: int) -> float:
         answered = self.watcher.factor if self.watcher is not None else 1.0
@@ -356,7 +242,8 @@ class Classification(Task):
         if trained is not None:
             metrics["train/acc1"] = trained
         if "val" in self.evaluations:
-            found = self.judge(lambda network: self._score(network, "val"))
+            cut = self.shards is not None
+            found = self.judge(functools.partial(self.splits.score, split="val", cut=cut))
             metrics |= {f"val/{name}": value for name, value in found.items()}
         if self.watcher is not None:
             seen = metrics if self.epoch_loss is None else self.epoch_loss.take()
@@ -408,6 +295,7 @@ class Classification(Task):
         if self.average is not None:
             held = self.model.state_dict if self.shards is None else self.shards.weights
             raw = dict(held())
+        scale = self.gradients.scale
         repair = {"repair": self.repair.state_dict()} if self.repair is not None else {}
         return {
             "optimizer": self.optimizer.state_dict()
@@ -416,7 +304,7 @@ class Classification(Task):
             # A function of the step, but for one that answers to what it measures.
             "schedule": self.watcher.state_dict() if self.watcher is not None else {},
             "epoch_loss": self.epoch_loss.state_dict() if self.epoch_loss is not None else {},
-            "scaler": self.scale.state_dict() if self.scale is not None else None,
+            "scaler": scale.state_dict() if scale is not None else None,
             "average": {"raw": raw, "updates": self.average.updates} if self.average else None,
             "tally": self.tally.state_dict(),
             "replaced": dict(self.replaced),
@@ -437,8 +325,8 @@ class Classification(Task):
             self.average.updates = int(state["average"]["updates"])
             raw = state["average"]["raw"]
             (self.model.load_state_dict if self.shards is None else self.shards.load_weights)(raw)
-        if self.scale is not None and state.get("scaler") is not None:
-            self.scale.load_state_dict(state["scaler"])
+        if self.gradients.scale is not None and state.get("scaler") is not None:
+            self.gradients.scale.load_state_dict(state["scaler"])
         self.tally.load_state_dict(state.get("tally", {"right": 0, "seen": 0}))
         self.replaced = dict(state["replaced"])
         self.passes.load_state_dict(state, self.evaluations)
@@ -458,9 +346,10 @@ class Classification(Task):
         from netwright.train.sharding import ShardedAverage, Shards  # imports much of torch
 
         assert isinstance(self.ranks, Group)
-        self.shards = Shards(self.model, self.optimizer, self.ranks, self.device, rebuild=rebuild)
+        shards = Shards(self.model, self.optimizer, self.ranks, self.device, rebuild=rebuild)
+        self.shards = self.gradients.shards = shards
         if self.average is not None:
-            self.average = ShardedAverage(self.shards, self.average.decay)
+            self.average = ShardedAverage(shards, self.average.decay)
 
     def adapted(self) -> Mapping[str, Any]:
         if not self.passes.halved:
@@ -484,8 +373,8 @@ class Classification(Task):
 
     def examine(self, folder: Path) -> None:
         """Write `evidence/SPLIT.npz` for each split that can be judged; once, at the end."""
-        for split, feed in self.evaluations.items():
-            found = self.judge(functools.partial(self._examine, split=split, feed=feed))
+        for split in self.evaluations:
+            found = self.judge(functools.partial(self.splits.examine, split=split))
             content = arrays(found, self.dataset.splits[split], picture=thumbnail)
             make_folder(folder / "evidence")
             write_bytes(folder / "evidence" / f"{split}.npz", pack(content))
@@ -502,48 +391,3 @@ class Classification(Task):
         if batch.second is not None:
             content["second"] = batch.second[:SHOWN].cpu().numpy()
         write_bytes(folder / "samples" / "first-batch.npz", pack(content))
-
-    def _score(self, network: Callable[[Tensor], Tensor], split: str) -> dict[str, float]:
-        feed = self.evaluations[split]
-        if self.ranks.several:
-            return self._score_all(network, feed, functools.partial(self._together, feed))
-        found: dict[str, float] = self.passes.evaluated(
-            split, feed, functools.partial(self._score_all, network, feed)
-        )
-        return found
-
-    def _score_all(
-        self,
-        network: Callable[[Tensor], Tensor],
-        feed: Feed,
-        together: Callable[[Rows], Rows] | None = None,
-    ) -> dict[str, float]:
-        return score(network, feed.once(), num_classes=len(self.dataset.classes), together=together)
-
-    def _together(self, feed: Feed, rows: Rows) -> Rows:
-        """The rows of all batches in their order: sums over them are those of one process."""
-        if self.shards is not None:  # each pass is one of all ranks: who has fewer goes along
-            blank = torch.zeros(1, *self.preprocessing.shape, device=self.device)
-            for _ in range(len(rows), -(-feed.num_parts // self.ranks.size)):
-                self.model(blank)
-        table = torch.zeros(feed.num_parts, 4, dtype=torch.float64)
-        if rows:
-            table[self.ranks.rank :: self.ranks.size] = torch.tensor(rows, dtype=torch.float64)
-        summed: Rows = self.ranks.total(table).tolist()
-        return summed
-
-    def _examine(
-        self, network: Callable[[Tensor], Tensor], *, split: str, feed: Feed
-    ) -> Examination:
-        def look() -> Examination:
-            return examine(network, feed.of_all().once(), num_classes=len(self.dataset.classes))
-
-        found: Examination = self.passes.evaluated(split, feed, look)
-        return found
-
-
-def _seed_generators(number: int, device: torch.device) -> None:
-    # torch.manual_seed does the same for every device at 15 times the cost.
-    torch.default_generator.manual_seed(number)
-    if device.type == "cuda":
-        torch.cuda.default_generators[device.index or 0].manual_seed(number)

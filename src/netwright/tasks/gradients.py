@@ -90,7 +90,7 @@ def check_recipe_gradients(resolved: Resolved, *, batch: int | None = None) -> G
     return check_gradients(
         task.model.train(),
         first.images[:count],
-        loss=_OfLogits(task.loss),
+        loss=_OfLogits(task.gradients.loss),
         target=first.target[:count],
         seed=resolved.recipe.general.seed % 2**31,
     )

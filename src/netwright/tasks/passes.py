@@ -9,7 +9,7 @@ pass. What was found to fit stays, is saved with each checkpoint and holds after
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from netwright.core import events as e
 from netwright.data.feed import Feed
 from netwright.train.memory import MEMORY_ERRORS, is_out_of_memory
 from netwright.train.run_folder import RunFolder
+
+Found = TypeVar("Found")
 
 
 class PassTooLargeError(MemoryError):
@@ -50,8 +52,8 @@ class Passes:
         return self._accumulate << self.halved
 
     def taken(
-        self, compute: Callable[[], Tensor], *, images: int, step: int, forget: Callable[[], None]
-    ) -> Tensor:
+        self, compute: Callable[[], Found], *, images: int, step: int, forget: Callable[[], None]
+    ) -> Found:
         """`compute()`, which leaves the gradients of a batch of `images`; again with smaller
         passes where memory runs out. `forget` undoes what a failed call has left, buffers apart.
         """
@@ -70,7 +72,7 @@ class Passes:
                 torch.cuda.empty_cache()
             self.tell(-(-images // self.count), step)
 
-    def evaluated(self, split: str, feed: Feed, compute: Callable[[], Any]) -> Any:
+    def evaluated(self, split: str, feed: Feed, compute: Callable[[], Found]) -> Found:
         """`compute()`, a pass over all images of `feed`; in smaller batches where memory runs
         out."""
         while True:

@@ -309,7 +309,7 @@ def _task(
     )
     task.to_be_cut = to_be_cut
     if ranks.several and recipe.run.sync_norm:
-        task.norms = synchronise(model, ranks)
+        task.gradients.norms = synchronise(model, ranks)
     return task
 
 

@@ -101,8 +101,9 @@ def replay(
     )
     refuse_other_data(run, prepared)
     task = prepared.task
-    if task.speed.compile:  # a compiled network runs without the hooks that look into it
-        task.set_speed(dataclasses.replace(task.speed, compile=False))
+    speed = task.gradients.speed
+    if speed.compile:  # a compiled network runs without the hooks that look into it
+        task.gradients.set_speed(dataclasses.replace(speed, compile=False))
     trainer = Trainer(
         task,
         SilentFolder(run.path),

@@ -183,7 +183,7 @@ def plan_of(recipe: Recipe, anchors: int | None = None) -> Plan:
 
 def environment_of(prepared: Prepared) -> Environment:
     """What decides the bits of this run besides its seed."""
-    speed, ranks = prepared.task.speed, prepared.ranks
+    speed, ranks = prepared.task.gradients.speed, prepared.ranks
     return environment_line(
         device=prepared.device,
         world_size=ranks.size,
@@ -191,7 +191,7 @@ def environment_of(prepared: Prepared) -> Environment:
         amp=speed.precision if speed.is_mixed else None,
         channels_last=speed.channels_last,
         compiled=speed.compile,
-        synced_norms=prepared.task.norms is not None,
+        synced_norms=prepared.task.gradients.norms is not None,
         sharded=prepared.task.to_be_cut,
     )
 
@@ -245,7 +245,7 @@ def announce(prepared: Prepared, events: e.Events, *, rehearsal: bool = False) -
             lr=show(resolved.values.get("optim.lr")),
             origin=resolved.origins.get("optim.lr", "default"),
             sched=recipe.sched.name,
-            speed=task.speed.words(),
+            speed=task.gradients.speed.words(),
         )
     )
     if not rehearsal:

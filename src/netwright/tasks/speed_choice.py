@@ -25,7 +25,7 @@ def with_speed(
     """
     options = resolved.recipe.run
     refuse_precision(options, task)
-    task.set_speed(asked(options))
+    task.gradients.set_speed(asked(options))
     if not new or not is_open(options, task.device) or task.update.closure or task.to_be_cut:
         return resolved
     steps = task.rhythm.steps
@@ -38,7 +38,7 @@ def with_speed(
     if not found:
         return resolved
     made = changed(resolved, found, origin="measured here")
-    task.set_speed(asked(made.recipe.run))
+    task.gradients.set_speed(asked(made.recipe.run))
     return made
 
 
@@ -50,7 +50,7 @@ def _measured(resolved: Resolved, task: Classification, events: e.Events) -> dic
         options,
         task.model,
         batch.images,
-        lambda logits: task.loss(logits, batch.target),
+        lambda logits: task.gradients.loss(logits, batch.target),
         steps=task.rhythm.steps * task.update.accumulate,
         device=task.device,
     )
@@ -103,7 +103,11 @@ def refuse_precision(options: RunOptions, task: Classification) -> None:
 def _tell_cost(task: Classification, speed: Speed, batch: Batch, events: e.Events) -> None:
     """Say what the same bits again cost on this GPU."""
     ratio = cost_of_exactness(
-        speed, task.model, batch.images, lambda logits: task.loss(logits, batch.target), task.device
+        speed,
+        task.model,
+        batch.images,
+        lambda logits: task.gradients.loss(logits, batch.target),
+        task.device,
     )
     if math.isfinite(ratio):
         events.emit(

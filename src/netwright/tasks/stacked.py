@@ -68,8 +68,8 @@ def why_not(task: Classification, count: int) -> Phrase | None:
         return Phrase("its stages are not all trained alike (transfer)")
     if task.watcher is not None:
         return Phrase("its schedule answers to the evaluations of each seed")
-    if task.speed != Speed():
-        return Phrase("its steps are computed in {speed}", speed=task.speed.words())
+    if task.gradients.speed != Speed():
+        return Phrase("its steps are computed in {speed}", speed=task.gradients.speed.words())
     if task.train.mixes:
         return Phrase("its augmentation mixes images")
     if not task.train.images.in_memory:
@@ -163,12 +163,12 @@ class Stack:
         """The loss of each network, (n,)."""
         if self._same_loss:
             try:
-                together: Tensor = torch.vmap(self.tasks[0].loss)(logits, target)
+                together: Tensor = torch.vmap(self.tasks[0].gradients.loss)(logits, target)
                 return together
             except (RuntimeError, ValueError):  # a loss that looks at its values: one by one
                 self._same_loss = False
         each = zip(self.tasks, logits, target, strict=True)
-        return torch.stack([task.loss(mine, wanted) for task, mine, wanted in each])
+        return torch.stack([task.gradients.loss(mine, wanted) for task, mine, wanted in each])
 
     def _norms(self, trained: Sequence[Tensor]) -> list[float]:
         """The norm of the whole gradient of each network."""

@@ -2,37 +2,32 @@
 
 The loop takes a step, tells the listeners, and acts only at the boundary between two steps:
 there it evaluates, saves, carries out the requests of listeners, and obeys signals. All that
-it must remember is `Progress`, which every checkpoint holds; so a run goes on from any of them.
+it must remember is `Progress`; so a run goes on from any checkpoint.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
-import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor
 
 from netwright.core import events as e
-from netwright.core.atomic import make_folder, write_json
-from netwright.core.errors import (
-    CheckpointError,
-    DivergedError,
-    InterruptedRunError,
-    NetwrightError,
-)
+from netwright.core.errors import CheckpointError, InterruptedRunError, NetwrightError
 from netwright.core.languages import Phrase, Series
 from netwright.train.checkpoints import Checkpoint
+from netwright.train.endings import diverged, interrupted, keep_bundle, of_another_network
 from netwright.train.environment import differences
 from netwright.train.memory import MEMORY_ERRORS, exhausted, is_out_of_memory
+from netwright.train.progress import Progress, finite
 from netwright.train.ranks import Alone, Ranks
 from netwright.train.signals import SignalFlag
 from netwright.train.silent import Folder, Saves
+from netwright.train.stopwatch import Stopwatch
 from netwright.train.task import NonFiniteError, Task
 
 
@@ -52,47 +47,6 @@ class Plan:
     patience: int | None = None
     select: Literal["best", "last"] = "best"
     """Whether the best evaluation counts, or simply the newest."""
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """Everything the loop remembers between two steps; plain numbers, saved whole."""
-
-    step: int = 0
-    best: dict[str, Any] | None = None
-    waited: int = 0
-    """Evaluations since the best one."""
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    """What steps told since the last line of metrics: the sum of each name, and over how many."""
-    stopped: str = ""
-    """Why the run ended before its last step, "" while it has not."""
-
-
-@dataclass
-class _Stopwatch:
-    """Seconds since the last line of metrics. Not saved: what a checkpoint holds must not depend
-    on the clock, so after a resume a line tells of the steps since then."""
-
-    whole: float = 0.0
-    data: float = 0.0
-    steps: int = 0
-
-    def take(self, *, data: float, whole: float) -> None:
-        self.whole += whole
-        self.data += data
-        self.steps += 1
-
-    def read(self) -> dict[str, float]:
-        """The line's `time/*`, and back to zero."""
-        steps, found = max(self.steps, 1), (self.whole, self.data)
-        self.whole, self.data, self.steps = 0.0, 0.0, 0
-        whole, data = found
-        return {
-            "time/data_s": data / steps,
-            "time/step_s": (whole - data) / steps,
-            "time/epoch_s": whole,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +85,7 @@ class Trainer:
         self.changes = changes
         self.ranks = ranks or Alone()
         self.progress = Progress()
-        self._stopwatch = _Stopwatch()
+        self._stopwatch = Stopwatch()
         self._clock = time.perf_counter()
         self._saved_at = time.monotonic()
         self._saved_step = -1
@@ -205,7 +159,7 @@ class Trainer:
                 name=checkpoint.path.name,
                 facts=", ".join(others),
             )
-        with _of_another_network(checkpoint.path.name):
+        with of_another_network(checkpoint.path.name):
             self.task.load_weights(checkpoint.weights)
             self.task.load_state(state)
         known = {each.name for each in dataclasses.fields(Progress)}
@@ -285,10 +239,7 @@ class Trainer:
         """Remember and announce a step that was taken: what it told, and the seconds it waited
         for its batch and computed, of `whole` since the one before."""
         progress = self.progress
-        for name, value in values.items():
-            progress.sums[name] = progress.sums.get(name, 0.0) + float(value)
-            progress.counts[name] = progress.counts.get(name, 0) + 1
-        progress.step += 1
+        progress.took(values)
         self._stopwatch.take(data=seconds[0], whole=whole)
         self.events.emit(
             e.StepEnded(
@@ -340,30 +291,19 @@ class Trainer:
         progress, goal = self.progress, self.task.goal
         epoch = self.task.rhythm.epoch(progress.step)
         found = self.task.evaluate(progress.step)
-        metrics: dict[str, float | None] = {}
-        for name, total in progress.sums.items():
-            metrics[name if "/" in name else f"train/{name}"] = _finite(
-                total / progress.counts[name]
-            )
-        metrics |= {name: _finite(value) for name, value in found.items()}
+        metrics = progress.means()
+        metrics |= {name: finite(value) for name, value in found.items()}
         metrics |= self._stopwatch.read()
         best = False
         if goal is not None:
-            value = metrics.get(goal.metric)
-            standing = progress.best["value"] if progress.best else None
-            newest_counts = self.plan.select == "last"
-            best = value is not None and (newest_counts or goal.better(value, standing))
-            if best:
-                progress.best = {
-                    "metric": goal.metric, "value": value, "epoch": epoch, "step": progress.step,
-                }  # fmt: skip
-            progress.waited = 0 if best else progress.waited + 1
+            newest = self.plan.select == "last"
+            best = progress.judge(metrics.get(goal.metric), goal, epoch=epoch, newest=newest)
             if self.plan.patience is not None and progress.waited >= self.plan.patience:
                 progress.stopped = f"no better {goal.metric} in {progress.waited} evaluations"
         told = best and self.plan.select == "best"  # the newest is kept, not found to be best
         line = {"step": progress.step, "epoch": epoch, **metrics, "best": told}
         self.folder.append_metrics(line)
-        progress.sums, progress.counts = {}, {}
+        progress.begin_line()
         if self.ranks.first:
             self.task.show(self.folder.path, progress.step)
         self.events.emit(e.Measured(step=progress.step, epoch=epoch, metrics=metrics, best=told))
@@ -443,65 +383,22 @@ class Trainer:
         """Save, and end the run as a signal asks."""
         self.save()
         self.checkpoints.wait()
-        raise InterruptedRunError(
-            "Stopped by {signal} after step {step}; the run is saved.",
-            hint="Go on with:  netwright train --resume {run}",
-            exit_code=130 if number == 2 else 143,
-            signal={2: "Ctrl-C", 10: "SIGUSR1", 15: "SIGTERM"}.get(number, f"signal {number}"),
-            step=self.progress.step,
-            run=shlex.quote(str(self.folder.path)),
-        )
+        raise interrupted(number, step=self.progress.step, run=self.folder.path)
 
     def keep_bundle(self, error: NonFiniteError, batch: Any) -> None:
         """What is needed to take the step that went wrong again."""
-        if not self.ranks.first:
-            return
-        evidence = self.folder.path / "evidence"
-        make_folder(evidence)
-        write_json(
-            evidence / f"nonfinite-step-{self.progress.step:09d}.json",
-            {
-                "format": 1,
-                "step": self.progress.step,
-                "what": error.what,
-                "value": str(error.value),
-                "batch": dict(self.task.identify(batch)),
-                "checkpoint": self._saved_step,
-            },
-        )
+        if self.ranks.first:
+            keep_bundle(
+                self.folder.path,
+                error,
+                step=self.progress.step,
+                saved=self._saved_step,
+                batch=self.task.identify(batch),
+            )
 
     def diverged(self, error: NonFiniteError) -> NetwrightError:
         """The end of a run whose numbers are not finite."""
         self.checkpoints.wait()
-        return DivergedError(
-            "Training diverged: {what} is {value} at step {step}.",
-            hint="No update was made with it; the last checkpoint is of step {saved}. "
-            "A smaller optim.lr, optim.clip=1 or a warm-up (sched.warmup=1) often cures it. "
-            "Which layer and which images it began in:  netwright doctor {run} --replay",
-            what=error.what,
-            value=error.value,
-            step=self.progress.step,
-            saved=self._saved_step,
-            run=shlex.quote(str(self.folder.path)),
+        return diverged(
+            error, step=self.progress.step, saved=self._saved_step, run=self.folder.path
         )
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-@contextlib.contextmanager
-def _of_another_network(name: str) -> Iterator[None]:
-    """What torch says of weights and states that do not fit, as an error a user understands."""
-    try:
-        yield
-    except (RuntimeError, ValueError, LookupError) as error:
-        if is_out_of_memory(error):
-            raise
-        reason = " ".join(str(error).split())
-        raise CheckpointError(
-            "The checkpoint {name} is of another network: {reason}",
-            hint="Move it out of ckpt/ to go on from the one before it; or start a new run.",
-            name=name,
-            reason=reason[:200],
-        ) from error

@@ -40,6 +40,11 @@ class Doze:
         """Whether this step is told by its loss alone: most are, where hearing more is dear."""
         self.few: Tensor | None = None
         """The parameter whose gradient is read value by value."""
+        self.wakes = 1
+        """The step before which is found out who hears it."""
+        self._heard = (0, 0.0)
+        """The last step that was heard of in the same way as the one before it; what the hooks had
+        taken by then."""
         self._watcher = watcher
         self._order = watcher.order
         self._notes = watcher.notes
@@ -159,12 +164,41 @@ class Doze:
             values.clear()
             self._notes.last_call = None
             self._pace.hooks += _clock() - began
-            if step + 1 >= watcher.wakes:
-                watcher.turn_over()
+            if step + 1 >= self.wakes:
+                self.turn_over()
             if watcher.on_step is not None:
                 watcher.on_step(step)
         except Exception as error:
             watcher.failed(error)
+
+    def turn_over(self) -> None:
+        """Whether the steps to come are told by their losses alone, and until when."""
+        watcher, pace = self._watcher, self._pace
+        step, hooks = self._heard
+        if self.asleep:
+            pace.heard(pace.hooks - hooks, watcher.steps - step, everything=False)
+        self._heard = (watcher.steps, pace.hooks)
+        pace.steps = watcher.steps
+        self.wakes = pace.wakes(watcher.steps + 1)
+        asleep = self.wakes > watcher.steps + 1
+        if asleep != self.asleep:
+            self.asleep = asleep
+            self.few = watcher.finite.few
+            self._order.rest(asleep)
+        if asleep and not watcher.compiles:
+            watcher.roots.rest(self.call)
+        else:
+            watcher.roots.wake()
+
+    @property
+    def hooks_before(self) -> float:
+        """What the hooks had taken before the step that is under way, while awake."""
+        return self._heard[1]
+
+    def gone_back(self, step: int) -> None:
+        """The steps after `step` are taken again."""
+        self._heard = (step, self._pace.hooks)
+        self.turn_over()
 
 
 def rate_of(optimizer: Optimizer) -> float | None:

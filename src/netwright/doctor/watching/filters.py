@@ -9,6 +9,9 @@ from torch.nn.parameter import is_lazy
 from netwright.doctor.quiet import weight_of
 from netwright.records.facts.filters import FilterFact, Filters
 
+FIRST = 128
+"""Steps after which the filters are compared for the first time."""
+
 MOST = 256
 """Filters of a layer that are compared with each other."""
 
@@ -24,6 +27,28 @@ WIDEST = 512
 COSINE = 0.99
 
 WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)
+
+
+class FiltersRead:
+    """The filters of a model, read when the steps have doubled since the last time, and when the
+    watch is over."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._last: Filters | None = None
+
+    def now(self, step: int, *, over: bool) -> Filters:
+        """Those of step `step`, or of not long before."""
+        last = self._last
+        if last is None or (over and last.step < step) or step >= 2 * last.step:
+            early = last is None and not over and step < FIRST
+            last = Filters() if early else filters_of(self._model, step)
+            self._last = None if early else last
+        return last
+
+    def forget(self) -> None:
+        """What was read is of weights that are gone."""
+        self._last = None
 
 
 @torch.no_grad()

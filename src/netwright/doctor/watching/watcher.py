@@ -7,7 +7,6 @@ of the step, and the loss of the same batch after it. The loop's numbers stay as
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -18,44 +17,35 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netwright.core.unheard import unwarned
-from netwright.doctor.patient import OVER_CLASSES, Sample, losses_of, tensors_in
+from netwright.doctor.patient import Sample, tensors_in
 from netwright.doctor.quiet import strange_hooks
-from netwright.doctor.tape import Objective, Tape
-from netwright.doctor.watching.discreet import Hook
+from netwright.doctor.tape import Tape
 from netwright.doctor.watching.doze import Doze, rate_of
 from netwright.doctor.watching.efficacy import Efficacy
 from netwright.doctor.watching.evaluation import Evaluation
-from netwright.doctor.watching.filters import filters_of
+from netwright.doctor.watching.filters import FiltersRead
 from netwright.doctor.watching.finite import Finite, talks
 from netwright.doctor.watching.growth import EVERY, Memory
+from netwright.doctor.watching.heard_losses import HeardLosses
 from netwright.doctor.watching.hidden import Hidden
+from netwright.doctor.watching.hooks import Hooks
 from netwright.doctor.watching.layer_table import LayerTable
 from netwright.doctor.watching.ledger import Ledger
 from netwright.doctor.watching.look import Look
+from netwright.doctor.watching.measured import cost_of, facts_of
 from netwright.doctor.watching.nesting import within_its_step
-from netwright.doctor.watching.notes import MOST_TAPES, Notes
+from netwright.doctor.watching.norm_table import NormTable
+from netwright.doctor.watching.notes import Notes
 from netwright.doctor.watching.order import Order
 from netwright.doctor.watching.pace import Pace
 from netwright.doctor.watching.passing import PassingBy
 from netwright.doctor.watching.restarts import RestartsSeen
-from netwright.doctor.watching.roots import Roots, guarded
+from netwright.doctor.watching.roots import Roots
 from netwright.doctor.watching.series import Series
 from netwright.doctor.watching.tally import Tally
 from netwright.doctor.watching.transforms import transformed
 from netwright.records.facts.cost import Cost
-from netwright.records.facts.filters import Filters
-from netwright.records.facts.layers import Layers
-from netwright.records.facts.loop import Loop
 from netwright.records.facts.nonfinite import NonFinite
-from netwright.records.facts.norms import NormFact, Norms
-from netwright.records.facts.reach import Cut, Reach
-from netwright.records.facts.steps import Steps
-
-FIRST_FILTERS = 128
-"""Steps after which the filters are compared for the first time."""
-
-SAMPLES = 3
-"""First batches that are kept for the check-up, by reference."""
 
 
 class Watcher:
@@ -82,7 +72,6 @@ class Watcher:
         self.evaluation = Evaluation()
         self.tally = Tally()
         self.passing = PassingBy()
-        self.samples: list[Sample] = []
         self.finite = Finite(model, self.optimizers)
         self.notes = Notes()
         self.finite.fallback = self.notes.of_door
@@ -90,8 +79,9 @@ class Watcher:
         self.memory = Memory(cuda=any(each.is_cuda for each in model.parameters()))
         self.restarts = RestartsSeen()
         self.ledger = Ledger(self.evaluation.trained, self.restarts.loss)
-        self.norms: dict[str, NormFact] = {}
-        self._efficacy = Efficacy(model)
+        self.norms = NormTable()
+        self.filters = FiltersRead(model)
+        self.efficacy = Efficacy(model)
         self.steps = 0
         self.fault = ""
         self.ours = False
@@ -102,26 +92,23 @@ class Watcher:
         """Whether a backward pass was asked for after forwards without gradients alone."""
         self.scale = 1.0
         """What a scaler multiplies the loss with."""
-        self._on_sample, self.on_step, self._on_fault = on_sample, on_step, on_fault
+        self.on_step, self._on_fault = on_step, on_fault
         self.roots = Roots(model, self)
         self.doze = Doze(self)
-        self._ends: list[Callable[[], None]] = []
+        self._hooks = Hooks(self)
+        self._losses = HeardLosses(self, on_sample)
         self._look: Look | None = None
-        self._hooks = (0, 0.0)
-        """The last step that was heard of in the same way as the one before it; what the hooks had
-        taken by then."""
-        self.wakes = 1
         self.in_step = False
         """Whether an optimizer is making a step."""
         self.inner = 0
         """Steps of the same optimizer within that one: a class may call the step of its parent,
         and torch tells of both."""
-        self._filters: Filters | None = None
         self.over = False
         """Whether the watch has ended."""
         self._strange = False
         self.last = time.perf_counter()
-        self._compiled = _is_compiled(model)
+        self.compiles = _is_compiled(model)
+        """Whether the model, or a part of it, runs as a compiled graph."""
 
     # What a watch begins and ends with
 
@@ -129,38 +116,13 @@ class Watcher:
         self.over = False
         self._strange = strange_hooks(self.model) or talks(self.model)
         self.roots.attach()
-        loaded = guarded(lambda _, keys, *__: self._loaded(keys), self.failed)
-        if not isinstance(self.model, torch.jit.ScriptModule):  # which takes no such hook
-            hooked = self.model.register_load_state_dict_post_hook(Hook(loaded))
-            self._ends.append(hooked.remove)
-        for each in self.optimizers:
-            self._hook(each)
+        self._hooks.attach()
 
     def add(self, optimizer: Optimizer) -> None:
         """Another optimizer of the same model."""
         self.optimizers.append(optimizer)
         self.order.add(optimizer)
-        self._hook(optimizer)
-
-    def _hook(self, optimizer: Optimizer) -> None:
-        before = optimizer.register_step_pre_hook(self.doze.step_begins)
-        after = optimizer.register_step_post_hook(self.doze.step_ended)
-        loaded = guarded(lambda *_: self._loaded(optimizer=True), self.failed)
-        state = optimizer.register_load_state_dict_post_hook(loaded)
-        self._ends += [before.remove, after.remove, state.remove]
-
-    def _loaded(self, keys: Any = None, *, optimizer: bool = False) -> None:
-        """Weights or the state of an optimizer were loaded; `keys` are the names that did not
-        match."""
-        if self.ours:
-            return
-        self.ledger.settle()
-        if optimizer:
-            self.restarts.optimizer_loaded(self.steps)
-        else:
-            absent = len(getattr(keys, "missing_keys", ()))
-            names = len(self.model.state_dict()) if absent else 1
-            self.restarts.loaded(self.steps, absent / max(1, names))
+        self._hooks.add(optimizer)
 
     def go_back(self, step: int, *, replayed: bool) -> None:
         """Between two steps, or in one that is given up: the weights are those after step `step`
@@ -176,11 +138,10 @@ class Watcher:
             self.passing.comes_again(self.steps - step)
         self.order.gone_back()
         self.norms.clear()
-        self._filters = None
+        self.filters.forget()
         self.steps, self.last = step, time.perf_counter()
         self.pace.gone_back(step)
-        self._hooks = (step, self.pace.hooks)
-        self.turn_over()
+        self.doze.gone_back(step)
 
     @property
     def latest_loss(self) -> float | None:
@@ -194,9 +155,7 @@ class Watcher:
     def detach(self) -> None:
         """Take every hook away; what was measured stays."""
         self.over = True
-        for end in self._ends:
-            end()
-        self._ends.clear()
+        self._hooks.remove()
         self._rest()
 
     def _rest(self) -> None:
@@ -239,7 +198,7 @@ class Watcher:
 
     def compiled(self, module: nn.Module) -> None:
         """A module of the model runs as a compiled graph from here on."""
-        self._compiled = True
+        self.compiles = True
         self.roots.compiled(module)
 
     @property
@@ -267,7 +226,7 @@ class Watcher:
         graded = torch.is_grad_enabled()
         self.order.forward(module, self.model.training, graded)
         if not graded:
-            if not self._compiled:
+            if not self.compiles:
                 self.ledger.settle()
                 self.evaluation.begins(self.steps)
             if not self.model.training:
@@ -280,7 +239,7 @@ class Watcher:
             self.passing.batch(self.order.latest)
             if self.pace.due(self.steps + 1):
                 self.passing.trained((args, kwargs))
-                self._look = Look(self.model, self.optimizers, compiled=self._compiled)
+                self._look = Look(self.model, self.optimizers, compiled=self.compiles)
         self.notes.begins(looking=self._look is not None)
         if self._look is not None:
             self._look.forward_begins()
@@ -321,7 +280,7 @@ class Watcher:
             return
         began = time.perf_counter()
         if loss is not None and not self.notes.full and loss.numel() == 1:
-            self._counted(loss)
+            self._losses.heard(loss, self._look)
         if self.doze.asleep:
             self.order.backward_dozed()
         else:
@@ -329,66 +288,6 @@ class Watcher:
         if self._look is not None:
             self._look.backward_begins()
         self.pace.hooks += time.perf_counter() - began
-
-    def _counted(self, loss: Tensor) -> None:
-        """A loss of the step that is under way."""
-        if self.doze.asleep:
-            if loss.is_cpu:
-                self.notes.values.append(loss.item())
-            else:  # reading it would wait
-                self.notes.losses.append(loss.detach())
-            if not (self.steps + 1) % EVERY:
-                self.memory.loss(self.steps + 1, loss)
-            return
-        self.memory.loss(self.steps + 1, loss)
-        if not self.hidden.done:
-            self.hidden.look(loss)
-        if self.notes.backward(loss) and self._look is not None:
-            self._note_objective(loss, self._look)
-
-    def _note_objective(self, loss: Tensor, look: Look) -> None:
-        if len(self.notes.objectives) > MOST_TAPES:
-            return
-        found = self.notes.objective(loss, look.losses_inside())
-        if found is None:
-            self._note_severed(loss)
-            return
-        judged = next((each for each in losses_of(found) if each.name in OVER_CLASSES), None)
-        if judged is not None and len(judged.args) > 1:
-            self.evaluation.scored(*judged.args[:2])
-            self.order.scored(self.notes.calls, *judged.args[:2])
-        self.tally.note(self.steps + 1, found)
-        if len(self.samples) < SAMPLES:
-            sample = self.notes.sample(found, self.steps + 1)
-            if sample.scale == 1.0:  # otherwise the scaling was seen on the tape
-                sample.loss /= self.scale
-            self._hand_over(sample)
-
-    def _hand_over(self, sample: Sample) -> None:
-        self.samples.append(sample)
-        if self._on_sample is not None:
-            began = time.perf_counter()
-            self.ours = True
-            try:
-                self._on_sample(sample)
-            finally:
-                self.ours = False
-            spent = time.perf_counter() - began
-            self.pace.leave_out(spent)
-
-    def _note_severed(self, loss: Tensor) -> None:
-        """A first loss that no call leads to from the model: handed over for that alone."""
-        calls = [each for each in self.notes.calls if each.of_module]
-        if self.samples or not calls:
-            return
-        # A penalty on the weights may be left of a loss that was made a number.
-        besides = loss.grad_fn is not None
-        if besides and not self.notes.made_a_number(calls, loss):
-            return
-        severed = Objective(tuple(calls), loss.detach() if besides else loss)
-        sample = self.notes.sample(severed, self.steps + 1)
-        sample.besides = besides
-        self._hand_over(sample)
 
     def backward_ended(self, *rest: Any, **named: Any) -> None:
         if self.ours or self.fault or not self.order.began:
@@ -475,29 +374,10 @@ class Watcher:
             self.pace.hooks += time.perf_counter() - began
         else:
             self._heard_all(noted, optimizer, began)
-        if self.steps + 1 >= self.wakes:
-            self.turn_over()
+        if self.steps + 1 >= self.doze.wakes:
+            self.doze.turn_over()
         if self.on_step is not None:
             self.on_step(self.steps)
-
-    def turn_over(self) -> None:
-        """Whether the steps to come are told by their losses alone, and until when."""
-        step, hooks = self._hooks
-        if self.doze.asleep:
-            spent = self.pace.hooks - hooks
-            self.pace.heard(spent, self.steps - step, everything=False)
-        self._hooks = (self.steps, self.pace.hooks)
-        self.pace.steps = self.steps
-        self.wakes = self.pace.wakes(self.steps + 1)
-        asleep = self.wakes > self.steps + 1
-        if asleep != self.doze.asleep:
-            self.doze.asleep = asleep
-            self.doze.few = self.finite.few
-            self.order.rest(asleep)
-        if asleep and not self._compiled:
-            self.roots.rest(self.doze.call)
-        else:
-            self.roots.wake()
 
     def _heard_all(self, noted: tuple[Any, ...], optimizer: Optimizer, began: float) -> None:
         """The end of a step of which everything was heard."""
@@ -516,7 +396,7 @@ class Watcher:
             self.pace.looked_at(self.steps, spent + look.seconds)
         else:
             self.pace.hooks += spent
-            self.pace.heard(self.pace.hooks - self._hooks[1], everything=True)
+            self.pace.heard(self.pace.hooks - self.doze.hooks_before, everything=True)
 
     def step_left_out(self) -> None:
         """A scaler left this step out: what was collected for it belongs to no step."""
@@ -529,23 +409,20 @@ class Watcher:
         for noted, *_ in self.notes.objectives[:1]:
             self.passing.look(noted, self.steps)
         self.table.add(self.steps, look.layers)
-        for each in look.norms:
-            known = self.norms.get(each.name)
-            least = min(each.values, known.values) if known is not None else each.values
-            self.norms[each.name] = dataclasses.replace(each, values=least)
+        self.norms.add(look.norms)
         return found
 
     def _fallen(self, look: Look) -> dict[str, float | None]:
         """The fall of the loss on the batch of this step, against what its gradient promised."""
-        if self._strange or self._compiled or look.promised is None:
+        if self._strange or self.compiles or look.promised is None:
             return {}
         self.ours = True
         try:
             noted = self.notes.objectives
-            fallen = self._efficacy.fallen(noted, self.notes.losses)
+            fallen = self.efficacy.fallen(noted, self.notes.losses)
             alone = fallen is not None and len(noted) == 1
-            if alone and self._efficacy.turns(self.steps):
-                self._efficacy.other_mode(noted[0], self.steps, scale=self.scale)
+            if alone and self.efficacy.turns(self.steps):
+                self.efficacy.other_mode(noted[0], self.steps, scale=self.scale)
         except Exception:
             # The model, or the memory, does not bear a second forward pass: do without it.
             self._strange = True
@@ -561,49 +438,11 @@ class Watcher:
 
     def facts(self) -> list[object]:
         """The facts of the watch so far."""
-        steps = Steps(**self.rows.columns(), total=self.steps)
-        found: list[object] = [steps, self.table.facts(), self.order.facts(), self.cost()]
-        if self.evaluation.facts().epochs:
-            found.append(self.evaluation.facts())
-        found += self.tally.facts()
-        found.append(self.passing.facts())
-        if self.nonfinite is not None:
-            found.append(self.nonfinite)
-        if self.ungraded and not self.steps:
-            held = sum(len(each["params"]) for e in self.optimizers for each in e.param_groups)
-            found.append(Reach(attached=False, held=held, cuts=(Cut(operation="no_grad"),)))
-        found += [self.memory.facts(), self.hidden.fact, self.restarts.facts()]
-        if self.norms:
-            found.append(Norms(norms=tuple(self.norms.values()), step=self.steps))
-        found += self._efficacy.facts()
-        if self.steps:
-            found.append(self._filters_now())
-        return found
-
-    def _filters_now(self) -> Filters:
-        """Read when the steps have doubled since the last time, and when the watch is over."""
-        last = self._filters
-        if last is None or (self.over and last.step < self.steps) or self.steps >= 2 * last.step:
-            early = last is None and not self.over and self.steps < FIRST_FILTERS
-            ours, self.ours = self.ours, True  # a weight that is computed runs modules
-            try:
-                last = Filters() if early else filters_of(self.model, self.steps)
-            finally:
-                self.ours = ours
-            self._filters = None if early else last
-        return last
+        return facts_of(self)
 
     def cost(self) -> Cost:
-        return Cost(
-            steps=self.steps,
-            seconds=self.pace.seconds,
-            hooks=self.pace.hooks,
-            looks=self.pace.looks,
-            looked=self.pace.looked,
-            interval=self.pace.interval,
-            budget=self.pace.budget,
-            fault=self.fault,
-        )
+        """What the watch has cost the loop."""
+        return cost_of(self)
 
 
 def _is_compiled(model: nn.Module) -> bool:
@@ -612,6 +451,3 @@ def _is_compiled(model: nn.Module) -> bool:
         type(each).__name__ == "OptimizedModule" or each._compiled_call_impl is not None
         for each in model.modules()
     )
-
-
-__all__ = ["Layers", "Loop", "Watcher"]
