@@ -127,9 +127,8 @@ def decoded(
 ) -> Decoded:
     """An image opened from `file` as it is shown, its pixels taken out as `decode` says."""
     fast = size is not None and image.format in jpeg.FORMATS and decode == "fast"
-    orientation = image.getexif().get(ExifTags.Base.Orientation)
-    if orientation not in range(1, 9):  # as is usual, 0 and worse are taken for 1
-        orientation = 1
+    stored: Any = image.getexif().get(ExifTags.Base.Orientation)
+    orientation = int(stored) if stored in range(1, 9) else 1  # as is usual for 0 and worse
     scale = 1
     if fast and size is not None:
         wanted = size if orientation in _TURNED else (size[1], size[0])

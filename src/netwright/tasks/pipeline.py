@@ -118,8 +118,9 @@ def _reading(
     def taken(i: int) -> Decoded:
         file = io.BytesIO(files[i])
         with Image.open(file, formats=FORMATS) as image:
-            wanted = {"channels": images.channels, "size": images.size, "decode": images.decode}
-            found = decoded(image, file, **wanted)
+            found = decoded(
+                image, file, channels=images.channels, size=images.size, decode=images.decode
+            )
             if isinstance(found.pixels, Image.Image):
                 found.pixels.load()
             return found
