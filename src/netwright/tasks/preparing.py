@@ -26,7 +26,6 @@ from netwright.data.feed import Feed
 from netwright.data.opening import open_dataset
 from netwright.data.preprocessing import Preprocessing
 from netwright.data.statistics import channel_statistics
-from netwright.models.weights.published import MEAN
 from netwright.nn.initialisation import initialise, last_layer
 from netwright.nn.initialisers import INITIALISERS
 from netwright.nn.losses import LOSSES
@@ -149,12 +148,6 @@ def prepare(
     compare_data(dataset, ranks)
     if recorded is None:
         preprocessing = _preprocessing(dataset, start)
-        if recipe.transfer.images == "imagenet" and preprocessing.channels != len(MEAN):
-            raise SettingError(
-                "transfer.images=imagenet is for images of 3 channels; these have {channels}.",
-                hint="Set data.channels=3.",
-                channels=preprocessing.channels,
-            )
     else:
         preprocessing = recorded_preprocessing(recorded)
     task = _task(recipe, dataset, architecture, preprocessing, device, start, recorded, ranks)
@@ -189,10 +182,8 @@ def prepare(
 def _preprocessing(dataset: Dataset, start: Start | None) -> Preprocessing:
     """By the statistics of the training images, or by those that the first weights go with."""
     channels, height, width = dataset.shape
-    if start is not None and len(start.mean) == channels:
-        mean, std = start.mean, start.std
-    else:
-        mean, std = channel_statistics(dataset.splits["train"])
+    expected = start.statistics(channels) if start is not None else None
+    mean, std = expected or channel_statistics(dataset.splits["train"])
     return Preprocessing(channels=channels, size=(height, width), mean=mean, std=std)
 
 
@@ -222,7 +213,9 @@ def _task(
         if start is None:
             _initialise(model, recipe, train_images, preprocessing)
         else:
-            start.put_into(model, architecture.name, num_classes=num_classes)
+            start.put_into(
+                model, architecture.name, num_classes=num_classes, shape=preprocessing.shape
+            )
         optim_options = _options(OPTIMIZERS, recipe.optim, "optim.")
         to_be_cut = wants_cut(recipe, model, optim_options, device, ranks)
         place = torch.device("cpu") if to_be_cut else device  # it may not fit there whole

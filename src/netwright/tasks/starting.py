@@ -10,7 +10,7 @@ All must fit but the head, which is drawn anew for other classes. What was loade
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +28,23 @@ from netwright.data.preprocessing import Preprocessing
 from netwright.models import MODELS
 from netwright.models.adapters import Adapter, network_of, recognised
 from netwright.models.weights.beside import images_beside
-from netwright.models.weights.fitting import SPARE, Fit, fit_module, own_tensors, put, shapes
+from netwright.models.weights.channels import (
+    Adapted,
+    Statistics,
+    adapt,
+    first_layer,
+    statistics_of,
+)
+from netwright.models.weights.fitting import (
+    SPARE,
+    Fit,
+    Shape,
+    fit_module,
+    own_tensors,
+    put,
+    shapes,
+    zero_throughout,
+)
 from netwright.models.weights.identifying import identify
 from netwright.models.weights.published import MEAN, NAME, STD, known_file
 from netwright.models.weights.reading import read_weights_file
@@ -66,23 +82,50 @@ class Start:
     fit: Fit | None = None
     arranged: Arrangement | None = None
     """How names and shapes were changed, where they had to be."""
+    adapted: Adapted | None = None
+    """How the first convolution was brought to another number of channels, where it had to be."""
     converted: tuple[str, ...] = ()
+    zeros: tuple[str, ...] = ()
+    """Weights that are loaded, and 0 throughout."""
     num_classes: int = 0
 
-    def put_into(self, model: nn.Module, name: str, *, num_classes: int) -> None:
-        """Load what fits into `model`, called `name`; raises `SettingError` if too little does."""
-        tensors = self.tensors
-        found = fit_module(model, tensors, num_classes=num_classes, skip=True)
-        if not found.good:
-            made = arrange(shapes(own_tensors(model)), tensors)
-            again = fit_module(
-                model, made.tensors, num_classes=num_classes, skip=True, outside=made.outside
-            )
-            if not again.good:
-                raise self._unfit(found, name)
-            self.arranged, tensors, found = made, made.tensors, again
+    def put_into(self, model: nn.Module, name: str, *, num_classes: int, shape: Shape) -> None:
+        """Load what fits into `model`, called `name`, for images of `shape` (C, H, W).
+
+        Raises `SettingError` if too little fits.
+        """
+        plain = None
+        for made in self._arrangements(model):
+            tensors = made.tensors
+            found = self._fit(model, made, tensors, num_classes)
+            plain = plain or found
+            if not found.good:
+                self.adapted = adapt(model, tensors, shape=shape, mean=self.mean, std=self.std)
+                if self.adapted is not None:
+                    tensors = self.adapted.tensors
+                    found = self._fit(model, made, tensors, num_classes)
+            if found.good:
+                break
+        else:
+            assert plain is not None
+            raise self._unfit(plain, model, name, shape)
         self.converted = put(model, tensors, found, source=str(self.path))
-        self.fit, self.num_classes = found, num_classes
+        self.zeros = zero_throughout(tensors, found)
+        self.arranged, self.fit, self.num_classes = made, found, num_classes
+
+    def _arrangements(self, model: nn.Module) -> Iterator[Arrangement]:
+        """The tensors as they are, then under the names of the network."""
+        yield Arrangement(tensors=self.tensors)
+        yield arrange(shapes(own_tensors(model)), self.tensors)
+
+    def _fit(
+        self, model: nn.Module, made: Arrangement, tensors: Mapping[str, Tensor], num_classes: int
+    ) -> Fit:
+        return fit_module(model, tensors, num_classes=num_classes, skip=True, outside=made.outside)
+
+    def statistics(self, channels: int) -> Statistics | None:
+        """Mean and deviation that the weights expect of images of so many channels, if known."""
+        return statistics_of(self.mean, self.std, channels) if self.mean else None
 
     def choose_images(self, images: Literal["auto", "imagenet", "data"]) -> None:
         """What the user says of the normalisation of images stands above what the file says."""
@@ -98,7 +141,7 @@ class Start:
         notes = [
             _note(
                 "OK",
-                "weights: {count} tensors from {path}",
+                "tensors loaded from {path}: {count}",
                 count=len(self.fit.fitting),
                 path=str(self.path),
             )
@@ -125,7 +168,7 @@ class Start:
             notes.append(
                 _note(
                     "NOTE",
-                    "the head begins anew: {given} classes in the file, {own} here ({names})",
+                    "the head begins anew, classes {given} -> {own} ({names})",
                     given=self.fit.given_classes,
                     own=self.num_classes,
                     names=", ".join(self.fit.fresh),
@@ -145,6 +188,17 @@ class Start:
                     "NOTE",
                     "the weights are {kinds} in the file and were converted",
                     kinds=", ".join(self.converted),
+                )
+            )
+        if self.zeros:
+            notes.append(
+                _note(
+                    "WARN",
+                    "0 throughout, as if they had never been trained: {names} ({count} of {total} "
+                    "tensors)",
+                    names=_first(self.zeros),
+                    count=len(self.zeros),
+                    total=len(self.fit.fitting),
                 )
             )
         return [*notes, *self._notes_on_images(preprocessing)]
@@ -168,8 +222,9 @@ class Start:
         return [
             _note(
                 "WARN",
-                "the weights have been trained on most of the {count} validation images of seed "
-                "{own}, so that validation looks better than it is: their run held back others. "
+                "the weights have been trained on most of the validation images of seed {own} "
+                "({count}), so that validation looks better than it is: their run held back "
+                "others. "
                 "With seed={seed} data.val_share={share} the same are held back again.",
                 count=len(dataset.splits["val"]),
                 own=config.get("seed"),
@@ -179,14 +234,14 @@ class Start:
         ]
 
     def _notes_on_names(self, fit: Fit) -> list[Noted]:
-        """What was renamed, reshaped and left out."""
+        """What was renamed, reshaped, adapted and left out."""
         notes = []
         if self.arranged is not None and self.arranged.renamed:
             new, old = next(iter(self.arranged.renamed.items()))
             notes.append(
                 _note(
                     "NOTE",
-                    "renamed: {count} tensors, such as {old} -> {new}",
+                    "tensors renamed: {count}, such as {old} -> {new}",
                     count=len(self.arranged.renamed),
                     old=old,
                     new=new,
@@ -196,17 +251,27 @@ class Start:
             notes.append(
                 _note(
                     "NOTE",
-                    "reshaped: {count} tensors, between convolution and linear layer ({names})",
+                    "tensors reshaped, between convolution and linear layer: {count} ({names})",
                     count=len(self.arranged.reshaped),
                     names=_first(self.arranged.reshaped),
+                )
+            )
+        if self.adapted is not None:
+            notes.append(
+                _note(
+                    "NOTE",
+                    "the first convolution is adapted to the images, channels {given} -> {own} "
+                    "({names})",
+                    given=self.adapted.given,
+                    own=self.adapted.own,
+                    names=", ".join(self.adapted.names),
                 )
             )
         if fit.skipped:
             notes.append(
                 _note(
                     "NOTE",
-                    "skipped: {count} tensors of the file are of a part that this network has "
-                    "not ({names})",
+                    "tensors skipped, of a part that this network has not: {count} ({names})",
                     count=len(fit.skipped),
                     names=_first(fit.skipped),
                 )
@@ -225,12 +290,17 @@ class Start:
             template = (
                 "images are normalised by the training data, mean {mean}, std {std}, as asked for"
             )
-        elif self.mean == preprocessing.mean and self.std == preprocessing.std:
-            template = "images are normalised as the weights expect: mean {mean}, std {std}"
-        else:
+        elif self.statistics(preprocessing.channels) != (preprocessing.mean, preprocessing.std):
             template = (
                 "images are normalised by the training data, mean {mean}, std {std}: the file "
                 "does not say what its weights expect"
+            )
+        elif len(self.mean) == preprocessing.channels:
+            template = "images are normalised as the weights expect: mean {mean}, std {std}"
+        else:
+            template = (
+                "images are normalised as the weights expect, whose statistics of each channel "
+                "were brought to these channels: mean {mean}, std {std}"
             )
         notes.append(Noted(word="NOTE", template=template, values=used))
         if self.size is not None and self.size != preprocessing.size:
@@ -244,11 +314,16 @@ class Start:
             )
         return notes
 
-    def _unfit(self, found: Fit, model: str) -> SettingError:
+    def _unfit(self, found: Fit, model: nn.Module, name: str, shape: Shape) -> SettingError:
         """What fits, what does not, and whose weights they are."""
         whose = identify(shapes(self.tensors))
-        kernels = [shape for shape in found.own.values() if len(shape) == 4]
-        if whose is None and self.network is not None:
+        first = first_layer(model, shape)
+        if first is not None and found.misshapen == (f"{first.name}.weight",) == found.amiss:
+            hint = (
+                "It is the first layer, and only a convolution that is not grouped is adapted to "
+                "other images: set data.size and data.channels as they were for these weights."
+            )
+        elif whose is None and self.network is not None:
             hint = "The run they come from trained {network}, with options of its own."
         elif whose is None:
             lacking = bool(found.fitting) and not (found.unexpected or found.misshapen)
@@ -258,12 +333,10 @@ class Start:
                 if lacking
                 else "They fit no registered network with its default options."
             )
-        elif whose.name != model:
+        elif whose.name != name:
             hint = "They are the weights of {near}: give that as MODEL."
         elif whose.options:
             hint = "They fit {near}."
-        elif kernels and whose.channels != kernels[0][1]:
-            hint = "They are for images of {channels} channels: set data.channels={channels}."
         else:
             hint = "They fit {near} with the options it has by default."
         return SettingError(
@@ -271,13 +344,12 @@ class Start:
             "{differences}.",
             hint=hint,
             source=str(self.path),
-            model=model,
+            model=name,
             fitting=sum(not each.endswith(SPARE) for each in found.fitting),
             total=sum(not each.endswith(SPARE) for each in found.own),
             differences=found.differences,
             near=str(whose or ""),
             network=self.network,
-            channels=whose.channels if whose is not None else 0,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -290,7 +362,17 @@ class Start:
             "fresh": list(fit.fresh) if fit is not None else [],
             "renamed": len(self.arranged.renamed) if self.arranged is not None else 0,
             "reshaped": list(self.arranged.reshaped) if self.arranged is not None else [],
+            "adapted": (
+                {
+                    "tensors": list(self.adapted.names),
+                    "given": self.adapted.given,
+                    "own": self.adapted.own,
+                }
+                if self.adapted is not None
+                else None
+            ),
             "skipped": list(fit.skipped) if fit is not None else [],
+            "zero": list(self.zeros),
             "adapter": self.adapter.name if self.adapter is not None else None,
             "source": self.adapter.facts["source"] if self.adapter is not None else None,
             "run": str(self.run.path) if self.run is not None else None,
