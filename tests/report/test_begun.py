@@ -35,7 +35,7 @@ def steps_of(run):
 
 
 def test_what_was_loaded_is_told_in_the_language_of_the_reader(run):
-    assert "tensors loaded from /weights/first.pth: 8" in body("begun", run)
+    assert "tensors loaded: 8, from /weights/first.pth" in body("begun", run)
     with speaking("zh"):
         told = body("begun", run)
     assert "载入的张量：8 个" in told

@@ -63,13 +63,14 @@ def test_all_weights_of_a_file_are_loaded_and_recorded(tmp_path, file):
     weights, said, start = begun(tmp_path / "run", model__weights=str(file))
     own = mlp().state_dict()
     assert close(weights, own)
-    assert f"tensors loaded from {file}: {len(own)}" in said
+    assert f"tensors loaded: {len(own)}, from {file}" in said
     assert any(line.startswith("images are normalised by the training data") for line in said)
     assert start == {
         "weights": str(file),
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "tensors": len(own),
         "fresh": [],
+        "reordered": [],
         "renamed": 0,
         "reshaped": [],
         "adapted": None,
@@ -509,3 +510,67 @@ def test_other_names_and_shapes_are_told_with_what_is_left_out(tmp_path):
     assert start["renamed"] == 4
     assert start["skipped"] == ["criterion.weight"]
     assert start["reshaped"] == [name.removeprefix("model.")]
+
+
+@pytest.fixture
+def colours(tmp_path):
+    """A folder of plain pictures in classes, by the names asked for."""
+    from PIL import Image
+
+    def make(name, *classes):
+        for shade, each in enumerate(classes):
+            (tmp_path / name / each).mkdir(parents=True)
+            for number in range(12):
+                image = Image.new("L", (8, 8), 60 * shade + number)
+                image.save(tmp_path / name / each / f"{number}.png")
+        return str(tmp_path / name)
+
+    return make
+
+
+def test_a_head_that_knows_the_classes_in_another_order_is_put_in_order(tmp_path, colours):
+    """A run notes its classes; here they are noted in an order of their own."""
+    data = colours("one", "a", "b", "c")
+    first, _, _ = begun(tmp_path / "first", data=data)
+    facts = Run(tmp_path / "first").model | {"classes": ["c", "a", "b"]}
+    (tmp_path / "first" / "model.json").write_text(json.dumps(facts))
+    weights, said, start = begun(tmp_path / "run", data=data, model__weights=f"{tmp_path}/first")
+    assert start["reordered"] == ["3.weight", "3.bias"]
+    assert torch.allclose(weights["3.weight"], first["3.weight"][[1, 2, 0]], atol=1e-6)
+    assert (
+        "the weights know the classes in another order: the head was put into that of these "
+        "(3.weight, 3.bias)"
+    ) in said
+    assert start["fresh"] == []
+
+
+def test_a_head_for_as_many_other_classes_begins_anew(tmp_path, colours):
+    begun(tmp_path / "first", data=colours("one", "a", "b", "c"))
+    weights, said, start = begun(
+        tmp_path / "run", data=colours("two", "a", "b", "d"), model__weights=f"{tmp_path}/first"
+    )
+    assert start["fresh"] == ["3.weight", "3.bias"]
+    assert (
+        "the head begins anew: the weights know other classes, such as a, b, c, where these are "
+        "a, b, d (3.weight, 3.bias)"
+    ) in said
+    assert close(weights, begun(tmp_path / "plain", data=f"{tmp_path}/two")[0],
+                 but=["1.weight", "1.bias"])  # fmt: skip
+
+
+def test_a_file_that_was_exported_brings_its_preprocessing_and_its_classes(tmp_path, colours):
+    begun(tmp_path / "first", data=colours("one", "a", "b"))
+    nw.load(tmp_path / "first").export(tmp_path / "out.safetensors")
+    weights = {"model__weights": f"{tmp_path}/out.safetensors"}
+    _, said, start = begun(tmp_path / "run", data=colours("two", "a", "c"), **weights)
+    before, after = (Run(tmp_path / each).model["input"] for each in ("first", "run"))
+    assert (before["mean"], before["std"]) == (after["mean"], after["std"])
+    assert any(line.startswith("images are normalised as the weights expect: ") for line in said)
+    assert start["fresh"] == ["3.weight", "3.bias"]
+
+
+def test_a_run_whose_name_is_misspelled_is_guessed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    begun(tmp_path / "first")
+    with pytest.raises(SettingError, match=r"There is no weights file .*fisrt\.\nNearest: first\."):
+        begun(tmp_path / "run", model__weights="fisrt")

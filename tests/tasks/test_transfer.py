@@ -17,6 +17,7 @@ from netwright.nn.stages import has_statistics
 from netwright.records.run import Run
 from netwright.tasks import training
 from netwright.tasks.preparing import prepare
+from netwright.tasks.recipe_range import range_of_recipe
 from netwright.tasks.settings import resolve
 from netwright.tasks.stacked import why_not
 from netwright.train.weights import read_weights
@@ -101,6 +102,20 @@ def test_a_rehearsal_tells_what_would_be_loaded(source, capsys):
     assert {each["trained_from"] for each in told["transfer"]["stages"]} == {None}
 
 
+@pytest.mark.parametrize("unfreeze", ["at-once", "gradual"])
+def test_a_range_of_rates_is_tested_with_the_stages_frozen_as_a_run_begins(source, unfreeze):
+    said = []
+    thawed, held = (
+        range_of_recipe(recipe(source, **settings), first=1e-4, last=1e-1, steps=20,
+                        listeners=[said.append])
+        for settings in ({"transfer__freeze": 0.1, "transfer__unfreeze": unfreeze},
+                         {"transfer__freeze": "all"})
+    )  # fmt: skip
+    assert thawed.losses == held.losses
+    (line,) = [each for each in said if isinstance(each, e.Noted) and "as the run" in each.template]
+    assert line.template.endswith("test with transfer.freeze=0")
+
+
 def test_a_run_that_began_at_random_tells_of_neither(capsys):
     told = told_by(capsys, "--dry-run")
     assert (told["start"], told["transfer"]) == (None, None)
@@ -158,7 +173,7 @@ def test_a_run_that_ends_before_anything_is_unfrozen_says_so(tmp_path, source):
     assert moved(tmp_path / "run", source) <= set(HEAD)
     facts = json.loads((tmp_path / "run" / "model.json").read_text())
     templates = [each["template"] for each in facts["begun"]]
-    assert templates[0] == "tensors loaded from {path}: {count}"
+    assert templates[0] == "tensors loaded: {count}, from {path}"
     assert templates[-1].startswith("the head alone is trained")
 
 
@@ -310,7 +325,11 @@ def test_several_seeds_of_it_are_not_stacked(source):
     ("settings", "words"),
     [
         ({"transfer__freeze": -1}, r"transfer\.freeze: -1 is not allowed"),
-        ({"transfer__freeze": "some"}, r"transfer\.freeze: some is not allowed"),
+        (
+            {"transfer__freeze": "some"},
+            r"some is not allowed: expected a number at least 0 or all\.",
+        ),
+        ({"transfer__freeze": "al"}, r"al is not allowed: .*Did you mean all\?"),
         ({"transfer__unfreeze": "gradual"}, r"gradual needs a number of epochs: .* is 0"),
         ({"transfer__rate_of_layers": 0}, r"transfer\.rate_of_layers: 0 is not allowed"),
         ({"transfer__freeze": 1, "model__weights": None}, "transfer.freeze keeps what a network"),

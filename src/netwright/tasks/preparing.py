@@ -214,7 +214,7 @@ def _task(
             _initialise(model, recipe, train_images, preprocessing)
         else:
             start.put_into(
-                model, architecture.name, num_classes=num_classes, shape=preprocessing.shape
+                model, architecture.name, classes=dataset.classes, shape=preprocessing.shape
             )
         optim_options = _options(OPTIMIZERS, recipe.optim, "optim.")
         to_be_cut = wants_cut(recipe, model, optim_options, device, ranks)

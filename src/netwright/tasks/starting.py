@@ -10,6 +10,7 @@ All must fit but the head, which is drawn anew for other classes. What was loade
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from netwright.core.config import show
-from netwright.core.errors import CheckpointError, SettingError
+from netwright.core.errors import CheckpointError, DataError, SettingError
 from netwright.core.events import Event, Noted
 from netwright.core.languages import Phrase
 from netwright.core.registry import Entry
@@ -40,6 +41,7 @@ from netwright.models.weights.fitting import (
     Fit,
     Shape,
     fit_module,
+    head_of,
     own_tensors,
     put,
     shapes,
@@ -53,7 +55,14 @@ from netwright.nn.stem import is_small
 from netwright.records.run import Run
 from netwright.tasks.architectures import recorded_preprocessing
 from netwright.tasks.weight_addresses import fetched
-from netwright.tasks.weight_places import address_in, exists, path_of, place_of, run_of
+from netwright.tasks.weight_places import (
+    address_in,
+    exists,
+    path_of,
+    place_of,
+    run_names,
+    run_of,
+)
 from netwright.train.weights import FORMAT, UnreadableWeightsError, unpack
 
 
@@ -79,6 +88,8 @@ class Start:
     network: str | None = None
     """The registered network they are known to be of."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    """The classes that the head knows, in its order, if they are known."""
     fit: Fit | None = None
     arranged: Arrangement | None = None
     """How names and shapes were changed, where they had to be."""
@@ -87,16 +98,25 @@ class Start:
     converted: tuple[str, ...] = ()
     zeros: tuple[str, ...] = ()
     """Weights that are loaded, and 0 throughout."""
-    num_classes: int = 0
+    reordered: tuple[str, ...] = ()
+    """Tensors of the head that were put into the order of these classes."""
+    own_classes: tuple[str, ...] = ()
 
-    def put_into(self, model: nn.Module, name: str, *, num_classes: int, shape: Shape) -> None:
+    @property
+    def num_classes(self) -> int:
+        """How many classes the images here have."""
+        return len(self.own_classes)
+
+    def put_into(
+        self, model: nn.Module, name: str, *, classes: Sequence[str], shape: Shape
+    ) -> None:
         """Load what fits into `model`, called `name`, for images of `shape` (C, H, W).
 
         Raises `SettingError` if too little fits.
         """
-        plain = None
+        plain, num_classes = None, len(classes)
         for made in self._arrangements(model):
-            tensors = made.tensors
+            tensors = self._for_classes(model, made.tensors, classes)
             found = self._fit(model, made, tensors, num_classes)
             plain = plain or found
             if not found.good:
@@ -111,12 +131,26 @@ class Start:
             raise self._unfit(plain, model, name, shape)
         self.converted = put(model, tensors, found, source=str(self.path))
         self.zeros = zero_throughout(tensors, found)
-        self.arranged, self.fit, self.num_classes = made, found, num_classes
+        self.arranged, self.fit, self.own_classes = made, found, tuple(classes)
 
     def _arrangements(self, model: nn.Module) -> Iterator[Arrangement]:
         """The tensors as they are, then under the names of the network."""
         yield Arrangement(tensors=self.tensors)
         yield arrange(shapes(own_tensors(model)), self.tensors)
+
+    def _for_classes(
+        self, model: nn.Module, tensors: Mapping[str, Tensor], classes: Sequence[str]
+    ) -> Mapping[str, Tensor]:
+        """The head in the order of `classes`; without it where it knows as many other ones."""
+        self.reordered = ()
+        if len(self.classes) != len(classes) or self.classes == tuple(classes):
+            return tensors
+        head = [each for each in head_of(model) if len(tensors.get(each, ())) == len(classes)]
+        if set(self.classes) != set(classes):
+            return {name: each for name, each in tensors.items() if name not in head}
+        order = [self.classes.index(each) for each in classes]
+        self.reordered = tuple(head)
+        return {**tensors, **{name: tensors[name][order] for name in head}}
 
     def _fit(
         self, model: nn.Module, made: Arrangement, tensors: Mapping[str, Tensor], num_classes: int
@@ -141,7 +175,7 @@ class Start:
         notes = [
             _note(
                 "OK",
-                "tensors loaded from {path}: {count}",
+                "tensors loaded: {count}, from {path}",
                 count=len(self.fit.fitting),
                 path=str(self.path),
             )
@@ -174,12 +208,32 @@ class Start:
                     names=", ".join(self.fit.fresh),
                 )
             )
+        elif self.fit.fresh and len(self.classes) == self.num_classes:
+            notes.append(
+                _note(
+                    "NOTE",
+                    "the head begins anew: the weights know other classes, such as {given}, where "
+                    "these are {own} ({names})",
+                    given=_first(self.classes),
+                    own=_first(self.own_classes),
+                    names=", ".join(self.fit.fresh),
+                )
+            )
         elif self.fit.fresh:
             notes.append(
                 _note(
                     "NOTE",
                     "the head begins anew: the file has none ({names})",
                     names=", ".join(self.fit.fresh),
+                )
+            )
+        if self.reordered:
+            notes.append(
+                _note(
+                    "NOTE",
+                    "the weights know the classes in another order: the head was put into that of "
+                    "these ({names})",
+                    names=", ".join(self.reordered),
                 )
             )
         if self.converted:
@@ -360,6 +414,7 @@ class Start:
             "sha256": self.sha256,
             "tensors": len(fit.fitting) if fit is not None else 0,
             "fresh": list(fit.fresh) if fit is not None else [],
+            "reordered": list(self.reordered),
             "renamed": len(self.arranged.renamed) if self.arranged is not None else 0,
             "reshaped": list(self.arranged.reshaped) if self.arranged is not None else [],
             "adapted": (
@@ -395,7 +450,7 @@ def read_start(spec: str, emit: Callable[[Event], None]) -> Start:
                 run=str(run.path),
                 status=run.status,
             )
-    file = read_weights_file(path)
+    file = read_weights_file(path, known=() if exists(path) else run_names(path))
     tensors: Mapping[str, Tensor] = file.tensors
     if file.metadata.get("format") == FORMAT:
         try:
@@ -428,13 +483,19 @@ def read_start(spec: str, emit: Callable[[Event], None]) -> Start:
         seen = recorded_preprocessing(run)
         start.mean, start.std, start.size = seen.mean, seen.std, seen.size
         start.network, start.options = recorded_network(run)
+        start.classes = tuple(run.classes)
     else:
-        _know(start)
+        _know(start, file.metadata)
     return start
 
 
-def _know(start: Start) -> None:
+def _know(start: Start, metadata: Mapping[str, str]) -> None:
     """How the images of a file are prepared, where its content or a file beside it tells."""
+    exported = _exported(metadata)
+    if exported is not None:
+        seen, start.classes = exported
+        start.mean, start.std, start.size = seen.mean, seen.std, seen.size
+        return
     known, said = known_file(start.sha256), images_beside(start.path)
     if known is not None:
         start.network = known.network
@@ -447,6 +508,19 @@ def _know(start: Start) -> None:
     elif said is not None:
         start.mean, start.std, start.size = said.mean, said.std, said.size
         start.source = Phrase("{file} beside them says how images are prepared", file=said.file)
+
+
+def _exported(metadata: Mapping[str, str]) -> tuple[Preprocessing, tuple[str, ...]] | None:
+    """Preprocessing and classes that `netwright export` writes into a file of weights."""
+    if metadata.get("format") != FORMAT or not {"input", "classes"} <= set(metadata):
+        return None
+    try:
+        seen = Preprocessing.from_json(json.loads(metadata["input"]))
+        classes = json.loads(metadata["classes"])
+    except (ValueError, TypeError, RecursionError, DataError):
+        return None
+    known = isinstance(classes, list) and all(isinstance(each, str) for each in classes)
+    return seen, tuple(classes) if known else ()
 
 
 def fresh_names(start: Start | None, recorded: Run | None) -> tuple[str, ...]:

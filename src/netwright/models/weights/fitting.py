@@ -138,9 +138,7 @@ def fit_module(
 ) -> Fit:
     """How `tensors` fit `model`; without `num_classes` its head must fit too. `skip` and
     `outside` are those of `fit`."""
-    last = last_layer(model) if num_classes is not None else None
-    inside = {id(each) for each in last.parameters()} if last is not None else set()
-    head = [name for name, each in model.named_parameters() if id(each) in inside]
+    head = head_of(model) if num_classes is not None else ()
     return fit(
         shapes(own_tensors(model)),
         shapes(tensors),
@@ -149,6 +147,13 @@ def fit_module(
         skip=skip,
         outside=outside,
     )
+
+
+def head_of(model: nn.Module) -> tuple[str, ...]:
+    """The names of the parameters of the layer that makes the logits."""
+    last = last_layer(model)
+    inside = {id(each) for each in last.parameters()} if last is not None else set()
+    return tuple(name for name, each in model.named_parameters() if id(each) in inside)
 
 
 def load_state_dict(model: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> None:
