@@ -177,6 +177,24 @@ def test_a_run_that_ends_before_anything_is_unfrozen_says_so(tmp_path, source):
     assert templates[-1].startswith("the head alone is trained")
 
 
+def test_a_share_of_a_step_is_one_step(source):
+    assert repr(task_of(source, transfer__freeze=1e-9).transfer.freeze_steps) == "1"
+
+
+def test_a_rehearsal_warns_of_no_end_before_the_stages_are_trained(source, tmp_path):
+    for settings in ({"transfer__freeze": 1}, {"transfer__freeze": 0.05,
+                                               "transfer__unfreeze": "gradual"}):  # fmt: skip
+        said = trained(recipe(source, **settings, steps=None, epochs=3), None, dry_run=True)
+        assert any(line.startswith("frozen up to step") for line in said)
+        assert not any("ends at step" in line for line in said)
+
+
+def test_rates_that_change_nothing_say_so(source, tmp_path):
+    settings = {"transfer__freeze": "all", "transfer__rate_of_layers": 0.5, "steps": 1}
+    said = trained(recipe(source, **settings), tmp_path / "run")
+    assert any(line.startswith("transfer.rate_of_layers=0.5 changes nothing") for line in said)
+
+
 def test_rates_fall_toward_the_input_stage_by_stage(tmp_path, source):
     resolved = recipe(source, transfer__rate_of_layers=0.5, optim="sgd", optim__lr=0.1)
     task = prepare(resolved, e.Events()).task

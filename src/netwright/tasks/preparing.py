@@ -106,8 +106,11 @@ def prepare(
     recorded: Run | None = None,
     trust_code: bool = False,
     ranks: Ranks | None = None,
+    rehearsal: bool = False,
 ) -> Prepared:
     """Open the data, build the network; for one of several `ranks` its share of both.
+
+    A `rehearsal` takes two steps, of whatever length the run will be.
 
     `recorded` is the run that goes on: its preprocessing is taken, and its code only if it is
     the user's own and unchanged, or with `trust_code`.
@@ -159,7 +162,8 @@ def prepare(
         dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *warned))  # for the report
     if task.transfer is not None:
         rate = float(resolved.values["optim.lr"])
-        begun += task.transfer.notes(task.model, lr=rate, steps=task.rhythm.steps)
+        steps = None if rehearsal else task.rhythm.steps
+        begun += task.transfer.notes(task.model, lr=rate, steps=steps)
     stem = stem_notes(architecture.name, architecture.options, preprocessing.size)
     for note in (*stem, *begun, *warned):
         events.emit(note)

@@ -66,7 +66,8 @@ def _as_it_begins(resolved: Resolved) -> Resolved:
         template="tested as the run begins, with its stages frozen: for the rate of what follows, "
         "test with transfer.freeze=0",
     )
-    held = changed(resolved, {"transfer.freeze": "all", "transfer.unfreeze": "at-once"})
+    kept = {"freeze": "all", "unfreeze": "at-once", "rate_of_layers": 1.0}
+    held = changed(resolved, {f"transfer.{name}": value for name, value in kept.items()})
     return dataclasses.replace(held, notes=(*held.notes, note))
 
 

@@ -164,14 +164,15 @@ class Transfer:
                 if has_statistics(module):
                     module.eval()
 
-    def notes(self, model: nn.Module, *, lr: float, steps: int) -> list[Noted]:
-        """What will be trained when, and how fast, for the user; the run has `steps` steps."""
+    def notes(self, model: nn.Module, *, lr: float, steps: int | None) -> list[Noted]:
+        """What will be trained when, and how fast, for the user; the run has `steps` steps, None
+        for a rehearsal, which is too short for any plan."""
         notes = []
         total = sum(each.numel() for each in model.parameters())
         sizes = {name: each.numel() for name, each in model.named_parameters()}
         below = sum(sizes[name] for stage in self.stages for name in stage.parameters)
         counted = {"count": len(self.stages), "params": below, "all": total}
-        if self.freeze_steps is not None and self.freeze_steps >= steps > 0:
+        if steps and self.freeze_steps is not None and self.freeze_steps >= steps:
             notes.append(
                 _note(
                     "WARN",
@@ -202,7 +203,7 @@ class Transfer:
                     **counted,
                 )
             )
-            if self.opened_at is not None and self.opened_at >= steps:
+            if steps is not None and self.opened_at is not None and self.opened_at >= steps:
                 notes.append(
                     _note(
                         "WARN",
@@ -232,6 +233,15 @@ class Transfer:
                     high=f"{lr:.3g}",
                     low=f"{lr * self.rate ** len(self.stages):.3g}",
                     first=self.stages[0].name,
+                )
+            )
+        if self.rate < 1 and self.freeze_steps is None:
+            notes.append(
+                _note(
+                    "WARN",
+                    "transfer.rate_of_layers={rate} changes nothing: transfer.freeze=all trains "
+                    "the head alone",
+                    rate=self.rate,
                 )
             )
         if self.norm == "frozen":
@@ -291,7 +301,7 @@ def plan_transfer(
         )
     freeze = options.freeze
     freeze_steps = (
-        None if isinstance(freeze, str) else max(round(freeze * steps_per_epoch), freeze > 0)
+        None if isinstance(freeze, str) else max(round(freeze * steps_per_epoch), int(freeze > 0))
     )
     return Transfer(
         stages=found,
