@@ -55,6 +55,7 @@ from netwright.tasks.recipe import Choice, Recipe
 from netwright.tasks.settings import Resolved
 from netwright.tasks.several import compare_data, refuse_unequal_shares
 from netwright.tasks.speed_choice import with_speed
+from netwright.tasks.start_notes import notes_on_split, start_notes
 from netwright.tasks.start_settings import start_again, with_start
 from netwright.tasks.starting import Start, fresh_names
 from netwright.tasks.stems import stem_notes
@@ -157,8 +158,8 @@ def prepare(
     begun: list[e.Noted] = []
     warned: list[e.Noted] = []
     if start is not None:
-        begun += start.notes(preprocessing)
-        warned = start.notes_on_split(dataset, resolved.plain())
+        begun += start_notes(start, preprocessing)
+        warned = notes_on_split(start, dataset, resolved.plain())
         dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *warned))  # for the report
     if task.transfer is not None:
         rate = float(resolved.values["optim.lr"])

@@ -18,13 +18,10 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from netwright.core.config import show
 from netwright.core.errors import CheckpointError, DataError, SettingError
-from netwright.core.events import Event, Noted
+from netwright.core.events import Event
 from netwright.core.languages import Phrase
 from netwright.core.registry import Entry
-from netwright.data.dataset import Dataset
-from netwright.data.opening import DRAWN_VALIDATION
 from netwright.data.preprocessing import Preprocessing
 from netwright.models import MODELS
 from netwright.models.adapters import Adapter, network_of, recognised
@@ -58,7 +55,6 @@ from netwright.tasks.weight_addresses import fetched
 from netwright.tasks.weight_places import (
     address_in,
     exists,
-    path_of,
     place_of,
     run_names,
     run_of,
@@ -168,205 +164,6 @@ class Start:
             self.mean, self.std = MEAN, STD
         elif images == "data":
             self.mean, self.std = (), ()
-
-    def notes(self, preprocessing: Preprocessing) -> list[Noted]:
-        """What was loaded and how, for the user."""
-        assert self.fit is not None, "said after put_into"
-        notes = [
-            _note(
-                "OK",
-                "tensors loaded: {count}, from {path}",
-                count=len(self.fit.fitting),
-                path=str(self.path),
-            )
-        ]
-        if self.adapter is not None:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "the weights are read by the adapter {adapter}: {source}",
-                    adapter=self.adapter.name,
-                    source=self.adapter.facts["source"],
-                )
-            )
-        if self.taken_off:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "the names of the weights are taken out of {wrappings}",
-                    wrappings=", ".join(self.taken_off),
-                )
-            )
-        notes += self._notes_on_names(self.fit)
-        if self.fit.fresh and self.fit.given_classes:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "the head begins anew, classes {given} -> {own} ({names})",
-                    given=self.fit.given_classes,
-                    own=self.num_classes,
-                    names=", ".join(self.fit.fresh),
-                )
-            )
-        elif self.fit.fresh and len(self.classes) == self.num_classes:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "the head begins anew: the weights know other classes, such as {given}, where "
-                    "these are {own} ({names})",
-                    given=_first(self.classes),
-                    own=_first(self.own_classes),
-                    names=", ".join(self.fit.fresh),
-                )
-            )
-        elif self.fit.fresh:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "the head begins anew: the file has none ({names})",
-                    names=", ".join(self.fit.fresh),
-                )
-            )
-        if self.reordered:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "the weights know the classes in another order: the head was put into that of "
-                    "these ({names})",
-                    names=", ".join(self.reordered),
-                )
-            )
-        if self.converted:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "the weights are {kinds} in the file and were converted",
-                    kinds=", ".join(self.converted),
-                )
-            )
-        if self.zeros:
-            notes.append(
-                _note(
-                    "WARN",
-                    "0 throughout, as if they had never been trained: {names} ({count} of {total} "
-                    "tensors)",
-                    names=_first(self.zeros),
-                    count=len(self.zeros),
-                    total=len(self.fit.fitting),
-                )
-            )
-        return [*notes, *self._notes_on_images(preprocessing)]
-
-    def notes_on_split(self, dataset: Dataset, config: Mapping[str, Any]) -> list[Noted]:
-        """A warning where the run these weights are of held back other validation images of the
-        same data: it was trained on most of those that are to judge this one."""
-        if self.run is None or not _held_back(dataset.notes):
-            return []
-        facts, theirs = self.run.model.get("data"), self.run.config
-        if not isinstance(facts, Mapping) or not _held_back(facts.get("notes")):
-            return []
-        data, seed = theirs.get("data"), theirs.get("seed")
-        if not isinstance(data, Mapping) or not _same_data(data, config):
-            return []
-        if facts.get("fingerprint") == dataset.fingerprint():
-            return []
-        share = data.get("val_share")
-        if (seed, share) == (config.get("seed"), config.get("data.val_share")):
-            return []  # the data are others than they were: nothing is known of what was seen
-        return [
-            _note(
-                "WARN",
-                "the weights have been trained on most of the validation images of seed {own} "
-                "({count}), so that validation looks better than it is: their run held back "
-                "others. "
-                "With seed={seed} data.val_share={share} the same are held back again.",
-                count=len(dataset.splits["val"]),
-                own=config.get("seed"),
-                seed=show(seed),
-                share=show(share),
-            )
-        ]
-
-    def _notes_on_names(self, fit: Fit) -> list[Noted]:
-        """What was renamed, reshaped, adapted and left out."""
-        notes = []
-        if self.arranged is not None and self.arranged.renamed:
-            new, old = next(iter(self.arranged.renamed.items()))
-            notes.append(
-                _note(
-                    "NOTE",
-                    "tensors renamed: {count}, such as {old} -> {new}",
-                    count=len(self.arranged.renamed),
-                    old=old,
-                    new=new,
-                )
-            )
-        if self.arranged is not None and self.arranged.reshaped:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "tensors reshaped, between convolution and linear layer: {count} ({names})",
-                    count=len(self.arranged.reshaped),
-                    names=_first(self.arranged.reshaped),
-                )
-            )
-        if self.adapted is not None:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "the first convolution is adapted to the images, channels {given} -> {own} "
-                    "({names})",
-                    given=self.adapted.given,
-                    own=self.adapted.own,
-                    names=", ".join(self.adapted.names),
-                )
-            )
-        if fit.skipped:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "tensors skipped, of a part that this network has not: {count} ({names})",
-                    count=len(fit.skipped),
-                    names=_first(fit.skipped),
-                )
-            )
-        return notes
-
-    def _notes_on_images(self, preprocessing: Preprocessing) -> list[Noted]:
-        used = {
-            "mean": show([round(each, 4) for each in preprocessing.mean]),
-            "std": show([round(each, 4) for each in preprocessing.std]),
-        }
-        notes = []
-        if self.source is not None:
-            notes.append(_note("NOTE", "the weights: {source}", source=self.source))
-        if self.images == "data":
-            template = (
-                "images are normalised by the training data, mean {mean}, std {std}, as asked for"
-            )
-        elif self.statistics(preprocessing.channels) != (preprocessing.mean, preprocessing.std):
-            template = (
-                "images are normalised by the training data, mean {mean}, std {std}: the file "
-                "does not say what its weights expect"
-            )
-        elif len(self.mean) == preprocessing.channels:
-            template = "images are normalised as the weights expect: mean {mean}, std {std}"
-        else:
-            template = (
-                "images are normalised as the weights expect, whose statistics of each channel "
-                "were brought to these channels: mean {mean}, std {std}"
-            )
-        notes.append(Noted(word="NOTE", template=template, values=used))
-        if self.size is not None and self.size != preprocessing.size:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "the weights were trained on images of {given}; these are {own} (data.size)",
-                    given=_times(self.size),
-                    own=_times(preprocessing.size),
-                )
-            )
-        return notes
 
     def _unfit(self, found: Fit, model: nn.Module, name: str, shape: Shape) -> SettingError:
         """What fits, what does not, and whose weights they are."""
@@ -532,31 +329,6 @@ def fresh_names(start: Start | None, recorded: Run | None) -> tuple[str, ...]:
     return tuple(str(each) for each in names) if isinstance(names, list) else ()
 
 
-def _same_data(theirs: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether a recorded `data` and the settings of a new run name the same data."""
-    names = str(theirs.get("name")), str(config.get("data.name"))
-    return names[0] == names[1] or (
-        exists(path_of(names[1])) and path_of(names[0]) == path_of(names[1])
-    )
-
-
-def _held_back(notes: Any) -> bool:
-    """Whether a data set's notes, as made or as recorded, say that validation was drawn."""
-    texts = [
-        each.get("template") if isinstance(each, Mapping) else getattr(each, "template", None)
-        for each in (notes if isinstance(notes, Sequence) else ())
-    ]
-    return any(text in DRAWN_VALIDATION for text in texts)
-
-
-def _first(names: Sequence[str], shown: int = 3) -> str:
-    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
-
-
-def _times(size: Sequence[int]) -> str:
-    return "x".join(str(side) for side in size)
-
-
 def recorded_network(run: Run) -> tuple[str | None, dict[str, Any]]:
     """Name and options of a run's registered network, its stem as it was built then."""
     facts = run.model.get("architecture")
@@ -569,7 +341,3 @@ def recorded_network(run: Run) -> tuple[str | None, dict[str, Any]]:
         small = is_small("auto", recorded_preprocessing(run).size)
         options["stem"] = "small" if small else "standard"
     return str(name), options
-
-
-def _note(word: str, template: str, **values: Any) -> Noted:
-    return Noted(word=word, template=template, values=values)
