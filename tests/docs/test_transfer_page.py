@@ -17,4 +17,4 @@ def test_every_command_of_the_page_runs(tmp_path, monkeypatch, capsys):
     assert len(lines) == 3
     for line in lines:
         assert main(shlex.split(line, comments=True)[1:]) == 0, (line, capsys.readouterr().err)
-    assert "the 10 stages below the head" in capsys.readouterr().err
+    assert "all below the head (stages: 10;" in capsys.readouterr().err

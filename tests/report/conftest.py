@@ -344,7 +344,7 @@ def _model(names: list[str], layers: int, splits: tuple[str, ...]) -> dict[str, 
         "begun": [
             {
                 "word": "OK",
-                "template": "weights: {count} tensors from {path}",
+                "template": "tensors loaded: {count}, from {path}",
                 "values": {"count": 8, "path": "/weights/first.pth"},
             }
         ],

@@ -35,10 +35,10 @@ def steps_of(run):
 
 
 def test_what_was_loaded_is_told_in_the_language_of_the_reader(run):
-    assert "weights: 8 tensors from /weights/first.pth" in body("begun", run)
+    assert "tensors loaded: 8, from /weights/first.pth" in body("begun", run)
     with speaking("zh"):
         told = body("begun", run)
-    assert "8 个张量" in told
+    assert "载入的张量：8 个" in told
     assert "从第几步起训练" in told
 
 

@@ -16,9 +16,10 @@ import netwright as nw
 from netwright.cli import main
 from netwright.core import events as e
 from netwright.core.errors import CheckpointError, SettingError
-from netwright.core.languages import say
+from netwright.core.languages import say, speaking
 from netwright.models import MODELS, build
 from netwright.records.run import Run
+from netwright.report.page import render
 from netwright.tasks import training
 from netwright.tasks.settings import resolve
 from netwright.train.weights import read_weights
@@ -62,16 +63,19 @@ def test_all_weights_of_a_file_are_loaded_and_recorded(tmp_path, file):
     weights, said, start = begun(tmp_path / "run", model__weights=str(file))
     own = mlp().state_dict()
     assert close(weights, own)
-    assert f"weights: {len(own)} tensors from {file}" in said
+    assert f"tensors loaded: {len(own)}, from {file}" in said
     assert any(line.startswith("images are normalised by the training data") for line in said)
     assert start == {
         "weights": str(file),
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "tensors": len(own),
         "fresh": [],
+        "reordered": [],
         "renamed": 0,
         "reshaped": [],
+        "adapted": None,
         "skipped": [],
+        "zero": [],
         "adapter": None,
         "source": None,
         "run": None,
@@ -91,7 +95,7 @@ def test_the_head_begins_anew_for_other_classes(tmp_path):
     assert close(weights, mlp(num_classes=7).state_dict(), but=head)
     assert all(torch.allclose(weights[name], plain[name], atol=1e-6) for name in head)
     (line,) = [line for line in said if line.startswith("the head begins anew")]
-    assert line.startswith("the head begins anew: 7 classes in the file, 10 here (")
+    assert line.startswith("the head begins anew, classes 7 -> 10 (")
 
 
 def test_a_checkpoint_of_torch_is_taken_out_of_its_wrappings(tmp_path):
@@ -155,7 +159,7 @@ def test_a_weights_file_alone_is_no_model(tmp_path, file):
 def test_weights_of_another_network_say_whose_they_are(tmp_path):
     save_file(MODELS.get("resnet32").target().state_dict(), tmp_path / "a.safetensors")
     weights = {"model__weights": f"{tmp_path}/a.safetensors"}
-    fits = r"do not fit resnet20: \d+ of \d+ tensors fit; 72 have no place \(layer1\.3\."
+    fits = r"do not fit resnet20: \d+ of \d+ tensors fit; without a place: 72 \(layer1\.3\."
     with pytest.raises(SettingError, match=fits) as caught:
         begun(tmp_path / "run", model="resnet20", data="shapes", **weights)
     assert str(caught.value).endswith("They are the weights of resnet32: give that as MODEL.")
@@ -163,17 +167,99 @@ def test_weights_of_another_network_say_whose_they_are(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_weights_for_colour_do_not_fit_grey_images_and_say_so(tmp_path):
+def test_the_first_convolution_of_colour_weights_is_adapted_to_grey_images(tmp_path):
+    begun(tmp_path / "first", model="resnet20", data__channels=3)
+    settings = {"model__weights": f"{tmp_path}/first"}
+    grey, said, start = begun(
+        tmp_path / "run", model="resnet20", transfer__norm="frozen", **settings
+    )
+    colour = read_weights(tmp_path / "first" / "best.safetensors")
+    assert close(grey, colour, but=["conv1.weight"])
+    assert torch.allclose(grey["conv1.weight"], colour["conv1.weight"].sum(1, True), atol=1e-6)
+    assert (
+        "the first convolution is adapted to the images, channels 3 -> 1 (conv1.weight)"
+    ) in said
+    assert start["adapted"] == {"tensors": ["conv1.weight"], "given": 3, "own": 1}
+    theirs, ours = (Run(tmp_path / each).model["input"] for each in ("first", "run"))
+    assert (ours["mean"], ours["std"]) == (theirs["mean"][:1], theirs["std"][:1])
+    assert any(line.startswith("images are normalised as the weights expect, whose statistics")
+               for line in said)  # fmt: skip
+    images = torch.randint(0, 256, (8, 1, 8, 8), dtype=torch.uint8)
+    in_colour = nw.load(tmp_path / "first")(images.expand(-1, 3, -1, -1))
+    torch.testing.assert_close(nw.load(tmp_path / "run")(images), in_colour, rtol=1e-3, atol=1e-4)
+
+
+def test_other_names_another_head_and_other_channels_at_once(tmp_path):
+    state = build("lenet5", num_classes=7, in_channels=3, input_size=(28, 28)).state_dict()
+    save_file({f"net.{name}": each for name, each in state.items()}, tmp_path / "a.safetensors")
+    weights = {"model__weights": f"{tmp_path}/a.safetensors", "data__size": 28}
+    own, said, start = begun(tmp_path / "run", model="lenet5", **weights)
+    (first, *_), (fresh, *_) = start["adapted"]["tensors"], start["fresh"]
+    assert first != fresh
+    assert torch.allclose(own[first], state[first].sum(1, True), atol=1e-6)
+    assert start["renamed"] == len(state)
+    assert any(line.startswith("images are normalised by the training data") for line in said)
+
+
+def test_imagenet_statistics_asked_for_are_brought_to_grey(tmp_path):
     save_file(MODELS.get("resnet20").target().state_dict(), tmp_path / "a.safetensors")
-    with pytest.raises(SettingError, match=r"\(conv1.weight 16x3x3x3 != 16x1x3x3\)") as caught:
-        begun(tmp_path / "run", model="resnet20", model__weights=f"{tmp_path}/a.safetensors")
-    assert str(caught.value).endswith("for images of 3 channels: set data.channels=3.")
+    settings = {"model__weights": f"{tmp_path}/a.safetensors", "transfer__images": "imagenet"}
+    _, _, start = begun(tmp_path / "run", model="resnet20", **settings)
+    seen = Run(tmp_path / "run").model["input"]
+    assert (seen["mean"], seen["std"]) == ([pytest.approx(0.449)], [pytest.approx(0.226)])
+    assert start["adapted"]["tensors"] == ["conv1.weight", "bn1.running_mean"]
+
+
+GROUPED = """
+import torch
+from torch import nn
+
+
+class Twice(nn.Module):
+    def forward(self, images):
+        return torch.cat([images, images], 1)
+
+
+def make(num_classes, in_channels):
+    first = nn.Conv2d(2 * in_channels, 6, 3, groups=2)
+    return nn.Sequential(Twice(), first, nn.Flatten(), nn.Linear(216, num_classes))
+"""
+
+
+@pytest.mark.parametrize("model", ["mlp", "net.py:make"])
+def test_a_first_layer_that_is_not_adapted_says_so(tmp_path, monkeypatch, model):
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text(GROUPED)
+    begun(tmp_path / "first", model=model, data__channels=1)
+    with pytest.raises(SettingError, match=r"of another shape: 1 \(") as caught:
+        begun(tmp_path / "run", model=model, data__channels=3, model__weights="first")
+    assert "only a convolution that is not grouped is adapted" in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_what_lies_beside_a_file_is_told_in_the_language_of_the_reader(tmp_path, file):
+    beside = {"image_mean": [0.5], "image_std": [0.25]}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(beside))
+    begun(tmp_path / "run", model__weights=str(file))
+    with speaking("zh"):
+        page = render(Run(tmp_path / "run"))
+    assert "旁边的 preprocessor_config.json 说明了图像如何处理" in page
+
+
+def test_weights_that_are_zero_throughout_are_warned_of(tmp_path):
+    state = mlp().state_dict()
+    name = next(each for each in state if each.endswith("weight"))
+    state[name].zero_()
+    save_file(state, tmp_path / "zero.safetensors")
+    _, said, start = begun(tmp_path / "run", model__weights=f"{tmp_path}/zero.safetensors")
+    assert f"0 throughout, as if they had never been trained: {name} (1 of 4 tensors)" in said
+    assert start["zero"] == [name]
 
 
 def test_weights_for_the_standard_stem_say_which_setting_they_need(tmp_path):
     save_file(MODELS.get("squeezenet1_1").target().state_dict(), tmp_path / "a.safetensors")
     weights = {"model__weights": f"{tmp_path}/a.safetensors"}
-    with pytest.raises(SettingError, match=r"another shape"):
+    with pytest.raises(SettingError, match=r"of another shape"):
         begun(tmp_path / "run", model="squeezenet1_0", data="shapes", **weights)
     save_file(MODELS.get("squeezenet1_0").target().state_dict(), tmp_path / "a.safetensors")
     with pytest.raises(SettingError, match=r"They fit squeezenet1_0 model\.stem=standard\."):
@@ -367,7 +453,7 @@ def test_weights_that_have_seen_the_validation_images_are_warned_of(tmp_path):
     assert not [line for line in said if line.startswith(SEEN)]
     _, said, _ = begun(tmp_path / "other", seed=9, model__weights=weights)
     (line,) = [line for line in said if line.startswith(SEEN)]
-    assert "144 validation images of seed 9" in line
+    assert "validation images of seed 9 (144)" in line
     assert "With seed=0 data.val_share=0.1" in line
     assert SEEN in (tmp_path / "other" / "report.html").read_text(encoding="utf-8")
     _, said, _ = begun(tmp_path / "share", data__val_share=0.2, model__weights=weights)
@@ -406,7 +492,7 @@ def test_of_several_seeds_each_whose_validation_was_seen_is_warned_of(tmp_path, 
         training.train(resolved, run_dir=tmp_path / stack, listeners=[notes.append])
         said = [say(n.template, **n.values) for n in notes if isinstance(n, e.Noted)]
         warned = [line for line in said if line.startswith(SEEN)]
-        assert all(f"of seed {seed}," in line for seed, line in zip((1, 2), warned, strict=True))
+        assert all(f"of seed {seed} (" in line for seed, line in zip((1, 2), warned, strict=True))
 
 
 def test_other_names_and_shapes_are_told_with_what_is_left_out(tmp_path):
@@ -417,13 +503,74 @@ def test_other_names_and_shapes_are_told_with_what_is_left_out(tmp_path):
     weights, said, start = begun(tmp_path / "run", model__weights=f"{tmp_path}/wrapped.safetensors")
     plain = mlp(num_classes=7).state_dict()
     assert close(weights, plain, but=start["fresh"])
-    assert "renamed: 4 tensors, such as model.1.bias -> 1.bias" in said
-    assert (
-        f"reshaped: 1 tensors, between convolution and linear layer ({name.removeprefix('model.')})"
-    ) in said
-    assert (
-        "skipped: 1 tensors of the file are of a part that this network has not (criterion.weight)"
-    ) in said
+    assert "tensors renamed: 4, such as model.1.bias -> 1.bias" in said
+    bare = name.removeprefix("model.")
+    assert f"tensors reshaped, between convolution and linear layer: 1 ({bare})" in said
+    assert ("tensors skipped, of a part that this network has not: 1 (criterion.weight)") in said
     assert start["renamed"] == 4
     assert start["skipped"] == ["criterion.weight"]
     assert start["reshaped"] == [name.removeprefix("model.")]
+
+
+@pytest.fixture
+def colours(tmp_path):
+    """A folder of plain pictures in classes, by the names asked for."""
+    from PIL import Image
+
+    def make(name, *classes):
+        for shade, each in enumerate(classes):
+            (tmp_path / name / each).mkdir(parents=True)
+            for number in range(12):
+                image = Image.new("L", (8, 8), 60 * shade + number)
+                image.save(tmp_path / name / each / f"{number}.png")
+        return str(tmp_path / name)
+
+    return make
+
+
+def test_a_head_that_knows_the_classes_in_another_order_is_put_in_order(tmp_path, colours):
+    """A run notes its classes; here they are noted in an order of their own."""
+    data = colours("one", "a", "b", "c")
+    first, _, _ = begun(tmp_path / "first", data=data)
+    facts = Run(tmp_path / "first").model | {"classes": ["c", "a", "b"]}
+    (tmp_path / "first" / "model.json").write_text(json.dumps(facts))
+    weights, said, start = begun(tmp_path / "run", data=data, model__weights=f"{tmp_path}/first")
+    assert start["reordered"] == ["3.weight", "3.bias"]
+    assert torch.allclose(weights["3.weight"], first["3.weight"][[1, 2, 0]], atol=1e-6)
+    assert (
+        "the weights know the classes in another order: the head was put into that of these "
+        "(3.weight, 3.bias)"
+    ) in said
+    assert start["fresh"] == []
+
+
+def test_a_head_for_as_many_other_classes_begins_anew(tmp_path, colours):
+    begun(tmp_path / "first", data=colours("one", "a", "b", "c"))
+    weights, said, start = begun(
+        tmp_path / "run", data=colours("two", "a", "b", "d"), model__weights=f"{tmp_path}/first"
+    )
+    assert start["fresh"] == ["3.weight", "3.bias"]
+    assert (
+        "the head begins anew: the weights know other classes, such as a, b, c, where these are "
+        "a, b, d (3.weight, 3.bias)"
+    ) in said
+    assert close(weights, begun(tmp_path / "plain", data=f"{tmp_path}/two")[0],
+                 but=["1.weight", "1.bias"])  # fmt: skip
+
+
+def test_a_file_that_was_exported_brings_its_preprocessing_and_its_classes(tmp_path, colours):
+    begun(tmp_path / "first", data=colours("one", "a", "b"))
+    nw.load(tmp_path / "first").export(tmp_path / "out.safetensors")
+    weights = {"model__weights": f"{tmp_path}/out.safetensors"}
+    _, said, start = begun(tmp_path / "run", data=colours("two", "a", "c"), **weights)
+    before, after = (Run(tmp_path / each).model["input"] for each in ("first", "run"))
+    assert (before["mean"], before["std"]) == (after["mean"], after["std"])
+    assert any(line.startswith("images are normalised as the weights expect: ") for line in said)
+    assert start["fresh"] == ["3.weight", "3.bias"]
+
+
+def test_a_run_whose_name_is_misspelled_is_guessed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    begun(tmp_path / "first")
+    with pytest.raises(SettingError, match=r"There is no weights file .*fisrt\.\nNearest: first\."):
+        begun(tmp_path / "run", model__weights="fisrt")

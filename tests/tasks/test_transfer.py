@@ -17,6 +17,7 @@ from netwright.nn.stages import has_statistics
 from netwright.records.run import Run
 from netwright.tasks import training
 from netwright.tasks.preparing import prepare
+from netwright.tasks.recipe_range import range_of_recipe
 from netwright.tasks.settings import resolve
 from netwright.tasks.stacked import why_not
 from netwright.train.weights import read_weights
@@ -65,10 +66,59 @@ def in_training(task):
 def test_features_alone_leave_every_tensor_below_the_head_as_it_was(tmp_path, source):
     said = trained(recipe(source, transfer__freeze="all"), tmp_path / "run")
     assert moved(tmp_path / "run", source) == set(HEAD)
-    assert any(line.startswith("frozen for the whole run: the 10 stages below") for line in said)
+    assert any(
+        line.startswith("frozen for the whole run: all below the head (stages: 10;")
+        for line in said
+    )
     facts = Run(tmp_path / "run").model["transfer"]
     assert (facts["head"], facts["freeze_steps"]) == (HEAD, None)
     assert [each["name"] for each in facts["stages"]][:2] == ["conv1", "layer1.0"]
+
+
+def told_by(capsys, *words):
+    assert main(["train", "digits", "resnet20", "batch=32", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_result_tells_what_was_loaded_and_what_is_trained_when(tmp_path, source, capsys, seeds):
+    told = told_by(
+        capsys, f"model.weights={source}", "transfer.freeze=0.05", "transfer.unfreeze=gradual",
+        "steps=3", f"seeds={seeds}", "--run-dir", str(tmp_path / "run"),
+    )  # fmt: skip
+    assert (told["start"]["tensors"], told["start"]["fresh"]) == (116, [])
+    assert told["start"]["weights"] == str(source / "best.safetensors")
+    plan = told["transfer"]
+    every = plan["freeze_steps"]
+    assert [each["trained_from"] for each in plan["stages"]] == [
+        every * opened for opened in range(10, 0, -1)
+    ]
+
+
+def test_a_rehearsal_tells_what_would_be_loaded(source, capsys):
+    told = told_by(capsys, f"model.weights={source}", "transfer.freeze=all", "--dry-run")
+    assert told["run"] is None
+    assert told["start"]["run"] == str(source)
+    assert {each["trained_from"] for each in told["transfer"]["stages"]} == {None}
+
+
+@pytest.mark.parametrize("unfreeze", ["at-once", "gradual"])
+def test_a_range_of_rates_is_tested_with_the_stages_frozen_as_a_run_begins(source, unfreeze):
+    said = []
+    thawed, held = (
+        range_of_recipe(recipe(source, **settings), first=1e-4, last=1e-1, steps=20,
+                        listeners=[said.append])
+        for settings in ({"transfer__freeze": 0.1, "transfer__unfreeze": unfreeze},
+                         {"transfer__freeze": "all"})
+    )  # fmt: skip
+    assert thawed.losses == held.losses
+    (line,) = [each for each in said if isinstance(each, e.Noted) and "as the run" in each.template]
+    assert line.template.endswith("test with transfer.freeze=0")
+
+
+def test_a_run_that_began_at_random_tells_of_neither(capsys):
+    told = told_by(capsys, "--dry-run")
+    assert (told["start"], told["transfer"]) == (None, None)
 
 
 def test_a_run_without_such_settings_has_no_plan(source):
@@ -109,19 +159,40 @@ def test_gradually_one_stage_more_from_the_head_down(source):
 def test_a_run_too_short_to_open_every_stage_says_so(tmp_path, source):
     settings = {"transfer__freeze": 0.03, "transfer__unfreeze": "gradual"}
     said = trained(recipe(source, **settings, steps=4), tmp_path / "run")
-    assert "the run of 4 steps ends before the first 7 stages are trained" in "\n".join(said)
+    assert "the run ends at step 4, before all is trained; stages frozen" in "\n".join(said)
+    assert "from the input on: 7 (transfer.unfreeze=gradual)" in "\n".join(said)
     assert "conv1.weight" not in moved(tmp_path / "run", source)
     assert "layer3.2.conv1.weight" in moved(tmp_path / "run", source)
 
 
 def test_a_run_that_ends_before_anything_is_unfrozen_says_so(tmp_path, source):
     said = trained(recipe(source, transfer__freeze=1.0, steps=2), tmp_path / "run")
-    assert any(line.startswith("the head alone is trained: the run ends after 2") for line in said)
+    assert any(
+        line.startswith("the head alone is trained: the run ends at step 2") for line in said
+    )
     assert moved(tmp_path / "run", source) <= set(HEAD)
     facts = json.loads((tmp_path / "run" / "model.json").read_text())
     templates = [each["template"] for each in facts["begun"]]
-    assert templates[0] == "weights: {count} tensors from {path}"
+    assert templates[0] == "tensors loaded: {count}, from {path}"
     assert templates[-1].startswith("the head alone is trained")
+
+
+def test_a_share_of_a_step_is_one_step(source):
+    assert repr(task_of(source, transfer__freeze=1e-9).transfer.freeze_steps) == "1"
+
+
+def test_a_rehearsal_warns_of_no_end_before_the_stages_are_trained(source, tmp_path):
+    for settings in ({"transfer__freeze": 1}, {"transfer__freeze": 0.05,
+                                               "transfer__unfreeze": "gradual"}):  # fmt: skip
+        said = trained(recipe(source, **settings, steps=None, epochs=3), None, dry_run=True)
+        assert any(line.startswith("frozen up to step") for line in said)
+        assert not any("ends at step" in line for line in said)
+
+
+def test_rates_that_change_nothing_say_so(source, tmp_path):
+    settings = {"transfer__freeze": "all", "transfer__rate_of_layers": 0.5, "steps": 1}
+    said = trained(recipe(source, **settings), tmp_path / "run")
+    assert any(line.startswith("transfer.rate_of_layers=0.5 changes nothing") for line in said)
 
 
 def test_rates_fall_toward_the_input_stage_by_stage(tmp_path, source):
@@ -272,7 +343,11 @@ def test_several_seeds_of_it_are_not_stacked(source):
     ("settings", "words"),
     [
         ({"transfer__freeze": -1}, r"transfer\.freeze: -1 is not allowed"),
-        ({"transfer__freeze": "some"}, r"transfer\.freeze: some is not allowed"),
+        (
+            {"transfer__freeze": "some"},
+            r"some is not allowed: expected a number at least 0 or all\.",
+        ),
+        ({"transfer__freeze": "al"}, r"al is not allowed: .*Did you mean all\?"),
         ({"transfer__unfreeze": "gradual"}, r"gradual needs a number of epochs: .* is 0"),
         ({"transfer__rate_of_layers": 0}, r"transfer\.rate_of_layers: 0 is not allowed"),
         ({"transfer__freeze": 1, "model__weights": None}, "transfer.freeze keeps what a network"),

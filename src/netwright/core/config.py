@@ -121,7 +121,9 @@ class Setting:
         words: list[object] = [Series(kinds, between=" or ")]
         if self.bounds:
             bounds = Series(self._range(), between=", ")
-            words = [Phrase("{kind} {range}", kind=words[0], range=bounds)]
+            spelled = [each for each in kinds if "choices" in each.values]  # have no range
+            kind = Series((each for each in kinds if each not in spelled), between=" or ")
+            words = [Phrase("{kind} {range}", kind=kind, range=bounds), *spelled]
         named = any(_NONE in str(each.values.get("choices", "")).split(", ") for each in kinds)
         if len(kinds) < len(_kind(self.annotation)) and not named:
             words.append(Phrase(_NONE))
@@ -231,6 +233,15 @@ def _marks(part: Any) -> Iterable[Any]:
         yield from mark.metadata if isinstance(mark, FieldInfo) else [mark]
 
 
+def _literals(annotation: Any) -> Iterable[Any]:
+    """Every value that is spelled out, also beside others: `all` of a number or `all`."""
+    if typing.get_origin(annotation) is Literal:
+        yield from typing.get_args(annotation)
+        return
+    for part in typing.get_args(annotation):
+        yield from _literals(part)
+
+
 def _choices(annotation: Any) -> Iterable[Any]:
     origin = typing.get_origin(annotation)
     if origin is Literal:
@@ -277,9 +288,8 @@ def _faults(cls: type, prefix: str, error: pydantic.ValidationError) -> list[Phr
 
 
 def _not_allowed(prefix: str, field: Setting, value: Any) -> Phrase:
-    near = (
-        nearest(value, [str(choice) for choice in field.choices]) if isinstance(value, str) else []
-    )
+    spelled = [str(choice) for choice in _literals(field.annotation)]
+    near = nearest(value, spelled) if isinstance(value, str) else []
     words: dict[str, Any] = {
         "name": f"{prefix}{field.name}",
         "value": _short(show(value)),
@@ -312,8 +322,9 @@ def _kind(annotation: Any) -> list[Phrase]:
         return _kind(annotation.__origin__)
     origin = typing.get_origin(annotation)
     if origin is Literal:
-        choices = ", ".join(show(each) for each in typing.get_args(annotation))
-        return [Phrase("one of {choices}", choices=choices)]
+        given = typing.get_args(annotation)
+        choices = ", ".join(show(each) for each in given)
+        return [Phrase("one of {choices}" if len(given) > 1 else "{choices}", choices=choices)]
     if origin in (typing.Union, types.UnionType):
         return [kind for each in typing.get_args(annotation) for kind in _kind(each)]
     if origin in (list, tuple):

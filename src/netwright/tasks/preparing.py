@@ -26,7 +26,6 @@ from netwright.data.feed import Feed
 from netwright.data.opening import open_dataset
 from netwright.data.preprocessing import Preprocessing
 from netwright.data.statistics import channel_statistics
-from netwright.models.weights.published import MEAN
 from netwright.nn.initialisation import initialise, last_layer
 from netwright.nn.initialisers import INITIALISERS
 from netwright.nn.losses import LOSSES
@@ -56,6 +55,7 @@ from netwright.tasks.recipe import Choice, Recipe
 from netwright.tasks.settings import Resolved
 from netwright.tasks.several import compare_data, refuse_unequal_shares
 from netwright.tasks.speed_choice import with_speed
+from netwright.tasks.start_notes import notes_on_split, start_notes
 from netwright.tasks.start_settings import start_again, with_start
 from netwright.tasks.starting import Start, fresh_names
 from netwright.tasks.stems import stem_notes
@@ -107,8 +107,11 @@ def prepare(
     recorded: Run | None = None,
     trust_code: bool = False,
     ranks: Ranks | None = None,
+    rehearsal: bool = False,
 ) -> Prepared:
     """Open the data, build the network; for one of several `ranks` its share of both.
+
+    A `rehearsal` takes two steps, of whatever length the run will be.
 
     `recorded` is the run that goes on: its preprocessing is taken, and its code only if it is
     the user's own and unchanged, or with `trust_code`.
@@ -149,24 +152,19 @@ def prepare(
     compare_data(dataset, ranks)
     if recorded is None:
         preprocessing = _preprocessing(dataset, start)
-        if recipe.transfer.images == "imagenet" and preprocessing.channels != len(MEAN):
-            raise SettingError(
-                "transfer.images=imagenet is for images of 3 channels; these have {channels}.",
-                hint="Set data.channels=3.",
-                channels=preprocessing.channels,
-            )
     else:
         preprocessing = recorded_preprocessing(recorded)
     task = _task(recipe, dataset, architecture, preprocessing, device, start, recorded, ranks)
     begun: list[e.Noted] = []
     warned: list[e.Noted] = []
     if start is not None:
-        begun += start.notes(preprocessing)
-        warned = start.notes_on_split(dataset, resolved.plain())
+        begun += start_notes(start, preprocessing)
+        warned = notes_on_split(start, dataset, resolved.plain())
         dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *warned))  # for the report
     if task.transfer is not None:
         rate = float(resolved.values["optim.lr"])
-        begun += task.transfer.notes(task.model, lr=rate, steps=task.rhythm.steps)
+        steps = None if rehearsal else task.rhythm.steps
+        begun += task.transfer.notes(task.model, lr=rate, steps=steps)
     stem = stem_notes(architecture.name, architecture.options, preprocessing.size)
     for note in (*stem, *begun, *warned):
         events.emit(note)
@@ -189,10 +187,8 @@ def prepare(
 def _preprocessing(dataset: Dataset, start: Start | None) -> Preprocessing:
     """By the statistics of the training images, or by those that the first weights go with."""
     channels, height, width = dataset.shape
-    if start is not None and len(start.mean) == channels:
-        mean, std = start.mean, start.std
-    else:
-        mean, std = channel_statistics(dataset.splits["train"])
+    expected = start.statistics(channels) if start is not None else None
+    mean, std = expected or channel_statistics(dataset.splits["train"])
     return Preprocessing(channels=channels, size=(height, width), mean=mean, std=std)
 
 
@@ -222,7 +218,9 @@ def _task(
         if start is None:
             _initialise(model, recipe, train_images, preprocessing)
         else:
-            start.put_into(model, architecture.name, num_classes=num_classes)
+            start.put_into(
+                model, architecture.name, classes=dataset.classes, shape=preprocessing.shape
+            )
         optim_options = _options(OPTIMIZERS, recipe.optim, "optim.")
         to_be_cut = wants_cut(recipe, model, optim_options, device, ranks)
         place = torch.device("cpu") if to_be_cut else device  # it may not fit there whole

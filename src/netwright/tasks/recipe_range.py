@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Sequence
 
 from netwright.core import events as e
@@ -30,7 +31,9 @@ def range_of_recipe(
 
     The steps are those of a training: the same start, the same keyed batches with their
     augmentation and noise, the same loss, clipping and optimizer; so the same seed gives the
-    same answer. Of the recipe, `optim.lr`, the schedule and the length count for nothing.
+    same answer. Of the recipe, `optim.lr`, the schedule and the length count for nothing, and
+    what is frozen in the first step stays frozen: unfrozen on the way, it would make two curves of
+    one.
     Nothing is written to the disk.
 
     Raises `SettingError` for an optimizer that searches its own step length, and whatever
@@ -46,12 +49,26 @@ def range_of_recipe(
         )
     events = e.Events(*listeners)
     with reproducible():
-        prepared = prepare(changed(resolved, {"steps": steps}), events)
+        prepared = prepare(changed(_as_it_begins(resolved), {"steps": steps}), events)
         _announce(prepared, events, first=first, last=last, steps=steps)
         tried = rates(first, last, steps)
         losses = _losses(prepared, events, tried)
     events.emit(e.RunEnded(step=len(losses), status="done", why=""))
     return judged(tried, losses, optimizer=optim)
+
+
+def _as_it_begins(resolved: Resolved) -> Resolved:
+    """The recipe with the stages that are frozen in its first step frozen for good."""
+    if resolved.recipe.transfer.freeze in (0, "all"):
+        return resolved
+    note = e.Noted(
+        word="NOTE",
+        template="tested as the run begins, with its stages frozen: for the rate of what follows, "
+        "test with transfer.freeze=0",
+    )
+    kept = {"freeze": "all", "unfreeze": "at-once", "rate_of_layers": 1.0}
+    held = changed(resolved, {f"transfer.{name}": value for name, value in kept.items()})
+    return dataclasses.replace(held, notes=(*held.notes, note))
 
 
 def _losses(prepared: Prepared, events: e.Events, tried: Sequence[float]) -> list[float]:

@@ -17,6 +17,7 @@ import torch
 from netwright.core import atomic
 from netwright.core.events import Noted
 from netwright.core.factories import find_factory, is_factory
+from netwright.core.languages import Phrase
 from netwright.core.trust import remember
 from netwright.inspection.outline import outline
 from netwright.records.run import runs_root
@@ -123,7 +124,17 @@ def _model_facts(prepared: Prepared) -> dict[str, Any]:
 
 def _message(note: Noted) -> dict[str, Any]:
     """A note as the report speaks it again, in the language of its reader."""
-    return {"word": note.word, "template": note.template, "values": plain_values(note.values)}
+    return {"word": note.word, **_spoken_later(note.template, note.values)}
+
+
+def _spoken_later(template: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A message, and the messages inside it, with their templates."""
+    inside = {
+        name: _spoken_later(each.template, each.values)
+        for name, each in values.items()
+        if isinstance(each, Phrase)
+    }
+    return {"template": template, "values": {**plain_values(values), **inside}}
 
 
 def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:

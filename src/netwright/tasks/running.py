@@ -11,7 +11,12 @@ from typing import Any
 
 from netwright.core import events as e
 from netwright.core.config import show
-from netwright.core.errors import DivergedError, InterruptedRunError, NetwrightError
+from netwright.core.errors import (
+    DataError,
+    DivergedError,
+    InterruptedRunError,
+    NetwrightError,
+)
 from netwright.core.languages import Phrase
 from netwright.records.run import Run
 from netwright.report.page import write_report
@@ -43,6 +48,10 @@ class Trained:
     best: Mapping[str, Any] | None
     seeds: Sequence[Mapping[str, Any]] = ()
     """With `seeds=N`: one row for each seed, and `best` is their median."""
+    start: Mapping[str, Any] | None = None
+    """What was loaded of the weights it began with, as `model.json` keeps it."""
+    transfer: Mapping[str, Any] | None = None
+    """Its stages and when each is trained, where some are held back or slowed."""
     spoken: bool = False
     """Whether another process, the first of several, has told the user of it."""
 
@@ -60,6 +69,8 @@ class Trained:
             "steps": self.steps,
             "best": dict(self.best) if self.best else None,
             "step_times": self.run.info.get("step_times"),
+            "start": _plain(self.start),
+            "transfer": _plain(self.transfer),
         }
         if not self.seeds:
             return document
@@ -199,15 +210,31 @@ def environment_of(prepared: Prepared) -> Environment:
 def trained(path: Path) -> Trained:
     """What the run in `path` has come to."""
     run = Run(path)
-    rows = run.info.get("seeds")
+    told = run.info.get("seeds")
+    rows = [each for each in told if _is_row(each)] if isinstance(told, list) else []
+    begun = run if not rows else Run(path / str(rows[0].get("run")))  # all seeds begin alike
     return Trained(
         run=run,
         status=run.status,
         epochs=int(run.number("epochs")),
         steps=int(run.number("steps")),
         best=run.best,
-        seeds=[each for each in rows if _is_row(each)] if isinstance(rows, list) else (),
+        seeds=rows,
+        start=_facts(begun, "start"),
+        transfer=_facts(begun, "transfer"),
     )
+
+
+def _facts(run: Run, name: str) -> Mapping[str, Any] | None:
+    """An entry of `model.json`; None where there is none, or nobody can read it any more."""
+    with contextlib.suppress(DataError):
+        facts = run.model.get(name)
+        return facts if isinstance(facts, Mapping) else None
+    return None
+
+
+def _plain(facts: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if facts is None else dict(facts)
 
 
 def _is_row(each: Any) -> bool:

@@ -74,7 +74,7 @@ def train_seeds(
     """
     general = resolved.recipe.general
     alone = of_seed(resolved, general.seed)
-    first = prepare(alone, events, trust_code=trust_code)
+    first = prepare(alone, events, trust_code=trust_code, rehearsal=rehearsal)
     if resolved.recipe.run.stack == "always":
         refuse_or_choose("always", first, [], general.seeds)
     # What was made to fit the data, or measured, for the first seed holds for all of them.

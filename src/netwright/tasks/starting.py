@@ -10,25 +10,40 @@ All must fit but the head, which is drawn anew for other classes. What was loade
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from netwright.core.config import show
-from netwright.core.errors import CheckpointError, SettingError
-from netwright.core.events import Event, Noted
+from netwright.core.errors import CheckpointError, DataError, SettingError
+from netwright.core.events import Event
 from netwright.core.languages import Phrase
 from netwright.core.registry import Entry
-from netwright.data.dataset import Dataset
-from netwright.data.opening import DRAWN_VALIDATION
 from netwright.data.preprocessing import Preprocessing
 from netwright.models import MODELS
 from netwright.models.adapters import Adapter, network_of, recognised
 from netwright.models.weights.beside import images_beside
-from netwright.models.weights.fitting import SPARE, Fit, fit_module, own_tensors, put, shapes
+from netwright.models.weights.channels import (
+    Adapted,
+    Statistics,
+    adapt,
+    first_layer,
+    statistics_of,
+)
+from netwright.models.weights.fitting import (
+    SPARE,
+    Fit,
+    Shape,
+    fit_module,
+    head_of,
+    own_tensors,
+    put,
+    shapes,
+    zero_throughout,
+)
 from netwright.models.weights.identifying import identify
 from netwright.models.weights.published import MEAN, NAME, STD, known_file
 from netwright.models.weights.reading import read_weights_file
@@ -37,7 +52,13 @@ from netwright.nn.stem import is_small
 from netwright.records.run import Run
 from netwright.tasks.architectures import recorded_preprocessing
 from netwright.tasks.weight_addresses import fetched
-from netwright.tasks.weight_places import address_in, exists, path_of, place_of, run_of
+from netwright.tasks.weight_places import (
+    address_in,
+    exists,
+    place_of,
+    run_names,
+    run_of,
+)
 from netwright.train.weights import FORMAT, UnreadableWeightsError, unpack
 
 
@@ -63,26 +84,78 @@ class Start:
     network: str | None = None
     """The registered network they are known to be of."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    """The classes that the head knows, in its order, if they are known."""
     fit: Fit | None = None
     arranged: Arrangement | None = None
     """How names and shapes were changed, where they had to be."""
+    adapted: Adapted | None = None
+    """How the first convolution was brought to another number of channels, where it had to be."""
     converted: tuple[str, ...] = ()
-    num_classes: int = 0
+    zeros: tuple[str, ...] = ()
+    """Weights that are loaded, and 0 throughout."""
+    reordered: tuple[str, ...] = ()
+    """Tensors of the head that were put into the order of these classes."""
+    own_classes: tuple[str, ...] = ()
 
-    def put_into(self, model: nn.Module, name: str, *, num_classes: int) -> None:
-        """Load what fits into `model`, called `name`; raises `SettingError` if too little does."""
-        tensors = self.tensors
-        found = fit_module(model, tensors, num_classes=num_classes, skip=True)
-        if not found.good:
-            made = arrange(shapes(own_tensors(model)), tensors)
-            again = fit_module(
-                model, made.tensors, num_classes=num_classes, skip=True, outside=made.outside
-            )
-            if not again.good:
-                raise self._unfit(found, name)
-            self.arranged, tensors, found = made, made.tensors, again
+    @property
+    def num_classes(self) -> int:
+        """How many classes the images here have."""
+        return len(self.own_classes)
+
+    def put_into(
+        self, model: nn.Module, name: str, *, classes: Sequence[str], shape: Shape
+    ) -> None:
+        """Load what fits into `model`, called `name`, for images of `shape` (C, H, W).
+
+        Raises `SettingError` if too little fits.
+        """
+        plain, num_classes = None, len(classes)
+        for made in self._arrangements(model):
+            tensors = self._for_classes(model, made.tensors, classes)
+            found = self._fit(model, made, tensors, num_classes)
+            plain = plain or found
+            if not found.good:
+                self.adapted = adapt(model, tensors, shape=shape, mean=self.mean, std=self.std)
+                if self.adapted is not None:
+                    tensors = self.adapted.tensors
+                    found = self._fit(model, made, tensors, num_classes)
+            if found.good:
+                break
+        else:
+            assert plain is not None
+            raise self._unfit(plain, model, name, shape)
         self.converted = put(model, tensors, found, source=str(self.path))
-        self.fit, self.num_classes = found, num_classes
+        self.zeros = zero_throughout(tensors, found)
+        self.arranged, self.fit, self.own_classes = made, found, tuple(classes)
+
+    def _arrangements(self, model: nn.Module) -> Iterator[Arrangement]:
+        """The tensors as they are, then under the names of the network."""
+        yield Arrangement(tensors=self.tensors)
+        yield arrange(shapes(own_tensors(model)), self.tensors)
+
+    def _for_classes(
+        self, model: nn.Module, tensors: Mapping[str, Tensor], classes: Sequence[str]
+    ) -> Mapping[str, Tensor]:
+        """The head in the order of `classes`; without it where it knows as many other ones."""
+        self.reordered = ()
+        if len(self.classes) != len(classes) or self.classes == tuple(classes):
+            return tensors
+        head = [each for each in head_of(model) if len(tensors.get(each, ())) == len(classes)]
+        if set(self.classes) != set(classes):
+            return {name: each for name, each in tensors.items() if name not in head}
+        order = [self.classes.index(each) for each in classes]
+        self.reordered = tuple(head)
+        return {**tensors, **{name: tensors[name][order] for name in head}}
+
+    def _fit(
+        self, model: nn.Module, made: Arrangement, tensors: Mapping[str, Tensor], num_classes: int
+    ) -> Fit:
+        return fit_module(model, tensors, num_classes=num_classes, skip=True, outside=made.outside)
+
+    def statistics(self, channels: int) -> Statistics | None:
+        """Mean and deviation that the weights expect of images of so many channels, if known."""
+        return statistics_of(self.mean, self.std, channels) if self.mean else None
 
     def choose_images(self, images: Literal["auto", "imagenet", "data"]) -> None:
         """What the user says of the normalisation of images stands above what the file says."""
@@ -92,163 +165,16 @@ class Start:
         elif images == "data":
             self.mean, self.std = (), ()
 
-    def notes(self, preprocessing: Preprocessing) -> list[Noted]:
-        """What was loaded and how, for the user."""
-        assert self.fit is not None, "said after put_into"
-        notes = [
-            _note(
-                "OK",
-                "weights: {count} tensors from {path}",
-                count=len(self.fit.fitting),
-                path=str(self.path),
-            )
-        ]
-        if self.adapter is not None:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "the weights are read by the adapter {adapter}: {source}",
-                    adapter=self.adapter.name,
-                    source=self.adapter.facts["source"],
-                )
-            )
-        if self.taken_off:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "the names of the weights are taken out of {wrappings}",
-                    wrappings=", ".join(self.taken_off),
-                )
-            )
-        notes += self._notes_on_names(self.fit)
-        if self.fit.fresh and self.fit.given_classes:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "the head begins anew: {given} classes in the file, {own} here ({names})",
-                    given=self.fit.given_classes,
-                    own=self.num_classes,
-                    names=", ".join(self.fit.fresh),
-                )
-            )
-        elif self.fit.fresh:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "the head begins anew: the file has none ({names})",
-                    names=", ".join(self.fit.fresh),
-                )
-            )
-        if self.converted:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "the weights are {kinds} in the file and were converted",
-                    kinds=", ".join(self.converted),
-                )
-            )
-        return [*notes, *self._notes_on_images(preprocessing)]
-
-    def notes_on_split(self, dataset: Dataset, config: Mapping[str, Any]) -> list[Noted]:
-        """A warning where the run these weights are of held back other validation images of the
-        same data: it was trained on most of those that are to judge this one."""
-        if self.run is None or not _held_back(dataset.notes):
-            return []
-        facts, theirs = self.run.model.get("data"), self.run.config
-        if not isinstance(facts, Mapping) or not _held_back(facts.get("notes")):
-            return []
-        data, seed = theirs.get("data"), theirs.get("seed")
-        if not isinstance(data, Mapping) or not _same_data(data, config):
-            return []
-        if facts.get("fingerprint") == dataset.fingerprint():
-            return []
-        share = data.get("val_share")
-        if (seed, share) == (config.get("seed"), config.get("data.val_share")):
-            return []  # the data are others than they were: nothing is known of what was seen
-        return [
-            _note(
-                "WARN",
-                "the weights have been trained on most of the {count} validation images of seed "
-                "{own}, so that validation looks better than it is: their run held back others. "
-                "With seed={seed} data.val_share={share} the same are held back again.",
-                count=len(dataset.splits["val"]),
-                own=config.get("seed"),
-                seed=show(seed),
-                share=show(share),
-            )
-        ]
-
-    def _notes_on_names(self, fit: Fit) -> list[Noted]:
-        """What was renamed, reshaped and left out."""
-        notes = []
-        if self.arranged is not None and self.arranged.renamed:
-            new, old = next(iter(self.arranged.renamed.items()))
-            notes.append(
-                _note(
-                    "NOTE",
-                    "renamed: {count} tensors, such as {old} -> {new}",
-                    count=len(self.arranged.renamed),
-                    old=old,
-                    new=new,
-                )
-            )
-        if self.arranged is not None and self.arranged.reshaped:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "reshaped: {count} tensors, between convolution and linear layer ({names})",
-                    count=len(self.arranged.reshaped),
-                    names=_first(self.arranged.reshaped),
-                )
-            )
-        if fit.skipped:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "skipped: {count} tensors of the file are of a part that this network has "
-                    "not ({names})",
-                    count=len(fit.skipped),
-                    names=_first(fit.skipped),
-                )
-            )
-        return notes
-
-    def _notes_on_images(self, preprocessing: Preprocessing) -> list[Noted]:
-        used = {
-            "mean": show([round(each, 4) for each in preprocessing.mean]),
-            "std": show([round(each, 4) for each in preprocessing.std]),
-        }
-        notes = []
-        if self.source is not None:
-            notes.append(_note("NOTE", "the weights: {source}", source=self.source))
-        if self.images == "data":
-            template = (
-                "images are normalised by the training data, mean {mean}, std {std}, as asked for"
-            )
-        elif self.mean == preprocessing.mean and self.std == preprocessing.std:
-            template = "images are normalised as the weights expect: mean {mean}, std {std}"
-        else:
-            template = (
-                "images are normalised by the training data, mean {mean}, std {std}: the file "
-                "does not say what its weights expect"
-            )
-        notes.append(Noted(word="NOTE", template=template, values=used))
-        if self.size is not None and self.size != preprocessing.size:
-            notes.append(
-                _note(
-                    "NOTE",
-                    "the weights were trained on images of {given}; these are {own} (data.size)",
-                    given=_times(self.size),
-                    own=_times(preprocessing.size),
-                )
-            )
-        return notes
-
-    def _unfit(self, found: Fit, model: str) -> SettingError:
+    def _unfit(self, found: Fit, model: nn.Module, name: str, shape: Shape) -> SettingError:
         """What fits, what does not, and whose weights they are."""
         whose = identify(shapes(self.tensors))
-        kernels = [shape for shape in found.own.values() if len(shape) == 4]
-        if whose is None and self.network is not None:
+        first = first_layer(model, shape)
+        if first is not None and found.misshapen == (f"{first.name}.weight",) == found.amiss:
+            hint = (
+                "It is the first layer, and only a convolution that is not grouped is adapted to "
+                "other images: set data.size and data.channels as they were for these weights."
+            )
+        elif whose is None and self.network is not None:
             hint = "The run they come from trained {network}, with options of its own."
         elif whose is None:
             lacking = bool(found.fitting) and not (found.unexpected or found.misshapen)
@@ -258,12 +184,10 @@ class Start:
                 if lacking
                 else "They fit no registered network with its default options."
             )
-        elif whose.name != model:
+        elif whose.name != name:
             hint = "They are the weights of {near}: give that as MODEL."
         elif whose.options:
             hint = "They fit {near}."
-        elif kernels and whose.channels != kernels[0][1]:
-            hint = "They are for images of {channels} channels: set data.channels={channels}."
         else:
             hint = "They fit {near} with the options it has by default."
         return SettingError(
@@ -271,13 +195,12 @@ class Start:
             "{differences}.",
             hint=hint,
             source=str(self.path),
-            model=model,
+            model=name,
             fitting=sum(not each.endswith(SPARE) for each in found.fitting),
             total=sum(not each.endswith(SPARE) for each in found.own),
             differences=found.differences,
             near=str(whose or ""),
             network=self.network,
-            channels=whose.channels if whose is not None else 0,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -288,9 +211,20 @@ class Start:
             "sha256": self.sha256,
             "tensors": len(fit.fitting) if fit is not None else 0,
             "fresh": list(fit.fresh) if fit is not None else [],
+            "reordered": list(self.reordered),
             "renamed": len(self.arranged.renamed) if self.arranged is not None else 0,
             "reshaped": list(self.arranged.reshaped) if self.arranged is not None else [],
+            "adapted": (
+                {
+                    "tensors": list(self.adapted.names),
+                    "given": self.adapted.given,
+                    "own": self.adapted.own,
+                }
+                if self.adapted is not None
+                else None
+            ),
             "skipped": list(fit.skipped) if fit is not None else [],
+            "zero": list(self.zeros),
             "adapter": self.adapter.name if self.adapter is not None else None,
             "source": self.adapter.facts["source"] if self.adapter is not None else None,
             "run": str(self.run.path) if self.run is not None else None,
@@ -313,7 +247,7 @@ def read_start(spec: str, emit: Callable[[Event], None]) -> Start:
                 run=str(run.path),
                 status=run.status,
             )
-    file = read_weights_file(path)
+    file = read_weights_file(path, known=() if exists(path) else run_names(path))
     tensors: Mapping[str, Tensor] = file.tensors
     if file.metadata.get("format") == FORMAT:
         try:
@@ -346,13 +280,19 @@ def read_start(spec: str, emit: Callable[[Event], None]) -> Start:
         seen = recorded_preprocessing(run)
         start.mean, start.std, start.size = seen.mean, seen.std, seen.size
         start.network, start.options = recorded_network(run)
+        start.classes = tuple(run.classes)
     else:
-        _know(start)
+        _know(start, file.metadata)
     return start
 
 
-def _know(start: Start) -> None:
+def _know(start: Start, metadata: Mapping[str, str]) -> None:
     """How the images of a file are prepared, where its content or a file beside it tells."""
+    exported = _exported(metadata)
+    if exported is not None:
+        seen, start.classes = exported
+        start.mean, start.std, start.size = seen.mean, seen.std, seen.size
+        return
     known, said = known_file(start.sha256), images_beside(start.path)
     if known is not None:
         start.network = known.network
@@ -367,6 +307,19 @@ def _know(start: Start) -> None:
         start.source = Phrase("{file} beside them says how images are prepared", file=said.file)
 
 
+def _exported(metadata: Mapping[str, str]) -> tuple[Preprocessing, tuple[str, ...]] | None:
+    """Preprocessing and classes that `netwright export` writes into a file of weights."""
+    if metadata.get("format") != FORMAT or not {"input", "classes"} <= set(metadata):
+        return None
+    try:
+        seen = Preprocessing.from_json(json.loads(metadata["input"]))
+        classes = json.loads(metadata["classes"])
+    except (ValueError, TypeError, RecursionError, DataError):
+        return None
+    known = isinstance(classes, list) and all(isinstance(each, str) for each in classes)
+    return seen, tuple(classes) if known else ()
+
+
 def fresh_names(start: Start | None, recorded: Run | None) -> tuple[str, ...]:
     """The tensors of the head that began anew, also in a run that goes on."""
     if start is not None and start.fit is not None:
@@ -374,31 +327,6 @@ def fresh_names(start: Start | None, recorded: Run | None) -> tuple[str, ...]:
     facts = recorded.model.get("start") if recorded is not None else None
     names = facts.get("fresh") if isinstance(facts, Mapping) else None
     return tuple(str(each) for each in names) if isinstance(names, list) else ()
-
-
-def _same_data(theirs: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether a recorded `data` and the settings of a new run name the same data."""
-    names = str(theirs.get("name")), str(config.get("data.name"))
-    return names[0] == names[1] or (
-        exists(path_of(names[1])) and path_of(names[0]) == path_of(names[1])
-    )
-
-
-def _held_back(notes: Any) -> bool:
-    """Whether a data set's notes, as made or as recorded, say that validation was drawn."""
-    texts = [
-        each.get("template") if isinstance(each, Mapping) else getattr(each, "template", None)
-        for each in (notes if isinstance(notes, Sequence) else ())
-    ]
-    return any(text in DRAWN_VALIDATION for text in texts)
-
-
-def _first(names: Sequence[str], shown: int = 3) -> str:
-    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
-
-
-def _times(size: Sequence[int]) -> str:
-    return "x".join(str(side) for side in size)
 
 
 def recorded_network(run: Run) -> tuple[str | None, dict[str, Any]]:
@@ -413,7 +341,3 @@ def recorded_network(run: Run) -> tuple[str | None, dict[str, Any]]:
         small = is_small("auto", recorded_preprocessing(run).size)
         options["stem"] = "small" if small else "standard"
     return str(name), options
-
-
-def _note(word: str, template: str, **values: Any) -> Noted:
-    return Noted(word=word, template=template, values=values)

@@ -221,7 +221,7 @@ def _rehearse(resolved: Resolved, events: e.Events, ranks: Ranks, *, trust_code:
                 trust_code=trust_code,
             )
             return dataclasses.replace(made, status="dry-run")
-        prepared = prepare(short, events, trust_code=trust_code, ranks=ranks)
+        prepared = prepare(short, events, trust_code=trust_code, ranks=ranks, rehearsal=True)
         if not ranks.first:
             return dataclasses.replace(follow(prepared, Path(place) / "run"), status="dry-run")
         with contextlib.closing(make_folder(Path(place) / "run", prepared)) as folder:

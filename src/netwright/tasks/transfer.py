@@ -131,12 +131,20 @@ class Transfer:
         at once."""
         if not self.freeze_steps:
             return {}
-        count = len(self.stages)
         return {
-            name: self.freeze_steps * (count - i if self.gradual else 1)
-            for i, stage in enumerate(self.stages)
+            name: begin
+            for stage, begin in zip(self.stages, self._first_steps(), strict=True)
+            if begin is not None
             for name in stage.parameters
         }
+
+    def _first_steps(self) -> list[int | None]:
+        """The first step in which each stage is trained, None for never."""
+        count, steps = len(self.stages), self.freeze_steps
+        return [
+            None if steps is None else steps * (count - i if self.gradual else 1)
+            for i in range(count)
+        ]
 
     def hold(self, model: nn.Module, step: int) -> None:
         """Freeze and unfreeze for step number `step`; `model` is in training mode.
@@ -156,21 +164,21 @@ class Transfer:
                 if has_statistics(module):
                     module.eval()
 
-    def notes(self, model: nn.Module, *, lr: float, steps: int) -> list[Noted]:
-        """What will be trained when, and how fast, for the user; the run has `steps` steps."""
+    def notes(self, model: nn.Module, *, lr: float, steps: int | None) -> list[Noted]:
+        """What will be trained when, and how fast, for the user; the run has `steps` steps, None
+        for a rehearsal, which is too short for any plan."""
         notes = []
         total = sum(each.numel() for each in model.parameters())
         sizes = {name: each.numel() for name, each in model.named_parameters()}
         below = sum(sizes[name] for stage in self.stages for name in stage.parameters)
         counted = {"count": len(self.stages), "params": below, "all": total}
-        if self.freeze_steps is not None and self.freeze_steps >= steps > 0:
+        if steps and self.freeze_steps is not None and self.freeze_steps >= steps:
             notes.append(
                 _note(
                     "WARN",
-                    "the head alone is trained: the run ends after {steps} steps, and the {count} "
-                    "stages below it are frozen for {frozen} (transfer.freeze)",
+                    "the head alone is trained: the run ends at step {steps}, and all below it is "
+                    "frozen up to step {frozen} (transfer.freeze)",
                     steps=steps,
-                    count=len(self.stages),
                     frozen=self.freeze_steps,
                 )
             )
@@ -178,8 +186,8 @@ class Transfer:
             notes.append(
                 _note(
                     "NOTE",
-                    "frozen for the whole run: the {count} stages below the head, {params:,} of "
-                    "{all:,} parameters",
+                    "frozen for the whole run: all below the head (stages: {count}; parameters: "
+                    "{params:,} of {all:,})",
                     **counted,
                 )
             )
@@ -187,20 +195,20 @@ class Transfer:
             notes.append(
                 _note(
                     "NOTE",
-                    "frozen for {steps} steps: the {count} stages below the head, {params:,} of "
-                    "{all:,} parameters; then one stage less every {steps} steps, none from step "
-                    "{last} on",
+                    "frozen up to step {steps}: all below the head (stages: {count}; parameters: "
+                    "{params:,} of {all:,}); then one stage less at a time, none from step {last} "
+                    "on",
                     steps=self.freeze_steps,
                     last=self.opened_at,
                     **counted,
                 )
             )
-            if self.opened_at is not None and self.opened_at >= steps:
+            if steps is not None and self.opened_at is not None and self.opened_at >= steps:
                 notes.append(
                     _note(
                         "WARN",
-                        "the run of {steps} steps ends before the first {left} stages are trained "
-                        "(transfer.unfreeze=gradual)",
+                        "the run ends at step {steps}, before all is trained; stages frozen to "
+                        "its end, from the input on: {left} (transfer.unfreeze=gradual)",
                         steps=steps,
                         left=self.frozen(steps - 1),
                     )
@@ -209,8 +217,8 @@ class Transfer:
             notes.append(
                 _note(
                     "NOTE",
-                    "frozen for {steps} steps: the {count} stages below the head, {params:,} of "
-                    "{all:,} parameters; then none",
+                    "frozen up to step {steps}: all below the head (stages: {count}; parameters: "
+                    "{params:,} of {all:,}); then none",
                     steps=self.freeze_steps,
                     **counted,
                 )
@@ -225,6 +233,15 @@ class Transfer:
                     high=f"{lr:.3g}",
                     low=f"{lr * self.rate ** len(self.stages):.3g}",
                     first=self.stages[0].name,
+                )
+            )
+        if self.rate < 1 and self.freeze_steps is None:
+            notes.append(
+                _note(
+                    "WARN",
+                    "transfer.rate_of_layers={rate} changes nothing: transfer.freeze=all trains "
+                    "the head alone",
+                    rate=self.rate,
                 )
             )
         if self.norm == "frozen":
@@ -248,8 +265,9 @@ class Transfer:
                     "name": each.name,
                     "parameters": len(each.parameters),
                     "rate": factors.get(each.parameters[0], 1.0),
+                    "trained_from": begin,
                 }
-                for each in self.stages
+                for each, begin in zip(self.stages, self._first_steps(), strict=True)
             ],
         }
 
@@ -283,7 +301,7 @@ def plan_transfer(
         )
     freeze = options.freeze
     freeze_steps = (
-        None if isinstance(freeze, str) else max(round(freeze * steps_per_epoch), freeze > 0)
+        None if isinstance(freeze, str) else max(round(freeze * steps_per_epoch), int(freeze > 0))
     )
     return Transfer(
         stages=found,

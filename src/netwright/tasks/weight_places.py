@@ -53,6 +53,17 @@ def exists(path: Path) -> bool:
         return False
 
 
+def run_names(path: Path) -> list[str]:
+    """The runs that may have been meant by `path`: those under `runs/`, and those beside it."""
+    found = []
+    for root in (runs_root(), path.parent):
+        try:
+            found += [each.name for each in sorted(root.iterdir()) if is_run(each)]
+        except (OSError, ValueError):  # it is not there, or its name is none
+            continue
+    return found
+
+
 def run_of(path: Path) -> Run | None:
     """The run that a folder is, or a weights file is of: its best, or one of its checkpoints."""
     places = [path]

@@ -46,15 +46,20 @@ class Fit:
     @property
     def good(self) -> bool:
         """Whether all fits, but perhaps the head."""
-        return not (self.missing or self.unexpected or self.misshapen) and bool(self.fitting)
+        return not self.amiss and bool(self.fitting)
+
+    @property
+    def amiss(self) -> tuple[str, ...]:
+        """The names of what does not fit."""
+        return (*self.missing, *self.unexpected, *self.misshapen)
 
     @property
     def differences(self) -> Series:
         """What does not fit, to be spoken: counts, and the first few names."""
         kinds = [
-            (self.missing, "{count} are missing ({names})"),
-            (self.unexpected, "{count} have no place ({names})"),
-            (self.misshapen, "{count} have another shape ({names})"),
+            (self.missing, "missing: {count} ({names})"),
+            (self.unexpected, "without a place: {count} ({names})"),
+            (self.misshapen, "of another shape: {count} ({names})"),
         ]
         shaped = {
             name: f"{name} {_sides(self.given[name])} != {_sides(self.own[name])}"
@@ -133,9 +138,7 @@ def fit_module(
 ) -> Fit:
     """How `tensors` fit `model`; without `num_classes` its head must fit too. `skip` and
     `outside` are those of `fit`."""
-    last = last_layer(model) if num_classes is not None else None
-    inside = {id(each) for each in last.parameters()} if last is not None else set()
-    head = [name for name, each in model.named_parameters() if id(each) in inside]
+    head = head_of(model) if num_classes is not None else ()
     return fit(
         shapes(own_tensors(model)),
         shapes(tensors),
@@ -144,6 +147,13 @@ def fit_module(
         skip=skip,
         outside=outside,
     )
+
+
+def head_of(model: nn.Module) -> tuple[str, ...]:
+    """The names of the parameters of the layer that makes the logits."""
+    last = last_layer(model)
+    inside = {id(each) for each in last.parameters()} if last is not None else set()
+    return tuple(name for name, each in model.named_parameters() if id(each) in inside)
 
 
 def load_state_dict(model: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> None:
@@ -197,14 +207,35 @@ def put(
                 bad.append(name)
     if bad:
         raise CheckpointError(
-            "{count} tensors in {source} hold NaN, infinity or a variance below 0: {names}.",
+            "The weights in {source} hold NaN, infinity or a variance below 0: {names} ({count} of "
+            "{total} tensors).",
             hint="They come from a training that diverged, or the file is damaged.",
             count=len(bad),
+            total=len(new),
             source=source,
             names=_first(bad),
         )
     model.load_state_dict({**model.state_dict(), **new})
     return tuple(sorted(kinds))
+
+
+def zero_throughout(tensors: Mapping[str, Tensor], found: Fit) -> tuple[str, ...]:
+    """The weights and variances among those that fit which are 0 everywhere.
+
+    Training leaves none so: a layer with it gives the same whatever it is shown. Biases and means
+    may well be.
+
+    >>> held = {"a.weight": torch.zeros(2, 2), "a.bias": torch.zeros(2)}
+    >>> zero_throughout(held, Fit(own={}, given={}, fitting=("a.weight", "a.bias")))
+    ('a.weight',)
+    """
+    return tuple(
+        name
+        for name in found.fitting
+        if (tensors[name].ndim >= 2 or name.endswith(("weight", "running_var")))
+        and tensors[name].numel()
+        and not bool(tensors[name].any())
+    )
 
 
 def own_tensors(model: nn.Module) -> dict[str, Tensor]:

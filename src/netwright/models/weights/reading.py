@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,10 @@ class WeightsFile:
     """The bytes themselves, of a safetensors file: whoever wrote it may verify them."""
 
 
-def read_weights_file(path: str | Path) -> WeightsFile:
+def read_weights_file(path: str | Path, *, known: Sequence[str] = ()) -> WeightsFile:
     """The tensors of a safetensors file or of a checkpoint written with `torch.save`.
+
+    `known` are other names that may have been meant, where there is no such file.
 
     A checkpoint that holds its state dict under `state_dict`, `model_state_dict` or `model` is
     opened, and the `module.` that `DataParallel` puts before each name is taken off. Raises
@@ -58,7 +60,7 @@ def read_weights_file(path: str | Path) -> WeightsFile:
     it is larger than the memory.
     """
     path = Path(path)
-    data = _bytes(path)
+    data = _bytes(path, known)
     refuse_mistaken(path, data)
     digest = hashlib.sha256(data).hexdigest()
     if not _is_safetensors(data) and data.startswith((_ZIP, _PICKLE)):
@@ -93,7 +95,7 @@ def _is_safetensors(data: bytes) -> bool:
     return data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data)
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, known: Sequence[str]) -> bytes:
     try:
         if path.is_dir():
             inside = sorted(each.name for each in path.iterdir() if each.suffix in SUFFIXES)
@@ -104,7 +106,7 @@ def _bytes(path: Path) -> bytes:
                 names=", ".join(inside[:5]),
             )
         if not path.is_file():
-            raise _missing(path)
+            raise _missing(path, known)
         size = path.stat().st_size
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         if size > memory:
@@ -122,10 +124,10 @@ def _bytes(path: Path) -> bytes:
             reason=os.strerror(error.errno or 0).lower(),
         ) from error
     except ValueError as error:  # a zero byte in the name
-        raise _missing(path) from error
+        raise _missing(path, known) from error
 
 
-def _missing(path: Path) -> SettingError:
+def _missing(path: Path, known: Sequence[str]) -> SettingError:
     try:
         if os.path.lexists(path):
             return SettingError(
@@ -136,7 +138,7 @@ def _missing(path: Path) -> SettingError:
     except (OSError, ValueError):
         beside = []
     near = [
-        *nearest(path.name, [NAME]),
+        *nearest(path.name, [NAME, *known]),
         *(str(path.parent / n) for n in nearest(path.name, beside)),
     ]
     return SettingError(

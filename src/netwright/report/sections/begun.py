@@ -45,7 +45,7 @@ def _stages(transfer: Any, most: int) -> str:
     if len(stages) > most:
         body += note(say("{more} more are listed in model.json.", more=len(stages) - most))
     return fold(
-        say("The {count} stages below the head", count=len(stages)),
+        say("Stages below the head: {count}", count=len(stages)),
         body,
         opened=len(stages) <= _UNFOLDED,
     )
