@@ -6,18 +6,21 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import time
 
 import pytest
 import torch
+from torch.distributed.elastic.multiprocessing.api import SignalException
 
 import netwright as nw
 from faults.fork_server import _facts, _processes, _state
 from faults.ranks import ended, start_ranks, told
 from faults.runs import newest
-from netwright.core.errors import DivergedError, RankLostError
+from netwright.core.errors import DivergedError, NetwrightError, RankLostError
 from netwright.tasks import launcher
+from netwright.tasks.launcher_signals import PassedOn
 from netwright.tasks.settings import resolve
 from netwright.train.weights import read_weights
 
@@ -108,6 +111,9 @@ def test_a_launcher_that_is_stopped_or_killed_leaves_nobody(server, place):
     child.kill(signal.SIGTERM)
     assert child.wait() == 143, child.text()
     assert "Stopped by SIGTERM after step" in " ".join(child.text().split())
+    assert "torch/distributed" not in child.text()
+    (line,) = (run / "attempts.jsonl").read_text().splitlines()
+    assert json.loads(line)["cause"] == "stopped by SIGTERM"
     assert_gone(pids)
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
     step = newest(run)
@@ -152,6 +158,102 @@ def test_what_a_rank_ended_with_is_raised_with_its_words(tmp_path):
     assert isinstance(error, DivergedError)
     assert (str(error), error.exit_code) == ("Training diverged: loss.", 5)
     assert launcher._told(launcher.End(rank=1, status=2), None).exit_code == 2
+
+
+def launched(monkeypatch, tmp_path, end, **settings):
+    """What `launch` raises where its first attempt comes to `end(folder)`, and whether it is
+    marked as told."""
+    recipe = resolve(data="digits", settings={"devices": 2, **settings}, environ={}).recipe
+    monkeypatch.setattr(launcher, "_attempt", lambda *_: end(tmp_path))
+    with pytest.raises(NetwrightError) as told:
+        launcher.launch(["train"], recipe, tmp_path, launcher.e.Events())
+    return told.value, getattr(told.value, "of_other_rank", False)
+
+
+@pytest.mark.parametrize(
+    ("end", "words", "status"),
+    [
+        ({"signal": signal.SIGINT}, "Stopped by Ctrl-C before the first checkpoint.", 130),
+        ({"signal": signal.SIGUSR1}, "Stopped by SIGUSR1 before the first checkpoint.", 143),
+        ({"rank": 1, "status": 130}, "Stopped by Ctrl-C before the first checkpoint.", 130),
+        ({"rank": 1, "status": -15}, "Stopped by SIGTERM before the first checkpoint.", 143),
+    ],
+    ids=["ctrl-c", "slurm", "ctrl-c-to-a-rank", "sigterm-to-a-rank"],
+)
+def test_a_signal_before_the_first_checkpoint_is_told_by_the_launcher(
+    tmp_path, monkeypatch, end, words, status
+):
+    error, told = launched(monkeypatch, tmp_path, lambda _: launcher.End(**end))
+    assert (str(error), error.exit_code, told) == (words, status, False)
+
+
+def test_a_stop_that_the_ranks_did_not_come_to_save_says_what_is_kept(tmp_path, monkeypatch):
+    def end(run):
+        (run / "ckpt" / "step-000000020").mkdir(parents=True)
+        (run / "run.json").write_text(json.dumps({"format": 1, "status": "running"}))
+        return launcher.End(signal=signal.SIGTERM)
+
+    error, told = launched(monkeypatch, tmp_path, end)
+    assert "Stopped by SIGTERM; the last checkpoint, of step 20, is kept." in str(error)
+    assert not told
+    (line,) = (tmp_path / "attempts.jsonl").read_text().splitlines()
+    assert json.loads(line)["cause"] == "stopped by SIGTERM"
+
+
+def test_a_stop_that_the_first_rank_has_told_is_not_told_again(tmp_path, monkeypatch):
+    message = {"template": "Stopped by {signal} after step {step}; the run is saved.",
+               "values": {"signal": "Ctrl-C", "step": 7}}  # fmt: skip
+    info = {"format": 1, "status": "interrupted", "why_message": message}
+
+    def end(run):
+        (run / "run.json").write_text(json.dumps(info))
+        return launcher.End(signal=signal.SIGINT)
+
+    error, told = launched(monkeypatch, tmp_path, end)
+    assert str(error) == "Stopped by Ctrl-C after step 7; the run is saved."
+    assert told
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"devices": 1000, "batch": 1000}, r"devices=1000 on \d+ processors: each process holds"),
+        ({"run.backend": "nccl", "device": "cpu"}, "run.backend=nccl needs GPUs"),
+        ({"device": "cuda:0"}, "device=cuda:0 is one GPU"),
+    ],
+    ids=["crowd", "backend", "one-gpu"],
+)
+def test_what_every_rank_would_refuse_is_refused_before_one_is_started(
+    tmp_path, monkeypatch, settings, words
+):
+    error, told = launched(monkeypatch, tmp_path, lambda _: pytest.fail("started"), **settings)
+    assert re.search(words, str(error))
+    assert (error.exit_code, told) == (2, False)
+
+
+def test_the_first_signal_is_passed_on_and_a_second_ctrl_c_leaves_at_once(monkeypatch):
+    left = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    monkeypatch.setattr(os, "write", lambda *_: 0)
+    before = signal.getsignal(signal.SIGINT)
+    with PassedOn():
+        with pytest.raises(SignalException) as raised:
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        assert left == []
+        signal.raise_signal(signal.SIGINT)
+    assert (raised.value.sigval, left) == (signal.SIGINT, [130])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_launcher_under_nohup_does_not_hear_of_the_closed_terminal():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with PassedOn():
+            signal.raise_signal(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_three_attempts_without_progress_end_the_run(tmp_path, monkeypatch):

@@ -24,6 +24,8 @@ def told(error: BaseException, call: Call) -> int:
     if isinstance(error, KeyboardInterrupt) or (
         not isinstance(error, NetwrightError) and _hides_interrupt(error)
     ):
+        if "NETWRIGHT_LAUNCHER" in os.environ:  # it tells for all that it has started
+            return 130
         text, status = say("Interrupted."), 130
     elif isinstance(error, NetwrightError):
         text, status = error.localized(escape=terminal), error.exit_code

@@ -447,7 +447,9 @@ class Trainer:
             "Stopped by {signal} after step {step}; the run is saved.",
             hint="Go on with:  netwright train --resume {run}",
             exit_code=130 if number == 2 else 143,
-            signal={2: "Ctrl-C", 10: "SIGUSR1", 15: "SIGTERM"}.get(number, f"signal {number}"),
+            signal={1: "SIGHUP", 2: "Ctrl-C", 10: "SIGUSR1", 15: "SIGTERM"}.get(
+                number, f"signal {number}"
+            ),
             step=self.progress.step,
             run=shlex.quote(str(self.folder.path)),
         )
