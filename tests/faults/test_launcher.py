@@ -284,6 +284,19 @@ def test_an_attempt_with_progress_starts_the_count_anew(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (["Rank 1 has ended or is silent: Timed out waiting 10000ms for recv operation",
+          "The last checkpoint is kept: ..."], "silent or gone"),
+        (["Rank 1 has ended or is silent: Connection closed by peer"], "killed by SIGKILL"),
+    ],
+    ids=["silent", "killed"],
+)  # fmt: skip
+def test_a_rank_that_was_killed_for_its_silence_was_silent(words, cause):
+    assert launcher._seen(launcher.End(rank=1, status=-9), {"0": words}).cause == cause
+
+
+@pytest.mark.parametrize(
     ("found", "first"),
     [
         ({0: 8, 1: -9}, 1), ({0: -15, 1: 5}, 1), ({0: 8, 1: -15}, 0), ({0: -9, 1: 3}, 0),

@@ -49,9 +49,9 @@ from netwright.train.joining import backend_of
 FRUITLESS = 3
 """Attempts in a row without a new checkpoint, after which the run ends."""
 _LOST = RankLostError.exit_code
-_A_PROCESSOR = (
-    4  # processes for each, at the most: more of them need memory and wait for each other
-)
+_A_PROCESSOR = 4
+"""Processes for each processor, at the most: more of them need memory and wait for each other."""
+_TIMED_OUT = "timed out"  # in torch's words of a rank that was silent for too long
 _STOPPED: Mapping[int, int] = {
     130: signal.SIGINT,
     143: signal.SIGTERM,
@@ -109,6 +109,7 @@ def launch(words: Sequence[str], recipe: Recipe, path: Path | None, events: e.Ev
         with tempfile.TemporaryDirectory(prefix="netwright-ranks-") as place:
             end = _attempt(words, recipe, place)
             said = last_words(Path(place), recipe.general.devices)
+            end = _seen(end, said)
         after = _newest(path)
         if path is not None and path.is_dir():
             _record(path, number, end, started=started, before=before, after=after, said=said)
@@ -183,6 +184,15 @@ def _attempt(words: Sequence[str], recipe: Recipe, place: str) -> End:
     return End()
 
 
+def _seen(end: End, said: Mapping[str, Sequence[str]]) -> End:
+    """The end as the ranks that were left saw it: one that was silent for too long is killed by
+    torch's launcher after they have ended, and was not killed by somebody."""
+    lines = [line.lower() for words in said.values() for line in words[-4:]]
+    if end.status == -signal.SIGKILL and any(_TIMED_OUT in line for line in lines):
+        return End(rank=end.rank, status=_LOST)
+    return end
+
+
 def _likeliness(status: int) -> int:
     """How early a rank with this status stands among those that may have fallen first: ranks that
     miss another one end a moment after it, and torch's launcher sends SIGTERM to who is left."""
@@ -255,15 +265,15 @@ def _refuse_crowd(recipe: Recipe) -> None:
     device = find_device(recipe.general.device, several=True)
     backend_of(recipe.run.backend, device)
     processors, devices = len(os.sched_getaffinity(0)), recipe.general.devices
-    most = _A_PROCESSOR * processors
-    if device.type == "cpu" and devices > max(most, 8):
+    most = max(_A_PROCESSOR * processors, 8)
+    if device.type == "cpu" and devices > most:
         raise SettingError(
             "devices={devices} on {processors} processors: each process holds torch and the "
             "network, and they would wait for each other.",
             hint="Set devices={processors} or fewer; more than {most} are refused.",
             devices=devices,
             processors=processors,
-            most=max(most, 8),
+            most=most,
         )
 
 
