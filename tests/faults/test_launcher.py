@@ -15,7 +15,8 @@ import torch
 from torch.distributed.elastic.multiprocessing.api import SignalException
 
 import netwright as nw
-from faults.fork_server import _facts, _processes, _state
+from faults.fork_server import CLI, _facts, _processes, _state
+from faults.forked_ranks import CALL as FORKED
 from faults.ranks import ended, start_ranks, told
 from faults.runs import newest
 from netwright.core.errors import DivergedError, NetwrightError, RankLostError
@@ -58,12 +59,12 @@ def undisturbed(server, tmp_path_factory):
     return place / "run"
 
 
-def kill_and_compare(server, place, undisturbed, *, kills, seed):
+def kill_and_compare(server, place, undisturbed, *, kills, seed, call=CLI):
     """Kill a rank `kills` times at random; the run ends as the one that nobody disturbed. The
     seconds from each kill to the next checkpoint."""
     draw = random.Random(seed)
     run = place / "run"
-    child = server.start(command(run), cwd=place)
+    child = server.start(command(run), cwd=place, call=call)
     seen, back = [], []
     for number in range(1, kills + 1):
         goal = STEPS * number // (kills + 2)
@@ -93,7 +94,7 @@ def kill_and_compare(server, place, undisturbed, *, kills, seed):
 
 
 def test_three_killed_ranks_change_nothing(server, place, undisturbed):
-    kill_and_compare(server, place, undisturbed, kills=3, seed=1)
+    kill_and_compare(server, place, undisturbed, kills=3, seed=1, call=FORKED)
 
 
 @pytest.mark.long
@@ -105,7 +106,7 @@ def test_twenty_killed_ranks_change_nothing(server, place, undisturbed, seed):
 
 def test_a_launcher_that_is_stopped_or_killed_leaves_nobody(server, place):
     run = place / "run"
-    child = server.start(command(run, "steps=100000"), cwd=place)
+    child = server.start(command(run, "steps=100000"), cwd=place, call=FORKED)
     assert child.comes(lambda: newest(run) >= 40), child.text()
     pids = ranks_of(child)
     child.kill(signal.SIGTERM)
@@ -117,7 +118,7 @@ def test_a_launcher_that_is_stopped_or_killed_leaves_nobody(server, place):
     assert_gone(pids)
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
     step = newest(run)
-    again = server.start(["train", "--resume", str(run)], cwd=place)
+    again = server.start(["train", "--resume", str(run)], cwd=place, call=FORKED)
     assert again.comes(lambda: newest(run) >= step + 40), again.text()
     pids = ranks_of(again)
     assert len(pids) == 2
@@ -127,7 +128,8 @@ def test_a_launcher_that_is_stopped_or_killed_leaves_nobody(server, place):
 
 
 def test_what_a_rank_fails_with_is_told_once_and_not_tried_again(server, place):
-    child = server.start(command(place / "run", "optim=sgd", "optim.lr=1e9"), cwd=place)
+    argv = command(place / "run", "optim=sgd", "optim.lr=1e9")
+    child = server.start(argv, cwd=place, call=FORKED)
     assert child.wait() == 5, child.text()
     assert child.text().count("Training diverged") == 1
     (line,) = (place / "run" / "attempts.jsonl").read_text().splitlines()
@@ -136,7 +138,7 @@ def test_what_a_rank_fails_with_is_told_once_and_not_tried_again(server, place):
 
 def test_where_a_rank_crashed_is_written_down(server, place):
     run = place / "run"
-    child = server.start(command(run), cwd=place)
+    child = server.start(command(run), cwd=place, call=FORKED)
     assert child.comes(lambda: newest(run) >= 20), child.text()
     os.kill(ranks_of(child)[0], signal.SIGSEGV)
     assert child.wait() == 0, child.text()
