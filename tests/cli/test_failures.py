@@ -1,7 +1,12 @@
 """Failures that arrive in disguise."""
 
+import errno
+import io
+import sys
+
 import pytest
 
+from netwright.cli import main
 from netwright.cli.failures import told
 from netwright.cli.screen import Call
 from netwright.core.errors import SettingError
@@ -17,6 +22,18 @@ def test_an_interrupted_rank_leaves_the_telling_to_its_launcher(capsys, monkeypa
     monkeypatch.setenv("NETWRIGHT_LAUNCHER", "1")
     assert told(KeyboardInterrupt(), Call(json=True)) == 130
     assert capsys.readouterr() == ("", "")
+
+
+class Gone(io.StringIO):
+    """A terminal that was closed."""
+
+    def write(self, text):
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_closed_terminal_does_not_change_the_status(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Gone())
+    assert main(["trian"]) == 2
 
 
 @pytest.mark.parametrize(("rank", "documents"), [("0", 1), ("1", 0)])
