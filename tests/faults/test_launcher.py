@@ -20,6 +20,7 @@ from faults.forked_ranks import CALL as FORKED
 from faults.ranks import ended, start_ranks, told
 from faults.runs import newest
 from netwright.core.errors import DivergedError, NetwrightError, RankLostError
+from netwright.core.linux import Lock
 from netwright.tasks import launcher
 from netwright.tasks.launcher_signals import PassedOn
 from netwright.tasks.settings import resolve
@@ -231,6 +232,14 @@ def test_what_every_rank_would_refuse_is_refused_before_one_is_started(
     error, told = launched(monkeypatch, tmp_path, lambda _: pytest.fail("started"), **settings)
     assert re.search(words, str(error))
     assert (error.exit_code, told) == (2, False)
+
+
+def test_a_folder_in_use_is_refused_before_a_rank_is_started(tmp_path, monkeypatch):
+    lock = Lock(tmp_path / ".lock")
+    error, _ = launched(monkeypatch, tmp_path, lambda _: pytest.fail("started"))
+    lock.release()
+    assert error.exit_code == 7
+    assert [each.name for each in tmp_path.iterdir()] == [".lock"]
 
 
 def test_the_first_signal_is_passed_on_and_a_second_ctrl_c_leaves_at_once(monkeypatch):

@@ -38,6 +38,7 @@ from netwright.core.errors import (
     RunBusyError,
     SettingError,
 )
+from netwright.core.linux import busy, is_held
 from netwright.records.run import Run
 from netwright.tasks.computing import find_device
 from netwright.tasks.launcher_signals import PassedOn
@@ -102,6 +103,8 @@ def launch(words: Sequence[str], recipe: Recipe, path: Path | None, events: e.Ev
     """
     _refuse_missing_gpus(recipe)
     _refuse_crowd(recipe)
+    if path is not None and is_held(path / ".lock"):  # else its attempts.jsonl would tell of ours
+        raise busy(path)
     fruitless, number = 0, 0
     while True:
         number += 1
