@@ -66,6 +66,14 @@ def test_a_kubernetes_file_has_a_job_and_the_service_it_is_found_by(capsys):
 
 
 @pytest.mark.parametrize(
+    ("words", "names"), [([], "IMAGE, CLAIM"), (["--image", "registry/netwright:1"], "CLAIM")]
+)
+def test_what_is_to_be_filled_in_is_said(capsys, words, names):
+    assert main([*JOB, "--print", "k8s", *words]) == 0
+    assert f"Put your own for {names} before" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--print", "slurm", "batch=4"], "batch: 4 is fewer images than devices=8. Set batch=8"),
