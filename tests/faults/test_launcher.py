@@ -23,6 +23,7 @@ from netwright.core.errors import DivergedError, NetwrightError, RankLostError
 from netwright.core.linux import Lock
 from netwright.tasks import launcher
 from netwright.tasks.launcher_signals import PassedOn
+from netwright.tasks.rank_words import last_words
 from netwright.tasks.settings import resolve
 from netwright.train.weights import read_weights
 
@@ -146,6 +147,17 @@ def test_where_a_rank_crashed_is_written_down(server, place):
     first, second = map(json.loads, (run / "attempts.jsonl").read_text().splitlines())
     assert (first["signal"], second["cause"], second["said"]) == ("SIGSEGV", "done", {})
     assert "Fatal Python error: Segmentation fault" in str(first["said"])
+
+
+def test_of_a_crash_its_cause_is_kept_however_deep_python_stood(tmp_path):
+    said = [f"step {number}" for number in range(100)]
+    crash = ["Fatal Python error: Segmentation fault", *[f"  File {at}" for at in range(100)]]
+    (tmp_path / "rank-0.txt").write_text("\n".join(said + crash))
+    (tmp_path / "rank-1.txt").write_text("\n".join(said))
+    words = last_words(tmp_path, 3)
+    assert words["0"] == said[-60:] + crash[:60]
+    assert words["1"] == said[-60:]
+    assert "2" not in words
 
 
 def test_python_starts_the_ranks_too(tmp_path):
