@@ -53,6 +53,10 @@ def test_a_kubernetes_file_has_a_job_and_the_service_it_is_found_by(capsys):
     assert pod["subdomain"] == service["metadata"]["name"]
     (container,) = pod["containers"]
     assert container["image"] == "registry/netwright:1"
+    # Relative paths, the run folder's too, lie on the disk that all share.
+    assert container["workingDir"] == container["volumeMounts"][0]["mountPath"]
+    wait = {each["name"]: each["value"] for each in container["env"]}
+    assert int(wait["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"]) < pod["terminationGracePeriodSeconds"]
     assert "resources" not in container
     words = shlex.join(container["command"])
     assert "--rdzv-endpoint=netwright-0.netwright:29500" in words
@@ -62,8 +66,17 @@ def test_a_kubernetes_file_has_a_job_and_the_service_it_is_found_by(capsys):
 
 
 @pytest.mark.parametrize(
+    ("words", "names"), [([], "IMAGE, CLAIM"), (["--image", "registry/netwright:1"], "CLAIM")]
+)
+def test_what_is_to_be_filled_in_is_said(capsys, words, names):
+    assert main([*JOB, "--print", "k8s", *words]) == 0
+    assert f"Put your own for {names} before" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--print", "slurm", "batch=4"], "batch: 4 is fewer images than devices=8. Set batch=8"),
         (["--print", "slurm", "batch=100"], "batch: 100 cannot be shared equally among devices=8."),
         (["--print", "slurm", "devices=8"], "devices is given by --nodes and --per-node here."),
         (["--print", "slurm", "optim.lrr=1"], "optim.lrr"),

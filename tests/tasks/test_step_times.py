@@ -114,17 +114,30 @@ def test_the_state_of_the_optimizer_is_moved() -> None:
 
 
 @pytest.mark.parametrize(
-    ("busy", "idle", "own", "share"),
-    [(20.0, 0.0, 8.0, 0.6), (11.0, 9.0, 2.0, 0.0), (20.0, 0.0, 19.0, 0.0), (0.05, 0.0, 0.0, None)],
-    ids=["others had most", "there was room", "all our own", "too short to tell"],
-)
+    ("busy", "idle", "own", "alike", "share"),
+    [
+        (20.0, 0.0, 8.0, 1, 0.6),
+        (11.0, 9.0, 2.0, 1, 0.0),
+        (20.0, 0.0, 19.0, 1, 0.0),
+        (0.05, 0.0, 0.0, 1, None),
+        (20.0, 0.0, 9.5, 2, 0.0),
+        (20.0, 0.0, 5.0, 2, 0.5),
+    ],
+    ids=["others had most", "there was room", "all our own", "too short to tell",
+         "two of this run", "two of this run and others"],
+)  # fmt: skip
 def test_what_others_had_of_the_machine(
-    monkeypatch: pytest.MonkeyPatch, busy: float, idle: float, own: float, share: float | None
+    monkeypatch: pytest.MonkeyPatch,
+    busy: float,
+    idle: float,
+    own: float,
+    alike: int,
+    share: float | None,
 ) -> None:
     now = {"machine": (100.0, 50.0), "own": 3.0}
     monkeypatch.setattr(step_times, "machine_seconds", lambda: now["machine"])
     monkeypatch.setattr(step_times, "_own_seconds", lambda: now["own"])
-    others = Others()
+    others = Others(alike=alike)
     now |= {"machine": (100.0 + busy, 50.0 + idle), "own": 3.0 + own}
     assert others.share() == (pytest.approx(share) if share else share)
 

@@ -11,13 +11,26 @@ from netwright.train.signals import SignalFlag
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)]
-)
+    ("number", "status"),
+    [
+        (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143), (signal.SIGHUP, 143),
+    ],
+)  # fmt: skip
 def test_a_signal_only_sets_the_flag(number, status):
     with SignalFlag() as stop:
         assert stop.pending is None
         signal.raise_signal(number)
         assert (stop.pending, stop.exit_code) == (number, status)
+
+
+def test_a_closed_terminal_is_nothing_to_a_run_under_nohup():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with SignalFlag() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert stop.pending is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_the_first_signal_counts():

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _close_quietly()
             return 0
         except (Exception, KeyboardInterrupt) as error:  # the door: nothing may pass it untold
-            with contextlib.suppress(BrokenPipeError):
+            with contextlib.suppress(OSError):  # a reader, or the terminal itself, has gone
                 return told(error, call)
             _close_quietly()
             return getattr(error, "exit_code", 1)
@@ -100,5 +100,6 @@ def _obey(words: Words, call: Call) -> int:
 
 def _close_quietly() -> None:
     """Whoever read our output has seen enough; the interpreter must not flush into it again."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -24,6 +24,8 @@ def told(error: BaseException, call: Call) -> int:
     if isinstance(error, KeyboardInterrupt) or (
         not isinstance(error, NetwrightError) and _hides_interrupt(error)
     ):
+        if "NETWRIGHT_LAUNCHER" in os.environ:  # it tells for all that it has started
+            return 130
         text, status = say("Interrupted."), 130
     elif isinstance(error, NetwrightError):
         text, status = error.localized(escape=terminal), error.exit_code
@@ -36,10 +38,15 @@ def told(error: BaseException, call: Call) -> int:
     for line in text.split("\n"):
         shown = wrap(line, screen_width()) if sys.stderr.isatty() else [line]
         print("\n".join(shown), file=sys.stderr)
-    if call.json:
+    if call.json and not _is_further_rank():
         kind = type(error).__name__
         print_document({**call.found, "error": text, "kind": kind, "exit": status})
     return status
+
+
+def _is_further_rank() -> bool:
+    """Whether this is one of several processes, and not the first: that one's is the document."""
+    return os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0"
 
 
 def _hides_interrupt(error: BaseException) -> bool:

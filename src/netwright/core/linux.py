@@ -42,11 +42,7 @@ class Lock:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.release()
-            raise RunBusyError(
-                "The run folder {path} is in use by another process.",
-                hint="Wait for it to end, or start another run without --run-dir and --resume.",
-                path=str(path.parent),
-            ) from None
+            raise busy(path.parent) from None
         except OSError:
             self.release()
             raise
@@ -59,6 +55,15 @@ class Lock:
         if handle >= 0:
             with contextlib.suppress(OSError):
                 os.close(handle)
+
+
+def busy(folder: Path) -> RunBusyError:
+    """What is told where another process has the lock of `folder`."""
+    return RunBusyError(
+        "The run folder {path} is in use by another process.",
+        hint="Wait for it to end, or start another run without --run-dir and --resume.",
+        path=str(folder),
+    )
 
 
 def is_held(path: Path) -> bool | None:

@@ -11,6 +11,11 @@ import yaml
 
 from netwright.core.errors import SettingError
 
+_GRACE = 90
+"""Seconds between the SIGTERM of a cluster and the end."""
+_TO_SAVE = 80
+"""Of them those in which torchrun waits for ranks to finish their step and save; then it kills."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -66,11 +71,13 @@ def slurm(job: Job) -> str:
             "#SBATCH --ntasks-per-node=1",
             *gpus,
             "#SBATCH --requeue",
-            "#SBATCH --signal=TERM@90",
+            f"#SBATCH --signal=TERM@{_GRACE}",
             "#SBATCH --output=netwright-%j.txt",
             "",
             "export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1  # restarted ranks need a store of their "
             "own",
+            f"export TORCH_ELASTIC_SHUTDOWN_TIMEOUT={_TO_SAVE}  # to finish a step and save, "
+            "not 30 s",
             'first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
             f"srun {text}",
             "",
@@ -88,7 +95,11 @@ def k8s(job: Job) -> str:
         "name": "train",
         "image": job.image,
         "command": words,
-        "env": [{"name": "TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "value": "1"}],
+        "workingDir": "/shared",  # relative paths, the run folder's too, are then the same for all
+        "env": [
+            {"name": "TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "value": "1"},
+            {"name": "TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "value": str(_TO_SAVE)},
+        ],
         "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
     }
     if job.gpus:
@@ -102,7 +113,7 @@ def k8s(job: Job) -> str:
     pod = {
         "subdomain": name,
         "restartPolicy": "Never",
-        "terminationGracePeriodSeconds": 90,
+        "terminationGracePeriodSeconds": _GRACE,
         "containers": [container],
         "volumes": [{"name": "shared", "persistentVolumeClaim": {"claimName": "CLAIM"}}],
     }

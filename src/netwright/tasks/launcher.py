@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import shlex
 import signal
@@ -37,14 +38,29 @@ from netwright.core.errors import (
     RunBusyError,
     SettingError,
 )
+from netwright.core.linux import busy, is_held
 from netwright.records.run import Run
+from netwright.tasks.computing import find_device
+from netwright.tasks.launcher_signals import PassedOn
 from netwright.tasks.rank_words import VARIABLE, last_words
 from netwright.tasks.recipe import Recipe
 from netwright.tasks.settings import Resolved
+from netwright.train.joining import backend_of
 
 FRUITLESS = 3
 """Attempts in a row without a new checkpoint, after which the run ends."""
 _LOST = RankLostError.exit_code
+_A_PROCESSOR = 4
+"""Processes for each processor, at the most: more of them need memory and wait for each other."""
+_TIMED_OUT = "timed out"  # in torch's words of a rank that was silent for too long
+_STOPPED: Mapping[int, int] = {
+    130: signal.SIGINT,
+    143: signal.SIGTERM,
+    -signal.SIGINT: signal.SIGINT,
+    -signal.SIGTERM: signal.SIGTERM,
+}
+"""The status of a rank that was asked to stop, and the signal that asked it: SIGINT and SIGTERM end
+a rank that has not begun its first step."""
 _KINDS: Mapping[int, type[NetwrightError]] = {
     each.exit_code: each
     for each in (SettingError, DataError, DivergedError, ExhaustedError, RunBusyError)
@@ -58,33 +74,50 @@ class End:
 
     rank: int | None = None
     status: int = 0
+    signal: int | None = None
+    """The signal that came to the launcher, which passed it on."""
+
+    @property
+    def stopped(self) -> int | None:
+        """The signal by which somebody stopped this attempt, if that is how it ended."""
+        return _STOPPED.get(self.status, self.signal)
 
     @property
     def cause(self) -> str:
+        if self.stopped is not None:
+            return f"stopped by {_signal_name(self.stopped)}"
         if self.status < 0:
             return f"killed by {_signal_name(-self.status)}"
-        return "silent or gone" if self.status == _LOST else f"exit status {self.status}"
+        if self.status == _LOST:
+            return "silent or gone"
+        return f"exit status {self.status}" if self.status else "done"
 
 
 def launch(words: Sequence[str], recipe: Recipe, path: Path | None, events: e.Events) -> None:
     """Run `netwright` with `words` in as many ranks as the recipe has devices, until they have
     come through. `path` is the run folder; None for a rehearsal, which is not repeated.
 
-    Raises `InterruptedRunError` after a signal, and what a rank ended with: both are marked as
-    told by the ranks, whose standard error is that of this process. Raises `RankLostError` after
-    three attempts without progress.
+    Raises `InterruptedRunError` after a signal, and what a rank ended with: marked as told, where
+    the ranks have told it, whose standard error is that of this process. Raises `RankLostError`
+    after three attempts without progress.
     """
     _refuse_missing_gpus(recipe)
+    _refuse_crowd(recipe)
+    if path is not None and is_held(path / ".lock"):  # else its attempts.jsonl would tell of ours
+        raise busy(path)
     fruitless, number = 0, 0
     while True:
         number += 1
         before, started = _newest(path), time.time()
         with tempfile.TemporaryDirectory(prefix="netwright-ranks-") as place:
-            end = _attempt(words, recipe.general.devices, place)
+            end = _attempt(words, recipe, place)
             said = last_words(Path(place), recipe.general.devices)
+            end = _seen(end, said)
         after = _newest(path)
         if path is not None and path.is_dir():
             _record(path, number, end, started=started, before=before, after=after, said=said)
+        if end.stopped is not None:
+            raise _interrupted(end.stopped, path, started=started, step=after)
         if end.status == 0:
             return
         if path is None or not (end.status < 0 or end.status == _LOST):
@@ -125,40 +158,42 @@ def words_of(
     return ["train", "--config", str(file)]
 
 
-def _attempt(words: Sequence[str], devices: int, place: str) -> End:
+def _attempt(words: Sequence[str], recipe: Recipe, place: str) -> End:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=devices,
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="127.0.0.1:0",
-        local_addr="127.0.0.1",
-        max_restarts=0,
-        monitor_interval=0.1,
-        signals_to_handle="SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",  # the last is Slurm's
-    )
     try:
-        with _surroundings(devices, place):
+        with _surroundings(recipe, place), PassedOn():
+            config = LaunchConfig(
+                min_nodes=1,
+                max_nodes=1,
+                nproc_per_node=recipe.general.devices,
+                run_id=uuid.uuid4().hex,
+                rdzv_backend="c10d",
+                rdzv_endpoint="127.0.0.1:0",
+                local_addr="127.0.0.1",
+                max_restarts=0,
+                monitor_interval=0.1,
+                signals_to_handle="SIGQUIT",  # the others are ours
+            )
             elastic_launch(config, sys.executable)("-m", "netwright", *words)
     except SignalException as error:
-        number = int(error.sigval)
-        raise _marked(
-            InterruptedRunError(
-                "Stopped by {signal}; the run is saved.",
-                exit_code=130 if number == signal.SIGINT else 143,
-                signal=_signal_name(number),
-            )
-        ) from error
+        return End(signal=int(error.sigval))
     except ChildFailedError as error:
         found = {rank: int(each.exitcode) for rank, each in error.failures.items()}
         rank = min(found, key=lambda each: (_likeliness(found[each]), each))
         return End(rank=rank, status=found[rank])
     return End()
+
+
+def _seen(end: End, said: Mapping[str, Sequence[str]]) -> End:
+    """The end as the ranks that were left saw it: one that was silent for too long is killed by
+    torch's launcher after they have ended, and was not killed by somebody."""
+    lines = [line.lower() for words in said.values() for line in words[-4:]]
+    if end.status == -signal.SIGKILL and any(_TIMED_OUT in line for line in lines):
+        return End(rank=end.rank, status=_LOST)
+    return end
 
 
 def _likeliness(status: int) -> int:
@@ -172,34 +207,48 @@ def _likeliness(status: int) -> int:
 
 
 @contextlib.contextmanager
-def _surroundings(devices: int, place: str) -> Iterator[None]:
-    """The variables that the ranks inherit, torch's launcher silenced, and signals put back."""
-    cores = max(1, len(os.sched_getaffinity(0)) // devices)
+def _surroundings(recipe: Recipe, place: str) -> Iterator[None]:
+    """The variables that the ranks inherit, and torch's launcher silenced."""
+    cores = max(1, len(os.sched_getaffinity(0)) // recipe.general.devices)
     changes = {
         "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
         "NETWRIGHT_LAUNCHER": str(os.getpid()),
         VARIABLE: place,
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(cores)),
         "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
+        # A step and its checkpoint may take longer than the 30 s after which torch kills.
+        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": os.environ.get(
+            "TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(math.ceil(recipe.run.rank_timeout))
+        ),
     }
     before = {name: os.environ.get(name) for name in (*changes, "TORCHELASTIC_SIGNALS_TO_HANDLE")}
-    logger = logging.getLogger("torch.distributed.elastic")
-    level = logger.level
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
-    handlers = {number: signal.getsignal(number) for number in numbers}
+    quit_handler = signal.getsignal(signal.SIGQUIT)
     os.environ.update(changes)
-    logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with _silenced("torch.distributed.elastic"):
+            yield
     finally:
-        logger.setLevel(level)
         for name, value in before.items():
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
         with contextlib.suppress(ValueError):  # another thread cannot, and nothing was changed
-            for number, handler in handlers.items():
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            signal.signal(signal.SIGQUIT, quit_handler or signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _silenced(family: str) -> Iterator[None]:
+    """No logger of this name or below it speaks; torch gives each of its own a level."""
+    known = [name for name in logging.root.manager.loggerDict if name.startswith(family + ".")]
+    loggers = [logging.getLogger(name) for name in (family, *known)]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
 
 
 def _refuse_missing_gpus(recipe: Recipe) -> None:
@@ -211,6 +260,23 @@ def _refuse_missing_gpus(recipe: Recipe) -> None:
             hint="Set devices={there}, or device=cpu.",
             devices=devices,
             there=there,
+        )
+
+
+def _refuse_crowd(recipe: Recipe) -> None:
+    """What every rank would refuse, and more of them than a machine without GPUs can hold."""
+    device = find_device(recipe.general.device, several=True)
+    backend_of(recipe.run.backend, device)
+    processors, devices = len(os.sched_getaffinity(0)), recipe.general.devices
+    most = max(_A_PROCESSOR * processors, 8)
+    if device.type == "cpu" and devices > most:
+        raise SettingError(
+            "devices={devices} on {processors} processors: each process holds torch and the "
+            "network, and they would wait for each other.",
+            hint="Set devices={processors} or fewer; more than {most} are refused.",
+            devices=devices,
+            processors=processors,
+            most=most,
         )
 
 
@@ -235,16 +301,42 @@ def _record(
         "attempt": number,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
         "seconds": round(time.time() - started, 3),
-        "cause": end.cause if end.status else "done",
+        "cause": end.cause,
         "rank": end.rank,
         "signal": _signal_name(-end.status) if end.status < 0 else None,
         "status": end.status,
         "from_step": before,
         "to_step": after,
-        "said": dict(said) if end.status else {},
+        "said": dict(said) if end.cause != "done" else {},
     }
     with contextlib.suppress(OSError):
         atomic.disk.append(path / "attempts.jsonl", (json.dumps(line) + "\n").encode())
+
+
+def _interrupted(number: int, path: Path | None, *, started: float, step: int) -> NetwrightError:
+    """How a run ended that a signal stopped: the first rank has told it where it had begun."""
+    status = 130 if number == signal.SIGINT else 143
+    with contextlib.suppress(OSError):
+        if path is not None and (path / "run.json").stat().st_mtime >= started - 1.0:
+            run = Run(path)
+            message = run.info.get("why_message")
+            if run.status == "interrupted" and isinstance(message, Mapping):
+                values = dict(message.get("values", {}))
+                template = str(message.get("template", ""))
+                return _marked(InterruptedRunError(template, exit_code=status, **values))
+    name = "Ctrl-C" if number == signal.SIGINT else _signal_name(number)
+    if path is None or not step:
+        return InterruptedRunError(
+            "Stopped by {signal} before the first checkpoint.", exit_code=status, signal=name
+        )
+    return InterruptedRunError(
+        "Stopped by {signal}; the last checkpoint, of step {step}, is kept.",
+        hint="Go on with:  netwright train --resume {run}",
+        exit_code=status,
+        signal=name,
+        step=step,
+        run=shlex.quote(str(path)),
+    )
 
 
 def _told(end: End, path: Path | None) -> NetwrightError:

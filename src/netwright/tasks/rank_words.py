@@ -20,7 +20,8 @@ from netwright.core.languages import Phrase
 VARIABLE = "NETWRIGHT_RANK_WORDS"
 """Names the folder in which each rank writes what it says."""
 LINES = 60
-_BYTES = 8192  # from the end of what was said
+_BYTES = 1 << 16  # from the end of what was said
+_CRASH = "Fatal Python error"
 
 
 @contextlib.contextmanager
@@ -50,14 +51,18 @@ def remembered(rank: int) -> Iterator[e.Listener]:
 
 
 def last_words(folder: Path, ranks: int) -> dict[str, list[str]]:
-    """The last lines of each rank that has said something, by its number."""
+    """The last lines of each rank that has said something, by its number; where it crashed, the
+    last before that, and as many of where Python stood."""
     found = {}
     for rank in range(ranks):
         with contextlib.suppress(OSError):
             data = _file(folder, rank).read_bytes()[-_BYTES:]
-            lines = data.decode("utf-8", "replace").splitlines()[-LINES:]
+            lines = data.decode("utf-8", "replace").splitlines()
+            crashes = [at for at, line in enumerate(lines) if line.startswith(_CRASH)]
+            end = min(crashes[-1] + LINES, len(lines)) if crashes else len(lines)
+            start = (crashes[-1] if crashes else end) - LINES
             if lines:
-                found[str(rank)] = lines
+                found[str(rank)] = lines[max(start, 0) : end]
     return found
 
 

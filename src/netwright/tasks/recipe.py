@@ -47,13 +47,20 @@ class General:
                 seed=self.seed,
                 seeds=self.seeds,
             )
+        if self.batch < self.devices:
+            raise SettingError(
+                "batch: {batch} is fewer images than devices={devices}.",
+                hint="Set batch={devices} or a multiple of it, or take fewer devices.",
+                batch=self.batch,
+                devices=self.devices,
+            )
         if self.batch % self.devices:
             raise SettingError(
                 "batch: {batch} cannot be shared equally among devices={devices}.",
                 hint="Set batch={fewer} or batch={more}.",
                 batch=self.batch,
                 devices=self.devices,
-                fewer=max(self.batch // self.devices, 1) * self.devices,
+                fewer=self.batch // self.devices * self.devices,
                 more=(self.batch // self.devices + 1) * self.devices,
             )
 

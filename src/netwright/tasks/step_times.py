@@ -38,11 +38,11 @@ class StepTimes:
         self._prepared = prepared
         self._alone = alone
         self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
-        self._others = Others()
+        self._others = self._beside()
 
     def __call__(self, event: e.Event) -> None:
         if isinstance(event, e.RunStarted):
-            self._others = Others()
+            self._others = self._beside()
         elif isinstance(event, e.StepEnded):
             self._recent.append((event.data_seconds, event.step_seconds))
 
@@ -72,6 +72,9 @@ class StepTimes:
             }
         }
 
+    def _beside(self) -> Others:
+        return Others(alike=self._prepared.ranks.local_size)
+
     def _estimate(self) -> StepEstimate | None:
         prepared, task = self._prepared, self._prepared.task
         if not self._alone or not is_measured(prepared.device):
@@ -93,9 +96,14 @@ class StepTimes:
 
 
 class Others:
-    """What other processes have had of the processors since this was made."""
+    """What other processes have had of the processors since this was made.
 
-    def __init__(self) -> None:
+    `alike` is how many processes of this run there are on this machine, this one among them: each
+    computes its share of every batch, and so takes as much as this one.
+    """
+
+    def __init__(self, *, alike: int = 1) -> None:
+        self._alike = alike
         self._before = machine_seconds()
         self._own = _own_seconds()
 
@@ -107,7 +115,7 @@ class Others:
         busy, idle = now[0] - before[0], now[1] - before[1]
         if busy + idle < 0.1:  # a clock of hundredths of a second says nothing of less
             return None
-        share = (busy - (_own_seconds() - self._own)) / (busy + idle)
+        share = (busy - self._alike * (_own_seconds() - self._own)) / (busy + idle)
         return max(0.0, share) if busy >= _FULL * (busy + idle) and share >= _OTHERS else 0.0
 
 

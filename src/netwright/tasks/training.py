@@ -169,7 +169,8 @@ def _launch(wish: Wish, recipe: Recipe, events: e.Events) -> Trained:
 
 
 def _train(wish: Wish, events: e.Events, ranks: Ranks) -> Trained:
-    compare({"run": str(wish.run.path) if wish.run is not None else "new"}, ranks)
+    new = "rehearsal" if wish.dry_run else "new"
+    compare({"run": str(wish.run.path) if wish.run is not None else new}, ranks)
     if wish.run is not None:
         if seed_runs(wish.run):
             return go_on_seeds(

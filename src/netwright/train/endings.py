@@ -17,6 +17,8 @@ from netwright.core.errors import CheckpointError, DivergedError, InterruptedRun
 from netwright.train.memory import is_out_of_memory
 from netwright.train.task import NonFiniteError
 
+_SIGNALS = {1: "SIGHUP", 2: "Ctrl-C", 10: "SIGUSR1", 15: "SIGTERM"}
+
 
 def interrupted(number: int, *, step: int, run: Path) -> InterruptedRunError:
     """The end by signal `number` of a run that was saved after `step`."""
@@ -24,7 +26,7 @@ def interrupted(number: int, *, step: int, run: Path) -> InterruptedRunError:
         "Stopped by {signal} after step {step}; the run is saved.",
         hint="Go on with:  netwright train --resume {run}",
         exit_code=130 if number == 2 else 143,
-        signal={2: "Ctrl-C", 10: "SIGUSR1", 15: "SIGTERM"}.get(number, f"signal {number}"),
+        signal=_SIGNALS.get(number, f"signal {number}"),
         step=step,
         run=shlex.quote(str(run)),
     )

@@ -91,7 +91,7 @@ def joined(
         return
     if "TORCHELASTIC_RUN_ID" in os.environ:
         die_with_parent()  # ranks outlive a killed torchrun otherwise, 2 of 2
-    backend = _backend(backend, device)
+    backend = backend_of(backend, device)
     store = _store(place, timeout)
     _meet(store, place, timeout)
     if device.type == "cuda":
@@ -122,7 +122,8 @@ def joined(
             dist.destroy_process_group()
 
 
-def _backend(asked: Backend, device: torch.device) -> Backend:
+def backend_of(asked: Backend, device: torch.device) -> Backend:
+    """How ranks on `device` talk. Raises `SettingError` where they cannot as `asked`."""
     if dist.is_initialized():
         raise SettingError(
             "torch.distributed is in use already in this process.",

@@ -263,7 +263,7 @@ class Group:
             hint="The last checkpoint is kept: go on with netwright train --resume. A rank may be "
             "silent for {seconds} s (run.rank_timeout).",
             lost=Series([str(each) for each in lost] or ["?"], between=", "),
-            reason=str(error).strip().partition("\n")[0][:200],
+            reason=_PLACE.sub("", str(error).strip().partition("\n")[0])[:200],
             seconds=math.ceil(self._timeout),
             ranks=lost,
         )
@@ -278,6 +278,8 @@ Ranks: TypeAlias = Alone | Group
 
 _LINK = re.compile(r"gloo/|nccl|connection (closed|reset|refused)|timed out", re.IGNORECASE)
 """Words by which torch's own errors of a lost connection are known from those of a network."""
+_PLACE = re.compile(r"^\[\S+:\d+\] ")
+"""The line of torch's source that its errors begin with."""
 
 
 def comes(store: Store, name: str, *, seconds: float) -> bool:

@@ -14,11 +14,13 @@ from typing import Any
 
 from netwright.core.languages import say
 
-_ASKED_TO_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # SIGUSR1: Slurm's early warning
+# SIGUSR1 is Slurm's early warning, SIGHUP comes when the terminal is closed.
+_ASKED_TO_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 class SignalFlag:
-    """While the block lasts, SIGINT, SIGTERM and SIGUSR1 set `pending` and do nothing else.
+    """While the block lasts, SIGINT, SIGTERM, SIGUSR1 and SIGHUP set `pending` and do nothing else;
+    a SIGHUP that is ignored, as under nohup, stays so.
 
     A second Ctrl-C leaves at once with status 130. The handlers of before come back at the end.
     Python lets only the main thread handle signals, so in any other thread the block is inert.
@@ -46,6 +48,8 @@ class SignalFlag:
     def __enter__(self) -> SignalFlag:
         if threading.current_thread() is threading.main_thread():
             for number in _ASKED_TO_STOP:
+                if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                    continue
                 self._before[number] = signal.signal(number, self._handle)
         return self
 

@@ -40,6 +40,7 @@ def launch(
     call: Annotated[Call, Parameter(parse=False)],
 ) -> int:
     """Print a launch file for several machines."""
+    from netwright.core.languages import Series
     from netwright.tasks.launch_files import KINDS, Job
     from netwright.tasks.settings import resolve, tokens
 
@@ -63,5 +64,13 @@ def launch(
         shorthands={"devices": nodes * per_node},
     )
     text = KINDS[print](job)
+    if print == "k8s":
+        names = [*(["IMAGE"] if image == "IMAGE" else []), "CLAIM"]
+        call.note(
+            "NOTE",
+            "Put your own for {names} before the file is applied: CLAIM is the volume claim that "
+            "all pods share, mounted at /shared, where relative paths begin.",
+            names=Series(names, between=", "),
+        )
     call.result({"kind": print, "file": text}, text.rstrip("\n").split("\n"))
     return 0
