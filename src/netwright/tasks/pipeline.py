@@ -17,7 +17,7 @@ from torch import Tensor
 from netwright.augment import Augmentation
 from netwright.augment.keys import Keys
 from netwright.core import events as e
-from netwright.core.errors import DataError
+from netwright.core.errors import DataError, SettingError
 from netwright.core.keyed import permutation
 from netwright.core.languages import Phrase
 from netwright.data.dataset import Images, MemoryImages, UnreadableImageError
@@ -32,6 +32,8 @@ from netwright.tasks.preparing import Prepared, prepare
 from netwright.tasks.settings import Resolved
 
 SECONDS = 10.0
+_MOST = 60.0
+"""Seconds: to measure for longer shows nothing more."""
 _SAMPLE = 64
 _LEAST = 1e-9
 
@@ -40,10 +42,17 @@ def measure_pipeline(
     resolved: Resolved, *, listeners: Sequence[e.Listener] = (), seconds: float = SECONDS
 ) -> Pipeline:
     """What each stage takes for an image, on a sample, and what the whole gives without workers,
-    with those of the run and with one for each processor; for about `seconds`, nothing is kept.
+    with those of the run and with one for each processor; for about `seconds`, at most a minute,
+    nothing is kept.
 
-    Raises subclasses of `NetwrightError` for what could not be trained either.
+    Raises `SettingError` for `seconds` that are not above 0, subclasses of `NetwrightError` for
+    what could not be trained either.
     """
+    if not seconds > 0:  # NaN is refused too
+        raise SettingError(
+            "seconds says how long a check-up may take, above 0, not {value}.", value=repr(seconds)
+        )
+    seconds = min(seconds, _MOST)
     prepared = prepare(resolved, e.Events(*listeners))
     state = RandomState()
     try:
@@ -147,7 +156,11 @@ def _batching(images: Images, prepared: Prepared, seconds: float) -> Iterator[St
     else:
         yield Stage(name="batch", seconds=_batch(lambda: torch.stack(single), count, seconds))
     batch = torch.stack(single)
-    if batch.dtype != torch.uint8:
+    floats = batch
+    if batch.dtype != torch.uint8:  # normalised before they are augmented
+        if not prepared.dataset.splits["train"].in_memory:
+            taken = _batch(lambda: preprocessing(floats), count, seconds)
+            yield Stage(name="tensor", seconds=taken)
         batch = preprocessing(batch)
     augmentation = Augmentation(recipe.aug, mean=preprocessing.mean, std=preprocessing.std)
     if augmentation:
@@ -157,10 +170,10 @@ def _batching(images: Images, prepared: Prepared, seconds: float) -> Iterator[St
     if batch.dtype == torch.uint8:
         yield Stage(name="tensor", seconds=_batch(lambda: preprocessing(batch), count, seconds))
     if device.type != "cpu":
-        floats = preprocessing(batch)
+        normalised = preprocessing(batch) if batch.dtype == torch.uint8 else batch
 
         def transfer() -> Tensor:
-            moved = floats.to(device)
+            moved = normalised.to(device)
             torch.cuda.synchronize(device)
             return moved
 
@@ -221,18 +234,21 @@ def _network_rate(task: Classification, seconds: float) -> float:
 
 
 def _each(do: Callable[[int], object], count: int, seconds: float) -> float:
-    """The median seconds of `do(i)` over the sample, each at least once."""
-    times: list[float] = []
+    """The mean over the sample of the median seconds of `do(i)`, each taken at least once.
+
+    The mean, for a few large images can take longer than all others.
+    """
+    times: list[list[float]] = [[] for _ in range(count)]
     ends = time.perf_counter() + seconds
     do(0)
-    while not times or time.perf_counter() < ends:
-        for i in range(count):
+    while not times[0] or time.perf_counter() < ends:
+        for i, taken in enumerate(times):
             begun = time.perf_counter()
             do(i)
-            times.append(time.perf_counter() - begun)
-        if len(times) > 50 * count:
+            taken.append(time.perf_counter() - begun)
+        if len(times[0]) > 50:
             break
-    return max(statistics.median(times), _LEAST)
+    return max(statistics.fmean(statistics.median(taken) for taken in times), _LEAST)
 
 
 def _batch(do: Callable[[], object], count: int, seconds: float) -> float:
