@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
-from netwright.cli import main
-from netwright.core.linux import die_with_parent
+try:
+    from netwright.cli import main
+    from netwright.core.linux import die_with_parent
+except KeyboardInterrupt:  # nothing is there yet that could tell of it
+    raise SystemExit(130) from None
 
 if __name__ == "__main__":
     if "NETWRIGHT_LAUNCHER" in os.environ:  # at once: the launcher may be killed while we import

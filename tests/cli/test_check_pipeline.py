@@ -81,9 +81,10 @@ def test_nothing_is_left_and_the_table_names_the_slowest(netwright, photos, tmp_
     assert sorted(each.name for each in tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("more", [["--pipeline"], []])
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan"])
-def test_a_time_that_is_none_is_refused(netwright, seconds):
-    answer = netwright("check", "digits", "mlp", "--pipeline", "--seconds", seconds)
+def test_a_time_that_is_none_is_refused(netwright, seconds, more):
+    answer = netwright("check", "digits", "mlp", *more, "--seconds", seconds)
     assert answer.status == 2
     assert "seconds says how long a check-up may take, above 0" in answer.err
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from netwright.augment import Augmentation
 from netwright.augment.keys import Keys
 from netwright.core import events as e
-from netwright.core.errors import DataError, SettingError
+from netwright.core.errors import DataError
 from netwright.core.keyed import permutation
 from netwright.core.languages import Phrase
 from netwright.data.dataset import Images, MemoryImages, UnreadableImageError
@@ -45,13 +45,8 @@ def measure_pipeline(
     with those of the run and with one for each processor; for about `seconds`, at most a minute,
     nothing is kept.
 
-    Raises `SettingError` for `seconds` that are not above 0, subclasses of `NetwrightError` for
-    what could not be trained either.
+    Raises subclasses of `NetwrightError` for what could not be trained either.
     """
-    if not seconds > 0:  # NaN is refused too
-        raise SettingError(
-            "seconds says how long a check-up may take, above 0, not {value}.", value=repr(seconds)
-        )
     seconds = min(seconds, _MOST)
     prepared = prepare(resolved, e.Events(*listeners))
     state = RandomState()
