@@ -106,6 +106,11 @@ def test_one_large_image_counts_as_much_as_it_takes(monkeypatch):
     assert pipeline._each(take, 10, seconds=100.0) == 2.0
 
 
+def test_a_rate_that_spoils_the_weights_does_not_end_it(netwright):
+    found = asked(netwright, "digits", "mlp", "optim=sgd", "optim.lr=1e30")
+    assert found["network_images_per_second"] > 0
+
+
 def test_it_is_one_check_or_the_other(netwright):
     assert netwright("check", "digits", "--pipeline", "--gradients").status == 2
 

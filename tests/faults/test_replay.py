@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,10 @@ def test_a_bundle_that_was_damaged_is_refused(diverged, server, place):
         child = server.start(["doctor", str(run), "--replay"], cwd=place)
         assert child.wait() == 3, child.text()
         assert "is damaged" in child.text()
+    bundle.unlink()
+    os.mkfifo(bundle)  # nobody will ever write into it
+    child = server.start(["doctor", str(run), "--replay"], cwd=place)
+    assert child.wait(30) == 3, child.text()
 
 
 def test_without_a_checkpoint_before_it_a_step_is_not_replayed(diverged, server, place):

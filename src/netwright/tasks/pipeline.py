@@ -20,6 +20,7 @@ from netwright.core import events as e
 from netwright.core.errors import DataError
 from netwright.core.keyed import permutation
 from netwright.core.languages import Phrase
+from netwright.data.batches import Batch
 from netwright.data.dataset import Images, MemoryImages, UnreadableImageError
 from netwright.data.feed import Feed
 from netwright.data.files import FileImages
@@ -30,6 +31,7 @@ from netwright.records.pipeline import Pipeline, Stage
 from netwright.tasks.classification import Classification
 from netwright.tasks.preparing import Prepared, prepare
 from netwright.tasks.settings import Resolved
+from netwright.train.task import NonFiniteError
 
 SECONDS = 10.0
 _MOST = 60.0
@@ -218,14 +220,20 @@ def _rate(feed: Feed, seconds: float) -> float:
 def _network_rate(task: Classification, seconds: float) -> float:
     """Images a second of training steps on one batch that is there."""
     batch = next(task.feed(0))
-    task.step(batch, 0)
+    _take(task, batch)
     times: list[float] = []
     ends = time.perf_counter() + seconds
     while len(times) < 3 or (time.perf_counter() < ends and len(times) < 50):
         begun = time.perf_counter()
-        task.step(batch, 0)
+        _take(task, batch)
         times.append(time.perf_counter() - begun)
     return len(batch.target) / statistics.median(times)
+
+
+def _take(task: Classification, batch: Batch) -> None:
+    """A step; one whose loss is not finite, by a rate far too high, takes as long as another."""
+    with contextlib.suppress(NonFiniteError):
+        task.step(batch, 0)
 
 
 def _each(do: Callable[[int], object], count: int, seconds: float) -> float:

@@ -233,7 +233,7 @@ def _bundle(run: Run) -> tuple[Path, _Bundle]:
         )
     path = folder / max(found, key=lambda name: int(_BUNDLE.fullmatch(name)[1]))  # type: ignore[index]
     try:
-        if path.stat().st_size > _LARGEST:
+        if not path.is_file() or path.stat().st_size > _LARGEST:  # a fifo is waited for, for ever
             raise ValueError
         bundle = json.loads(path.read_bytes())
         if not isinstance(bundle["step"], int) or not isinstance(bundle["batch"], dict):

@@ -194,8 +194,9 @@ def newest_checkpoint(
         if found is None and (folder.metrics_length() or any(each.exists() for each in begun)):
             raise CheckpointError(
                 "No checkpoint of {run} verifies.",
-                hint="Damaged ones are in ckpt/damaged/, and nothing else was changed: start a new run. "
-                "best.safetensors, where it is sound, is still what evaluate and predict use.",
+                hint="Damaged ones are in ckpt/damaged/, and nothing else was changed: start a "
+                "new run. best.safetensors, where it is sound, is still what evaluate and "
+                "predict use.",
                 run=str(folder.path),
             )
     return found
