@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from netwright.core.errors import SettingError
+from netwright.tasks import replaying
+
 # What goes wrong does so from the 45th step on, in an epoch in which a schedule that answers to
 # evaluations has had its say; `WRONG` stands for it.
 NETWORK = """
@@ -177,6 +180,13 @@ def test_what_cannot_be_replayed_is_refused(server, place, reference):
     child = server.start(["doctor", str(reference), "--trust-code"], cwd=place)
     assert child.wait() == 2
     assert "--trust-code is for --replay" in " ".join(child.text().split())
+
+
+def test_of_several_seeds_one_is_to_be_named(tmp_path):
+    (tmp_path / "run.json").write_text('{"status": "done", "seeds": [{"seed": 3}, {"seed": 4}]}')
+    with pytest.raises(SettingError, match="holds a run for each seed") as caught:
+        replaying.replay(str(tmp_path))
+    assert f"netwright doctor {tmp_path / 'seed-3'} --replay" in str(caught.value)
 
 
 def test_it_speaks_chinese(diverged, server, place):

@@ -26,6 +26,7 @@ from netwright.core.errors import CheckpointError, DataError, SettingError
 from netwright.core.languages import Phrase
 from netwright.data.batches import Batch
 from netwright.records.run import Run, find_run
+from netwright.records.seeds import seed_runs
 from netwright.tasks.classification import Classification
 from netwright.tasks.computing import reproducible
 from netwright.tasks.first_nonfinite import FirstNonFinite, Origin
@@ -224,6 +225,13 @@ def _bundle(run: Run) -> tuple[Path, _Bundle]:
     found = []
     with contextlib.suppress(OSError):
         found = [name for name in os.listdir(folder) if _BUNDLE.fullmatch(name)]
+    if not found and (seeds := seed_runs(run)):
+        raise SettingError(
+            "{run} holds a run for each seed: name one of them.",
+            hint="Try: netwright doctor {seed} --replay",
+            run=str(run.path),
+            seed=str(seeds[0].run.path),
+        )
     if not found:
         raise SettingError(
             "The run {run} has met no loss or gradient that is not finite: there is no step to "
