@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from netwright.core.languages import Phrase, speaking
 from netwright.records.pipeline import Pipeline, Stage
 from netwright.report.pipeline_table import pipeline_table, told
+from netwright.tasks import pipeline
 
 
 @pytest.fixture
@@ -66,7 +68,9 @@ def test_the_users_own_data_set_is_one_stage(netwright, tmp_path):
         "def make(): return Own(), Own()\n"
     )
     words = ("own.py:make", "mlp", "batch=4", "data.cache=stream", "data.workers=0")
-    assert names(asked(netwright, *words), once=False)[0] == "source"
+    # Floats are normalised before they are augmented.
+    expected = ["source", "batch", "tensor", "augment"]
+    assert names(asked(netwright, *words, "aug.flip=true"), once=False) == expected
 
 
 def test_nothing_is_left_and_the_table_names_the_slowest(netwright, photos, tmp_path):
@@ -75,6 +79,36 @@ def test_nothing_is_left_and_the_table_names_the_slowest(netwright, photos, tmp_
     assert "images/s" in answer.out
     assert "Most of the time of an image" in answer.out
     assert sorted(each.name for each in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("more", [["--pipeline"], []])
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan"])
+def test_a_time_that_is_none_is_refused(netwright, seconds, more):
+    answer = netwright("check", "digits", "mlp", *more, "--seconds", seconds)
+    assert answer.status == 2
+    assert "seconds says how long a check-up may take, above 0" in answer.err
+
+
+def test_it_ends_by_itself_however_long_it_may_take(netwright, monkeypatch):
+    monkeypatch.setattr(pipeline, "_MOST", 0.2)
+    answer = netwright("check", "digits", "mlp", "--pipeline", "--seconds", "inf")
+    assert answer.status == 0, answer.err
+
+
+def test_one_large_image_counts_as_much_as_it_takes(monkeypatch):
+    """Nine images of a second and one of eleven, each taken five times: two seconds an image."""
+    clock = [0.0]
+
+    def take(i):
+        clock[0] += 11.0 if i == 3 else 1.0
+
+    monkeypatch.setattr(pipeline, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    assert pipeline._each(take, 10, seconds=100.0) == 2.0
+
+
+def test_a_rate_that_spoils_the_weights_does_not_end_it(netwright):
+    found = asked(netwright, "digits", "mlp", "optim=sgd", "optim.lr=1e30")
+    assert found["network_images_per_second"] > 0
 
 
 def test_it_is_one_check_or_the_other(netwright):

@@ -2,7 +2,9 @@
 
 import errno
 import io
+import subprocess
 import sys
+from importlib.metadata import entry_points
 
 import pytest
 
@@ -55,3 +57,21 @@ def test_an_error_that_an_interrupt_caused_is_one(capsys):
     except AttributeError as error:
         status = told(error, Call())
     assert status == 130
+
+
+def test_an_interrupt_while_the_program_is_still_imported_leaves_no_traceback():
+    program = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'netwright.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "import netwright.__main__\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_the_installed_command_leads_to_the_same_door():
+    (command,) = entry_points(group="console_scripts", name="netwright")
+    assert command.load() is main

@@ -1,5 +1,6 @@
 """Exit statuses: one for each kind of failure, and never a traceback of ours but for 1."""
 
+import errno
 import json
 import os
 import subprocess
@@ -21,6 +22,8 @@ FAILURES = [
     (e.ExhaustedError("The disk is full."), 6),
     (MemoryError("Unable to allocate 9 GiB"), 6),
     (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"), 6),
+    (RuntimeError("could not create a primitive"), 6),  # a convolution that has found no room
+    (OSError(errno.ENOMEM, "Cannot allocate memory"), 6),  # a process that cannot be forked
     (e.RunBusyError("The run folder is in use."), 7),
     (e.InterruptedRunError("Stopped.", exit_code=130), 130),
     (e.InterruptedRunError("Stopped.", exit_code=143), 143),

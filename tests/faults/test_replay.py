@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from netwright.core.errors import SettingError
+from netwright.tasks import replaying
 
 # What goes wrong does so from the 45th step on, in an epoch in which a schedule that answers to
 # evaluations has had its say; `WRONG` stands for it.
@@ -92,7 +96,23 @@ def test_the_first_layer_whose_output_is_not_finite_is_named(diverged, replay, m
     assert told["met"] == told["recorded"] == {"what": "loss", "value": "nan"}
     assert (told["origin"]["where"], told["origin"]["layer"]) == ("output", "odd")
     assert "odd (Odd) is the first layer whose output is not finite: " in screen
+    # It is in all images alike; of two passes a step the 46th is the second of its step.
+    names = told["batch"]["names"]
+    assert told["images"] == (names[32:] if "optim.accumulate=2" in more else [])
     assert _contents(run) == before
+
+
+def test_a_way_there_that_is_not_finite_already_is_looked_at(diverged, replay):
+    run = diverged("x / 0")
+    bundle = next((run / "evidence").glob("nonfinite-*.json"))
+    told = json.loads(bundle.read_text())
+    bundle.write_text(json.dumps(told | {"step": told["step"] + 3}))
+    status, found, screen = replay()
+    assert status == 4
+    assert (found["step"], found["recorded_step"]) == (told["step"], told["step"] + 3)
+    assert found["batch"]["names"] == told["batch"]["name"]
+    assert found["origin"]["layer"] == "odd"
+    assert f"on the way there step {told['step']} is not finite already" in screen
 
 
 def test_the_layer_that_passes_back_what_is_not_finite_is_named(diverged, replay):
@@ -135,6 +155,7 @@ def test_a_step_that_is_finite_now_says_what_was_not_the_same(diverged, replay, 
     assert status == 0
     assert told["met"] is None
     assert "All is finite now; loss was nan then." in screen
+    assert "what was not the same is not recorded" in screen
 
 
 def test_gradients_too_large_to_add_up_are_told_from_those_not_finite(diverged, replay):
@@ -153,16 +174,42 @@ def test_what_cannot_be_replayed_is_refused(server, place, reference):
     assert "there is no step to replay" in " ".join(child.text().split())
     child = server.start(["doctor", "train.py", "--replay"], cwd=place)
     assert child.wait() == 2
+    child = server.start(["doctor", str(reference), "--replay", "--repair"], cwd=place)
+    assert child.wait() == 2
+    assert "--repair is for a script" in " ".join(child.text().split())
+    child = server.start(["doctor", str(reference), "--trust-code"], cwd=place)
+    assert child.wait() == 2
+    assert "--trust-code is for --replay" in " ".join(child.text().split())
+
+
+def test_of_several_seeds_one_is_to_be_named(tmp_path):
+    (tmp_path / "run.json").write_text('{"status": "done", "seeds": [{"seed": 3}, {"seed": 4}]}')
+    with pytest.raises(SettingError, match="holds a run for each seed") as caught:
+        replaying.replay(str(tmp_path))
+    assert f"netwright doctor {tmp_path / 'seed-3'} --replay" in str(caught.value)
+
+
+def test_it_speaks_chinese(diverged, server, place):
+    run = diverged("x / 0")
+    child = server.start(["doctor", str(run), "--replay", "--lang", "zh"], cwd=place)
+    assert child.wait() == 4
+    assert "精确" in child.text()
+    assert "exact" not in child.text()
 
 
 def test_a_bundle_that_was_damaged_is_refused(diverged, server, place):
     run = diverged("x / 0")
     bundle = next((run / "evidence").glob("nonfinite-*.json"))
-    for content in (b"", b"[]", b"[" * 10_000, b'{"step": "1"}'):
+    beyond = b'{"step": 1000000, "batch": {}, "what": "loss", "value": "nan"}'
+    for content in (b"", b"[]", b"[" * 10_000, b'{"step": "1"}', beyond):
         bundle.write_bytes(content)
         child = server.start(["doctor", str(run), "--replay"], cwd=place)
         assert child.wait() == 3, child.text()
         assert "is damaged" in child.text()
+    bundle.unlink()
+    os.mkfifo(bundle)  # nobody will ever write into it
+    child = server.start(["doctor", str(run), "--replay"], cwd=place)
+    assert child.wait(30) == 3, child.text()
 
 
 def test_without_a_checkpoint_before_it_a_step_is_not_replayed(diverged, server, place):

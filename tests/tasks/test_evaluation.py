@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from netwright.data.batches import Batch
-from netwright.tasks.evaluation import Examination, examine, score, thumbnail
+from netwright.data.dataset import UnreadableImageError
+from netwright.tasks.evaluation import Examination, arrays, examine, score, thumbnail
 
 
 def batches(logits, target, size):
     for start in range(0, len(target), size):
         part = slice(start, start + size)
-        yield Batch(logits[part], target[part], np.arange(start, start + size), 0, ())
+        yield Batch(logits[part], target[part], np.arange(len(target))[part], 0, ())
 
 
 @pytest.mark.parametrize("size", [1, 7, 40])
@@ -55,9 +56,44 @@ def test_examining_agrees_with_scoring():
     logits, target = torch.eye(4) * 5, torch.tensor([0, 1, 2, 0])
     found = examine(lambda x: x, batches(logits, target, 3), num_classes=4)
     assert found.pred.tolist() == [0, 1, 2, 3]
+    assert found.index.tolist() == [0, 1, 2, 3]
     assert found.metrics["loss"] == pytest.approx(
         score(lambda x: x, batches(logits, target, 4), num_classes=4)["loss"]
     )
+
+
+class Gone:
+    """Four images of one grey each, of which those in `gone` cannot be read."""
+
+    def __init__(self, *gone):
+        self.gone = gone
+
+    def read(self, i):
+        if i in self.gone:
+            raise UnreadableImageError("Cannot read the image {name}.", name=self.name(i))
+        return torch.full((1, 2, 2), 10 * i, dtype=torch.uint8)
+
+    def name(self, i):
+        return f"{i}.png"
+
+
+def test_mistakes_are_named_by_their_own_image_where_one_before_was_left_out():
+    """Image 0 cannot be read: the second row of the evaluation is image 2."""
+    found = _examined(target=[0, 0, 1], pred=[0, 1, 0], loss=[0.1, 3.0, 2.0], index=[1, 2, 3])
+    content = arrays(found, Gone(0), picture=thumbnail)
+    assert content["worst_name"].tolist() == ["2.png", "3.png"]
+    assert content["worst_images"][:, 0, 0, 0].tolist() == [20, 30]
+
+
+def test_an_image_that_has_gone_since_is_not_shown_and_the_others_are():
+    found = _examined(target=[0, 0, 1, 1], pred=[1, 1, 0, 0], loss=[1.0, 3.0, 2.0, 0.5])
+    content = arrays(found, Gone(1, 3), picture=thumbnail)
+    assert content["worst_name"].tolist() == ["2.png", "0.png"]
+    assert content["worst_loss"].tolist() == [2.0, 1.0]
+    assert len(content["pair_images"]) == len(content["pair_true"]) == 2
+    assert content["count"] == 4
+    empty = arrays(found, Gone(0, 1, 2, 3), picture=thumbnail)
+    assert (len(empty["worst_images"]), len(empty["worst_name"])) == (0, 0)
 
 
 def test_thumbnails_keep_small_images_and_shrink_large_ones():
@@ -66,9 +102,10 @@ def test_thumbnails_keep_small_images_and_shrink_large_ones():
     assert thumbnail(torch.rand(3, 100, 200)).shape == (32, 64, 3)
 
 
-def _examined(*, target, pred, loss):
+def _examined(*, target, pred, loss, index=None):
     count = len(target)
     return Examination(
+        index=np.arange(count) if index is None else np.array(index),
         target=np.array(target),
         pred=np.array(pred),
         probability=np.full(count, 0.5),

@@ -268,12 +268,12 @@ def test_a_seed_that_diverges_does_not_lose_the_others(whole, tmp_path, divergin
         training.train(None, resume=str(folder))
 
 
-def test_seeds_that_all_diverge_leave_no_weights(tmp_path):
+@pytest.mark.parametrize("stack", ["never", "auto"])  # auto tries some steps before
+def test_seeds_that_all_diverge_leave_no_weights(tmp_path, stack):
     folder = tmp_path / "run"
+    settings = {"optim": "sgd", "optim__lr": 1e30, "sched": "constant", "run__stack": stack}
     with pytest.raises(DivergedError, match="2 of 2"):
-        training.train(
-            digits(seeds=2, optim="sgd", optim__lr=1e30, sched="constant"), run_dir=folder
-        )
+        training.train(digits(seeds=2, **settings), run_dir=folder)
     assert Run(folder).best is None
     with pytest.raises(CheckpointError, match="None of the 2 seeds"):
         load(folder)

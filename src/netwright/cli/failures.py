@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from netwright.cli.screen import Call, print_document
 from netwright.core.errors import ExhaustedError, NetwrightError
 from netwright.core.escaping import terminal
 from netwright.core.languages import say
+from netwright.core.memory_words import says_memory_ran_out
 
 
 def told(error: BaseException, call: Call) -> int:
@@ -68,7 +70,8 @@ def _memory(error: BaseException) -> NetwrightError | None:
     if (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and any(words in reason for words in _NO_MEMORY))
+        or (isinstance(error, RuntimeError) and says_memory_ran_out(str(error)))
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
     ):
         return ExhaustedError(
             "Memory ran out: {reason}",
@@ -77,9 +80,6 @@ def _memory(error: BaseException) -> NetwrightError | None:
             reason=reason or "MemoryError",
         )
     return None
-
-
-_NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")
 
 
 def _confession(error: BaseException, call: Call) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from netwright.cli.columns import screen_width, wrap
@@ -21,8 +21,23 @@ SHOWN = 8
 """Images that are named on the screen; the document names all."""
 
 
-def replay_lines(call: Call, run: str | None, fail_on: FailOn, *, trust_code: bool) -> int:
-    """Replay, tell, and the exit status: 4 where the step is not finite again."""
+def replay_lines(
+    call: Call,
+    run: str | None,
+    fail_on: FailOn,
+    *,
+    trust_code: bool,
+    others: Mapping[str, object],
+) -> int:
+    """Replay, tell, and the exit status: 4 where the step is not finite again.
+
+    `others` are options of the doctor that mean nothing here: those that are given are refused.
+    """
+    for name, value in others.items():
+        if value not in (None, False):
+            raise SettingError(
+                "{option} is for a script: --replay takes a step of a run again.", option=name
+            )
     if run is None or is_script(run):
         raise SettingError(
             "--replay needs a run: a script keeps no checkpoints.",
@@ -41,6 +56,7 @@ def replay_lines(call: Call, run: str | None, fail_on: FailOn, *, trust_code: bo
 
 
 def _lines(made: Replayed) -> Iterator[str]:
+    how = say("exact") if made.how == "exact" else made.how
     yield from _paragraph(
         say("replay"),
         say(
@@ -48,7 +64,7 @@ def _lines(made: Replayed) -> Iterator[str]:
             step=made.step,
             run=made.run,
             checkpoint=made.checkpoint,
-            how=made.how,
+            how=how,
         ),
     )
     yield from _paragraph(
@@ -56,7 +72,17 @@ def _lines(made: Replayed) -> Iterator[str]:
         say("epoch {epoch}, {count} images: ", epoch=made.epoch, count=len(made.names))
         + _named(made.names),
     )
-    if not made.same_batch:
+    if made.step != made.recorded_step:
+        yield from _paragraph(
+            "WARN",
+            say(
+                "The run recorded step {recorded}; on the way there step {step} is not finite "
+                "already.",
+                recorded=made.recorded_step,
+                step=made.step,
+            ),
+        )
+    elif not made.same_batch:
         yield from _paragraph("WARN", say("These are not the images that the bundle names."))
     if made.weight:
         yield from _paragraph(
@@ -65,14 +91,9 @@ def _lines(made: Replayed) -> Iterator[str]:
     if made.met is None:
         what, value = made.recorded
         yield from _paragraph(
-            "OK",
-            say(
-                "All is finite now; {what} was {value} then. What was not the same: {how}",
-                what=say(what),
-                value=value,
-                how=made.how,
-            ),
+            "OK", say("All is finite now; {what} was {value} then.", what=say(what), value=value)
         )
+        yield from _paragraph("", _what_differs(made))
         return
     what, value = made.met
     yield from _paragraph("STOP", say("{what} is {value} again.", what=say(what), value=value))
@@ -85,6 +106,16 @@ def _lines(made: Replayed) -> Iterator[str]:
         )
     elif made.origin is not None and made.origin.samples:
         yield from _paragraph(say("pictures"), say("it is in all of them alike"))
+
+
+def _what_differs(made: Replayed) -> str:
+    """Why a step may be finite now that was not."""
+    if made.how == "exact":
+        return say(
+            "Settings, data and environment are those of then: what was not the same is not "
+            "recorded, such as a file or the time that code of yours looks at."
+        )
+    return say("What was not the same: {how}", how=made.how)
 
 
 def _named(names: tuple[str, ...]) -> str:

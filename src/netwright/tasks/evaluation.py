@@ -6,6 +6,7 @@ the worst mistakes, as arrays for the report.
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from netwright.data.batches import Batch
+from netwright.data.dataset import UnreadableImageError
 
 Network = Callable[[Tensor], Tensor]
 Rows = list[list[float]]
@@ -62,8 +64,11 @@ def score(
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """Per-image outcomes of one split, in the order of its images."""
+    """Per-image outcomes of one split, in the order of its images; those that cannot be read any
+    more are left out."""
 
+    index: npt.NDArray[np.int64]
+    """Where each stands in its split."""
     target: npt.NDArray[np.int64]
     pred: npt.NDArray[np.int64]
     probability: npt.NDArray[np.float64]
@@ -111,14 +116,17 @@ class Examination:
 def examine(network: Network, batches: Iterable[Batch], *, num_classes: int) -> Examination:
     """Classify every image of `batches` and keep what the report needs."""
     parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+    index: list[npt.NDArray[np.int64]] = []
     with torch.no_grad():
         for batch in batches:
+            index.append(batch.index)
             log_p = network(batch.images).double().log_softmax(1)
             best, pred = log_p.max(1)
             loss = -log_p.gather(1, batch.target[:, None])[:, 0]
             parts.append((batch.target.cpu(), pred.cpu(), best.exp().cpu(), loss.cpu()))
     columns = [torch.cat(each).numpy() for each in zip(*parts, strict=True)]
     return Examination(
+        index=np.concatenate(index),
         target=columns[0].astype(np.int64),
         pred=columns[1].astype(np.int64),
         probability=columns[2],
@@ -134,16 +142,19 @@ def arrays(
 
     `images` is the split (`Images`); `picture` turns one of them into (h, w, 3) bytes.
     """
-    worst, pairs = found.worst(), found.pairs()
+    worst, worst_images = _pictured(found, found.worst(), images, picture)
+    pairs, pair_images = _pictured(found, found.pairs(), images, picture)
     return {
         "confusion": found.confusion,
-        "worst_images": _stack([picture(images.read(int(i))) for i in worst]),
+        "worst_images": worst_images,
         "worst_target": found.target[worst],
         "worst_pred": found.pred[worst],
         "worst_probability": found.probability[worst],
         "worst_loss": found.loss[worst],
-        "worst_name": np.asarray([_name(images, int(i)) for i in worst], dtype=np.str_),
-        "pair_images": _stack([picture(images.read(int(i))) for i in pairs]),
+        "worst_name": np.asarray(
+            [_name(images, int(i)) for i in found.index[worst]], dtype=np.str_
+        ),
+        "pair_images": pair_images,
         "pair_true": found.target[pairs],
         "pair_pred": found.pred[pairs],
         "count": np.asarray(len(found.target)),
@@ -176,8 +187,21 @@ def _three_channels(pixels: Tensor) -> Tensor:
     return pixels[:1].expand(3, *pixels.shape[1:])
 
 
-def _stack(pictures: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
-    return np.stack(pictures) if pictures else np.zeros((0, 1, 1, 3), dtype=np.uint8)
+def _pictured(
+    found: Examination,
+    rows: npt.NDArray[np.int64],
+    images: Any,
+    picture: Callable[[Tensor], npt.NDArray[np.uint8]],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Those of `rows` whose image can still be read, and their pictures."""
+    kept, pictures = [], []
+    for row in rows:
+        with contextlib.suppress(UnreadableImageError):
+            pictures.append(picture(images.read(int(found.index[row]))))
+            kept.append(row)
+    if not pictures:
+        return np.zeros(0, np.int64), np.zeros((0, 1, 1, 3), np.uint8)
+    return np.array(kept, np.int64), np.stack(pictures)
 
 
 def _name(images: Any, index: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -32,7 +33,8 @@ class Origin:
     """The largest magnitude that was finite before it: of the layer's input, of the network's
     output, of the gradients."""
     samples: tuple[int, ...] = ()
-    """The places in the batch that it is in, where each sample has its own numbers."""
+    """The places in the batch that it is in, where each sample has its own numbers; of a batch that
+    goes through in several passes those in all of them."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -95,10 +97,12 @@ class FirstNonFinite:
         self._largest = (0.0, "", "")
         self._offset = 0
         self._rows = 0
+        self._told = -1
+        """The offset of the last pass that the origin has its numbers of."""
 
-    def origin(self, *, finite: bool) -> Origin | None:
-        """Where it began; None where all was `finite`."""
-        if self._origin is not None or finite:
+    def origin(self) -> Origin:
+        """Where it began, of a step that was not finite."""
+        if self._origin is not None:
             return self._origin
         largest, layer, kind = self._largest
         if layer:
@@ -148,7 +152,7 @@ class FirstNonFinite:
             for each in _tensors(made):
                 if name == "":
                     self._out = max(self._out, _magnitude(each))
-                if self._origin is None and not each.isfinite().all():
+                if self._concerns("output", name) and not each.isfinite().all():
                     self._note("output", name, type(module).__name__, each, self._inputs[name])
                 if each.requires_grad:
                     each.register_hook(self._came(name))
@@ -169,7 +173,7 @@ class FirstNonFinite:
         def look(gradient: Tensor) -> None:
             # A layer that holds others is entered before those within it: the last one that is
             # told of the same gradient is the innermost.
-            if self._origin is None and not gradient.isfinite().all():
+            if self._concerns("back", name) and not gradient.isfinite().all():
                 self._first = gradient
             if self._first is gradient:
                 self._note("back", name, kind, gradient, self._given.get(name, 0.0))
@@ -187,6 +191,13 @@ class FirstNonFinite:
 
         return look
 
+    def _concerns(self, where: str, layer: str) -> bool:
+        """Whether it may begin here, or has begun here in a pass before this one."""
+        origin = self._origin
+        if origin is None:
+            return True
+        return self._offset > self._told and (origin.where, origin.layer) == (where, layer)
+
     def _note(
         self,
         where: Literal["output", "back", "weight"],
@@ -200,12 +211,26 @@ class FirstNonFinite:
         bad = ~value.detach().isfinite()
         samples: tuple[int, ...] = ()
         if rows and value.ndim and len(value) == self._rows:
-            found = bad.reshape(len(value), -1).any(1).nonzero().flatten()
-            samples = tuple(self._offset + int(each) for each in found)
-        self._origin = Origin(
+            rows_of = bad.reshape(len(value), -1).any(1).nonzero().flatten()
+            samples = tuple(self._offset + int(each) for each in rows_of)
+        found = Origin(
             where=where, layer=layer, kind=kind, bad=int(bad.sum()), count=value.numel(),
             largest=largest, samples=samples,
         )  # fmt: skip
+        before = self._origin if self._offset > self._told else None
+        self._origin = found if before is None else _together(before, found)
+        self._told = self._offset
+
+
+def _together(before: Origin, now: Origin) -> Origin:
+    """The same layer in the passes before and in this one."""
+    return dataclasses.replace(
+        before,
+        bad=before.bad + now.bad,
+        count=before.count + now.count,
+        largest=max(before.largest, now.largest),
+        samples=before.samples + now.samples,
+    )
 
 
 def _tensors(value: Any) -> Any:

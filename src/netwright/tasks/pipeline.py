@@ -20,6 +20,7 @@ from netwright.core import events as e
 from netwright.core.errors import DataError
 from netwright.core.keyed import permutation
 from netwright.core.languages import Phrase
+from netwright.data.batches import Batch
 from netwright.data.dataset import Images, MemoryImages, UnreadableImageError
 from netwright.data.feed import Feed
 from netwright.data.files import FileImages
@@ -30,8 +31,11 @@ from netwright.records.pipeline import Pipeline, Stage
 from netwright.tasks.classification import Classification
 from netwright.tasks.preparing import Prepared, prepare
 from netwright.tasks.settings import Resolved
+from netwright.train.task import NonFiniteError
 
 SECONDS = 10.0
+_MOST = 60.0
+"""Seconds: to measure for longer shows nothing more."""
 _SAMPLE = 64
 _LEAST = 1e-9
 
@@ -40,10 +44,12 @@ def measure_pipeline(
     resolved: Resolved, *, listeners: Sequence[e.Listener] = (), seconds: float = SECONDS
 ) -> Pipeline:
     """What each stage takes for an image, on a sample, and what the whole gives without workers,
-    with those of the run and with one for each processor; for about `seconds`, nothing is kept.
+    with those of the run and with one for each processor; for about `seconds`, at most a minute,
+    nothing is kept.
 
     Raises subclasses of `NetwrightError` for what could not be trained either.
     """
+    seconds = min(seconds, _MOST)
     prepared = prepare(resolved, e.Events(*listeners))
     state = RandomState()
     try:
@@ -148,7 +154,11 @@ def _batching(images: Images, prepared: Prepared, seconds: float) -> Iterator[St
     else:
         yield Stage(name="batch", seconds=_batch(lambda: torch.stack(single), count, seconds))
     batch = torch.stack(single)
-    if batch.dtype != torch.uint8:
+    floats = batch
+    if batch.dtype != torch.uint8:  # normalised before they are augmented
+        if not prepared.dataset.splits["train"].in_memory:
+            taken = _batch(lambda: preprocessing(floats), count, seconds)
+            yield Stage(name="tensor", seconds=taken)
         batch = preprocessing(batch)
     augmentation = Augmentation(recipe.aug, mean=preprocessing.mean, std=preprocessing.std)
     if augmentation:
@@ -158,10 +168,10 @@ def _batching(images: Images, prepared: Prepared, seconds: float) -> Iterator[St
     if batch.dtype == torch.uint8:
         yield Stage(name="tensor", seconds=_batch(lambda: preprocessing(batch), count, seconds))
     if device.type != "cpu":
-        floats = preprocessing(batch)
+        normalised = preprocessing(batch) if batch.dtype == torch.uint8 else batch
 
         def transfer() -> Tensor:
-            moved = floats.to(device)
+            moved = normalised.to(device)
             torch.cuda.synchronize(device)
             return moved
 
@@ -211,29 +221,38 @@ def _rate(feed: Feed, seconds: float) -> float:
 def _network_rate(task: Classification, seconds: float) -> float:
     """Images a second of training steps on one batch that is there."""
     batch = next(task.feed(0))
-    task.step(batch, 0)
+    _take(task, batch)
     times: list[float] = []
     ends = time.perf_counter() + seconds
     while len(times) < 3 or (time.perf_counter() < ends and len(times) < 50):
         begun = time.perf_counter()
-        task.step(batch, 0)
+        _take(task, batch)
         times.append(time.perf_counter() - begun)
     return len(batch.target) / statistics.median(times)
 
 
+def _take(task: Classification, batch: Batch) -> None:
+    """A step; one whose loss is not finite, by a rate far too high, takes as long as another."""
+    with contextlib.suppress(NonFiniteError):
+        task.step(batch, 0)
+
+
 def _each(do: Callable[[int], object], count: int, seconds: float) -> float:
-    """The median seconds of `do(i)` over the sample, each at least once."""
-    times: list[float] = []
+    """The mean over the sample of the median seconds of `do(i)`, each taken at least once.
+
+    The mean, for a few large images can take longer than all others.
+    """
+    times: list[list[float]] = [[] for _ in range(count)]
     ends = time.perf_counter() + seconds
     do(0)
-    while not times or time.perf_counter() < ends:
-        for i in range(count):
+    while not times[0] or time.perf_counter() < ends:
+        for i, taken in enumerate(times):
             begun = time.perf_counter()
             do(i)
-            times.append(time.perf_counter() - begun)
-        if len(times) > 50 * count:
+            taken.append(time.perf_counter() - begun)
+        if len(times[0]) > 50:
             break
-    return max(statistics.median(times), _LEAST)
+    return max(statistics.fmean(statistics.median(taken) for taken in times), _LEAST)
 
 
 def _batch(do: Callable[[], object], count: int, seconds: float) -> float:

@@ -26,6 +26,7 @@ from netwright.core.errors import CheckpointError, DataError, SettingError
 from netwright.core.languages import Phrase
 from netwright.data.batches import Batch
 from netwright.records.run import Run, find_run
+from netwright.records.seeds import seed_runs
 from netwright.tasks.classification import Classification
 from netwright.tasks.computing import reproducible
 from netwright.tasks.first_nonfinite import FirstNonFinite, Origin
@@ -54,6 +55,8 @@ class Replayed:
     """"exact", or "approximate because ..."."""
     recorded: tuple[str, float]
     """What was not finite then, and its value."""
+    recorded_step: int
+    """The step it was in then; `step` is an earlier one where the way there was not finite."""
     met: tuple[str, float] | None
     """The same now; None where all is finite."""
     same_batch: bool
@@ -74,6 +77,7 @@ class Replayed:
             "step": self.step,
             "checkpoint": self.checkpoint,
             "how": str(self.how),
+            "recorded_step": self.recorded_step,
             "recorded": {"what": self.recorded[0], "value": str(self.recorded[1])},
             "met": None if self.met is None else {"what": self.met[0], "value": str(self.met[1])},
             "batch": {"epoch": self.epoch, "same": self.same_batch, "names": list(self.names)},
@@ -92,7 +96,7 @@ def replay(
     before it verifies, `DataError` where its data have changed.
     """
     run = find_run(spec)
-    bundle = _bundle(run)
+    place, bundle = _bundle(run)
     step = bundle["step"]
     checkpoint = _before(run, step)
     events = e.Events(*listeners)
@@ -101,6 +105,8 @@ def replay(
     )
     refuse_other_data(run, prepared)
     task = prepared.task
+    if step >= task.rhythm.steps:
+        raise DataError("{path} is damaged.", path=str(place))
     speed = task.gradients.speed
     if speed.compile:  # a compiled network runs without the hooks that look into it
         task.gradients.set_speed(dataclasses.replace(speed, compile=False))
@@ -114,23 +120,34 @@ def replay(
         settings=prepared.resolved.plain(),
     )
     with reproducible():
-        how = trainer.restore(checkpoint)
         if step > checkpoint.step:
             events.emit(
                 note(
                     "NOTE",
-                    "{count} steps are taken again, from the checkpoint of step {step}.",
-                    count=step - checkpoint.step,
-                    step=checkpoint.step,
+                    "Taken again: steps {first} to {step}.",
+                    first=checkpoint.step,
+                    step=step,
                 )
             )
-        return _look(trainer, prepared, run, bundle, checkpoint.step, how)
+        while True:
+            how = trainer.restore(checkpoint)
+            try:
+                return _look(trainer, prepared, run, bundle, step, checkpoint.step, how)
+            except NonFiniteError:  # on the way: that step is the one to look at
+                step = trainer.progress.step
 
 
 def _look(
-    trainer: Trainer, prepared: Prepared, run: Run, bundle: _Bundle, begun: int, how: str | Phrase
+    trainer: Trainer,
+    prepared: Prepared,
+    run: Run,
+    bundle: _Bundle,
+    step: int,
+    begun: int,
+    how: str | Phrase,
 ) -> Replayed:
-    task, step = prepared.task, int(bundle["step"])
+    """Raises `NonFiniteError` where a step before `step` is not finite."""
+    task = prepared.task
     met = None
     with contextlib.closing(_steps(trainer, task)) as steps:
         batch = next(each for each in steps if trainer.progress.step == step)
@@ -143,13 +160,14 @@ def _look(
                 met = (error.what, error.value)
     found = task.identify(batch)
     names = [str(each) for each in found["name"]]
-    origin = watch.origin(finite=met is None)
+    origin = None if met is None else watch.origin()
     return Replayed(
         run=run.path,
         step=step,
         checkpoint=begun,
         how=how,
         recorded=(str(bundle["what"]), float(bundle["value"])),
+        recorded_step=int(bundle["step"]),
         met=met,
         same_batch=found["index"] == bundle["batch"].get("index"),
         epoch=int(found["epoch"]) + 1,  # batches count from 0
@@ -202,12 +220,19 @@ def _bad_images(batch: Batch, origin: Origin | None) -> list[int]:
 _Bundle = Mapping[str, Any]
 
 
-def _bundle(run: Run) -> _Bundle:
+def _bundle(run: Run) -> tuple[Path, _Bundle]:
     """The last bundle that the run has left, checked: it may have been written by anybody."""
     folder = run.path / "evidence"
     found = []
     with contextlib.suppress(OSError):
         found = [name for name in os.listdir(folder) if _BUNDLE.fullmatch(name)]
+    if not found and (seeds := seed_runs(run)):
+        raise SettingError(
+            "{run} holds a run for each seed: name one of them.",
+            hint="Try: netwright doctor {seed} --replay",
+            run=str(run.path),
+            seed=str(seeds[0].run.path),
+        )
     if not found:
         raise SettingError(
             "The run {run} has met no loss or gradient that is not finite: there is no step to "
@@ -217,7 +242,7 @@ def _bundle(run: Run) -> _Bundle:
         )
     path = folder / max(found, key=lambda name: int(_BUNDLE.fullmatch(name)[1]))  # type: ignore[index]
     try:
-        if path.stat().st_size > _LARGEST:
+        if not path.is_file() or path.stat().st_size > _LARGEST:  # a fifo is waited for, for ever
             raise ValueError
         bundle = json.loads(path.read_bytes())
         if not isinstance(bundle["step"], int) or not isinstance(bundle["batch"], dict):
@@ -226,7 +251,7 @@ def _bundle(run: Run) -> _Bundle:
         str(bundle["what"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError("{path} is damaged.", path=str(path)) from error
-    return dict(bundle)
+    return path, dict(bundle)
 
 
 def _before(run: Run, step: int) -> Checkpoint:

@@ -184,7 +184,7 @@ def newest_checkpoint(
                 note(
                     "WARN",
                     "checkpoint {name} is damaged ({reason}); it was moved to ckpt/damaged/"
-                    " and the one before it is used",
+                    ", and the one before it is looked at",
                     name=name,
                     reason=reason,
                 )
@@ -194,7 +194,9 @@ def newest_checkpoint(
         if found is None and (folder.metrics_length() or any(each.exists() for each in begun)):
             raise CheckpointError(
                 "No checkpoint of {run} verifies.",
-                hint="Damaged ones are in ckpt/damaged/. Nothing was changed; start a new run.",
+                hint="Damaged ones are in ckpt/damaged/, and nothing else was changed: start a "
+                "new run. best.safetensors, where it is sound, is still what evaluate and "
+                "predict use.",
                 run=str(folder.path),
             )
     return found

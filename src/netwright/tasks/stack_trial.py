@@ -54,8 +54,11 @@ def slow_step(task: Classification) -> bool:
     """Whether one step of one network takes so long that nothing is to be gained."""
     with _untouched([task]):
         batch = next(task.train.iterate())
-        task.step(batch, 0)
-        return _timed(lambda: task.step(batch, 1)) > _LONG_STEP
+        try:
+            task.step(batch, 0)
+            return _timed(lambda: task.step(batch, 1)) > _LONG_STEP
+        except NonFiniteError:  # which `try_both` tells
+            return False
 
 
 def try_both(tasks: Sequence[Classification], *, same_loss: bool) -> Choice:

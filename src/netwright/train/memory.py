@@ -5,25 +5,24 @@ from __future__ import annotations
 import torch
 
 from netwright.core.errors import ExhaustedError
+from netwright.core.memory_words import says_memory_ran_out
 
 MEMORY_ERRORS = (MemoryError, RuntimeError)
 """Among these are all that torch raises when memory runs out; `is_out_of_memory` tells which."""
-
-_WORDS = ("can't allocate memory", "out of memory", "not enough memory")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out.
 
-    torch's CPU allocator has no exception type of its own, only words.
+    torch's CPU allocator and oneDNN have no exception types of their own, only words.
 
     >>> is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ..."))
     True
     >>> is_out_of_memory(RuntimeError("shape mismatch"))
     False
     """
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        word in str(error).lower() for word in _WORDS
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or says_memory_ran_out(
+        str(error)
     )
 
 

@@ -224,6 +224,10 @@ def _check_options(
         raise SettingError(
             "--seconds is for the check before a training; a check of gradients ends by itself."
         )
+    if seconds is not None and not seconds > 0:  # NaN is refused too
+        raise SettingError(
+            "seconds says how long a check-up may take, above 0, not {value}.", value=repr(seconds)
+        )
     if batch is not None and batch < 1:
         raise SettingError(
             "{name}: expected at least {least}, not {value}.", name="--batch", least=1, value=batch

@@ -116,7 +116,14 @@ def doctor(
             hint="Give one of the two.",
         )
     if replay:
-        return replay_lines(call, script, fail_on, trust_code=trust_code)
+        others = {
+            "--steps": steps, "--minutes": minutes, "--no-checkup": no_checkup,
+            "--checkup": checkup, "--run-dir": run_dir, "--repair": repair, "--seeds": seeds,
+            "--budget-steps": budget_steps, "--tensorboard": tensorboard,
+        }  # fmt: skip
+        return replay_lines(call, script, fail_on, trust_code=trust_code, others=others)
+    if trust_code:
+        raise SettingError("--trust-code is for --replay.")
     from netwright.tasks.doctored_again import doctor_run, refuse_absent_board
     from netwright.tasks.doctoring import Wish, doctor_script
     from netwright.tasks.launching import Target
