@@ -200,6 +200,30 @@ def test_a_finished_run_is_not_trained_again_but_can_be_made_longer(tmp_path):
     assert len(lines(folder)) == 2
 
 
+@pytest.mark.parametrize("content", [b"", b'{"format": 1, "sta', b"[]", b"\xff\x00" * 40])
+def test_a_run_goes_on_without_its_run_json(run, tmp_path, content):
+    folder = shutil.copytree(run, tmp_path / "run")
+    undisturbed = shutil.copytree(run, tmp_path / "undisturbed")
+    (folder / "run.json").write_bytes(content)
+    seen = []
+    training.train(None, resume=str(folder), asked={"epochs": 3}, listeners=[seen.append])
+    training.train(None, resume=str(undisturbed), asked={"epochs": 3})
+    assert lines(folder) == lines(undisturbed)
+    assert Run(folder).status == "done"
+    assert (folder / "run.json.damaged").read_bytes() == content
+    assert [each.word for each in seen if "damaged" in getattr(each, "template", "")] == ["WARN"]
+
+
+def test_more_than_a_damaged_run_json_is_refused(run, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "run")
+    (folder / "run.json").write_text("{")
+    (folder / "config.yaml").write_text("{")
+    with pytest.raises(DataError, match=r"run\.json is damaged"):
+        training.train(None, resume=str(folder), asked={"epochs": 3})
+    assert (folder / "run.json").read_text() == "{"
+    assert not (folder / "run.json.damaged").exists()
+
+
 def test_only_some_settings_may_change_at_resume(run):
     with pytest.raises(SettingError, match=r"optim.lr: 0.001 -> 0.5"):
         training.train(None, resume=str(run), asked={"optim.lr": 0.5, "epochs": 9})

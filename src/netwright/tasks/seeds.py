@@ -406,7 +406,10 @@ def _told(result: Trained) -> Trained:
         raise DivergedError(
             "{lost} of {count} seeds diverged: {seeds}.",
             hint="The others are trained and counted in {run}. A smaller optim.lr, optim.clip=1 "
-            "or a warm-up (sched.warmup=1) often cures it.",
+            "or a warm-up (sched.warmup=1) often cures it."
+            if len(lost) < len(result.seeds)
+            else "A smaller optim.lr, optim.clip=1 or a warm-up (sched.warmup=1) often cures it. "
+            "What was kept of them is in {run}.",
             lost=len(lost),
             count=len(result.seeds),
             seeds=", ".join(map(str, lost)),

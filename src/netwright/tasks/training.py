@@ -17,6 +17,7 @@ from netwright.records.seeds import seed_runs
 from netwright.tasks.computing import find_device
 from netwright.tasks.following import follow
 from netwright.tasks.launcher import launch, settings_place, words_of
+from netwright.tasks.lost_facts import with_facts
 from netwright.tasks.preparing import prepare
 from netwright.tasks.rank_words import remembered
 from netwright.tasks.recipe import Recipe
@@ -64,8 +65,11 @@ def train(
         resume = str(run_dir) if holds_run(run_dir) and not nothing_there(run_dir) else None
     elif resume is not None and run_dir is not None:
         raise SettingError("--run-dir goes with --resume auto only: --resume RUN names the folder.")
+    place = Place.of()
     if resume is not None and not dry_run:
         run = find_run(resume)
+        if place is None:  # of several ranks each would write
+            run = with_facts(run, e.Events(*listeners))
         if run.status == "running" and nothing_there(run.path):
             raise SettingError(
                 "{run} was stopped before its first step: there is nothing to go on with.",
@@ -86,7 +90,6 @@ def train(
         command=command,
         trust_code=trust_code,
     )
-    place = Place.of()
     if place is None and (recipe := wish.launched()) is not None:
         return _launch(wish, recipe, e.Events(*listeners))
     if place is None:
