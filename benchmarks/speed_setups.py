@@ -90,7 +90,7 @@ SETUPS = {
             goal=0.60,
             goal_epoch=187,
             goal_lr=0.1,
-            longest=12,
+            longest=6,
         ),
         Setup(
             name="MobileNetV2 at 224",
