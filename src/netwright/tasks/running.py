@@ -270,7 +270,7 @@ def announce(prepared: Prepared, events: e.Events, *, rehearsal: bool = False) -
             batch=batch_words(prepared),
             optim=recipe.optim.name,
             lr=show(resolved.values.get("optim.lr")),
-            origin=resolved.origins.get("optim.lr", "default"),
+            origin=Phrase(resolved.origins.get("optim.lr", "default")),
             sched=recipe.sched.name,
             speed=task.gradients.speed.words(),
         )
