@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NoReturn, Self
 
 from netwright.core.languages import say
 
@@ -18,39 +18,28 @@ from netwright.core.languages import say
 _ASKED_TO_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
-class SignalFlag:
-    """While the block lasts, SIGINT, SIGTERM, SIGUSR1 and SIGHUP set `pending` and do nothing else;
-    a SIGHUP that is ignored, as under nohup, stays so.
+class Stops:
+    """While the block lasts, signals that ask to stop go to `handle`; the handlers of before come
+    back at the end.
 
-    A second Ctrl-C leaves at once with status 130. The handlers of before come back at the end.
-    Python lets only the main thread handle signals, so in any other thread the block is inert.
-
-    >>> with SignalFlag() as stop:
-    ...     signal.raise_signal(signal.SIGTERM)
-    ...     stop.pending, stop.exit_code
-    (15, 143)
+    A SIGHUP that is ignored, as under nohup, stays so. Python lets only the main thread handle
+    signals, so in any other thread the block is inert.
     """
 
     def __init__(self) -> None:
-        self.pending: int | None = None
-        """The number of the first signal that came, or None."""
-        self._interrupts = 0
         text = say("Left at once; the last checkpoint is kept.")
         self._farewell = f"\r\x1b[K{text}\n".encode()
-        self._owner = os.getpid()
         self._before: dict[int, Any] = {}
 
-    @property
-    def exit_code(self) -> int:
-        """What the process should end with: 130 after Ctrl-C, 143 after the others."""
-        return 130 if self.pending == signal.SIGINT else 143
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        raise NotImplementedError
 
-    def __enter__(self) -> SignalFlag:
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in _ASKED_TO_STOP:
                 if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                     continue
-                self._before[number] = signal.signal(number, self._handle)
+                self._before[number] = signal.signal(number, self.handle)
         return self
 
     def __exit__(
@@ -64,7 +53,37 @@ class SignalFlag:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before.clear()
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def leave(self) -> NoReturn:
+        """End this process as a second Ctrl-C wants it."""
+        # Straight to the descriptor: a handler may have interrupted another write.
+        os.write(2, self._farewell)
+        os._exit(130)
+
+
+class SignalFlag(Stops):
+    """While the block lasts, SIGINT, SIGTERM, SIGUSR1 and SIGHUP set `pending` and do nothing else.
+
+    A second Ctrl-C leaves at once with status 130.
+
+    >>> with SignalFlag() as stop:
+    ...     signal.raise_signal(signal.SIGTERM)
+    ...     stop.pending, stop.exit_code
+    (15, 143)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pending: int | None = None
+        """The number of the first signal that came, or None."""
+        self._interrupts = 0
+        self._owner = os.getpid()
+
+    @property
+    def exit_code(self) -> int:
+        """What the process should end with: 130 after Ctrl-C, 143 after the others."""
+        return 130 if self.pending == signal.SIGINT else 143
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._owner:
             _in_a_forked_child(number)
             return
@@ -73,9 +92,7 @@ class SignalFlag:
         if number == signal.SIGINT:
             self._interrupts += 1
             if self._interrupts > 1:
-                # Straight to the descriptor: a handler may have interrupted another write.
-                os.write(2, self._farewell)
-                os._exit(130)
+                self.leave()
 
 
 def _in_a_forked_child(number: int) -> None:
