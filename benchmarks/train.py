@@ -3,7 +3,7 @@ a fixed accuracy.
 
     python benchmarks/train.py            # some 40 minutes on two quiet cores
     python benchmarks/train.py --quick    # few steps, one round; prints, keeps nothing
-    python benchmarks/train.py --part goal:resnet20       # an hour more: ResNet-20 to 60 %
+    python benchmarks/train.py --part goal:resnet20       # half an hour more: ResNet-20 to 60 %
 
 All contenders (`contenders.py`) train the same layers with the same optimizer on the same arrays.
 In a round each is a fresh process; they train in turns, some seconds each, while the others stand

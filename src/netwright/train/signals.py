@@ -6,6 +6,7 @@ updated optimizer, or a lock that this very thread already holds.
 
 from __future__ import annotations
 
+import abc
 import os
 import signal
 import threading
@@ -18,7 +19,7 @@ from netwright.core.languages import say
 _ASKED_TO_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
-class Stops:
+class Stops(abc.ABC):
     """While the block lasts, signals that ask to stop go to `handle`; the handlers of before come
     back at the end.
 
@@ -31,8 +32,9 @@ class Stops:
         self._farewell = f"\r\x1b[K{text}\n".encode()
         self._before: dict[int, Any] = {}
 
+    @abc.abstractmethod
     def handle(self, number: int, frame: FrameType | None) -> None:
-        raise NotImplementedError
+        """Act on signal `number`, between two instructions of whatever was under way."""
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
